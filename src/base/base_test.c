@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/error.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/test.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void slices_compare_without_case_and_cut(void **state)
+{
+	(void)state;
+	assert_true(slice_equal_nocase(SLICE("STARTTLS"), SLICE("starttls")));
+	assert_false(slice_equal_nocase(SLICE("a"), SLICE("ab")));
+	assert_true(slice_compare(SLICE("ab"), SLICE("abc")) < 0);
+	struct slice rest = SLICE("a=b=c");
+	assert_slice(slice_cut(&rest, '='), "a");
+	assert_slice(rest, "b=c");
+	slice_cut(&rest, '=');
+	slice_cut(&rest, '=');
+	assert_int_equal(rest.len, 0);
+	assert_slice(slice_trim(SLICE(" \t x y\r\n")), "x y");
+	assert_int_equal(slice_find((struct slice){ 0 }, 'x'), 0);
+}
+
+static void numbers_are_parsed_with_bounds(void **state)
+{
+	(void)state;
+	uint64_t value = 7;
+	assert_true(slice_parse_u64(SLICE("18446744073709551615"), UINT64_MAX, &value));
+	assert_true(value == UINT64_MAX);
+	value = 7;
+	assert_false(slice_parse_u64(SLICE("18446744073709551616"), UINT64_MAX, &value));
+	assert_false(slice_parse_u64(SLICE(""), 9, &value));
+	assert_false(slice_parse_u64(SLICE("10"), 9, &value));
+	assert_false(slice_parse_u64(SLICE("+1"), 9, &value));
+	assert_int_equal(value, 7);
+	assert_true(slice_parse_size(SLICE("50M"), UINT64_MAX, &value));
+	assert_int_equal(value, 50 * 1024 * 1024);
+	assert_false(slice_parse_size(SLICE("99999999999999999G"), UINT64_MAX, &value));
+	assert_false(slice_parse_size(SLICE("M"), UINT64_MAX, &value));
+	assert_true(slice_parse_hex(SLICE("fF"), 255, &value));
+	assert_int_equal(value, 255);
+}
+
+static void cstr_refuses_nul_and_overflow(void **state)
+{
+	(void)state;
+	char out[4];
+	assert_true(slice_to_cstr(SLICE("abc"), out, sizeof out));
+	assert_false(slice_to_cstr(SLICE("abcd"), out, sizeof out));
+	assert_false(slice_to_cstr(SLICE("a\0b"), out, sizeof out));
+}
+
+static void edit_distance_finds_near_names(void **state)
+{
+	(void)state;
+	assert_int_equal(slice_edit_distance(SLICE("tls_certificat"), SLICE("tls_certificate")), 1);
+	assert_int_equal(slice_edit_distance(SLICE("kitten"), SLICE("sitting")), 3);
+}
+
+static void arena_memory_is_zeroed_after_reset(void **state)
+{
+	(void)state;
+	struct arena arena;
+	arena_init(&arena, 0);
+	for (int round = 0; round < 3; round++) {
+		unsigned char *bytes = arena_alloc(&arena, 1000);
+		for (int i = 0; i < 1000; i++)
+			assert_int_equal(bytes[i], 0);
+		memset(bytes, 0xff, 1000);
+		memset(arena_alloc(&arena, 10000), 0xff, 10000);
+		assert_slice(arena_printf(&arena, "%s-%d", "x", 5), "x-5");
+		arena_reset(&arena);
+	}
+	arena_free(&arena);
+}
+
+static void buffers_keep_their_bound(void **state)
+{
+	(void)state;
+	struct buf buf;
+	buf_init(&buf, 1000);
+	for (int i = 0; i < 100; i++)
+		assert_true(buf_append(&buf, SLICE("0123456789")));
+	assert_false(buf_append_byte(&buf, 'x'));
+	assert_null(buf_reserve(&buf, SIZE_MAX));
+	buf_consume(&buf, 990);
+	assert_slice(buf_slice(&buf), "0123456789");
+	assert_true(buf_printf(&buf, "%d", 42));
+	assert_slice(buf_slice(&buf), "012345678942");
+	buf_free(&buf);
+}
+
+static void crc32c_gives_the_values_of_rfc3720(void **state)
+{
+	(void)state;
+	unsigned char bytes[32] = { 0 };
+	assert_int_equal(crc32c(0, bytes, 32), 0x8a9136aa);
+	memset(bytes, 0xff, 32);
+	assert_int_equal(crc32c(0, bytes, 32), 0x62a8ab43);
+	for (unsigned i = 0; i < 32; i++)
+		bytes[i] = (unsigned char)i;
+	assert_int_equal(crc32c(0, bytes, 32), 0x46dd794e);
+	assert_int_equal(crc32c(crc32c(0, bytes, 13), bytes + 13, 19), 0x46dd794e);
+}
+
+static void message_ids_are_unique_and_ordered(void **state)
+{
+	(void)state;
+	struct message_id_source source = { 0 };
+	struct message_id last = message_id_make(&source);
+	for (int i = 0; i < 10000; i++) {
+		struct message_id id = message_id_make(&source);
+		assert_true(message_id_valid(slice_of(id.text)));
+		assert_true(strcmp(id.text, last.text) > 0);
+		last = id;
+	}
+	int64_t ahead = message_id_seconds(&last) - clock_wall_now() / CLOCK_SECOND;
+	assert_true(ahead >= 0 && ahead < 10);
+	assert_false(message_id_valid(SLICE("../../etc/passwd")));
+	assert_false(message_id_valid(SLICE("1wXyZa-000Kc3-2")));
+}
+
+static void intervals_and_dates_have_their_forms(void **state)
+{
+	(void)state;
+	char text[64];
+	clock_format_interval(1234 * CLOCK_MS, text, sizeof text);
+	assert_string_equal(text, "1.234s");
+	clock_format_interval(63 * CLOCK_SECOND, text, sizeof text);
+	assert_string_equal(text, "1m3s");
+	setenv("TZ", "UTC-2:30", 1);
+	tzset();
+	clock_format_rfc5322(0, text, sizeof text);
+	assert_string_equal(text, "Thu, 01 Jan 1970 02:30:00 +0230");
+	setenv("TZ", "UTC", 1);
+	tzset();
+	assert_true(clock_after(CLOCK_NEVER) == CLOCK_NEVER);
+}
+
+static void errors_carry_context_and_kind(void **state)
+{
+	(void)state;
+	struct error error = { 0 };
+	assert_false(error_set_errno(&error, ENOSPC, "writing %s", "x"));
+	error_context(&error, "spool");
+	assert_string_equal(error.text, "spool: writing x: No space left on device");
+	assert_int_equal(error.kind, ERROR_TEMPORARY);
+}
+
+static void a_log_line_stays_one_line(void **state)
+{
+	(void)state;
+	int ends[2];
+	char text[256] = { 0 };
+	assert_int_equal(pipe(ends), 0);
+	struct log log;
+	log_init(&log, "test");
+	log.fd[LOG_KIND_MAIN] = ends[1];
+	log_line(&log, LOG_KIND_MAIN, "H=%s", "evil\r\n2026-01-01 00:00:00 forged");
+	ssize_t n = read(ends[0], text, sizeof text - 1);
+	assert_true(n > 0);
+	assert_string_equal(text + 20, "H=evil\\015\\0122026-01-01 00:00:00 forged\n");
+	close(ends[0]);
+	close(ends[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slices_compare_without_case_and_cut), cmocka_unit_test(numbers_are_parsed_with_bounds),
+		cmocka_unit_test(cstr_refuses_nul_and_overflow), cmocka_unit_test(edit_distance_finds_near_names),
+		cmocka_unit_test(arena_memory_is_zeroed_after_reset), cmocka_unit_test(buffers_keep_their_bound),
+		cmocka_unit_test(crc32c_gives_the_values_of_rfc3720), cmocka_unit_test(message_ids_are_unique_and_ordered),
+		cmocka_unit_test(intervals_and_dates_have_their_forms), cmocka_unit_test(errors_carry_context_and_kind),
+		cmocka_unit_test(a_log_line_stays_one_line),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

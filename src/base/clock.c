@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/clock.h"
+
+#include "base/fatal.h"
+
+#include <stdio.h>
+
+static int64_t read_clock(clockid_t id)
+{
+	struct timespec now;
+	ensure(clock_gettime(id, &now) == 0);
+	return (int64_t)now.tv_sec * CLOCK_SECOND + now.tv_nsec;
+}
+
+int64_t clock_now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall_now(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+int64_t clock_after(int64_t interval)
+{
+	int64_t when;
+	return __builtin_add_overflow(clock_now(), interval, &when) ? CLOCK_NEVER : when;
+}
+
+size_t clock_format_rfc5322(time_t when, char *out, size_t size)
+{
+	/* Not strftime's %a and %b: those follow the locale. */
+	static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	struct tm tm;
+	ensure(localtime_r(&when, &tm) != NULL);
+	long minutes = tm.tm_gmtoff / 60;
+	long away = minutes < 0 ? -minutes : minutes;
+	int n = snprintf(out, size, "%s, %02d %s %d %02d:%02d:%02d %c%02ld%02ld", days[tm.tm_wday % 7], tm.tm_mday,
+			 months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
+			 minutes < 0 ? '-' : '+', away / 60, away % 60);
+	ensure(n > 0 && (size_t)n < size);
+	return (size_t)n;
+}
+
+size_t clock_format_log(time_t when, char *out, size_t size)
+{
+	struct tm tm;
+	ensure(localtime_r(&when, &tm) != NULL);
+	size_t n = strftime(out, size, "%Y-%m-%d %H:%M:%S", &tm);
+	ensure(n > 0);
+	return n;
+}
+
+size_t clock_format_interval(int64_t ns, char *out, size_t size)
+{
+	int64_t seconds = ns / CLOCK_SECOND;
+	int n;
+	if (seconds < 60)
+		n = snprintf(out, size, "%d.%03ds", (int)seconds, (int)(ns % CLOCK_SECOND / CLOCK_MS));
+	else if (seconds < 3600)
+		n = snprintf(out, size, "%dm%ds", (int)(seconds / 60), (int)(seconds % 60));
+	else if (seconds < 86400)
+		n = snprintf(out, size, "%dh%dm", (int)(seconds / 3600), (int)(seconds / 60 % 60));
+	else
+		n = snprintf(out, size, "%lldd%dh", (long long)(seconds / 86400), (int)(seconds / 3600 % 24));
+	ensure(n > 0 && (size_t)n < size);
+	return (size_t)n;
+}

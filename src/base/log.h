@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Where log lines go: Exim's main, reject and panic logs. The master opens the descriptors (O_APPEND, or a datagram socket to
+ * syslog) and hands them to each role; a line is one write. Only roles and sessions log, libraries return errors.
+ * Control characters and bytes of peers are written as \ooo, so that a line is a line.
+ */
+#ifndef POSTERN_BASE_LOG_H
+#define POSTERN_BASE_LOG_H
+
+#include "base/slice.h"
+
+#include <stdarg.h>
+
+enum log_kind { LOG_KIND_MAIN, LOG_KIND_REJECT, LOG_KIND_PANIC, LOG_KINDS };
+
+struct log {
+	int fd[LOG_KINDS];   /* -1: nowhere */
+	bool syslog;         /* fd are datagram sockets: lines carry a priority and the process name instead of a date */
+	int terminal;        /* copy of the main and panic log in colour, or -1 */
+	char role[16];       /* for syslog's tag, "postern-front" without the "postern-" */
+	unsigned lost;       /* lines that could not be written */
+};
+
+void log_init(struct log *log, const char *role);
+/* Closes what was open and takes ownership of the new descriptors. */
+void log_replace(struct log *log, const int fd[LOG_KINDS], bool syslog);
+
+/* One line, without newline. LOG_KIND_PANIC is written to the main log as well, as Exim does. */
+void log_line(struct log *log, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void log_vline(struct log *log, enum log_kind kind, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+
+#endif
