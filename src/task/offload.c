@@ -88,7 +88,7 @@ void offload(void (*fn)(void *), void *arg)
 		pthread_cond_signal(&pool->wanted);
 	pthread_mutex_unlock(&pool->lock);
 	while (!job.done)
-		task_wait_uncancellable();
+		task_wait_uncancellable(CLOCK_NEVER);
 }
 
 void offload_collect(struct loop *loop)

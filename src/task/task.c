@@ -164,12 +164,12 @@ int task_wait(int64_t deadline)
 	return wait_parked(task, deadline);
 }
 
-int task_wait_uncancellable(void)
+int task_wait_uncancellable(int64_t deadline)
 {
 	struct task *task = task_current();
 	ensure(task != NULL);
 	task->uncancellable = true;
-	int result = wait_parked(task, CLOCK_NEVER);
+	int result = wait_parked(task, deadline);
 	task->uncancellable = false;
 	return result;
 }

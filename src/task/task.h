@@ -71,8 +71,8 @@ bool task_is_cancelled(const struct task *task);
 
 /* Parks the running task until task_wake (returns its result), the deadline, or cancellation. */
 int task_wait(int64_t deadline);
-/* As task_wait, but cancellation does not end it. */
-int task_wait_uncancellable(void);
+/* As task_wait, but cancellation does not end it: for what must not be left half done. */
+int task_wait_uncancellable(int64_t deadline);
 /* Makes a waiting task ready; no effect on one that does not wait. The first wake counts. */
 void task_wake(struct task *task, int result);
 int task_sleep_until(int64_t deadline);
