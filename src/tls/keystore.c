@@ -18,18 +18,27 @@ struct entry {
 };
 
 struct keystore {
+	unsigned references;
 	struct entry *entries;
 	size_t count;
 };
 
 struct keystore *keystore_new(void)
 {
-	return xcalloc(1, sizeof(struct keystore));
+	struct keystore *store = xcalloc(1, sizeof *store);
+	store->references = 1;
+	return store;
+}
+
+struct keystore *keystore_ref(struct keystore *store)
+{
+	store->references++;
+	return store;
 }
 
 void keystore_free(struct keystore *store)
 {
-	if (!store)
+	if (!store || --store->references)
 		return;
 	for (size_t i = 0; i < store->count; i++)
 		EVP_PKEY_free(store->entries[i].key);

@@ -13,6 +13,8 @@ enum { KEYSTORE_MAX = 4096 }; /* keys */
 struct keystore;
 
 struct keystore *keystore_new(void);
+/* References are counted, on one thread; the keys are wiped when the last one goes. keystore_free accepts NULL. */
+struct keystore *keystore_ref(struct keystore *store);
 void keystore_free(struct keystore *store);
 size_t keystore_count(const struct keystore *store);
 

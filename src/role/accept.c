@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages on their way into the spool. What the fronts submit is gathered while the disk is busy; one batch is then
+ * written, synced and answered together (spool_commit). Two batches overlap: one is written while the other waits for the disk.
+ *
+ * Limits: TRANSACTIONS_MAX messages in parts at a time; a front has one call a session under way.
+ */
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "role/queue.h"
+#include "task/offload.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ACCEPTING_TASKS = 2, TRANSACTIONS_MAX = 4096, SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
+
+/* A part of a message, or a whole one, from its arrival to its answer. */
+struct submission {
+	struct submission *next;
+	struct ipc_peer *peer;
+	uint64_t call;
+	struct transaction *transaction; /* a later part; NULL: the message begins here */
+	uint64_t number;                 /* the front's transaction */
+	bool complete;
+	int fd;
+	uint64_t size;
+	struct queue_entry *entry;       /* with the envelope */
+	struct spool_writer *writer;
+	struct error result;
+};
+
+/* A message of which parts are in the spool and others are still to come. */
+struct transaction {
+	struct transaction *next;
+	struct ipc_peer *peer;
+	uint64_t number;
+	struct queue_entry *entry;
+	struct spool_writer *writer;
+	bool busy;    /* a part of it is being written */
+	bool dropped; /* aborted meanwhile */
+};
+
+static void answer(struct submission *submission)
+{
+	struct ipc_taken taken = { .kind = submission->result.kind, .problem = slice_of(submission->result.text) };
+	ipc_send(submission->peer, taken, TAKEN, submission->call, &taken, NULL, 0);
+	ipc_set_tag(submission->peer, ipc_tag(submission->peer) - 1);
+}
+
+/* ---- Transactions ---- */
+
+static struct transaction *find_transaction(struct queue *queue, const struct ipc_peer *peer, uint64_t number)
+{
+	struct transaction *transaction = queue->transactions;
+	while (transaction && (transaction->peer != peer || transaction->number != number))
+		transaction = transaction->next;
+	return transaction;
+}
+
+static size_t count_transactions(const struct queue *queue)
+{
+	size_t count = 0;
+	for (const struct transaction *transaction = queue->transactions; transaction; transaction = transaction->next)
+		count++;
+	return count;
+}
+
+static void end_transaction(struct queue *queue, struct transaction *gone)
+{
+	for (struct transaction **at = &queue->transactions; *at; at = &(*at)->next) {
+		if (*at == gone) {
+			*at = gone->next;
+			free(gone);
+			return;
+		}
+	}
+}
+
+/* At once, or when the part that is being written is done. */
+static void drop_transaction(struct queue *queue, struct transaction *transaction)
+{
+	transaction->dropped = true;
+	if (transaction->busy)
+		return;
+	spool_abort(transaction->writer);
+	queue_entry_free(transaction->entry);
+	end_transaction(queue, transaction);
+}
+
+void accept_front_lost(struct queue *queue, struct ipc_peer *peer)
+{
+	for (struct transaction *transaction = queue->transactions, *next; transaction; transaction = next) {
+		next = transaction->next;
+		if (transaction->peer == peer)
+			drop_transaction(queue, transaction);
+	}
+}
+
+/* ---- Arrival ---- */
+
+static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *message)
+{
+	struct spool_envelope *envelope = arena_new(&entry->arena, struct spool_envelope);
+	struct slice list = message->recipients, address;
+	size_t count = 0;
+	while (ipc_list_next(&list, &address))
+		count++;
+	if (count == 0 || list.len || message->host_port > UINT16_MAX)
+		return false;
+	envelope->recipients = arena_array(&entry->arena, count, sizeof *envelope->recipients);
+	list = message->recipients;
+	while (ipc_list_next(&list, &address))
+		envelope->recipients[envelope->recipient_count++].address = arena_copy(&entry->arena, address);
+	envelope->id = entry->id;
+	envelope->received_ns = entry->received_ns;
+	envelope->sender = arena_copy(&entry->arena, message->sender);
+	envelope->helo = arena_copy(&entry->arena, message->helo);
+	envelope->host_name = arena_copy(&entry->arena, message->host_name);
+	envelope->host_address = arena_copy(&entry->arena, message->host_address);
+	envelope->protocol = arena_copy(&entry->arena, message->protocol);
+	envelope->cipher = arena_copy(&entry->arena, message->cipher);
+	envelope->port = (uint16_t)message->host_port;
+	envelope->eight_bit_mime = message->flags & SUBMIT_8BITMIME;
+	envelope->smtputf8 = message->flags & SUBMIT_SMTPUTF8;
+	entry->message_id = arena_copy(&entry->arena, message->message_id);
+	entry->envelope = envelope;
+	return true;
+}
+
+/* The descriptor must hold at least what the message says: a part is read by size, never beyond. */
+static bool has_size(int fd, uint64_t size)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && st.st_size >= 0 && (uint64_t)st.st_size >= size;
+}
+
+static bool take_submit(struct queue *queue, struct submission *submission, struct slice body)
+{
+	struct ipc_submit message;
+	struct message_id id = { 0 };
+	if (!ipc_unpack_submit(body, &message) || !message_id_valid(message.id) || !has_size(submission->fd, message.size))
+		return error_set(&submission->result, ERROR_PERMANENT, "malformed submission");
+	memcpy(id.text, message.id.data, MESSAGE_ID_LEN);
+	submission->number = message.transaction;
+	submission->size = message.size;
+	submission->complete = message.complete;
+	submission->entry = queue_entry_new(queue, &id, (int64_t)message.received_ns);
+	if (!read_envelope(submission->entry, &message))
+		return error_set(&submission->result, ERROR_PERMANENT, "malformed envelope");
+	if (!message.complete && count_transactions(queue) >= TRANSACTIONS_MAX)
+		return error_set(&submission->result, ERROR_TEMPORARY, "too many large messages at a time");
+	return true;
+}
+
+static bool take_part(struct queue *queue, struct submission *submission, struct slice body)
+{
+	struct ipc_part message;
+	if (!ipc_unpack_part(body, &message) || !has_size(submission->fd, message.size))
+		return error_set(&submission->result, ERROR_PERMANENT, "malformed part");
+	struct transaction *transaction = find_transaction(queue, submission->peer, message.transaction);
+	if (!transaction || transaction->busy)
+		return error_set(&submission->result, ERROR_TEMPORARY, "the queue was restarted in the middle of the message");
+	submission->transaction = transaction;
+	submission->writer = transaction->writer;
+	submission->size = message.size;
+	submission->complete = message.complete;
+	transaction->busy = true;
+	return true;
+}
+
+static void enqueue(struct queue *queue, struct submission *submission)
+{
+	if (queue->submitted_last)
+		queue->submitted_last->next = submission;
+	else
+		queue->submitted_first = submission;
+	queue->submitted_last = submission;
+	wait_list_wake_one(&queue->submitted);
+}
+
+static void discard_submission(struct submission *submission)
+{
+	fd_close(&submission->fd);
+	queue_entry_free(submission->entry);
+	free(submission);
+}
+
+static void take_abort(struct queue *queue, struct ipc_peer *peer, struct slice body)
+{
+	struct ipc_abort message;
+	struct transaction *transaction = ipc_unpack_abort(body, &message) ? find_transaction(queue, peer, message.transaction) : NULL;
+	if (transaction)
+		drop_transaction(queue, transaction);
+}
+
+void accept_submit(struct queue *queue, struct ipc_peer *peer, struct ipc_incoming *incoming)
+{
+	if (incoming->type == IPC_ABORT_MESSAGE) {
+		take_abort(queue, peer, incoming->body);
+		return;
+	}
+	struct submission *submission = xcalloc(1, sizeof *submission);
+	*submission = (struct submission){ .peer = peer, .call = incoming->call, .fd = -1 };
+	ipc_set_tag(peer, ipc_tag(peer) + 1);
+	if (incoming->fd_count == 1)
+		submission->fd = fd_take(&incoming->fds[0]);
+	bool taken = submission->fd < 0 ? error_set(&submission->result, ERROR_PERMANENT, "no descriptor came along") :
+		     incoming->type == IPC_SUBMIT_MESSAGE ? take_submit(queue, submission, incoming->body) :
+							    take_part(queue, submission, incoming->body);
+	if (taken) {
+		enqueue(queue, submission);
+		return;
+	}
+	answer(submission);
+	discard_submission(submission);
+}
+
+/* ---- Writing ---- */
+
+struct batch {
+	struct spool *spool;
+	struct submission *items[SUBMISSIONS_AT_ONCE];
+	size_t count;
+};
+
+/* On a thread: writes every part, then commits the messages that are complete with one wait for the disk. */
+static void write_batch(void *arg)
+{
+	struct batch *batch = arg;
+	struct spool_writer *writers[SUBMISSIONS_AT_ONCE];
+	struct submission *complete[SUBMISSIONS_AT_ONCE];
+	struct error results[SUBMISSIONS_AT_ONCE] = { 0 };
+	size_t ready = 0;
+	for (size_t i = 0; i < batch->count; i++) {
+		struct submission *item = batch->items[i];
+		if (!item->writer && !spool_begin(batch->spool, item->entry->envelope, &item->writer, &item->result))
+			continue;
+		if (!spool_append(item->writer, item->fd, 0, item->size, &item->result)) {
+			spool_abort(item->writer);
+			item->writer = NULL;
+		} else if (item->complete) {
+			complete[ready] = item;
+			writers[ready++] = item->writer;
+		}
+	}
+	if (ready)
+		spool_commit(batch->spool, writers, ready, results);
+	for (size_t i = 0; i < ready; i++) {
+		complete[i]->writer = NULL;
+		complete[i]->result = results[i];
+	}
+}
+
+/* "<=", as Exim writes it. */
+static void log_arrival(struct queue *queue, const struct queue_entry *entry, uint64_t size)
+{
+	const struct spool_envelope *envelope = entry->envelope;
+	char host[400] = "", cipher[128] = "", message_id[300] = "";
+	if (envelope->host_address.len)
+		snprintf(host, sizeof host, " H=(%.*s) [%.*s]", SLICE_ARG(slice_first(envelope->helo, 255)),
+			 SLICE_ARG(envelope->host_address));
+	if (envelope->cipher.len)
+		snprintf(cipher, sizeof cipher, " X=%.*s CV=no", SLICE_ARG(envelope->cipher));
+	if (entry->message_id.len)
+		snprintf(message_id, sizeof message_id, " id=%.*s", SLICE_ARG(entry->message_id));
+	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s P=%.*s%s S=%llu%s", entry->id.text,
+		 envelope->sender.len ? SLICE_ARG(envelope->sender) : 2, envelope->sender.len ? envelope->sender.data : "<>", host,
+		 SLICE_ARG(envelope->protocol), cipher, (unsigned long long)size, message_id);
+}
+
+/* The message is durable: log it, answer, deliver. A whole small message goes on from memory, without reading it back. */
+static void accepted(struct queue *queue, struct submission *submission)
+{
+	struct queue_entry *entry = submission->entry;
+	if (submission->transaction) {
+		entry = submission->transaction->entry;
+		end_transaction(queue, submission->transaction);
+	} else if (queue->entries <= KEPT_OPEN) {
+		entry->fd = fd_take(&submission->fd);
+	}
+	entry->envelope->body_size += submission->size;
+	submission->entry = NULL;
+	log_arrival(queue, entry, entry->envelope->body_size);
+	answer(submission);
+	schedule_now(queue, entry);
+}
+
+/* A part was taken, and more are to come. */
+static void part_taken(struct queue *queue, struct submission *submission)
+{
+	struct transaction *transaction = submission->transaction;
+	if (!transaction) {
+		transaction = xcalloc(1, sizeof *transaction);
+		*transaction = (struct transaction){
+			.peer = submission->peer, .number = submission->number, .entry = submission->entry, .writer = submission->writer,
+		};
+		transaction->next = queue->transactions;
+		queue->transactions = transaction;
+		submission->entry = NULL;
+	}
+	transaction->busy = false;
+	transaction->entry->envelope->body_size += submission->size;
+	answer(submission);
+	if (transaction->dropped || ipc_is_lost(submission->peer))
+		drop_transaction(queue, transaction);
+}
+
+static void refused(struct queue *queue, struct submission *submission)
+{
+	struct transaction *transaction = submission->transaction;
+	answer(submission);
+	log_line(&queue->role->log, LOG_KIND_PANIC, "message not accepted into the spool: %s", submission->result.text);
+	if (!transaction)
+		return;
+	queue_entry_free(transaction->entry); /* its writer is gone already */
+	end_transaction(queue, transaction);
+}
+
+static void finish_batch(struct queue *queue, struct batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		struct submission *submission = batch->items[i];
+		if (submission->result.kind != ERROR_NONE)
+			refused(queue, submission);
+		else if (submission->complete)
+			accepted(queue, submission);
+		else
+			part_taken(queue, submission);
+		discard_submission(submission);
+	}
+}
+
+static void accepting_task(void *arg)
+{
+	struct queue *queue = arg;
+	for (;;) {
+		struct batch batch = { .spool = queue->spool };
+		while (!queue->submitted_first)
+			if (wait_list_wait(&queue->submitted, CLOCK_NEVER) < 0)
+				return;
+		/* Whoever else is ready to submit gets the chance to be in this batch. */
+		task_yield();
+		while (queue->submitted_first && batch.count < SUBMISSIONS_AT_ONCE) {
+			batch.items[batch.count++] = queue->submitted_first;
+			queue->submitted_first = queue->submitted_first->next;
+		}
+		if (!queue->submitted_first)
+			queue->submitted_last = NULL;
+		if (batch.count == 0)
+			continue;
+		offload(write_batch, &batch);
+		finish_batch(queue, &batch);
+		if (spool_is_broken(queue->spool))
+			queue_spool_broken(queue);
+	}
+}
+
+void accept_start(struct queue *queue)
+{
+	for (int i = 0; i < ACCEPTING_TASKS; i++)
+		task_spawn(queue->role->loop, accepting_task, queue, "accepting");
+}

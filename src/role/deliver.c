@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Delivery of one message: each pending recipient is routed and handed to the store that runs as the right user. What was
+ * delivered is recorded before anything else happens to the message: either by removing it, when all are done, or in its
+ * journal. A recipient that cannot be delivered now is deferred; the message stays.
+ */
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "role/queue.h"
+#include "task/offload.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RECIPIENTS_AT_ONCE = 32, STORE_TRIES = 3 };
+
+#define STORE_TIMEOUT (5 * 60 * CLOCK_SECOND)
+
+/* One recipient of the message that a task delivers. */
+struct delivery {
+	struct slice address;
+	uint32_t index;
+	bool delivered;
+	struct slice router, transport; /* names, in the message's arena; empty when it was not routed */
+	struct error error;
+};
+
+struct delivering {
+	struct queue_entry *entry;
+	struct conf *conf; /* the configuration of this attempt */
+	struct delivery *deliveries;
+	size_t count, next;
+	unsigned workers;
+	struct wait_list done;
+};
+
+/* ---- Local users ---- */
+
+void deliver_lookup_user(void *arg)
+{
+	struct user_lookup *lookup = arg;
+	struct passwd entry, *found = NULL;
+	int result = getpwnam_r(lookup->name, &entry, lookup->buffer, sizeof lookup->buffer, &found);
+	if (found) {
+		lookup->result = ROUTE_USER_FOUND;
+		lookup->user = (struct route_user){ slice_of(found->pw_name), slice_of(found->pw_dir), found->pw_uid, found->pw_gid };
+	} else if (result == 0 || result == ENOENT || result == ESRCH) {
+		lookup->result = ROUTE_USER_UNKNOWN;
+	} else {
+		lookup->result = ROUTE_USER_DEFER;
+		error_set_errno(&lookup->error, result, "looking up the user %s", lookup->name);
+	}
+}
+
+static enum route_user_result find_user(void *owner, struct slice name, struct route_user *user_r, struct error *error)
+{
+	struct delivering *delivering = owner;
+	struct arena *arena = &delivering->entry->arena;
+	struct user_lookup lookup = { .result = ROUTE_USER_UNKNOWN };
+	if (!slice_to_cstr(name, lookup.name, sizeof lookup.name))
+		return ROUTE_USER_UNKNOWN;
+	offload(deliver_lookup_user, &lookup);
+	if (lookup.result == ROUTE_USER_FOUND) {
+		*user_r = lookup.user;
+		user_r->name = arena_copy(arena, lookup.user.name);
+		user_r->home = arena_copy(arena, lookup.user.home);
+	}
+	*error = lookup.error;
+	return lookup.result;
+}
+
+static struct expand_value delivery_variable(void *owner, enum expand_variable variable)
+{
+	const struct delivering *delivering = owner;
+	const struct conf_main *main = &delivering->conf->main;
+	const struct spool_envelope *envelope = delivering->entry->envelope;
+	switch (variable) {
+	case EXPAND_PRIMARY_HOSTNAME:
+	case EXPAND_SMTP_ACTIVE_HOSTNAME: return (struct expand_value){ .text = main->primary_hostname };
+	case EXPAND_QUALIFY_DOMAIN: return (struct expand_value){ .text = main->qualify_domain };
+	case EXPAND_SPOOL_DIRECTORY: return (struct expand_value){ .text = main->spool_directory };
+	case EXPAND_VERSION_NUMBER: return (struct expand_value){ .text = SLICE(POSTERN_VERSION) };
+	case EXPAND_MESSAGE_EXIM_ID: return (struct expand_value){ .text = slice_of(delivering->entry->id.text) };
+	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ .text = envelope->sender, .tainted = true };
+	case EXPAND_SENDER_HOST_ADDRESS: return (struct expand_value){ .text = envelope->host_address };
+	case EXPAND_SENDER_HELO_NAME: return (struct expand_value){ .text = envelope->helo, .tainted = true };
+	case EXPAND_RECEIVED_PROTOCOL: return (struct expand_value){ .text = envelope->protocol };
+	case EXPAND_TLS_IN_CIPHER: return (struct expand_value){ .text = envelope->cipher };
+	default: return (struct expand_value){ 0 };
+	}
+}
+
+/* ---- Stores ---- */
+
+static struct queue_store *store_of(struct queue *queue, uid_t uid)
+{
+	struct queue_store *store = queue->stores;
+	while (store && store->uid != uid)
+		store = store->next;
+	if (!store) {
+		store = xcalloc(1, sizeof *store);
+		store->uid = uid;
+		store->next = queue->stores;
+		queue->stores = store;
+	}
+	return store;
+}
+
+static void from_store(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
+{
+	(void)owner;
+	(void)peer;
+	(void)incoming; /* the answer to a delivery that was given up: it will be made again, a duplicate */
+}
+
+static void close_store_task(void *arg)
+{
+	ipc_close(arg);
+}
+
+static void store_lost(void *owner, struct ipc_peer *peer)
+{
+	struct queue *queue = owner;
+	for (struct queue_store *store = queue->stores; store; store = store->next)
+		if (store->peer == peer)
+			store->peer = NULL;
+	task_spawn(queue->role->loop, close_store_task, peer, "close store");
+}
+
+static const struct ipc_handler store_handler = { from_store, store_lost };
+
+void deliver_store_connected(struct queue *queue, int fd, uid_t uid)
+{
+	struct queue_store *store = store_of(queue, uid);
+	if (store->peer)
+		task_spawn(queue->role->loop, close_store_task, store->peer, "close store");
+	store->peer = ipc_open(queue->role->loop, fd, ROLE_QUEUE, ROLE_STORE, &store_handler, queue);
+	store->asked = false;
+	store->refused = (struct error){ 0 };
+	wait_list_wake_all(&store->waiting);
+}
+
+void deliver_store_refused(struct queue *queue, uid_t uid, struct slice problem)
+{
+	struct queue_store *store = store_of(queue, uid);
+	store->asked = false;
+	error_set(&store->refused, ERROR_TEMPORARY, "%.*s", SLICE_ARG(problem));
+	wait_list_wake_all(&store->waiting);
+}
+
+/* The store that runs as this user, started by the master when there is none. NULL and *error otherwise. */
+static struct ipc_peer *wait_store(struct queue *queue, uid_t uid, gid_t gid, struct slice home, struct error *error)
+{
+	struct queue_store *store = store_of(queue, uid);
+	int64_t deadline = clock_after(30 * CLOCK_SECOND);
+	store->refused = (struct error){ 0 };
+	while (!store->peer || ipc_is_lost(store->peer)) {
+		if (!store->asked) {
+			struct ipc_store_wanted wanted = { .uid = uid, .gid = gid, .directory = home };
+			store->asked = ipc_send(queue->role->master, store_wanted, STORE_WANTED, 0, &wanted, NULL, 0);
+		}
+		if (wait_list_wait(&store->waiting, deadline) < 0) {
+			store->asked = false;
+			error_set(error, ERROR_TEMPORARY, "no store process for uid %u came up", (unsigned)uid);
+			return NULL;
+		}
+		if (store->refused.kind != ERROR_NONE) {
+			*error = store->refused;
+			return NULL;
+		}
+	}
+	return store->peer;
+}
+
+/* ---- One recipient ---- */
+
+static struct slice trace_headers(struct delivering *delivering, const struct transport *transport, struct slice address)
+{
+	struct arena *arena = &delivering->entry->arena;
+	struct slice sender = delivering->entry->envelope->sender;
+	struct slice parts[3] = { { 0 } };
+	char date[64];
+	clock_format_rfc5322((time_t)(clock_wall_now() / CLOCK_SECOND), date, sizeof date);
+	if (transport->return_path_add)
+		parts[0] = arena_printf(arena, "Return-path: <%.*s>\n", SLICE_ARG(sender));
+	if (transport->envelope_to_add)
+		parts[1] = arena_printf(arena, "Envelope-to: %.*s\n", SLICE_ARG(address));
+	if (transport->delivery_date_add)
+		parts[2] = arena_printf(arena, "Delivery-date: %s\n", date);
+	return arena_printf(arena, "%.*s%.*s%.*s", SLICE_ARG(parts[0]), SLICE_ARG(parts[1]), SLICE_ARG(parts[2]));
+}
+
+static bool call_store(struct delivering *delivering, const struct route_result *route, struct delivery *delivery)
+{
+	struct queue *queue = delivering->entry->queue;
+	const struct transport *transport = route->transport;
+	struct ipc_deliver message = {
+		.directory = route->directory.text,
+		.create = transport->create_directory,
+		.directory_mode = transport->directory_mode,
+		.mode = transport->mode,
+		.prefix = trace_headers(delivering, transport, delivery->address),
+		.offset = delivering->entry->body_offset,
+		.size = delivering->entry->envelope->body_size,
+	};
+	uid_t uid = route->has_user ? route->uid : getuid();
+	gid_t gid = route->has_user ? route->gid : getgid();
+	int result = -EPIPE;
+	struct ipc_reply reply = { 0 };
+	for (int tries = 0; result == -EPIPE && tries < STORE_TRIES; tries++) {
+		struct ipc_peer *store = wait_store(queue, uid, gid, route->home, &delivery->error);
+		if (!store)
+			return false;
+		result = ipc_call(store, deliver, DELIVER, &message, &delivering->entry->fd, 1, clock_after(STORE_TIMEOUT), &reply);
+	}
+	struct ipc_delivered answer;
+	if (result < 0)
+		error_set_errno(&delivery->error, -result, "the store process did not answer");
+	else if (!ipc_unpack_delivered(reply.body, &answer))
+		error_set(&delivery->error, ERROR_TEMPORARY, "the store's answer is malformed");
+	else if (answer.kind == ERROR_NONE)
+		delivery->delivered = true;
+	else {
+		error_set(&delivery->error, ERROR_TEMPORARY, "%.*s", SLICE_ARG(answer.text));
+		delivery->error.number = answer.number <= 4096 ? (int)answer.number : 0;
+	}
+	ipc_reply_free(&reply);
+	return delivery->delivered;
+}
+
+static void split_address(struct slice address, struct mail_address_parts *parts)
+{
+	size_t at = slice_find_last(address, '@');
+	parts->local_part = slice_first(address, at);
+	parts->domain = slice_from(address, at + 1);
+}
+
+static void deliver_one(struct delivering *delivering, struct delivery *delivery)
+{
+	struct arena *arena = &delivering->entry->arena;
+	struct expand_context variables = { .variable = delivery_variable, .owner = delivering };
+	struct route_host host = { .owner = delivering, .lookup_user = find_user, .variables = &variables };
+	struct mail_address_parts parts;
+	struct mail_address parsed;
+	struct route_result route;
+	struct error ignored;
+	split_address(delivery->address, &parts);
+	/* The spool has addresses as on the wire; routing wants them without quotes. */
+	if (mail_address_parse(delivery->address, arena, MAIL_PATH_UTF8 | MAIL_PATH_LONG_LOCAL, &parsed, &ignored))
+		parts = (struct mail_address_parts){ parsed.local_part, parsed.domain };
+	enum route_outcome outcome = route_address(delivering->conf->routers, &parts, &host, arena, &route);
+	if (route.router)
+		delivery->router = route.router->name;
+	if (outcome != ROUTE_ACCEPTED) {
+		delivery->error = route.error;
+		return;
+	}
+	delivery->transport = route.transport->name;
+	call_store(delivering, &route, delivery);
+}
+
+static void deliver_all(struct delivering *delivering)
+{
+	while (delivering->next < delivering->count)
+		deliver_one(delivering, &delivering->deliveries[delivering->next++]);
+}
+
+static void worker_task(void *arg)
+{
+	struct delivering *delivering = arg;
+	deliver_all(delivering);
+	delivering->workers--;
+	wait_list_wake_all(&delivering->done);
+}
+
+/* ---- The message ---- */
+
+struct reading {
+	struct queue_entry *entry;
+	struct spool_message message;
+	bool done;
+	struct error error;
+};
+
+static void read_on_thread(void *arg)
+{
+	struct reading *reading = arg;
+	struct queue_entry *entry = reading->entry;
+	reading->done = spool_read(entry->queue->spool, &entry->id, &entry->arena, &reading->message, &reading->error);
+}
+
+static bool load_entry(struct queue_entry *entry, struct error *error)
+{
+	struct spool_envelope *fresh = entry->envelope;
+	if (fresh && entry->fd >= 0)
+		return true;
+	struct reading reading = { .entry = entry };
+	offload(read_on_thread, &reading);
+	if (!reading.done) {
+		*error = reading.error;
+		return false;
+	}
+	entry->envelope = arena_new(&entry->arena, struct spool_envelope);
+	*entry->envelope = reading.message.envelope;
+	entry->envelope->body_size = reading.message.body_size;
+	entry->fd = reading.message.fd;
+	entry->body_offset = reading.message.body_offset;
+	return true;
+}
+
+static void list_deliveries(struct delivering *delivering)
+{
+	struct queue_entry *entry = delivering->entry;
+	const struct spool_envelope *envelope = entry->envelope;
+	delivering->deliveries = arena_array(&entry->arena, envelope->recipient_count, sizeof(struct delivery));
+	for (size_t i = 0; i < envelope->recipient_count; i++)
+		if (envelope->recipients[i].state == SPOOL_PENDING)
+			delivering->deliveries[delivering->count++] =
+				(struct delivery){ .address = envelope->recipients[i].address, .index = (uint32_t)i };
+}
+
+/* "=>" and "==" as Exim writes them for a local delivery. */
+static void log_delivery(struct delivering *delivering, const struct delivery *delivery)
+{
+	struct log *log = &delivering->entry->queue->role->log;
+	const char *id = delivering->entry->id.text;
+	struct mail_address_parts parts;
+	char by[300] = "";
+	size_t n = 0;
+	split_address(delivery->address, &parts);
+	if (delivery->router.len)
+		n += (size_t)snprintf(by, sizeof by, " R=%.*s", SLICE_ARG(slice_first(delivery->router, 100)));
+	if (delivery->transport.len)
+		snprintf(by + n, sizeof by - n, " T=%.*s", SLICE_ARG(slice_first(delivery->transport, 100)));
+	if (delivery->delivered)
+		log_line(log, LOG_KIND_MAIN, "%s => %.*s <%.*s>%s", id, SLICE_ARG(parts.local_part), SLICE_ARG(delivery->address), by);
+	else
+		log_line(log, LOG_KIND_MAIN, "%s == %.*s%s defer (%d): %s", id, SLICE_ARG(delivery->address), by,
+			 delivery->error.number, delivery->error.text);
+}
+
+struct recording {
+	struct spool *spool;
+	struct spool_record *records;
+	size_t count;
+	bool done;
+	struct error error;
+};
+
+static void record_on_thread(void *arg)
+{
+	struct recording *recording = arg;
+	recording->done = spool_record(recording->spool, recording->records, recording->count, &recording->error);
+}
+
+/* Some recipients are left: what was delivered goes into the journal, so that it is not delivered again. */
+static void record_results(struct delivering *delivering, int64_t until_ns)
+{
+	struct queue_entry *entry = delivering->entry;
+	struct recording recording = { .spool = entry->queue->spool };
+	struct slice reason = { 0 };
+	recording.records = arena_array(&entry->arena, delivering->count + 1, sizeof *recording.records);
+	for (size_t i = 0; i < delivering->count; i++) {
+		const struct delivery *delivery = &delivering->deliveries[i];
+		if (delivery->delivered)
+			recording.records[recording.count++] = (struct spool_record){
+				.id = entry->id, .kind = SPOOL_RECORD_DELIVERED, .recipient = delivery->index };
+		else
+			reason = slice_of(delivery->error.text);
+	}
+	recording.records[recording.count++] = (struct spool_record){
+		.id = entry->id, .kind = SPOOL_RECORD_DEFERRED, .until_ns = until_ns, .text = reason };
+	offload(record_on_thread, &recording);
+	if (!recording.done)
+		log_line(&entry->queue->role->log, LOG_KIND_PANIC, "%s results could not be recorded in the spool: %s", entry->id.text,
+			 recording.error.text);
+	if (spool_is_broken(entry->queue->spool))
+		queue_spool_broken(entry->queue);
+}
+
+static void finish(struct delivering *delivering)
+{
+	struct queue_entry *entry = delivering->entry;
+	struct queue *queue = entry->queue;
+	size_t left = 0;
+	for (size_t i = 0; i < delivering->count; i++) {
+		log_delivery(delivering, &delivering->deliveries[i]);
+		left += !delivering->deliveries[i].delivered;
+	}
+	if (left == 0) {
+		log_line(&queue->role->log, LOG_KIND_MAIN, "%s Completed", entry->id.text);
+		schedule_remove(queue, &entry->id);
+		queue_entry_free(entry);
+		return;
+	}
+	int64_t age = clock_wall_now() - entry->received_ns;
+	record_results(delivering, clock_wall_now() + schedule_interval(age > 0 ? age : 0));
+	schedule_retry(queue, entry);
+}
+
+/* The message itself cannot be read: gone (somebody removed it), or for a while. */
+static void unreadable(struct queue_entry *entry, const struct error *error)
+{
+	struct queue *queue = entry->queue;
+	log_line(&queue->role->log, LOG_KIND_PANIC, "%s cannot be read from the spool: %s", entry->id.text, error->text);
+	if (error->number == ENOENT)
+		queue_entry_free(entry);
+	else
+		schedule_retry(queue, entry);
+}
+
+void deliver_task(void *arg)
+{
+	struct queue_entry *entry = arg;
+	struct queue *queue = entry->queue;
+	struct delivering delivering = { .entry = entry, .conf = conf_ref(queue->role->conf) };
+	struct error error = { 0 };
+	if (load_entry(entry, &error)) {
+		list_deliveries(&delivering);
+		while (delivering.workers + 1 < delivering.count && delivering.workers + 1 < RECIPIENTS_AT_ONCE) {
+			delivering.workers++;
+			task_spawn(queue->role->loop, worker_task, &delivering, "recipient");
+		}
+		deliver_all(&delivering);
+		while (delivering.workers)
+			wait_list_wait(&delivering.done, CLOCK_NEVER);
+		finish(&delivering);
+	} else {
+		unreadable(entry, &error);
+	}
+	conf_unref(&delivering.conf);
+	queue->active--;
+	wait_list_wake_one(&queue->schedule_changed);
+	wait_list_wake_all(&queue->active_ended);
+}

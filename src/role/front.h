@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of the front share: its one context (front.c), its sessions (session.c), and the way of a message to the
+ * queue (submission.c). A front holds client connections; it opens no file, makes no connection, and has no key.
+ */
+#ifndef POSTERN_ROLE_FRONT_H
+#define POSTERN_ROLE_FRONT_H
+
+#include "base/id.h"
+#include "mail/scan.h"
+#include "net/counters.h"
+#include "role/process.h"
+#include "smtp/server.h"
+#include "tls/stream.h"
+
+struct front;
+struct session;
+
+struct front_listener {
+	struct front *front;
+	int fd;
+	bool tls_on_connect;
+	struct net_address address; /* with its port */
+	struct task *task;
+};
+
+struct front {
+	struct role_process *role;
+	struct tls_library *library;
+	struct remote_signer signer;
+	struct ticket_keys tickets;
+	struct tls_server *tls;          /* NULL: none configured, or broken */
+	struct buf certificate;          /* of the next configuration */
+	char certificate_path[1024];
+	struct counters *counters;
+	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */
+	struct wait_list connected;      /* of tasks that wait for one of them */
+	struct front_listener **listeners, **next_listeners;
+	size_t listener_count, next_count;
+	struct session *sessions;
+	size_t session_count;
+	struct wait_list session_ended;
+	struct message_id_source ids;
+	char scratch[32 * 1024];         /* what a read returns, until its session has it: no task waits between the two */
+};
+
+/* The peer once it is there, or NULL at the deadline. */
+struct ipc_peer *front_wait_peer(struct front *front, struct ipc_peer **slot, int64_t deadline);
+
+/* ---- Sessions ---- */
+
+/* A message on its way in. Everything of it is in `arena`, and gone with session_forget_message. */
+struct incoming_message {
+	struct arena arena;
+	struct message_id id;
+	struct slice sender;
+	struct buf recipients; /* a list of ipc/message.h */
+	struct slice only_recipient;
+	unsigned recipient_count;
+	bool eight_bit_mime, smtputf8;
+	struct mail_header_scan scan;
+	struct buf body;       /* what was not handed to the queue yet */
+	uint64_t size;         /* of the message so far, with our Received: */
+	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
+	bool begun;            /* the body has started */
+};
+
+struct session {
+	struct front *front;
+	struct session *next, *previous;
+	struct task *task;
+	struct conf *conf;         /* the one that it began with */
+	struct stream stream;
+	struct net_address host, interface;
+	struct net_text host_text;
+	bool tls_on_connect;
+	bool receiving;            /* between DATA and its answer: a drain waits for it */
+	struct smtp_settings settings;
+	struct smtp_server smtp;
+	struct buf in, out;
+	struct incoming_message message;
+	char cipher[96];           /* Exim's $tls_in_cipher, empty in clear */
+	char cipher_name[64];      /* the standard name alone */
+	const char *tls_version;
+};
+
+/* Starts a session on a task of its own. Takes the descriptor. */
+void session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener);
+/* Ends a session that is not receiving a message; `hard` also one that is. */
+void session_interrupt(struct session *session, bool hard);
+
+/* "H=(helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
+const char *session_peer(const struct session *session, char *out, size_t size);
+
+/* ---- Submission ---- */
+
+/* The envelope begins (MAIL), and everything of the message is forgotten (the queue is told, if it has a part). */
+void submission_init(struct incoming_message *message);
+void submission_forget(struct session *session);
+/* False when the envelope has no room for another recipient. */
+bool submission_add_recipient(struct incoming_message *message, struct slice address);
+/* The text begins: makes the identifier and our Received: header. */
+void submission_begin(struct session *session);
+/* Takes a run of the text. False and *error when the queue refused it: the message is lost for this transaction. */
+bool submission_append(struct session *session, struct slice run, struct error *error);
+/* Hands the last part over; true: the message is durable. */
+bool submission_commit(struct session *session, struct error *error);
+
+#endif

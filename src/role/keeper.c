@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The keeper: holds the private keys, and answers requests for signatures from the fronts. It has no network and no files;
+ * the master hands it each key file as a descriptor, which is read, wiped from memory, and closed. RSA signatures, which
+ * take fifty times as long as the others, are made on threads; ECDSA and Ed25519 are made at once.
+ */
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "role/process.h"
+#include "task/offload.h"
+#include "tls/keystore.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+enum { KEY_FILE_MAX = 256 * 1024, SECURE_HEAP = 256 * 1024, RSA_AT_ONCE = 256 };
+
+struct keeper {
+	struct keystore *keys, *next;
+	struct error problem; /* of a key of the next configuration */
+	bool has_problem;
+	unsigned rsa_under_way;
+};
+
+static bool keeper_start(struct role_process *role, struct error *error)
+{
+	(void)role;
+	(void)error;
+	/* Where memory may not be locked, keys are on the ordinary heap: still wiped, but not kept from swap. */
+	CRYPTO_secure_malloc_init(SECURE_HEAP, 64);
+	return true;
+}
+
+static bool read_key_file(int fd, const char *path, char *text, size_t *len_r, struct error *error)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return error_set(error, ERROR_USAGE, "%s is not a file", path);
+	if (st.st_size > KEY_FILE_MAX)
+		return error_set(error, ERROR_USAGE, "%s is too large for a private key", path);
+	size_t len = 0;
+	for (;;) {
+		ssize_t n = pread(fd, text + len, KEY_FILE_MAX - len, (off_t)len);
+		if (n < 0)
+			return error_set_errno(error, errno, "reading %s", path);
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	*len_r = len;
+	return true;
+}
+
+static void take_key(struct keeper *keeper, struct ipc_incoming *incoming)
+{
+	struct ipc_key message;
+	char path[1024];
+	struct key_id id;
+	size_t len = 0;
+	if (!ipc_unpack_key(incoming->body, &message) || incoming->fd_count != 1 ||
+	    !slice_to_cstr(message.path, path, sizeof path))
+		fatal("the master's message about a key is malformed");
+	if (!keeper->next)
+		keeper->next = keystore_new();
+	char *text = OPENSSL_secure_zalloc(KEY_FILE_MAX);
+	bool secure = text != NULL;
+	if (!text)
+		text = xcalloc(1, KEY_FILE_MAX);
+	if (!read_key_file(incoming->fds[0], path, text, &len, &keeper->problem) ||
+	    !keystore_add_pem(keeper->next, slice_make(text, len), path, &id, &keeper->problem))
+		keeper->has_problem = true;
+	OPENSSL_cleanse(text, len);
+	if (secure)
+		OPENSSL_secure_free(text);
+	else
+		free(text);
+}
+
+static void keeper_material(struct role_process *role, struct ipc_incoming *incoming)
+{
+	if (incoming->type == IPC_KEY_MESSAGE)
+		take_key(role->state, incoming);
+}
+
+static bool keeper_apply(struct role_process *role, struct error *error)
+{
+	struct keeper *keeper = role->state;
+	struct keystore *next = keeper->next ? keeper->next : keystore_new();
+	bool problem = keeper->has_problem;
+	keeper->next = NULL;
+	keeper->has_problem = false;
+	/* At the start a bad key must not keep mail in clear from coming in: the front answers 454 to STARTTLS. */
+	if (problem && keeper->keys) {
+		keystore_free(next);
+		*error = keeper->problem;
+		return false;
+	}
+	if (problem)
+		log_line(&role->log, LOG_KIND_PANIC, "TLS error: %s", keeper->problem.text);
+	keystore_free(keeper->keys);
+	keeper->keys = next;
+	return true;
+}
+
+/* ---- Signing ---- */
+
+struct signing {
+	struct keeper *keeper;
+	struct keystore *keys; /* a reference: a reload may come between */
+	struct ipc_peer *peer;
+	uint64_t call;
+	struct sign_request request;
+	char input[EVP_MAX_MD_SIZE];
+	unsigned char signature[SIGNATURE_MAX];
+	size_t length;
+	struct error error;
+};
+
+static void answer(struct ipc_peer *peer, uint64_t call, const unsigned char *signature, size_t length, const struct error *error)
+{
+	struct ipc_signed message = {
+		.signature = slice_make(signature, length),
+		.problem = length ? (struct slice){ 0 } : slice_of(error->text),
+	};
+	ipc_send(peer, signed, SIGNED, call, &message, NULL, 0);
+}
+
+static void sign_on_thread(void *arg)
+{
+	struct signing *signing = arg;
+	signing->length = keystore_sign(signing->keys, &signing->request, signing->signature, &signing->error);
+}
+
+static void sign_task(void *arg)
+{
+	struct signing *signing = arg;
+	offload(sign_on_thread, signing);
+	signing->keeper->rsa_under_way--;
+	keystore_free(signing->keys);
+	ipc_set_tag(signing->peer, ipc_tag(signing->peer) - 1);
+	answer(signing->peer, signing->call, signing->signature, signing->length, &signing->error);
+	free(signing);
+}
+
+static void from_front(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
+{
+	struct role_process *role = owner;
+	struct keeper *keeper = role->state;
+	struct ipc_sign message;
+	struct error error = { .text = "malformed request" };
+	unsigned char signature[SIGNATURE_MAX];
+	if (!ipc_unpack_sign(incoming->body, &message) || message.key.len != KEY_ID_LEN || message.scheme > SCHEME_EDDSA ||
+	    message.digest > INT32_MAX) {
+		answer(peer, incoming->call, signature, 0, &error);
+		return;
+	}
+	struct sign_request request = {
+		.scheme = (enum signature_scheme)message.scheme, .digest = (int)message.digest, .input = message.input,
+	};
+	memcpy(request.key.bytes, message.key.data, KEY_ID_LEN);
+	bool slow = request.scheme == SCHEME_RSA_PKCS1 || request.scheme == SCHEME_RSA_PSS;
+	if (!slow || message.input.len > EVP_MAX_MD_SIZE || keeper->rsa_under_way >= RSA_AT_ONCE) {
+		size_t length = keystore_sign(keeper->keys, &request, signature, &error);
+		answer(peer, incoming->call, signature, length, &error);
+		return;
+	}
+	struct signing *signing = xcalloc(1, sizeof *signing);
+	*signing = (struct signing){ .keeper = keeper, .keys = keystore_ref(keeper->keys), .peer = peer, .request = request };
+	signing->call = incoming->call;
+	memcpy(signing->input, message.input.data, message.input.len);
+	signing->request.input.data = signing->input;
+	keeper->rsa_under_way++;
+	ipc_set_tag(peer, ipc_tag(peer) + 1); /* counts the tasks that will answer here */
+	task_spawn(role->loop, sign_task, signing, "rsa signature");
+}
+
+static void close_front_task(void *arg)
+{
+	struct ipc_peer *peer = arg;
+	while (ipc_tag(peer))
+		task_sleep_until(clock_after(10 * CLOCK_MS));
+	ipc_close(peer);
+}
+
+static void front_lost(void *owner, struct ipc_peer *peer)
+{
+	struct role_process *role = owner;
+	task_spawn(role->loop, close_front_task, peer, "close front");
+}
+
+static const struct ipc_handler front_handler = { from_front, front_lost };
+
+static void keeper_connected(struct role_process *role, int fd, enum role other, unsigned index, uid_t uid)
+{
+	(void)index;
+	(void)uid;
+	if (other != ROLE_FRONT)
+		fatal("the keeper talks to fronts only");
+	ipc_open(role->loop, fd, ROLE_KEEPER, ROLE_FRONT, &front_handler, role);
+}
+
+const struct role_ops keeper_ops = {
+	.state_size = sizeof(struct keeper),
+	.start = keeper_start,
+	.material = keeper_material,
+	.apply = keeper_apply,
+	.connected = keeper_connected,
+};

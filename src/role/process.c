@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: ISC */
+#include "role/process.h"
+
+#include "base/cleanup.h"
+#include "base/fatal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct role_ops *const ops_of[ROLE_COUNT] = {
+	[ROLE_KEEPER] = &keeper_ops, [ROLE_FRONT] = &front_ops, [ROLE_QUEUE] = &queue_ops, [ROLE_STORE] = &store_ops,
+};
+
+/* ---- The conversation with the master ---- */
+
+static void take_logs(struct role_process *role, struct ipc_incoming *incoming)
+{
+	struct ipc_logs logs;
+	if (!ipc_unpack_logs(incoming->body, &logs) || incoming->fd_count < LOG_KINDS)
+		fatal("the master's message about logs is malformed");
+	log_replace(&role->log, incoming->fds, logs.syslog != 0);
+	for (unsigned i = 0; i < LOG_KINDS; i++)
+		incoming->fds[i] = -1;
+	if (logs.terminal && incoming->fd_count > LOG_KINDS) {
+		fd_close(&role->log.terminal);
+		role->log.terminal = fd_take(&incoming->fds[LOG_KINDS]);
+	}
+}
+
+static void take_configuration(struct role_process *role, struct ipc_incoming *incoming)
+{
+	struct error error;
+	struct conf_problems problems;
+	if (incoming->fd_count != 1)
+		fatal("the master's message about the configuration has no descriptor");
+	struct conf_source *source = conf_source_load(incoming->fds[0], &error);
+	if (!source)
+		fatal("%s", error.text);
+	conf_problems_init(&problems);
+	conf_unref(&role->next);
+	role->next = conf_parse(source, &problems);
+	/* The master has parsed the same bytes: a failure here is a defect, and a role without configuration is of no use. */
+	if (!role->next)
+		fatal("the configuration that the master accepted does not parse: %.*s",
+		      SLICE_ARG(problems.count ? problems.items[0].text : (struct slice){ 0 }));
+	conf_problems_free(&problems);
+	conf_source_free(source);
+}
+
+static void enter_sandbox(struct role_process *role, char *description, size_t size)
+{
+	struct sandbox_path paths[ROLE_PATHS_MAX];
+	struct error error;
+	size_t count = role->ops->paths ? role->ops->paths(role, paths, ROLE_PATHS_MAX) : 0;
+	if (!sandbox_enter(role->kind, paths, count, description, size, &error))
+		fatal("%s: %s", role_name(role->kind), error.text);
+	role->sandboxed = true;
+}
+
+static void apply(struct role_process *role, struct ipc_incoming *incoming)
+{
+	struct ipc_apply apply;
+	struct error error = { 0 };
+	char sandbox[160] = "";
+	if (!ipc_unpack_apply(incoming->body, &apply) || !role->next)
+		fatal("the master's order to apply is malformed or has no configuration");
+	bool done = role->ops->apply(role, &error);
+	if (done) {
+		conf_unref(&role->conf);
+		role->conf = conf_ref(role->next);
+	}
+	conf_unref(&role->next);
+	if (!role->sandboxed && done)
+		enter_sandbox(role, sandbox, sizeof sandbox);
+	struct ipc_applied answer = {
+		.generation = apply.generation,
+		.problem = done ? (struct slice){ 0 } : slice_of(error.text),
+		.sandbox = slice_of(sandbox),
+	};
+	ipc_send(role->master, applied, APPLIED, 0, &answer, NULL, 0);
+}
+
+static void drain_task(void *arg)
+{
+	struct role_process *role = arg;
+	if (role->ops->drain)
+		role->ops->drain(role);
+	ipc_flush(role->master, clock_after(CLOCK_SECOND));
+	loop_stop(role->loop);
+}
+
+static void start_drain(struct role_process *role, struct ipc_incoming *incoming)
+{
+	struct ipc_drain drain;
+	if (role->draining || !ipc_unpack_drain(incoming->body, &drain))
+		return;
+	role->draining = true;
+	role->drain_deadline = clock_after((int64_t)(drain.seconds < 3600 ? drain.seconds : 3600) * CLOCK_SECOND);
+	task_spawn(role->loop, drain_task, role, "drain");
+}
+
+static void from_master(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
+{
+	struct role_process *role = owner;
+	struct ipc_connect connect;
+	(void)peer;
+	switch (incoming->type) {
+	case IPC_LOGS_MESSAGE:
+		take_logs(role, incoming);
+		break;
+	case IPC_CONFIGURE_MESSAGE:
+		take_configuration(role, incoming);
+		break;
+	case IPC_APPLY_MESSAGE:
+		apply(role, incoming);
+		break;
+	case IPC_CONNECT_MESSAGE:
+		if (!role->sandboxed || incoming->fd_count != 1 || !ipc_unpack_connect(incoming->body, &connect) ||
+		    connect.role >= ROLE_COUNT)
+			fatal("the master's order to connect is malformed or too early");
+		role->ops->connected(role, fd_take(&incoming->fds[0]), (enum role)connect.role, (unsigned)connect.index,
+				     (uid_t)connect.uid);
+		break;
+	case IPC_DRAIN_MESSAGE:
+		start_drain(role, incoming);
+		break;
+	default:
+		role->ops->material(role, incoming);
+	}
+}
+
+/* Without its master a role serves nobody: what it accepted is safe in the spool. */
+static void master_lost(void *owner, struct ipc_peer *peer)
+{
+	(void)owner;
+	(void)peer;
+	_exit(0);
+}
+
+static const struct ipc_handler master_handler = { from_master, master_lost };
+
+/* ---- The start of the process ---- */
+
+static void drop_to(uid_t uid, gid_t gid)
+{
+	if (getuid() != 0)
+		return;
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+		fatal("cannot become uid %u: %s", (unsigned)uid, strerror(errno));
+	if (uid != 0 && setuid(0) == 0)
+		fatal("still able to become root");
+}
+
+/* Signals are the master's matter: a role ends when the master says so or is gone. */
+static void ignore_signals(void)
+{
+	static const int ignored[] = { SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
+	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+static void limit_core_files(void)
+{
+	struct rlimit none = { 0, 0 };
+	setrlimit(RLIMIT_CORE, &none);
+}
+
+static enum role find_role(const char *name)
+{
+	for (int kind = ROLE_MASTER + 1; kind < ROLE_COUNT; kind++)
+		if (strcmp(name, role_name((enum role)kind)) == 0)
+			return (enum role)kind;
+	fatal("no role is called %s", name);
+}
+
+int role_main(int argc, char **argv)
+{
+	uint64_t index, uid, gid;
+	struct error error;
+	if (argc != 6 || fcntl(ROLE_CONTROL_FD, F_GETFD) < 0 || !slice_parse_u64(slice_of(argv[3]), UINT32_MAX, &index) ||
+	    !slice_parse_u64(slice_of(argv[4]), UINT32_MAX, &uid) || !slice_parse_u64(slice_of(argv[5]), UINT32_MAX, &gid)) {
+		fprintf(stderr, "postern: roles are started by the master: use \"postern run\"\n");
+		return 2;
+	}
+	struct role_process role = { .kind = find_role(argv[2]), .index = (unsigned)index };
+	role.ops = ops_of[role.kind];
+	close_range(ROLE_CONTROL_FD + 1, ~0u, 0);
+	fcntl(ROLE_CONTROL_FD, F_SETFD, FD_CLOEXEC);
+	ignore_signals();
+	limit_core_files();
+	tzset();
+	drop_to((uid_t)uid, (gid_t)gid);
+	log_init(&role.log, role_name(role.kind));
+	role.loop = loop_new();
+	role.state = xcalloc(1, role.ops->state_size);
+	if (role.ops->start && !role.ops->start(&role, &error))
+		fatal("%s: %s", role_name(role.kind), error.text);
+	role.master = ipc_open(role.loop, ROLE_CONTROL_FD, role.kind, ROLE_MASTER, &master_handler, &role);
+	loop_run(role.loop);
+	return 0;
+}

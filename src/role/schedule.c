@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * When messages are delivered: at once when they are new, later when they were deferred. Only the identifier of a waiting
+ * message is in memory; its envelope is read again when it is due.
+ */
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "role/queue.h"
+#include "task/offload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MINUTE (60 * CLOCK_SECOND)
+#define HOUR (60 * MINUTE)
+
+enum { REMOVALS_AT_ONCE = 256 };
+
+struct queue_entry *queue_entry_new(struct queue *queue, const struct message_id *id, int64_t received_ns)
+{
+	struct queue_entry *entry = xcalloc(1, sizeof *entry);
+	*entry = (struct queue_entry){ .queue = queue, .id = *id, .received_ns = received_ns, .fd = -1 };
+	arena_init(&entry->arena, 0);
+	queue->entries++;
+	return entry;
+}
+
+void queue_entry_free(struct queue_entry *entry)
+{
+	if (!entry)
+		return;
+	entry->queue->entries--;
+	arena_free(&entry->arena);
+	fd_close(&entry->fd);
+	free(entry);
+}
+
+/*
+ * The schedule that Debian's Exim configures for all addresses: every quarter of an hour for two hours, then intervals from
+ * one hour growing by half up to sixteen hours, then every six hours. (Configurable schedules are Exim's retry section.)
+ */
+int64_t schedule_interval(int64_t age_ns)
+{
+	if (age_ns < 2 * HOUR)
+		return 15 * MINUTE;
+	if (age_ns >= 16 * HOUR)
+		return 6 * HOUR;
+	int64_t interval = HOUR;
+	for (int64_t at = 2 * HOUR + interval; at <= age_ns; at += interval)
+		interval += interval / 2;
+	return interval;
+}
+
+void schedule_now(struct queue *queue, struct queue_entry *entry)
+{
+	entry->next = NULL;
+	if (queue->due_last)
+		queue->due_last->next = entry;
+	else
+		queue->due_first = entry;
+	queue->due_last = entry;
+	wait_list_wake_one(&queue->schedule_changed);
+}
+
+/* In order of their times. A new one mostly goes to the end, for intervals grow. */
+static void insert_waiting(struct queue *queue, struct queue_entry *entry)
+{
+	struct queue_entry *before = queue->waiting_last;
+	while (before && before->due > entry->due)
+		before = before->previous;
+	entry->previous = before;
+	entry->next = before ? before->next : queue->waiting;
+	if (before)
+		before->next = entry;
+	else
+		queue->waiting = entry;
+	if (entry->next)
+		entry->next->previous = entry;
+	else
+		queue->waiting_last = entry;
+}
+
+static struct queue_entry *take_first_waiting(struct queue *queue)
+{
+	struct queue_entry *entry = queue->waiting;
+	queue->waiting = entry->next;
+	if (queue->waiting)
+		queue->waiting->previous = NULL;
+	else
+		queue->waiting_last = NULL;
+	return entry;
+}
+
+void schedule_retry(struct queue *queue, struct queue_entry *entry)
+{
+	int64_t age = clock_wall_now() - entry->received_ns;
+	entry->due = clock_after(schedule_interval(age > 0 ? age : 0));
+	entry->envelope = NULL;
+	entry->message_id = (struct slice){ 0 };
+	arena_free(&entry->arena);
+	fd_close(&entry->fd);
+	insert_waiting(queue, entry);
+	wait_list_wake_one(&queue->schedule_changed);
+}
+
+void schedule_all_now(struct queue *queue)
+{
+	while (queue->waiting)
+		schedule_now(queue, take_first_waiting(queue));
+}
+
+static void move_due(struct queue *queue)
+{
+	int64_t now = clock_now();
+	while (queue->waiting && queue->waiting->due <= now)
+		schedule_now(queue, take_first_waiting(queue));
+}
+
+static void schedule_task(void *arg)
+{
+	struct queue *queue = arg;
+	for (;;) {
+		move_due(queue);
+		while (queue->due_first && queue->active < DELIVERIES_AT_ONCE && !queue->role->draining) {
+			struct queue_entry *entry = queue->due_first;
+			queue->due_first = entry->next;
+			if (!queue->due_first)
+				queue->due_last = NULL;
+			queue->active++;
+			task_spawn(queue->role->loop, deliver_task, entry, "delivery");
+		}
+		int64_t deadline = queue->waiting ? queue->waiting->due : CLOCK_NEVER;
+		if (wait_list_wait(&queue->schedule_changed, deadline) == -ECANCELED)
+			return;
+	}
+}
+
+/* ---- Removal ---- */
+
+struct removal {
+	struct spool *spool;
+	struct message_id ids[REMOVALS_AT_ONCE];
+	size_t count;
+	bool done;
+	struct error error;
+};
+
+static void remove_batch(void *arg)
+{
+	struct removal *removal = arg;
+	/* Not waited for: if the machine fails right now, a message may be delivered twice, but none is lost. */
+	removal->done = spool_remove(removal->spool, removal->ids, removal->count, false, &removal->error);
+}
+
+static void remove_task(void *arg)
+{
+	struct queue *queue = arg;
+	struct removal *removal = xcalloc(1, sizeof *removal);
+	removal->spool = queue->spool;
+	for (;;) {
+		while (queue->removal_count == 0)
+			if (wait_list_wait(&queue->removals_wanted, CLOCK_NEVER) < 0)
+				return;
+		task_yield();
+		removal->count = queue->removal_count < REMOVALS_AT_ONCE ? queue->removal_count : REMOVALS_AT_ONCE;
+		memcpy(removal->ids, queue->removals, removal->count * sizeof removal->ids[0]);
+		memmove(queue->removals, queue->removals + removal->count,
+			(queue->removal_count - removal->count) * sizeof removal->ids[0]);
+		queue->removal_count -= removal->count;
+		queue->removing = removal->count;
+		offload(remove_batch, removal);
+		queue->removing = 0;
+		if (!removal->done)
+			log_line(&queue->role->log, LOG_KIND_PANIC, "a delivered message could not be removed from the spool: %s",
+				 removal->error.text);
+		if (spool_is_broken(queue->spool))
+			queue_spool_broken(queue);
+		wait_list_wake_all(&queue->active_ended);
+	}
+}
+
+void schedule_remove(struct queue *queue, const struct message_id *id)
+{
+	if (queue->removal_count == queue->removal_size) {
+		queue->removal_size = queue->removal_size ? queue->removal_size * 2 : 64;
+		queue->removals = xrealloc(queue->removals, queue->removal_size * sizeof *id);
+	}
+	queue->removals[queue->removal_count++] = *id;
+	wait_list_wake_one(&queue->removals_wanted);
+}
+
+void schedule_start(struct queue *queue)
+{
+	task_spawn(queue->role->loop, schedule_task, queue, "schedule");
+	task_spawn(queue->role->loop, remove_task, queue, "remove");
+}

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One SMTP connection: reads and writes for the protocol core (smtp/server.h), starts TLS, decides by the configuration, and
+ * logs as Exim does.
+ */
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "role/front.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
+
+/* A TLS handshake that takes longer is given up. */
+#define HANDSHAKE_TIMEOUT (60 * CLOCK_SECOND)
+
+const char *session_peer(const struct session *session, char *out, size_t size)
+{
+	if (session->smtp.helo.len)
+		snprintf(out, size, "H=(%.*s) [%s]", SLICE_ARG(slice_first(session->smtp.helo, 255)), session->host_text.text);
+	else
+		snprintf(out, size, "H=[%s]", session->host_text.text);
+	return out;
+}
+
+static void log_session(struct session *session, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* A line about this client: "H=(helo) [addr] text". Rejections go to the reject log as well. */
+static void log_session(struct session *session, enum log_kind kind, const char *format, ...)
+{
+	char text[2048], peer[512];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	struct log *log = &session->front->role->log;
+	session_peer(session, peer, sizeof peer);
+	log_line(log, LOG_KIND_MAIN, "%s %s", peer, text);
+	if (kind == LOG_KIND_REJECT)
+		log_line(log, LOG_KIND_REJECT, "%s %s", peer, text);
+}
+
+/* ---- Policy ---- */
+
+static bool host_in(const struct session *session, const struct list *list)
+{
+	struct list_subject subject = { .host = &session->host };
+	return list && list_match(list, &subject, NULL);
+}
+
+static unsigned session_options(const struct session *session)
+{
+	const struct conf_main *main = &session->conf->main;
+	const struct {
+		bool on;
+		unsigned option;
+	} options[] = {
+		{ true, SMTP_OFFER_SIZE | SMTP_OFFER_HELP },
+		{ main->accept_8bitmime, SMTP_OFFER_8BITMIME },
+		{ host_in(session, main->pipelining_advertise_hosts), SMTP_OFFER_PIPELINING },
+		{ host_in(session, main->chunking_advertise_hosts), SMTP_OFFER_CHUNKING },
+		{ host_in(session, main->smtputf8_advertise_hosts), SMTP_OFFER_SMTPUTF8 },
+		{ host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
+		{ main->tls_certificate.len && (host_in(session, main->tls_advertise_hosts) || host_in(session, main->tls_hosts)),
+		  SMTP_OFFER_STARTTLS },
+		{ host_in(session, main->tls_hosts), SMTP_REQUIRE_TLS },
+		{ !host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
+	};
+	unsigned all = 0;
+	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+		all |= options[i].on ? options[i].option : 0;
+	return all;
+}
+
+static uint32_t limit_of(int64_t value, uint32_t none)
+{
+	return value <= 0 ? none : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static void set_settings(struct session *session)
+{
+	const struct conf_main *main = &session->conf->main;
+	smtp_settings_init(&session->settings, main->primary_hostname);
+	session->settings.message_size_limit = (uint64_t)main->message_size_limit;
+	session->settings.recipients_max = limit_of(main->recipients_max, 0);
+	session->settings.recipients_max_reject = main->recipients_max_reject;
+	session->settings.accept_max_per_connection = limit_of(main->smtp_accept_max_per_connection, 0);
+	session->settings.accept_max_nonmail = (uint32_t)main->smtp_accept_max_nonmail;
+	session->settings.max_synprot_errors = (uint32_t)main->smtp_max_synprot_errors;
+	session->settings.max_unknown_commands = (uint32_t)main->smtp_max_unknown_commands;
+	session->settings.enforce_sync = main->smtp_enforce_sync;
+}
+
+static struct expand_value number_value(struct session *session, uint64_t number)
+{
+	return (struct expand_value){ .text = arena_printf(&session->message.arena, "%llu", (unsigned long long)number) };
+}
+
+static struct expand_value date_value(struct session *session, size_t (*format)(time_t, char *, size_t))
+{
+	char text[64];
+	size_t len = format((time_t)(clock_wall_now() / CLOCK_SECOND), text, sizeof text);
+	return (struct expand_value){ .text = arena_copy(&session->message.arena, slice_make(text, len)) };
+}
+
+/* Values of the variables that exist while a client is connected. */
+static struct expand_value session_variable(void *owner, enum expand_variable variable)
+{
+	struct session *session = owner;
+	const struct conf_main *main = &session->conf->main;
+	switch (variable) {
+	case EXPAND_PRIMARY_HOSTNAME:
+	case EXPAND_SMTP_ACTIVE_HOSTNAME: return (struct expand_value){ .text = main->primary_hostname };
+	case EXPAND_QUALIFY_DOMAIN: return (struct expand_value){ .text = main->qualify_domain };
+	case EXPAND_SPOOL_DIRECTORY: return (struct expand_value){ .text = main->spool_directory };
+	case EXPAND_VERSION_NUMBER: return (struct expand_value){ .text = SLICE(POSTERN_VERSION) };
+	case EXPAND_PID: return number_value(session, (uint64_t)getpid());
+	case EXPAND_TOD_FULL: return date_value(session, clock_format_rfc5322);
+	case EXPAND_TOD_LOG: return date_value(session, clock_format_log);
+	case EXPAND_TOD_EPOCH: return number_value(session, (uint64_t)(clock_wall_now() / CLOCK_SECOND));
+	case EXPAND_SENDER_HOST_ADDRESS: return (struct expand_value){ .text = slice_of(session->host_text.text) };
+	case EXPAND_SENDER_HOST_PORT: return number_value(session, session->host.port);
+	case EXPAND_SENDER_HELO_NAME: return (struct expand_value){ .text = session->smtp.helo, .tainted = true };
+	case EXPAND_RECEIVED_PORT: return number_value(session, session->interface.port);
+	case EXPAND_RECEIVED_IP_ADDRESS: {
+		struct net_text text = net_address_text(&session->interface);
+		return (struct expand_value){ .text = arena_copy(&session->message.arena, slice_of(text.text)) };
+	}
+	case EXPAND_TLS_IN_CIPHER: return (struct expand_value){ .text = slice_of(session->cipher) };
+	case EXPAND_TLS_IN_VER: return (struct expand_value){ .text = slice_of(session->tls_version) };
+	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ .text = session->message.sender, .tainted = true };
+	default: return (struct expand_value){ 0 };
+	}
+}
+
+/* ---- Reading and writing ---- */
+
+static bool flush(struct session *session)
+{
+	int result = 0;
+	if (buf_len(&session->out)) {
+		result = stream_write(&session->stream, buf_slice(&session->out), clock_after(session->conf->main.smtp_receive_timeout));
+		buf_free(&session->out);
+	}
+	return result == 0;
+}
+
+/* The end of a connection that the client or the clock brought about: says goodbye where that makes sense, and logs. */
+static void lost_connection(struct session *session, ssize_t result)
+{
+	bool in_data = session->smtp.state == SMTP_STATE_DATA || session->smtp.state == SMTP_STATE_CHUNK;
+	const char *what = in_data ? "message" : "command";
+	if (result == -ETIMEDOUT) {
+		smtp_server_farewell(&session->smtp, in_data ? SMTP_FAREWELL_DATA_TIMEOUT : SMTP_FAREWELL_COMMAND_TIMEOUT);
+		log_session(session, LOG_KIND_MAIN, "SMTP %s timeout on connection", in_data ? "data" : "command");
+	} else if (result == -ECANCELED) {
+		smtp_server_farewell(&session->smtp, SMTP_FAREWELL_SHUTDOWN);
+	} else if (result == -EPROTO) {
+		log_session(session, LOG_KIND_MAIN, "TLS error on connection while reading SMTP %s", what);
+	} else if (session->smtp.state != SMTP_STATE_START && session->smtp.state != SMTP_STATE_READY) {
+		log_session(session, LOG_KIND_MAIN, "unexpected disconnection while reading SMTP %s", what);
+	}
+	flush(session);
+}
+
+/* Waits for more input; what is queued goes out first. False: the connection is over. */
+static bool read_more(struct session *session)
+{
+	struct front *front = session->front;
+	if (!flush(session))
+		return false;
+	if (buf_len(&session->in) == 0)
+		buf_free(&session->in);
+	ssize_t n = stream_read(&session->stream, front->scratch, sizeof front->scratch,
+				clock_after(session->conf->main.smtp_receive_timeout));
+	if (n <= 0) {
+		lost_connection(session, n);
+		return false;
+	}
+	if (!buf_append(&session->in, slice_make(front->scratch, (size_t)n)))
+		fatal("the SMTP core left %zu bytes of input unread", buf_len(&session->in));
+	return true;
+}
+
+/* ---- TLS ---- */
+
+static bool start_tls(struct session *session)
+{
+	struct error error = { 0 };
+	char peer[512];
+	bool done = stream_accept_tls(&session->stream, session->front->tls, clock_after(HANDSHAKE_TIMEOUT), &error);
+	if (!done) {
+		session_peer(session, peer, sizeof peer);
+		log_line(&session->front->role->log, LOG_KIND_MAIN, "%s from %s", error.text, peer + 2);
+		return false;
+	}
+	const SSL_CIPHER *cipher = SSL_get_current_cipher(session->stream.ssl);
+	tls_cipher_text(session->stream.ssl, session->cipher, sizeof session->cipher);
+	snprintf(session->cipher_name, sizeof session->cipher_name, "%s", SSL_CIPHER_standard_name(cipher));
+	session->tls_version = tls_version_name(session->stream.ssl);
+	smtp_server_tls_started(&session->smtp, &session->in);
+	return true;
+}
+
+static bool on_starttls(struct session *session)
+{
+	if (!session->front->tls) {
+		smtp_server_tls_broken(&session->smtp);
+		log_session(session, LOG_KIND_MAIN, "STARTTLS refused: TLS is configured but cannot be used");
+		return true;
+	}
+	smtp_accept(&session->smtp);
+	return flush(session) && start_tls(session);
+}
+
+/* ---- Events ---- */
+
+static struct slice format_address(struct session *session, const struct mail_address *address)
+{
+	struct mail_address qualified = *address;
+	if (qualified.domain.len == 0 && qualified.local_part.len)
+		qualified.domain = session->conf->main.qualify_recipient;
+	return mail_address_format(&qualified, &session->message.arena);
+}
+
+static bool on_mail(struct session *session, const struct smtp_event *event)
+{
+	submission_forget(session);
+	struct incoming_message *message = &session->message;
+	message->sender = event->path.null ? (struct slice){ 0 } : format_address(session, &event->path.address);
+	message->eight_bit_mime = event->mail.body == SMTP_BODY_8BITMIME;
+	message->smtputf8 = event->mail.smtputf8;
+	smtp_accept(&session->smtp);
+	return true;
+}
+
+/* Local users are known to the queue. Copies of the answer live in the message's arena. */
+static enum route_user_result find_user(void *owner, struct slice name, struct route_user *user_r, struct error *error)
+{
+	struct session *session = owner;
+	struct front *front = session->front;
+	int64_t deadline = clock_after(30 * CLOCK_SECOND);
+	struct ipc_peer *queue = front_wait_peer(front, &front->queue, deadline);
+	struct ipc_find_user question = { .name = name };
+	struct ipc_reply reply = { 0 };
+	struct ipc_user answer;
+	enum route_user_result result = ROUTE_USER_DEFER;
+	error_set(error, ERROR_TEMPORARY, "looking the local user up failed");
+	if (queue && ipc_call(queue, find_user, FIND_USER, &question, NULL, 0, deadline, &reply) == 0 &&
+	    reply.type == IPC_USER_MESSAGE && ipc_unpack_user(reply.body, &answer) && answer.kind <= ROUTE_USER_DEFER) {
+		result = (enum route_user_result)answer.kind;
+		user_r->name = arena_copy(&session->message.arena, name);
+		user_r->home = arena_copy(&session->message.arena, answer.home);
+		user_r->uid = (uid_t)answer.uid;
+		user_r->gid = (gid_t)answer.gid;
+	}
+	ipc_reply_free(&reply);
+	return result;
+}
+
+static void refuse_recipient(struct session *session, struct slice address, unsigned code, const char *text, const char *log_text)
+{
+	smtp_reply(&session->smtp, code, slice_of(text));
+	log_session(session, LOG_KIND_REJECT, "F=<%.*s> %s RCPT <%.*s>: %s", SLICE_ARG(session->message.sender),
+		    code < 500 ? "temporarily rejected" : "rejected", SLICE_ARG(address), log_text);
+}
+
+static bool on_rcpt(struct session *session, const struct smtp_event *event)
+{
+	struct incoming_message *message = &session->message;
+	struct slice address = format_address(session, &event->path.address);
+	struct mail_address_parts parts = { event->path.address.local_part, event->path.address.domain };
+	if (parts.domain.len == 0)
+		parts.domain = session->conf->main.qualify_recipient;
+	struct expand_context variables = { .variable = session_variable, .owner = session };
+	struct route_host host = { .owner = session, .lookup_user = find_user, .variables = &variables };
+	struct route_result route;
+	switch (route_address(session->conf->routers, &parts, &host, &message->arena, &route)) {
+	case ROUTE_ACCEPTED:
+		if (submission_add_recipient(message, address))
+			smtp_accept(&session->smtp);
+		else
+			refuse_recipient(session, address, 452, "too many recipients", "too many recipients for one message");
+		break;
+	case ROUTE_UNROUTEABLE:
+	case ROUTE_NOT_LOCAL:
+		refuse_recipient(session, address, 550, route_outcome_text(route.outcome), route_outcome_text(route.outcome));
+		break;
+	case ROUTE_DEFERRED:
+	case ROUTE_EXPANSION_FAILED:
+		refuse_recipient(session, address, 451, "Temporary local problem - please try later", route.error.text);
+		break;
+	}
+	return true;
+}
+
+static bool on_data(struct session *session, const struct smtp_event *event)
+{
+	(void)event;
+	if (!session->message.begun)
+		submission_begin(session);
+	session->receiving = true;
+	smtp_accept(&session->smtp);
+	return true;
+}
+
+static bool on_body(struct session *session, const struct smtp_event *event)
+{
+	const struct conf_main *main = &session->conf->main;
+	struct mail_header_scan *scan = &session->message.scan;
+	struct error error = { 0 };
+	if (!scan->ended) {
+		mail_header_scan_feed(scan, event->argument);
+		if (scan->received > (uint64_t)main->received_headers_max) {
+			smtp_body_refuse(&session->smtp, 550, SLICE("Too many \"Received\" headers - suspected mail loop"),
+					 "too many \"Received\" headers");
+			return true;
+		}
+		if (main->header_maxsize > 0 && scan->size > (uint64_t)main->header_maxsize) {
+			smtp_body_refuse(&session->smtp, 552, SLICE("Message header section too large"), "header section too large");
+			return true;
+		}
+	}
+	if (!submission_append(session, event->argument, &error)) {
+		smtp_body_refuse(&session->smtp, 451, SLICE("Temporary local problem - please try later"), "the queue refused a part");
+		log_session(session, LOG_KIND_MAIN, "message not taken: %s", error.text);
+	}
+	return true;
+}
+
+static void after_message(struct session *session)
+{
+	session->receiving = false;
+	submission_forget(session);
+	if (session->front->role->draining)
+		smtp_server_farewell(&session->smtp, SMTP_FAREWELL_SHUTDOWN);
+}
+
+static bool on_body_end(struct session *session, const struct smtp_event *event)
+{
+	struct incoming_message *message = &session->message;
+	struct error error = { 0 };
+	char text[64];
+	if (event->failed) {
+		log_session(session, LOG_KIND_REJECT, "F=<%.*s> rejected after DATA: %s", SLICE_ARG(message->sender), event->reason);
+		after_message(session);
+		return true;
+	}
+	if (submission_commit(session, &error)) {
+		snprintf(text, sizeof text, "OK id=%s", message->id.text);
+		smtp_body_done(&session->smtp, 250, slice_of(text));
+	} else {
+		log_session(session, LOG_KIND_REJECT, "F=<%.*s> temporarily rejected after DATA: %s", SLICE_ARG(message->sender),
+			    error.text);
+		smtp_body_done(&session->smtp, error.kind == ERROR_PERMANENT ? 554 : 451,
+			       SLICE("Temporary local problem - please try later"));
+	}
+	after_message(session);
+	return true;
+}
+
+static bool on_refused(struct session *session, const struct smtp_event *event)
+{
+	/* Errors of syntax and sequence (50x) are not logged one by one, as with Exim's default log_selector. */
+	if (event->code / 10 != 50 || event->code == 503)
+		log_session(session, LOG_KIND_REJECT, "rejected \"%.*s\": %.*s", SLICE_ARG(slice_first(event->argument, 256)),
+			    SLICE_ARG(event->text));
+	return true;
+}
+
+static bool on_close(struct session *session, const struct smtp_event *event)
+{
+	flush(session);
+	if (event->reason)
+		log_session(session, LOG_KIND_MAIN, "SMTP connection dropped: %s", event->reason);
+	return false;
+}
+
+/* False: the connection is over. */
+static bool on_event(struct session *session, const struct smtp_event *event)
+{
+	switch (event->kind) {
+	case SMTP_NEED_INPUT: return read_more(session);
+	case SMTP_FLUSH: return flush(session);
+	case SMTP_STARTTLS: return on_starttls(session);
+	case SMTP_MAIL: return on_mail(session, event);
+	case SMTP_RCPT: return on_rcpt(session, event);
+	case SMTP_DATA: return on_data(session, event);
+	case SMTP_BODY: return on_body(session, event);
+	case SMTP_BODY_END: return on_body_end(session, event);
+	case SMTP_REFUSED: return on_refused(session, event);
+	case SMTP_CLOSE: return on_close(session, event);
+	case SMTP_RESET:
+		session->receiving = false;
+		submission_forget(session);
+		return true;
+	case SMTP_HELO:
+	case SMTP_VRFY:
+	case SMTP_EXPN:
+		smtp_accept(&session->smtp);
+		return true;
+	case SMTP_QUIT:
+		flush(session);
+		return false;
+	}
+	return false;
+}
+
+/* ---- The session's life ---- */
+
+static bool greet(struct session *session)
+{
+	struct expand_context context = { .variable = session_variable, .owner = session };
+	struct expand_value banner;
+	struct error error;
+	if (session->tls_on_connect && (!session->front->tls || !start_tls(session)))
+		return false;
+	if (expand_run(session->conf->main.smtp_banner, &context, &session->message.arena, &banner, &error) != EXPAND_OK)
+		banner.text = session->conf->main.primary_hostname;
+	bool waiting = session->conf->main.smtp_enforce_sync && stream_input_waiting(&session->stream);
+	smtp_server_begin(&session->smtp, banner.text, waiting);
+	arena_free(&session->message.arena);
+	return true;
+}
+
+/* Counts the connection; false when a limit is reached, with the farewell queued. */
+static bool within_limits(struct session *session)
+{
+	const struct conf_main *main = &session->conf->main;
+	unsigned total = 0, same = 0;
+	bool counted = counters_enter(session->front->counters, &session->host, &total, &same);
+	bool too_many = !counted || (main->smtp_accept_max && total > main->smtp_accept_max);
+	bool too_many_from_host = main->smtp_accept_max_per_host && same > main->smtp_accept_max_per_host;
+	if (counted && (too_many || too_many_from_host))
+		counters_leave(session->front->counters, &session->host);
+	if (!too_many && !too_many_from_host)
+		return true;
+	smtp_server_farewell(&session->smtp, too_many ? SMTP_FAREWELL_TOO_MANY : SMTP_FAREWELL_TOO_MANY_FROM_HOST);
+	log_line(&session->front->role->log, LOG_KIND_MAIN, "Connection from [%s] refused: too many connections%s",
+		 session->host_text.text, too_many ? "" : " from that IP address");
+	return false;
+}
+
+static void end_session(struct session *session)
+{
+	struct front *front = session->front;
+	submission_forget(session);
+	smtp_server_free(&session->smtp);
+	stream_close(&session->stream);
+	buf_free(&session->in);
+	buf_free(&session->out);
+	conf_unref(&session->conf);
+	if (session->previous)
+		session->previous->next = session->next;
+	else
+		front->sessions = session->next;
+	if (session->next)
+		session->next->previous = session->previous;
+	front->session_count--;
+	wait_list_wake_all(&front->session_ended);
+	free(session);
+}
+
+static void session_task(void *arg)
+{
+	struct session *session = arg;
+	struct smtp_event event;
+	session->task = task_current();
+	if (within_limits(session)) {
+		if (greet(session))
+			while (smtp_server_next(&session->smtp, &session->in, &event), on_event(session, &event))
+				continue;
+		counters_leave(session->front->counters, &session->host);
+	} else if (!session->tls_on_connect) {
+		flush(session);
+	}
+	end_session(session);
+}
+
+void session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener)
+{
+	struct session *session = xcalloc(1, sizeof *session);
+	session->front = front;
+	session->conf = conf_ref(front->role->conf);
+	session->host = *host;
+	session->host_text = net_address_text(host);
+	session->interface = listener->address;
+	session->tls_on_connect = listener->tls_on_connect;
+	session->tls_version = "";
+	stream_init(&session->stream, fd);
+	buf_init(&session->in, IN_MAX);
+	buf_init(&session->out, OUT_MAX);
+	submission_init(&session->message);
+	set_settings(session);
+	smtp_server_init(&session->smtp, &session->settings, &session->out, slice_of(session->host_text.text), session_options(session));
+	session->next = front->sessions;
+	if (session->next)
+		session->next->previous = session;
+	front->sessions = session;
+	front->session_count++;
+	session->task = task_spawn(front->role->loop, session_task, session, "session");
+}
+
+void session_interrupt(struct session *session, bool hard)
+{
+	if (hard || !session->receiving)
+		task_cancel(session->task);
+}

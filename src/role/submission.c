@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From the session to the queue. The text is gathered up to 256 KiB; a message up to that size goes to the queue in one
+ * message with one sealed memfd, a larger one in parts of that size, each acknowledged before the next, so that a session
+ * never holds more. The queue answers the last part when the message is durable.
+ */
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "mail/received.h"
+#include "role/front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+	PART_SIZE = 256 * 1024,
+	BODY_MAX = PART_SIZE + 128 * 1024, /* a part, the run that filled it, and our header */
+	RECIPIENTS_BYTES_MAX = 128 * 1024, /* leaves room in a message of IPC_MESSAGE_MAX for the rest of the envelope */
+};
+
+/* The queue may have to wait for a slow disk; a client waits ten minutes (RFC 5321 §4.5.3.2.6). */
+#define QUEUE_TIMEOUT (5 * 60 * CLOCK_SECOND)
+
+enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
+
+void submission_init(struct incoming_message *message)
+{
+	*message = (struct incoming_message){ 0 };
+	arena_init(&message->arena, 0);
+	buf_init(&message->recipients, RECIPIENTS_BYTES_MAX);
+	buf_init(&message->body, BODY_MAX);
+}
+
+void submission_forget(struct session *session)
+{
+	struct incoming_message *message = &session->message;
+	struct ipc_peer *queue = session->front->queue;
+	if (message->transaction && queue) {
+		struct ipc_abort abort_message = { .transaction = message->transaction };
+		ipc_send(queue, abort, ABORT, 0, &abort_message, NULL, 0);
+	}
+	arena_free(&message->arena);
+	buf_free(&message->recipients);
+	buf_free(&message->body);
+	submission_init(message);
+}
+
+bool submission_add_recipient(struct incoming_message *message, struct slice address)
+{
+	if (!ipc_list_add(&message->recipients, address))
+		return false;
+	message->only_recipient = message->recipient_count ? (struct slice){ 0 } : arena_copy(&message->arena, address);
+	message->recipient_count++;
+	return true;
+}
+
+/* RFC 3848, RFC 6531 §4.3. */
+static const char *protocol_of(const struct session *session)
+{
+	bool tls = session->stream.ssl != NULL;
+	if (session->message.smtputf8)
+		return tls ? "utf8esmtps" : "utf8esmtp";
+	if (!session->smtp.extended)
+		return tls ? "smtps" : "smtp";
+	return tls ? "esmtps" : "esmtp";
+}
+
+void submission_begin(struct session *session)
+{
+	struct incoming_message *message = &session->message;
+	char date[64];
+	message->begun = true;
+	message->id = message_id_make(&session->front->ids);
+	mail_header_scan_init(&message->scan);
+	clock_format_rfc5322((time_t)(clock_wall_now() / CLOCK_SECOND), date, sizeof date);
+	struct mail_received received = {
+		.host_address = slice_of(session->host_text.text),
+		.helo = session->smtp.helo,
+		.primary_hostname = session->conf->main.primary_hostname,
+		.protocol = slice_of(protocol_of(session)),
+		.tls_version = slice_of(session->tls_version),
+		.cipher = slice_of(session->cipher_name),
+		.sender = message->sender,
+		.id = slice_of(message->id.text),
+		.recipient = message->only_recipient,
+		.date = slice_of(date),
+	};
+	ensure(mail_received_append(&received, &message->body));
+	message->size = buf_len(&message->body);
+}
+
+static int seal_body(struct incoming_message *message, struct error *error)
+{
+	struct slice body = buf_slice(&message->body);
+	_cleanup_fd_ int fd = memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0) {
+		error_set_errno(error, errno, "making memory for a message");
+		return -1;
+	}
+	while (body.len) {
+		ssize_t n = write(fd, body.data, body.len);
+		if (n <= 0) {
+			error_set_errno(error, errno, "filling the memory of a message");
+			return -1;
+		}
+		body = slice_from(body, (size_t)n);
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
+		error_set_errno(error, errno, "sealing a message");
+		return -1;
+	}
+	return fd_take(&fd);
+}
+
+static int call_submit(struct session *session, struct ipc_peer *queue, int fd, bool complete, struct ipc_reply *reply)
+{
+	struct incoming_message *message = &session->message;
+	struct ipc_submit submit = {
+		.transaction = (uint64_t)(uintptr_t)session,
+		.size = buf_len(&message->body),
+		.complete = complete,
+		.id = slice_of(message->id.text),
+		.received_ns = (uint64_t)clock_wall_now(),
+		.sender = message->sender,
+		.recipients = buf_slice(&message->recipients),
+		.helo = session->smtp.helo,
+		.host_address = slice_of(session->host_text.text),
+		.host_port = session->host.port,
+		.protocol = slice_of(protocol_of(session)),
+		.cipher = slice_of(session->cipher),
+		.message_id = mail_header_scan_message_id(&message->scan),
+		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u),
+	};
+	return ipc_call(queue, submit, SUBMIT, &submit, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);
+}
+
+static int call_part(struct session *session, struct ipc_peer *queue, int fd, bool complete, struct ipc_reply *reply)
+{
+	struct incoming_message *message = &session->message;
+	struct ipc_part part = { .transaction = message->transaction, .size = buf_len(&message->body), .complete = complete };
+	return ipc_call(queue, part, PART, &part, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);
+}
+
+static bool read_answer(int result, const struct ipc_reply *reply, struct error *error)
+{
+	struct ipc_taken taken;
+	if (result < 0)
+		return error_set_errno(error, -result, "handing the message to the queue");
+	if (reply->type != IPC_TAKEN_MESSAGE || !ipc_unpack_taken(reply->body, &taken))
+		return error_set(error, ERROR_TEMPORARY, "the queue's answer is malformed");
+	if (taken.kind != ERROR_NONE)
+		return error_set(error, taken.kind == ERROR_PERMANENT ? ERROR_PERMANENT : ERROR_TEMPORARY, "%.*s",
+				 SLICE_ARG(taken.problem));
+	return true;
+}
+
+/* Sends what is gathered. A queue that was restarted between two parts does not know the message any more, and says so. */
+static bool send_part(struct session *session, bool complete, struct error *error)
+{
+	struct front *front = session->front;
+	struct incoming_message *message = &session->message;
+	struct ipc_reply reply = { 0 };
+	_cleanup_fd_ int fd = seal_body(message, error);
+	if (fd < 0)
+		return false;
+	struct ipc_peer *queue = front_wait_peer(front, &front->queue, clock_after(60 * CLOCK_SECOND));
+	if (!queue)
+		return error_set(error, ERROR_TEMPORARY, "the queue is not running");
+	int result = message->transaction ? call_part(session, queue, fd, complete, &reply) :
+					    call_submit(session, queue, fd, complete, &reply);
+	bool done = read_answer(result, &reply, error);
+	ipc_reply_free(&reply);
+	message->transaction = done && !complete ? (uint64_t)(uintptr_t)session : 0;
+	buf_consume(&message->body, buf_len(&message->body));
+	return done;
+}
+
+bool submission_append(struct session *session, struct slice run, struct error *error)
+{
+	struct incoming_message *message = &session->message;
+	message->size += run.len;
+	while (run.len) {
+		size_t room = PART_SIZE > buf_len(&message->body) ? PART_SIZE - buf_len(&message->body) : 0;
+		if (room == 0) {
+			if (!send_part(session, false, error))
+				return false;
+			continue;
+		}
+		struct slice piece = slice_first(run, room);
+		ensure(buf_append(&message->body, piece));
+		run = slice_from(run, piece.len);
+	}
+	return true;
+}
+
+bool submission_commit(struct session *session, struct error *error)
+{
+	return send_part(session, true, error);
+}
