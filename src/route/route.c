@@ -134,12 +134,12 @@ static bool choose_user(struct routing *routing, const struct router *router)
 {
 	struct route_result *result = routing->result;
 	const struct transport *transport = router->transport;
-	result->has_user = transport->has_uid || routing->has_user;
+	result->has_user = transport->has_user || routing->has_user;
 	if (!result->has_user)
 		return true;
-	result->uid = transport->has_uid ? transport->uid : routing->user.uid;
-	result->gid = transport->has_gid ? transport->gid : routing->user.gid;
-	if (transport->has_uid && !transport->has_gid && !routing->has_user) {
+	result->uid = transport->has_user ? transport->uid : routing->user.uid;
+	result->gid = transport->has_group ? transport->gid : routing->user.gid;
+	if (transport->has_user && !transport->has_group && !routing->has_user) {
 		result->outcome = ROUTE_DEFERRED;
 		return error_set(&result->error, ERROR_TEMPORARY, "transport %.*s: user is set, but no group is known for it",
 				 SLICE_ARG(transport->name));

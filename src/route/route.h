@@ -38,7 +38,7 @@ struct transport {
 	unsigned directory_mode;                /* `directory_mode`: permissions of directories made */
 	unsigned mode;                          /* `mode`: permissions of message files */
 	struct slice user, group;               /* `user`, `group`: names or numbers as written, empty when not set */
-	bool has_uid, has_gid;                  /* the master has resolved `user`, `group` (or the user's own group) to these: */
+	bool has_user, has_group;               /* the master has resolved `user`, `group` (or the user's own group) to these: */
 	uid_t uid;
 	gid_t gid;
 	bool return_path_add, delivery_date_add, envelope_to_add; /* the options of those names */

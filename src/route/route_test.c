@@ -62,8 +62,8 @@ static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof *world);
 	arena_init(&world->arena, 0);
-	world->virtual_mail = (struct transport){ .name = SLICE("virtual_mail"), .maildir_format = true, .has_uid = true,
-						  .uid = 500, .has_gid = true, .gid = 501,
+	world->virtual_mail = (struct transport){ .name = SLICE("virtual_mail"), .maildir_format = true, .has_user = true,
+						  .uid = 500, .has_group = true, .gid = 501,
 						  .directory = program(world, "/mail/$domain_data/$local_part_data/") };
 	world->home_mail = (struct transport){ .name = SLICE("home_mail"), .maildir_format = true,
 					       .directory = program(world, "$home/Maildir") };
@@ -194,7 +194,7 @@ static void test_root_is_never_delivered_to(void **state)
 	struct route_result result = routed(world, "root", "local.example");
 	assert_int_equal(result.outcome, ROUTE_DEFERRED);
 	assert_non_null(strstr(result.error.text, "as root"));
-	world->home_mail.has_uid = world->home_mail.has_gid = true;
+	world->home_mail.has_user = world->home_mail.has_group = true;
 	world->home_mail.uid = world->home_mail.gid = 8;
 	result = routed(world, "root", "local.example");
 	assert_int_equal(result.outcome, ROUTE_ACCEPTED);
@@ -204,7 +204,7 @@ static void test_root_is_never_delivered_to(void **state)
 static void test_user_without_a_group_defers(void **state)
 {
 	struct world *world = *state;
-	world->virtual_mail.has_gid = false;
+	world->virtual_mail.has_group = false;
 	assert_int_equal(routed(world, "alice", "virtual.example").outcome, ROUTE_DEFERRED);
 }
 
