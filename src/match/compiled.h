@@ -7,7 +7,8 @@
  * needs a host name), so the sets map to item numbers, and the lowest number that matches wins.
  *
  * Where the items of each kind go: names, local parts, strings and the domain part of address items into `exact` and
- * `suffixes`; whole addresses into `addresses`; networks into `networks4` and `networks6`; what is left into `specials`, scanned in order.
+ * `suffixes`; whole addresses into `addresses`; networks into `networks4` and `networks6`; what is left into
+ * `specials`, scanned in order.
  */
 #ifndef POSTERN_MATCH_COMPILED_H
 #define POSTERN_MATCH_COMPILED_H

@@ -94,8 +94,8 @@ static bool side_matches(const struct list *list, const struct list_item *side, 
 	return caseful ? slice_equal(end, side->key) : slice_equal_nocase(end, side->key);
 }
 
-static bool special_matches(const struct list *list, const struct list_item *item, const struct probe *probe, struct slice *data_r,
-			    bool *name_wanted)
+static bool special_matches(const struct list *list, const struct list_item *item, const struct probe *probe,
+			    struct slice *data_r, bool *name_wanted)
 {
 	struct list_match inner;
 	const struct list_subject *subject = probe->subject;
