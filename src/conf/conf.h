@@ -125,6 +125,9 @@ struct conf *conf_ref(struct conf *conf);
 /* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */
 void conf_unref(struct conf **conf);
 
+/* The value alone, in that form: booleans as true or false, nothing when unset. False when `out` is full. */
+bool conf_setting_value(const struct conf_setting *setting, bool privileged, struct buf *out);
+
 /*
  * Prints settings as Exim's -bP does. `name`: an option of the main section, "all" or "" for all of them, "router" or
  * "transport" with `instance` (empty: all instances), or a name such as "+list" for a named list. Hidden values show only when

@@ -14,12 +14,14 @@ static bool append_text(struct buf *out, struct slice text)
 }
 
 /* The value in the form in which Exim prints it, whatever the form in which it was written. */
-static bool append_value(struct buf *out, const struct conf_setting *setting)
+bool conf_setting_value(const struct conf_setting *setting, bool privileged, struct buf *out)
 {
 	char text[64];
 	struct error error;
 	int64_t number;
 	unsigned mode;
+	if (setting->hidden && !privileged)
+		return buf_append(out, SLICE("<value not displayable>"));
 	if (!setting->text.data)
 		return true;
 	if (setting->option->type == CONF_INTEGER && conf_value_integer(setting->text, &number, &error))
@@ -34,11 +36,9 @@ static bool append_value(struct buf *out, const struct conf_setting *setting)
 static bool print_setting(const struct conf_setting *setting, bool privileged, struct buf *out)
 {
 	const char *name = setting->option->name;
-	if (setting->hidden && !privileged)
-		return buf_printf(out, "%s = <value not displayable>\n", name);
-	if (setting->option->type == CONF_BOOL)
+	if (setting->option->type == CONF_BOOL && (!setting->hidden || privileged))
 		return buf_printf(out, "%s%s\n", slice_equal(setting->text, SLICE("true")) ? "" : "no_", name);
-	return buf_printf(out, "%s = ", name) && append_value(out, setting) && buf_append_byte(out, '\n');
+	return buf_printf(out, "%s = ", name) && conf_setting_value(setting, privileged, out) && buf_append_byte(out, '\n');
 }
 
 static bool print_block(const struct conf_block *block, bool privileged, struct buf *out)

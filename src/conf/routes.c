@@ -55,7 +55,7 @@ static void settle_user(struct conf_parser *parser, const struct conf_block *blo
 		}
 		if (uid == 0)
 			block_error(parser, block, "user", "deliveries never run as root; expected another user");
-		transport->has_user = transport->has_group = true;
+		transport->has_uid = transport->has_gid = true;
 		transport->uid = uid;
 		transport->gid = gid;
 	}
@@ -64,7 +64,7 @@ static void settle_user(struct conf_parser *parser, const struct conf_block *blo
 			block_error(parser, block, "group", "a group needs the option user beside it");
 		if (!resolve(parser, CONF_FACT_GROUP, transport->group, &gid, &unused, &error))
 			block_error(parser, block, "group", "%s", error.text);
-		transport->has_group = true;
+		transport->has_gid = true;
 		transport->gid = gid;
 	}
 }
@@ -72,6 +72,7 @@ static void settle_user(struct conf_parser *parser, const struct conf_block *blo
 static void settle_transport(struct conf_parser *parser, const struct conf_block *block, struct transport *transport)
 {
 	transport->name = block->name;
+	transport->driver = TRANSPORT_APPENDFILE; /* the only one; others were refused when their name was read */
 	conf_convert_block(parser, block, transport, false);
 	conf_convert_block(parser, block, transport, true);
 	if (!block->tables[1])
@@ -93,6 +94,7 @@ static void settle_router(struct conf_parser *parser, const struct conf_block *b
 	struct conf *conf = parser->conf;
 	const struct conf_setting *setting = conf_block_setting(block, SLICE("transport"));
 	router->name = block->name;
+	router->driver = router_driver_find(block->driver);
 	conf_convert_block(parser, block, router, false);
 	conf_convert_block(parser, block, router, true);
 	if (!block->tables[1])
@@ -119,8 +121,10 @@ void conf_settle_routes(struct conf_parser *parser)
 	struct conf *conf = parser->conf;
 	conf->transports = arena_array(&conf->arena, conf->transport_count + 1, sizeof *conf->transports);
 	conf->routers = arena_array(&conf->arena, conf->router_count + 1, sizeof *conf->routers);
-	for (size_t i = 0; i < conf->transport_count; i++)
+	for (size_t i = 0; i < conf->transport_count; i++) {
 		settle_transport(parser, &conf->transport_blocks[i], &conf->transports[i]);
+		conf->transports[i].next = i + 1 < conf->transport_count ? &conf->transports[i + 1] : NULL;
+	}
 	for (size_t i = 0; i < conf->router_count; i++) {
 		settle_router(parser, &conf->router_blocks[i], &conf->routers[i]);
 		conf->routers[i].next = i + 1 < conf->router_count ? &conf->routers[i + 1] : NULL;
