@@ -55,7 +55,7 @@ static void settle_user(struct conf_parser *parser, const struct conf_block *blo
 		}
 		if (uid == 0)
 			block_error(parser, block, "user", "deliveries never run as root; expected another user");
-		transport->has_uid = transport->has_gid = true;
+		transport->has_user = transport->has_group = true;
 		transport->uid = uid;
 		transport->gid = gid;
 	}
@@ -64,7 +64,7 @@ static void settle_user(struct conf_parser *parser, const struct conf_block *blo
 			block_error(parser, block, "group", "a group needs the option user beside it");
 		if (!resolve(parser, CONF_FACT_GROUP, transport->group, &gid, &unused, &error))
 			block_error(parser, block, "group", "%s", error.text);
-		transport->has_gid = true;
+		transport->has_group = true;
 		transport->gid = gid;
 	}
 }
