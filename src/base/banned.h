@@ -11,6 +11,8 @@
 #include <stdlib.h> /* IWYU pragma: keep */
 #include <string.h> /* IWYU pragma: keep */
 #include <time.h>   /* IWYU pragma: keep */
+#undef sprintf  /* with fortification the headers make macros of these for clang */
+#undef vsprintf
 
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok strtok_r gets atoi atol atoll gmtime localtime
 #pragma GCC poison asctime ctime tmpnam tempnam mktemp rand srand

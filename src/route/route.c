@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+#include "route/route.h"
+
+enum { USER_NAME_MAX = 256 };
+
+static enum router_verdict accept_run(const struct router *router, const struct mail_address_parts *address)
+{
+	(void)router;
+	(void)address;
+	return ROUTER_ACCEPTED;
+}
+
+const struct router_driver router_accept = { "accept", accept_run };
+
+const struct router_driver *router_driver_find(struct slice name)
+{
+	static const struct router_driver *const drivers[] = { &router_accept };
+	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+		if (slice_equal(name, slice_of(drivers[i]->name)))
+			return drivers[i];
+	return NULL;
+}
+
+const char *route_outcome_text(enum route_outcome outcome)
+{
+	static const char *const texts[] = {
+		[ROUTE_ACCEPTED] = "accepted",
+		[ROUTE_UNROUTEABLE] = "Unrouteable address",
+		[ROUTE_NOT_LOCAL] = "relay not permitted",
+		[ROUTE_DEFERRED] = "Could not complete recipient verify",
+		[ROUTE_EXPANSION_FAILED] = "Could not complete recipient verify",
+	};
+	return texts[outcome];
+}
+
+/* One address on its way through the chain. */
+struct routing {
+	const struct route_host *host;
+	const struct mail_address_parts *address; /* as given */
+	struct mail_address_parts lower;
+	struct arena *arena;
+	struct route_result *result;
+	struct route_user user; /* of the router being asked */
+	bool has_user;
+	bool domain_is_ours; /* a router named it */
+};
+
+static struct expand_value address_variable(void *owner, enum expand_variable variable)
+{
+	const struct routing *routing = owner;
+	const struct route_result *result = routing->result;
+	const struct expand_context *others = routing->host->variables;
+	switch (variable) {
+	case EXPAND_LOCAL_PART:
+		return (struct expand_value){ result->local_part, true };
+	case EXPAND_DOMAIN:
+		return (struct expand_value){ result->domain, true };
+	case EXPAND_LOCAL_PART_DATA:
+		return (struct expand_value){ result->local_part_data, false };
+	case EXPAND_DOMAIN_DATA:
+		return (struct expand_value){ result->domain_data, false };
+	case EXPAND_HOME:
+		return (struct expand_value){ result->home, false };
+	default:
+		return others->variable(others->owner, variable);
+	}
+}
+
+/* Whether a local part can be a user's name at all; what passwd(5) cannot hold is not looked up. */
+static bool is_user_name(struct slice name)
+{
+	if (name.len == 0 || name.len > USER_NAME_MAX || name.data[0] == '-')
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.data[i];
+		if ((unsigned char)c <= ' ' || c == 127 || c == ':' || c == '/' || c == ',')
+			return false;
+	}
+	return true;
+}
+
+enum precondition { MET, NOT_MET, STOP };
+
+static enum precondition check_user(struct routing *routing, const struct router *router)
+{
+	struct route_result *result = routing->result;
+	const struct route_host *host = routing->host;
+	if (!host->lookup_user || !is_user_name(result->local_part))
+		return NOT_MET;
+	struct route_user user = { 0 };
+	switch (host->lookup_user(host->owner, result->local_part, &user, &result->error)) {
+	case ROUTE_USER_FOUND:
+		break;
+	case ROUTE_USER_DEFER:
+		error_context(&result->error, "router %.*s: looking up the local user", SLICE_ARG(router->name));
+		result->error.kind = ERROR_TEMPORARY;
+		result->outcome = ROUTE_DEFERRED;
+		return STOP;
+	default:
+		return NOT_MET;
+	}
+	routing->has_user = true;
+	routing->user = user;
+	result->local_part_data = arena_copy(routing->arena, user.name);
+	result->home = arena_copy(routing->arena, user.home);
+	return MET;
+}
+
+/* Exim's order. What one router's preconditions set is not seen by the next. */
+static enum precondition check_preconditions(struct routing *routing, const struct router *router)
+{
+	struct route_result *result = routing->result;
+	struct list_match match;
+	const struct list_subject subject = { .local_part = routing->address->local_part, .domain = result->domain };
+	result->router = router;
+	result->domain_data = result->local_part_data = result->home = SLICE("");
+	routing->has_user = false;
+	if (router->domains) {
+		if (!list_match(router->domains, &subject, &match))
+			return NOT_MET;
+		routing->domain_is_ours = true;
+		result->domain_data = match.data;
+	}
+	if (router->local_parts) {
+		if (!list_match(router->local_parts, &subject, &match))
+			return NOT_MET;
+		result->local_part_data = match.data;
+	}
+	return router->check_local_user ? check_user(routing, router) : MET;
+}
+
+/* The user of the transport goes before that of the router. */
+static bool choose_user(struct routing *routing, const struct router *router)
+{
+	struct route_result *result = routing->result;
+	const struct transport *transport = router->transport;
+	result->has_user = transport->has_user || routing->has_user;
+	if (!result->has_user)
+		return true;
+	result->uid = transport->has_user ? transport->uid : routing->user.uid;
+	result->gid = transport->has_group ? transport->gid : routing->user.gid;
+	if (transport->has_user && !transport->has_group && !routing->has_user) {
+		result->outcome = ROUTE_DEFERRED;
+		return error_set(&result->error, ERROR_TEMPORARY, "transport %.*s: user is set, but no group is known for it",
+				 SLICE_ARG(transport->name));
+	}
+	if (result->uid == 0) {
+		result->outcome = ROUTE_DEFERRED;
+		return error_set(&result->error, ERROR_TEMPORARY,
+				 "router %.*s: deliveries as root are never made; set user in transport %.*s, or redirect root's mail",
+				 SLICE_ARG(router->name), SLICE_ARG(transport->name));
+	}
+	return true;
+}
+
+static void finish(struct routing *routing, const struct router *router)
+{
+	struct route_result *result = routing->result;
+	const struct transport *transport = router->transport;
+	const struct expand_context context = { address_variable, routing, 0 };
+	if (!choose_user(routing, router))
+		return;
+	switch (expand_run_path(transport->directory, &context, routing->arena, &result->directory, &result->error)) {
+	case EXPAND_OK:
+		result->transport = transport;
+		result->outcome = ROUTE_ACCEPTED;
+		return;
+	case EXPAND_FORCED_FAIL:
+		error_set(&result->error, ERROR_PERMANENT, "the expansion was forced to fail");
+		result->outcome = ROUTE_EXPANSION_FAILED;
+		break;
+	case EXPAND_DEFER:
+		result->outcome = ROUTE_DEFERRED;
+		break;
+	default:
+		result->outcome = ROUTE_EXPANSION_FAILED;
+	}
+	error_context(&result->error, "router %.*s, transport %.*s: directory", SLICE_ARG(router->name), SLICE_ARG(transport->name));
+}
+
+static void no_router(struct routing *routing)
+{
+	struct route_result *result = routing->result;
+	result->outcome = routing->domain_is_ours ? ROUTE_UNROUTEABLE : ROUTE_NOT_LOCAL;
+	result->router = NULL;
+	result->domain_data = result->local_part_data = result->home = SLICE("");
+	error_set(&result->error, ERROR_PERMANENT, "%s", route_outcome_text(result->outcome));
+}
+
+enum route_outcome route_address(const struct router *first, const struct mail_address_parts *address,
+				 const struct route_host *host, struct arena *arena, struct route_result *result_r)
+{
+	*result_r = (struct route_result){
+		.local_part = arena_copy_lower(arena, address->local_part),
+		.domain = arena_copy_lower(arena, address->domain),
+	};
+	struct routing routing = { .host = host, .address = address, .arena = arena, .result = result_r };
+	routing.lower = (struct mail_address_parts){ result_r->local_part, result_r->domain };
+	for (const struct router *router = first; router; router = router->next) {
+		enum precondition precondition = check_preconditions(&routing, router);
+		if (precondition == STOP)
+			return result_r->outcome;
+		if (precondition == NOT_MET)
+			continue;
+		if (router->driver->run(router, &routing.lower) == ROUTER_ACCEPTED) {
+			finish(&routing, router);
+			return result_r->outcome;
+		}
+		if (!router->more)
+			break;
+	}
+	no_router(&routing);
+	return result_r->outcome;
+}
