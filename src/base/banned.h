@@ -15,6 +15,6 @@
 #undef vsprintf
 
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok strtok_r gets atoi atol atoll gmtime localtime
-#pragma GCC poison asctime ctime tmpnam tempnam mktemp rand srand
+#pragma GCC poison asctime ctime tmpnam tempnam mktemp
 
 #endif

@@ -75,6 +75,7 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	spread_hidden(conf->router_blocks, conf->router_count);
 	spread_hidden(conf->transport_blocks, conf->transport_count);
 	forget_all_places(conf);
+	conf_problems_sort(problems);
 	if (!problems->errors)
 		return conf;
 	conf_unref(&conf);

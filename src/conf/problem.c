@@ -14,6 +14,9 @@ void conf_problems_free(struct conf_problems *problems)
 }
 
 static void add(struct conf_problems *problems, struct conf_place place, struct slice option, bool warning,
+		const char *format, va_list args) __attribute__((format(printf, 5, 0)));
+
+static void add(struct conf_problems *problems, struct conf_place place, struct slice option, bool warning,
 		const char *format, va_list args)
 {
 	struct arena *arena = &problems->arena;
@@ -45,6 +48,34 @@ void conf_warning(struct conf_problems *problems, struct conf_place place, struc
 	va_start(args, format);
 	add(problems, place, option, true, format, args);
 	va_end(args);
+}
+
+/* The files in the order in which problems named them first, then lines. */
+static bool comes_before(const struct conf_problems *problems, const struct conf_problem *a, const struct conf_problem *b)
+{
+	if (!a->place.file.len || slice_equal(a->place.file, b->place.file))
+		return a->place.file.len ? a->place.line < b->place.line : b->place.file.len > 0;
+	for (size_t i = 0; i < problems->count; i++) {
+		if (slice_equal(problems->items[i].place.file, a->place.file))
+			return b->place.file.len > 0;
+		if (slice_equal(problems->items[i].place.file, b->place.file))
+			return false;
+	}
+	return false;
+}
+
+void conf_problems_sort(struct conf_problems *problems)
+{
+	struct conf_problem sorted[CONF_PROBLEMS_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < problems->count; i++) {
+		size_t at = count++;
+		for (; at > 0 && comes_before(problems, &problems->items[i], &sorted[at - 1]); at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = problems->items[i];
+	}
+	for (size_t i = 0; i < count; i++)
+		problems->items[i] = sorted[i];
 }
 
 /* A configuration may hold any byte; a terminal gets only harmless ones. */

@@ -88,7 +88,7 @@ static const struct conf_option options[] = {
 	{ OPTION(chunking_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
 	  .help = "The hosts that are offered CHUNKING, which is BDAT (RFC 3030).", .example = "*" },
 	{ OPTION(smtputf8_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
-	  .help = "The hosts that are offered SMTPUTF8 (RFC 6531).", .example = "" },
+	  .help = "The hosts that are offered SMTPUTF8 (RFC 6531).", .example = "!192.0.2.7 : *" },
 	{ OPTION(limits_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
 	  .help = "The hosts that are told the limits of a session with LIMITS (RFC 9422).", .example = "*" },
 	{ OPTION(received_headers_max), .type = CONF_INTEGER, .fallback = "30", .min = 1, .max = 10000,
