@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: ISC */
+#include "conf/parse.h"
+
+#include <string.h>
+
+enum section { SECTION_MAIN, SECTION_ROUTERS, SECTION_TRANSPORTS, SECTION_LATER, SECTION_UNKNOWN };
+
+/* Sections of which a configuration may have one each. The later ones may be there and empty. */
+static const struct section_info {
+	const char *name;
+	enum section section;
+} sections[] = {
+	{ "routers", SECTION_ROUTERS }, { "transports", SECTION_TRANSPORTS }, { "acl", SECTION_LATER }, { "retry", SECTION_LATER },
+	{ "rewrite", SECTION_LATER }, { "authenticators", SECTION_LATER }, { "local_scan", SECTION_LATER },
+};
+enum { SECTIONS = sizeof sections / sizeof *sections, INSTANCES_MAX = 10000, LISTS_MAX = 10000 };
+
+struct collector {
+	struct conf_parser *parser;
+	enum section section;
+	const char *section_name;
+	bool seen[SECTIONS], reported; /* reported: the content of a section that is not there */
+	struct conf_block *block;      /* being filled; NULL between instances, or after a bad name */
+	bool skipping;                 /* the instance's name was bad: its options are not looked at */
+	const struct conf_line *line;
+	struct conf_place place;
+};
+
+/* A word of letters, digits and underscores at the start. */
+static struct slice word(struct slice s)
+{
+	size_t n = 0;
+	while (n < s.len && (ascii_is_alnum(s.data[n]) || s.data[n] == '_'))
+		n++;
+	return slice_first(s, n);
+}
+
+struct conf_setting *conf_block_setting(const struct conf_block *block, struct slice option)
+{
+	for (size_t i = 0; i < block->setting_count; i++)
+		if (slice_equal(option, slice_of(block->settings[i].option->name)))
+			return &block->settings[i];
+	return NULL;
+}
+
+struct slice conf_block_label(struct conf_parser *parser, const struct conf_block *block, struct slice option)
+{
+	struct arena *arena = &parser->problems->arena;
+	const char *kind = block->tables[0] == conf_table(CONF_TABLE_ROUTER) ? "router" : "transport";
+	if (!block->name.len)
+		return arena_printf(arena, "option %.*s", SLICE_ARG(option));
+	if (!option.len)
+		return arena_printf(arena, "%s %.*s", kind, SLICE_ARG(block->name));
+	return arena_printf(arena, "%s %.*s, option %.*s", kind, SLICE_ARG(block->name), SLICE_ARG(option));
+}
+
+/* Appends the settings of one table, unset or with their defaults. */
+static void add_table(struct conf *conf, struct conf_block *block, const struct conf_table *table)
+{
+	size_t total = block->setting_count + table->count;
+	struct conf_setting *settings = arena_array(&conf->arena, total, sizeof *settings);
+	if (block->setting_count)
+		memcpy(settings, block->settings, block->setting_count * sizeof *settings);
+	for (size_t i = 0; i < table->count; i++) {
+		const struct conf_option *option = &table->options[i];
+		settings[block->setting_count + i] = (struct conf_setting){ .option = option, .text = slice_of(option->fallback) };
+	}
+	block->tables[block->tables[0] ? 1 : 0] = table;
+	block->settings = settings;
+	block->setting_count = total;
+}
+
+static struct conf_block *add_block(struct conf *conf, struct conf_block **blocks, size_t *count, size_t *room)
+{
+	if (*count == *room) {
+		size_t more = *room ? *room * 2 : 8;
+		struct conf_block *larger = arena_array(&conf->arena, more, sizeof *larger);
+		if (*count)
+			memcpy(larger, *blocks, *count * sizeof *larger);
+		*blocks = larger;
+		*room = more;
+	}
+	return &(*blocks)[(*count)++];
+}
+
+static void unknown_option(struct collector *collector, struct slice name)
+{
+	struct conf_problems *problems = collector->parser->problems;
+	const struct conf_block *block = collector->block;
+	struct slice label = conf_block_label(collector->parser, block, name);
+	bool router = collector->section == SECTION_ROUTERS;
+	bool exim = collector->section == SECTION_MAIN ? conf_exim_has_main(name) :
+		    router ? conf_exim_has_router(name) : conf_exim_has_transport(name);
+	const char *near = conf_option_nearest(name);
+	if (exim)
+		conf_error(problems, collector->place, label,
+			   "Exim's option %.*s is not available in this version of Postern", SLICE_ARG(name));
+	else if (near)
+		conf_error(problems, collector->place, label, "unknown option; did you mean %s?", near);
+	else
+		conf_error(problems, collector->place, label, "unknown option; `postern check --reference` lists all");
+}
+
+/* An option of the table by its name, or by "no_" or "not_" before the name of a boolean one. */
+static struct conf_setting *find_setting(const struct conf_block *block, struct slice name, bool *negated_r)
+{
+	struct conf_setting *setting = conf_block_setting(block, name);
+	*negated_r = false;
+	for (int i = 0; !setting && i < 2; i++) {
+		struct slice prefix = i ? SLICE("not_") : SLICE("no_");
+		if (!slice_starts(name, prefix))
+			continue;
+		setting = conf_block_setting(block, slice_from(name, prefix.len));
+		if (setting && setting->option->type != CONF_BOOL)
+			setting = NULL;
+		*negated_r = setting != NULL;
+	}
+	return setting;
+}
+
+/* The driver must be known before private options can be; so its effect is at once. */
+static void take_driver(struct collector *collector, struct slice value, struct slice label)
+{
+	struct conf_problems *problems = collector->parser->problems;
+	struct conf_block *block = collector->block;
+	bool router = collector->section == SECTION_ROUTERS;
+	enum conf_table_id first = router ? CONF_TABLE_ROUTER_ACCEPT : CONF_TABLE_TRANSPORT_APPENDFILE;
+	block->driver = arena_copy(&collector->parser->conf->arena, value);
+	if (slice_equal(value, slice_of(conf_table(first)->driver))) {
+		add_table(collector->parser->conf, block, conf_table(first));
+		return;
+	}
+	bool exim = router ? conf_exim_has_router_driver(value) : conf_exim_has_transport_driver(value);
+	conf_error(problems, collector->place, label, exim ? "Exim's driver %.*s is not available in this version of Postern; there is %s" :
+		   "unknown driver %.*s; expected %s", SLICE_ARG(value), conf_table(first)->driver);
+	collector->skipping = true;
+}
+
+/* What follows an option's name: "= value", or nothing for a boolean. False after a problem was noted. */
+static bool option_text(struct collector *collector, struct conf_setting *setting, bool negated, struct slice rest,
+			struct slice label)
+{
+	struct conf_problems *problems = collector->parser->problems;
+	struct arena *arena = &collector->parser->conf->arena;
+	struct error error;
+	bool value = true;
+	if (!rest.len && setting->option->type == CONF_BOOL) {
+		setting->text = negated ? SLICE("false") : SLICE("true");
+		return true;
+	}
+	if (!rest.len || rest.data[0] != '=') {
+		conf_error(problems, collector->place, label, "expected \"=\" and %s after the name",
+			   conf_type_expected(setting->option->type));
+		return false;
+	}
+	rest = slice_trim(slice_from(rest, 1));
+	struct slice text;
+	if (!conf_value_unquote(arena, rest, &text, &error)) {
+		conf_error(problems, collector->place, label, "%s", error.text);
+		return false;
+	}
+	if (setting->option->type == CONF_BOOL) {
+		if (!conf_value_bool(text, &value, &error)) {
+			conf_error(problems, collector->place, label, "%s", error.text);
+			return false;
+		}
+		text = value != negated ? SLICE("true") : SLICE("false");
+	}
+	setting->text = arena_copy(arena, text);
+	return true;
+}
+
+static void option_line(struct collector *collector, struct slice line, bool hidden)
+{
+	struct conf_problems *problems = collector->parser->problems;
+	struct conf_block *block = collector->block;
+	struct slice name = word(line), rest = slice_trim(slice_from(line, name.len));
+	bool negated;
+	if (!name.len || (rest.len && rest.data[0] != '=')) {
+		conf_error(problems, collector->place, (struct slice){ 0 }, "expected the name of an option, and for most \"=\" and a value; "
+			   "found \"%.*s\"", SLICE_ARG(slice_first(line, 60)));
+		return;
+	}
+	struct conf_setting *setting = find_setting(block, name, &negated);
+	struct slice label = conf_block_label(collector->parser, block, setting ? slice_of(setting->option->name) : name);
+	if (!setting) {
+		const struct conf_table *private = conf_table(collector->section == SECTION_ROUTERS ? CONF_TABLE_ROUTER_ACCEPT :
+							      CONF_TABLE_TRANSPORT_APPENDFILE);
+		if (block->name.len && !block->driver.len && conf_option_find(private, name))
+			conf_error(problems, collector->place, label, "this is an option of a driver: \"driver = ...\" must come before it");
+		else
+			unknown_option(collector, name);
+		return;
+	}
+	if (setting->given) {
+		conf_error(problems, collector->place, label, "set for the second time; it was set at %.*s:%u",
+			   SLICE_ARG(setting->place.file), setting->place.line);
+		return;
+	}
+	setting->given = true;
+	setting->hidden = hidden;
+	setting->place = collector->place;
+	if (!option_text(collector, setting, negated, rest, label))
+		return;
+	if (setting->option->modern)
+		conf_warning(problems, collector->place, label, "this is an old name; the modern form: %s", setting->option->modern);
+	if (block->name.len && slice_equal(name, SLICE("driver")))
+		take_driver(collector, setting->text, label);
+}
+
+/* "domainlist local = example.org : example.net". True when the line is of this kind. */
+static bool list_line(struct collector *collector, struct slice line, bool hidden)
+{
+	static const struct { const char *word; enum list_kind kind; } kinds[] = {
+		{ "domainlist", LIST_DOMAIN }, { "hostlist", LIST_HOST }, { "addresslist", LIST_ADDRESS },
+		{ "localpartlist", LIST_LOCAL_PART },
+	};
+	struct conf *conf = collector->parser->conf;
+	struct conf_problems *problems = collector->parser->problems;
+	struct slice first = word(line), rest = slice_trim(slice_from(line, first.len)), name;
+	struct error error;
+	size_t i = 0;
+	struct slice bare = slice_ends_nocase(first, SLICE("_cache")) ? slice_first(first, first.len - 6) : first;
+	while (i < 4 && !slice_equal(bare, slice_of(kinds[i].word)))
+		i++;
+	if (i == 4)
+		return false;
+	name = word(rest);
+	rest = slice_trim(slice_from(rest, name.len));
+	if (!name.len || !rest.len || rest.data[0] != '=') {
+		conf_error(problems, collector->place, first, "expected a name of letters, digits and underscores, \"=\", and a list");
+		return true;
+	}
+	for (size_t n = 0; n < conf->list_count; n++)
+		if (conf->lists[n].kind == kinds[i].kind && slice_equal(conf->lists[n].name, name)) {
+			conf_error(problems, collector->place, first, "%.*s is already defined at %.*s:%u", SLICE_ARG(name),
+				   SLICE_ARG(conf->lists[n].place.file), conf->lists[n].place.line);
+			return true;
+		}
+	if (!conf_value_unquote(&conf->arena, slice_trim(slice_from(rest, 1)), &rest, &error) || conf->list_count == LISTS_MAX) {
+		conf_error(problems, collector->place, first, "%s", conf->list_count == LISTS_MAX ? "too many named lists" : error.text);
+		return true;
+	}
+	if (conf->list_count == conf->list_room) {
+		conf->list_room = conf->list_room ? conf->list_room * 2 : 8;
+		struct conf_named_list *larger = arena_array(&conf->arena, conf->list_room, sizeof *larger);
+		if (conf->list_count)
+			memcpy(larger, conf->lists, conf->list_count * sizeof *larger);
+		conf->lists = larger;
+	}
+	conf->lists[conf->list_count++] = (struct conf_named_list){
+		.kind = kinds[i].kind, .name = arena_copy(&conf->arena, name), .text = arena_copy(&conf->arena, rest),
+		.place = collector->place, .hidden = hidden,
+	};
+	return true;
+}
+
+static void check_block(struct collector *collector)
+{
+	const struct conf_block *block = collector->block;
+	if (block && block->name.len && !block->driver.len)
+		conf_error(collector->parser->problems, block->place, conf_block_label(collector->parser, block, (struct slice){ 0 }),
+			   "it has no driver; expected \"driver = %s\" in it",
+			   block->tables[0] == conf_table(CONF_TABLE_ROUTER) ? "accept" : "appendfile");
+}
+
+static void begin_instance(struct collector *collector, struct slice name)
+{
+	struct conf *conf = collector->parser->conf;
+	struct conf_problems *problems = collector->parser->problems;
+	bool router = collector->section == SECTION_ROUTERS;
+	struct conf_block *blocks = router ? conf->router_blocks : conf->transport_blocks;
+	size_t count = router ? conf->router_count : conf->transport_count;
+	check_block(collector);
+	collector->block = NULL;
+	collector->skipping = true;
+	if (!ascii_is_alpha(name.data[0]) || count == INSTANCES_MAX) {
+		conf_error(problems, collector->place, (struct slice){ 0 }, count == INSTANCES_MAX ? "too many of these" :
+			   "the name of a router or transport begins with a letter");
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (slice_equal(blocks[i].name, name)) {
+			conf_error(problems, collector->place, (struct slice){ 0 }, "there are two %ss called %.*s",
+				   router ? "router" : "transport", SLICE_ARG(name));
+			return;
+		}
+	collector->block = router ? add_block(conf, &conf->router_blocks, &conf->router_count, &conf->router_room) :
+				    add_block(conf, &conf->transport_blocks, &conf->transport_count, &conf->transport_room);
+	collector->block->name = arena_copy(&conf->arena, name);
+	collector->block->place = collector->place;
+	collector->skipping = false;
+	add_table(conf, collector->block, conf_table(router ? CONF_TABLE_ROUTER : CONF_TABLE_TRANSPORT));
+}
+
+static void begin_section(struct collector *collector, struct slice name)
+{
+	struct conf_problems *problems = collector->parser->problems;
+	size_t i = 0;
+	if (collector->section != SECTION_MAIN)
+		check_block(collector);
+	collector->block = NULL;
+	collector->skipping = collector->reported = false;
+	while (i < SECTIONS && !slice_equal_nocase(name, slice_of(sections[i].name)))
+		i++;
+	collector->section = i < SECTIONS ? sections[i].section : SECTION_UNKNOWN;
+	collector->section_name = i < SECTIONS ? sections[i].name : "";
+	if (i == SECTIONS) {
+		conf_error(problems, collector->place, (struct slice){ 0 }, "unknown section \"%.*s\"; expected routers, transports, acl, "
+			   "retry, rewrite, authenticators or local_scan", SLICE_ARG(slice_first(name, 60)));
+	} else if (collector->seen[i]) {
+		conf_error(problems, collector->place, (struct slice){ 0 }, "the section %s is there for the second time",
+			   sections[i].name);
+		collector->section = SECTION_UNKNOWN;
+	} else {
+		collector->seen[i] = true;
+	}
+}
+
+static void driver_line(struct collector *collector, struct slice line, bool hidden)
+{
+	struct slice name = word(line), rest = slice_trim(slice_from(line, name.len));
+	if (!hidden && name.len && slice_equal(rest, SLICE(":"))) {
+		begin_instance(collector, name);
+		return;
+	}
+	if (collector->skipping)
+		return;
+	if (collector->block)
+		option_line(collector, line, hidden);
+	else
+		conf_error(collector->parser->problems, collector->place, (struct slice){ 0 }, "expected a name and a colon, which begin a %s",
+			   collector->section == SECTION_ROUTERS ? "router" : "transport");
+}
+
+static void logical_line(struct collector *collector, struct slice line)
+{
+	struct conf_problems *problems = collector->parser->problems;
+	struct slice first = word(line);
+	if (slice_equal_nocase(first, SLICE("begin")) && first.len < line.len && ascii_is_space(line.data[first.len])) {
+		begin_section(collector, slice_trim(slice_from(line, first.len)));
+		return;
+	}
+	if (collector->section == SECTION_UNKNOWN || collector->section == SECTION_LATER) {
+		if (collector->section == SECTION_LATER && !collector->reported)
+			conf_error(problems, collector->place, (struct slice){ 0 },
+				   "the section %s is not available in this version of Postern; it must be empty", collector->section_name);
+		collector->reported = true;
+		return;
+	}
+	bool hidden = slice_equal(first, SLICE("hide")) && first.len < line.len && ascii_is_space(line.data[first.len]);
+	if (hidden)
+		line = slice_trim(slice_from(line, first.len));
+	if (collector->section != SECTION_MAIN)
+		driver_line(collector, line, hidden);
+	else if (!list_line(collector, line, hidden))
+		option_line(collector, line, hidden);
+}
+
+void conf_collect(struct conf_parser *parser)
+{
+	struct collector collector = { .parser = parser, .block = &parser->conf->main_block };
+	add_table(parser->conf, &parser->conf->main_block, conf_table(CONF_TABLE_MAIN));
+	for (size_t i = 0; i < parser->source->line_count; i++) {
+		collector.line = &parser->source->lines[i];
+		collector.place = conf_source_place(parser->source, collector.line, 0);
+		logical_line(&collector, collector.line->text);
+	}
+	if (collector.section != SECTION_MAIN)
+		check_block(&collector);
+}

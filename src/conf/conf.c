@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+#include "conf/conf.h"
+
+#include "base/fatal.h"
+#include "conf/parse.h"
+
+static void free_conf(struct conf *conf)
+{
+	arena_free(&conf->arena);
+	free(conf);
+}
+
+struct conf *conf_ref(struct conf *conf)
+{
+	ensure(conf->references > 0 && conf->references < SIZE_MAX);
+	conf->references++;
+	return conf;
+}
+
+void conf_unref(struct conf **conf)
+{
+	struct conf *dropped = *conf;
+	*conf = NULL;
+	if (!dropped)
+		return;
+	ensure(dropped->references > 0);
+	if (--dropped->references == 0)
+		free_conf(dropped);
+}
+
+/* Exim hides an option in all instances of a driver when it is hidden in one of them. */
+static void spread_hidden(struct conf_block *blocks, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t s = 0; s < blocks[i].setting_count; s++) {
+			if (!blocks[i].settings[s].given || !blocks[i].settings[s].hidden)
+				continue;
+			for (size_t j = 0; j < count; j++)
+				if (s < blocks[j].setting_count && blocks[j].settings[s].option == blocks[i].settings[s].option)
+					blocks[j].settings[s].hidden = true;
+		}
+}
+
+/* What points into the source, and was for messages only. */
+static void forget_places(struct conf_block *block)
+{
+	block->place = (struct conf_place){ 0 };
+	for (size_t i = 0; i < block->setting_count; i++)
+		block->settings[i].place = (struct conf_place){ 0 };
+}
+
+static void forget_all_places(struct conf *conf)
+{
+	forget_places(&conf->main_block);
+	for (size_t i = 0; i < conf->router_count; i++)
+		forget_places(&conf->router_blocks[i]);
+	for (size_t i = 0; i < conf->transport_count; i++)
+		forget_places(&conf->transport_blocks[i]);
+	for (size_t i = 0; i < conf->list_count; i++)
+		conf->lists[i].place = (struct conf_place){ 0 };
+}
+
+struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems)
+{
+	struct conf *conf = xcalloc(1, sizeof *conf);
+	struct conf_parser parser = { .conf = conf, .source = source, .problems = problems };
+	arena_init(&conf->arena, 0);
+	conf->references = 1;
+	conf_collect(&parser);
+	conf_convert_block(&parser, &conf->main_block, &conf->main, false);
+	conf_settle_names(&parser);
+	conf_compile_lists(&parser);
+	conf_convert_block(&parser, &conf->main_block, &conf->main, true);
+	conf_settle(&parser);
+	spread_hidden(conf->router_blocks, conf->router_count);
+	spread_hidden(conf->transport_blocks, conf->transport_count);
+	forget_all_places(conf);
+	conf_problems_sort(problems);
+	if (!problems->errors)
+		return conf;
+	conf_unref(&conf);
+	return NULL;
+}

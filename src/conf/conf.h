@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A configuration, parsed: typed options, routers, transports, named lists. It is made by conf_parse from a conf_source and
+ * never changes afterwards; sessions hold a reference for as long as they live, so that a reload swaps the configuration
+ * without touching them. References are counted without locks: within one thread.
+ *
+ * Everything is memory of the configuration's own arena, and nothing of the source is needed once it is parsed. Times are
+ * nanoseconds (base/clock.h), sizes are bytes, ports are in host order. A list or program that is NULL is unset.
+ */
+#ifndef POSTERN_CONF_CONF_H
+#define POSTERN_CONF_CONF_H
+
+#include "conf/option.h"
+#include "conf/problem.h"
+#include "conf/source.h"
+#include "conf/value.h"
+#include "expand/expand.h"
+#include "match/list.h"
+#include "net/address.h"
+#include "route/route.h"
+
+struct conf_ports {
+	const uint16_t *items;
+	size_t count;
+};
+
+/* The items of local_interfaces; the port is 0 where none was given. */
+struct conf_interfaces {
+	const struct net_address *items;
+	size_t count;
+};
+
+/* The main section. What each option means is in its table (table_main.c) and in docs/reference.md. */
+struct conf_main {
+	struct slice primary_hostname, qualify_domain, qualify_recipient; /* never empty */
+	struct slice spool_directory;
+	struct conf_strings log_file_path; /* absolute, with "%s" in them, or "syslog"; never none */
+	struct slice syslog_facility;      /* "mail" */
+	int64_t syslog_facility_code;      /* its number in syslog's protocol (RFC 5424 §6.2.1) */
+	struct conf_interfaces local_interfaces;
+	struct conf_ports daemon_smtp_ports, tls_on_connect_ports;
+
+	struct slice tls_certificate, tls_privatekey; /* absolute; both empty: no TLS; the key is never empty otherwise */
+	const struct list *tls_advertise_hosts;       /* never NULL */
+	const struct list *tls_hosts;                 /* must use TLS before MAIL; NULL: nobody must */
+
+	const struct expand_program *smtp_banner;
+	int64_t smtp_accept_max, smtp_accept_max_per_host, smtp_accept_max_per_connection; /* 0: no limit */
+	int64_t smtp_accept_max_nonmail;
+	const struct list *smtp_accept_max_nonmail_hosts;
+	int64_t smtp_connect_backlog;
+	int64_t smtp_receive_timeout; /* ns */
+	int64_t smtp_max_synprot_errors, smtp_max_unknown_commands;
+	bool smtp_enforce_sync;
+	int64_t recipients_max; /* 0: no limit */
+	bool recipients_max_reject;
+	int64_t message_size_limit; /* bytes; 0: no limit */
+	bool accept_8bitmime;
+	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
+	const struct list *limits_advertise_hosts;
+	int64_t received_headers_max, header_maxsize;
+
+	struct slice role_users;  /* with one "%s" */
+	int64_t role_uid_base;
+	int64_t shutdown_timeout; /* ns */
+	int64_t front_processes;  /* 0: one a core */
+};
+
+/* Where the daemon listens: local_interfaces and daemon_smtp_ports put together. */
+struct conf_listener {
+	struct net_address address; /* with its port */
+	bool tls_on_connect;
+};
+
+/* One option of one section or instance, for printing. */
+struct conf_setting {
+	const struct conf_option *option;
+	struct slice text;       /* as written, without quotes; the default when not given; data NULL: unset */
+	struct conf_place place; /* only while parsing */
+	bool given, hidden;
+};
+
+/* The main section, or one instance of a driver. */
+struct conf_block {
+	struct slice name, driver; /* empty for the main section */
+	const struct conf_table *tables[2]; /* generic and private options; the second may be NULL */
+	struct conf_setting *settings;      /* in the order of the tables */
+	size_t setting_count;
+	struct conf_place place; /* only while parsing */
+};
+
+struct conf_named_list {
+	enum list_kind kind;
+	struct slice name, text;
+	struct conf_place place; /* only while parsing */
+	const struct list *list;
+	bool hidden, compiling, compiled;
+};
+
+struct conf {
+	struct arena arena;
+	size_t references;
+	struct conf_main main;
+	bool root; /* the master runs as root */
+	struct conf_listener *listeners;
+	size_t listener_count;
+	struct router *routers; /* an array in order; also a chain, see route/route.h; NULL when there is none */
+	size_t router_count;
+	struct transport *transports;
+	size_t transport_count;
+	struct conf_named_list *lists;
+	size_t list_count, list_room;
+	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
+	size_t router_room, transport_room;
+};
+
+/*
+ * Parses. In the master (source->system is set) facts of the machine are asked for and remembered in the source; in a role the
+ * source has them all. Returns NULL when there was an error; problems has every one, and the warnings. The caller owns the
+ * first reference.
+ */
+struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems);
+
+struct conf *conf_ref(struct conf *conf);
+/* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */
+void conf_unref(struct conf **conf);
+
+/* The value alone, in that form: booleans as true or false, nothing when unset. False when `out` is full. */
+bool conf_setting_value(const struct conf_setting *setting, bool privileged, struct buf *out);
+
+/*
+ * Prints settings as Exim's -bP does. `name`: an option of the main section, "all" or "" for all of them, "router" or
+ * "transport" with `instance` (empty: all instances), or a name such as "+list" for a named list. Hidden values show only when
+ * `privileged`. False with *error when there is no such thing, or the text does not fit.
+ */
+bool conf_print(const struct conf *conf, struct slice name, struct slice instance, bool privileged, struct buf *out,
+		struct error *error);
+
+#endif

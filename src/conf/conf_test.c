@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: ISC */
+/* Options: values, tables, sections, what is reported and where. */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/test.h"
+#include "conf/conf.h"
+#include "conf/fake_system.h"
+
+#include <unistd.h>
+
+static const struct fake_fact machine_facts[] = {
+	{ CONF_FACT_HOSTNAME, "", "host.example.net" }, { CONF_FACT_ROOT, "", "0" },
+	{ CONF_FACT_ADDRESSES, "", "127.0.0.1 192.0.2.5 ::1" }, { CONF_FACT_FILE, "/etc/users", "ann\n# none\nbob\n" },
+	{ CONF_FACT_SERVICE, "odd", "2500" }, { CONF_FACT_USER, "vmail", "500 501 /var/vmail" },
+	{ CONF_FACT_USER, "toor", "0 0 /root" }, { CONF_FACT_GROUP, "mail", "8" },
+};
+static const struct fake_fact root_facts[] = {
+	{ CONF_FACT_HOSTNAME, "", "host.example.net" }, { CONF_FACT_ROOT, "", "1" }, { CONF_FACT_ADDRESSES, "", "127.0.0.1" },
+	{ CONF_FACT_USER, "vmail", "500 501 /var/vmail" },
+};
+
+#define ROUTES "\nbegin routers\nr:\n  driver = accept\n  transport = t\nbegin transports\nt:\n  driver = appendfile\n" \
+	       "  directory = /var/mail/$local_part_data\n  maildir_format\n"
+
+struct fixture {
+	struct fake_machine machine;
+	struct conf_system system;
+	struct conf_problems problems;
+	struct conf_source *source;
+	struct conf *conf;
+};
+
+static void parse_on(struct fixture *f, const char *text, const struct fake_fact *facts, size_t count)
+{
+	*f = (struct fixture){ .machine = { facts, count, 0 } };
+	f->system = (struct conf_system){ fake_ask, &f->machine };
+	conf_problems_init(&f->problems);
+	f->source = conf_source_from_text(slice_of(text), "conf", NULL, 0, &f->system, &f->problems);
+	f->conf = conf_parse(f->source, &f->problems);
+}
+
+static void parse(struct fixture *f, const char *text)
+{
+	parse_on(f, text, machine_facts, sizeof machine_facts / sizeof *machine_facts);
+}
+
+static void done(struct fixture *f)
+{
+	conf_unref(&f->conf);
+	conf_source_free(f->source);
+	conf_problems_free(&f->problems);
+}
+
+static void parse_good(struct fixture *f, const char *text)
+{
+	parse(f, text);
+	if (!f->conf)
+		fail_msg("unexpected: %.*s: %.*s", SLICE_ARG(f->problems.items[0].option), SLICE_ARG(f->problems.items[0].text));
+}
+
+/* That the text has one problem, on this line, with this in its text or its option. */
+static void expect_error(const char *text, uint32_t line, const char *part)
+{
+	struct fixture f;
+	struct buf out;
+	parse(&f, text);
+	assert_null(f.conf);
+	buf_init(&out, 10000);
+	for (size_t i = 0; i < f.problems.count; i++) {
+		assert_true(conf_problem_format(&f.problems.items[i], &out));
+		buf_append_byte(&out, '\n');
+	}
+	buf_append_byte(&out, '\0');
+	if (f.problems.errors != 1 || f.problems.items[0].place.line != line || !strstr(out.data, part))
+		fail_msg("expected one error on line %u with \"%s\"; got: %s", line, part, out.data);
+	buf_free(&out);
+	done(&f);
+}
+
+static void defaults_are_those_of_the_tables(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "");
+	const struct conf_main *conf = &f.conf->main;
+	assert_slice(conf->primary_hostname, "host.example.net");
+	assert_slice(conf->qualify_recipient, "host.example.net");
+	assert_slice(conf->spool_directory, "/var/spool/postern");
+	assert_slice(conf->log_file_path.items[0], "/var/log/postern/%slog");
+	assert_int_equal(conf->message_size_limit, 50 << 20);
+	assert_true(conf->smtp_receive_timeout == 300 * CLOCK_SECOND);
+	assert_true(conf->accept_8bitmime && conf->smtp_enforce_sync && !conf->recipients_max_reject);
+	assert_int_equal(conf->syslog_facility_code, 2);
+	assert_int_equal(conf->tls_on_connect_ports.count, 0);
+	assert_non_null(conf->smtp_banner);
+	assert_null(conf->tls_hosts);
+	assert_int_equal(list_count(conf->tls_advertise_hosts), 0);
+	assert_int_equal(f.conf->listener_count, 2);
+	assert_int_equal(f.conf->listeners[1].address.port, 25);
+	done(&f);
+}
+
+static void booleans_take_both_forms(void **state)
+{
+	(void)state;
+	static const struct { const char *text; bool want; } cases[] = {
+		{ "recipients_max_reject", true }, { "no_recipients_max_reject", false }, { "not_recipients_max_reject", false },
+		{ "recipients_max_reject = yes", true }, { "recipients_max_reject=TRUE", true }, { "recipients_max_reject = no", false },
+		{ "recipients_max_reject = false", false },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct fixture f;
+		parse_good(&f, cases[i].text);
+		assert_int_equal(f.conf->main.recipients_max_reject, cases[i].want);
+		done(&f);
+	}
+	expect_error("recipients_max_reject = maybe", 1, "expected yes, no, true or false");
+	expect_error("no_recipients_max = 5", 1, "unknown option");
+}
+
+static void integers_have_bases_units_and_ranges(void **state)
+{
+	(void)state;
+	static const struct { const char *text; int64_t want; } good[] = {
+		{ "0", 0 }, { "10", 10 }, { "010", 8 }, { "0x1F", 31 }, { "5K", 5 << 10 }, { "2m", 2 << 20 }, { "1G", 1 << 30 }, { "-3", -3 },
+		{ "0x10K", 16 << 10 },
+	};
+	static const char *const bad[] = { "", "-", "K", "08", "1 0", "0x", "9223372036854775808", "99999999999G", "1KK", "+1", "1.5" };
+	struct error error;
+	int64_t value;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		assert_true(conf_value_integer(slice_of(good[i].text), &value, &error));
+		assert_true(value == good[i].want);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(conf_value_integer(slice_of(bad[i]), &value, &error));
+	expect_error("\nrecipients_max = -1", 2, "expected 0 to 1000000");
+	expect_error("header_maxsize = 100", 1, "out of range; expected 1K to 64M");
+	expect_error("message_size_limit = ${if x{1}{2}}", 1, "expected a number");
+}
+
+static void times_are_numbers_with_units(void **state)
+{
+	(void)state;
+	static const struct { const char *text; int64_t want; } good[] = {
+		{ "0s", 0 }, { "5m", 300 }, { "3h50m", 13800 }, { "90m", 5400 }, { "2d", 172800 }, { "1w1d1h1m1s", 694861 },
+	};
+	static const char *const bad[] = { "", "5", "m", "5x", "5m 3s", "-5m", "99999999999999999999s", "1h5", "90000w" };
+	struct error error;
+	int64_t value;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		char text[40];
+		assert_true(conf_value_time(slice_of(good[i].text), &value, &error));
+		assert_true(value == good[i].want);
+		conf_format_time(value, text, sizeof text);
+		assert_true(conf_value_time(slice_of(text), &value, &error) && value == good[i].want);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(conf_value_time(slice_of(bad[i]), &value, &error));
+	expect_error("smtp_receive_timeout = 10", 1, "expected a time");
+	expect_error("smtp_receive_timeout = 2d", 1, "out of range; expected 1s to 1d");
+}
+
+static void quoted_strings_have_escapes(void **state)
+{
+	(void)state;
+	struct arena arena;
+	struct error error;
+	struct slice out;
+	arena_init(&arena, 0);
+	assert_true(conf_value_unquote(&arena, SLICE("\"a\\\\b\\n\\t\\r\\x41\\101\\\"\\z\""), &out, &error));
+	assert_slice(out, "a\\b\n\t\rAA\"z");
+	assert_true(conf_value_unquote(&arena, SLICE("\" kept \" "), &out, &error));
+	assert_slice(out, " kept ");
+	assert_true(conf_value_unquote(&arena, SLICE("plain \\n \"x"), &out, &error));
+	assert_slice(out, "plain \\n \"x");
+	assert_false(conf_value_unquote(&arena, SLICE("\"open"), &out, &error));
+	assert_false(conf_value_unquote(&arena, SLICE("\"open\\"), &out, &error));
+	assert_false(conf_value_unquote(&arena, SLICE("\"a\" b"), &out, &error));
+	assert_false(conf_value_unquote(&arena, SLICE("\"a\\0\""), &out, &error));
+	arena_free(&arena);
+}
+
+static void string_lists_follow_exims_rules(void **state)
+{
+	(void)state;
+	static const struct { const char *text, *want; } cases[] = {
+		{ "", "" }, { "a", "a|" }, { "a:b", "a|b|" }, { " a : b ", "a|b|" }, { "127.0.0.1 : ::::1", "127.0.0.1|::1|" },
+		{ "127.0.0.1:::::1", "127.0.0.1::|1|" }, { "<; 127.0.0.1 ; ::1", "127.0.0.1|::1|" }, { "a :", "a|" },
+		{ "a : : b", "a||b|" }, { ":", "|" }, { "<;a;;b", "a;b|" }, { "<\n a \n\n b", "a||b|" }, { "a: ", "a|" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct arena arena;
+		char got[200] = "";
+		size_t at = 0;
+		arena_init(&arena, 0);
+		struct conf_strings list = conf_value_strings(&arena, slice_of(cases[i].text));
+		for (size_t n = 0; n < list.count; n++)
+			at += (size_t)snprintf(got + at, sizeof got - at, "%.*s|", SLICE_ARG(list.items[n]));
+		assert_string_equal(got, cases[i].want);
+		arena_free(&arena);
+	}
+}
+
+static void ports_and_interfaces_make_listeners(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "tls_certificate = /c\nlocal_interfaces = <; 127.0.0.1 ; [::1]:2525\ndaemon_smtp_ports = smtp : submissions : odd\n"
+		       "tls_on_connect_ports = 465\n");
+	assert_int_equal(f.conf->listener_count, 4);
+	assert_int_equal(f.conf->listeners[0].address.port, 25);
+	assert_false(f.conf->listeners[0].tls_on_connect);
+	assert_int_equal(f.conf->listeners[1].address.port, 465);
+	assert_true(f.conf->listeners[1].tls_on_connect);
+	assert_int_equal(f.conf->listeners[2].address.port, 2500);
+	assert_int_equal(f.conf->listeners[3].address.port, 2525);
+	done(&f);
+	expect_error("daemon_smtp_ports = 0", 1, "expected a port from 1 to 65535");
+	expect_error("daemon_smtp_ports = 65536", 1, "found \"65536\"");
+	expect_error("daemon_smtp_ports = nosuch", 1, "found \"nosuch\"");
+	expect_error("local_interfaces = localhost", 1, "expected an IP address");
+	expect_error("local_interfaces = 127.0.0.1 : 127.0.0.1", 1, "is there twice");
+}
+
+static void tls_options_depend_on_the_certificate(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "tls_certificate = /etc/c.pem\n");
+	assert_slice(f.conf->main.tls_privatekey, "/etc/c.pem");
+	struct list_subject subject = { 0 };
+	struct net_address host;
+	assert_true(net_address_parse(SLICE("192.0.2.1"), &host));
+	subject.host = &host;
+	assert_true(list_match(f.conf->main.tls_advertise_hosts, &subject, NULL));
+	done(&f);
+	expect_error("tls_certificate = c.pem", 1, "expected an absolute path");
+	expect_error("tls_certificate = /etc/$tls_sni", 1, "\"$\" is not expanded");
+	expect_error("tls_on_connect_ports = 465\ndaemon_smtp_ports = 465", 1, "needs tls_certificate");
+	expect_error("tls_privatekey = /k", 1, "tls_certificate is not set");
+}
+
+static void unknown_options_name_the_nearest_one(void **state)
+{
+	(void)state;
+	expect_error("tls_certficate = /x", 1, "unknown option; did you mean tls_certificate?");
+	expect_error("zzzzzzzzzzz = 1", 1, "unknown option; `postern check --reference`");
+	expect_error("acl_smtp_rcpt = x", 1, "Exim's option acl_smtp_rcpt is not available in this version of Postern");
+	expect_error("begin routers\nr:\n driver = accept\n condition = yes\n transport = t\n"
+		     "begin transports\nt:\n driver = appendfile\n directory = /x\n maildir_format\n", 4, "Exim's option condition");
+	expect_error("begin routers\nr:\n driver = dnslookup\n transport = t\n", 3, "Exim's driver dnslookup is not available");
+	expect_error("begin routers\nr:\n driver = acept\n", 3, "unknown driver acept");
+}
+
+static void all_errors_are_reported_with_their_places(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse(&f, "BAD = x\nrecipients_max = BAD\nnonsense\n\nspool_directory = \\\n  relative\nsmtp_banner = $nosuch\n"
+		  "header_maxsize = 1\nheader_maxsize = 2\nbegin nowhere\nx = y\n");
+	assert_null(f.conf);
+	static const struct { uint32_t line; const char *option; } want[] = {
+		{ 2, "option recipients_max" }, { 3, "option nonsense" }, { 5, "option spool_directory" }, { 7, "option smtp_banner" },
+		{ 8, "option header_maxsize" }, { 9, "option header_maxsize" }, { 10, "" },
+	};
+	assert_int_equal(f.problems.errors, 7);
+	for (size_t i = 0; i < 7; i++) {
+		assert_int_equal(f.problems.items[i].place.line, want[i].line);
+		assert_slice(f.problems.items[i].option, want[i].option);
+	}
+	done(&f);
+	expect_error("BAD = x\nrecipients_max = BAD\n", 2, "(macro BAD was replaced in this line)");
+	expect_error("header_maxsize = 2K\nheader_maxsize = 2K\n", 2, "it was set at conf:1");
+}
+
+static void no_more_than_a_hundred_problems_are_kept_but_all_are_counted(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct buf text;
+	buf_init(&text, 100000);
+	for (int i = 0; i < 150; i++)
+		buf_printf(&text, "wrong_%d = 1\n", i);
+	buf_append_byte(&text, '\0');
+	parse(&f, text.data);
+	assert_int_equal(f.problems.count, 100);
+	assert_int_equal(f.problems.errors, 150);
+	done(&f);
+	buf_free(&text);
+}
+
+static void named_lists_may_come_in_any_order_but_not_in_a_circle(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "domainlist all = +some : c.example\ndomainlist_cache some = a.example : !b.example\n"
+		       "hostlist all = 192.0.2.0/24\ntls_certificate = /c\ntls_hosts = +all\n");
+	assert_int_equal(f.conf->list_count, 3);
+	assert_non_null(f.conf->main.tls_hosts);
+	struct list_subject subject = { .domain = SLICE("a.example") };
+	assert_true(list_match(f.conf->lists[0].list, &subject, NULL));
+	done(&f);
+	parse(&f, "domainlist one = +two\ndomainlist two = +one\n");
+	assert_null(f.conf);
+	assert_non_null(strstr(f.problems.items[0].text.data, "refers to itself"));
+	done(&f);
+	expect_error("domainlist a = x\ndomainlist a = y\n", 2, "already defined");
+	expect_error("domainlist a\n", 1, "expected a name");
+	expect_error("domainlist a = ^regex\n", 1, "domainlist a");
+}
+
+static void old_names_work_and_their_modern_form_is_told(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "tls_certificate = /c\ntls_hosts = 192.0.2.1\n");
+	assert_int_equal(f.problems.warnings, 1);
+	assert_true(f.problems.items[0].warning);
+	assert_int_equal(f.problems.items[0].place.line, 2);
+	assert_non_null(strstr(f.problems.items[0].text.data, "modern form"));
+	done(&f);
+}
+
+static void sections_not_there_yet_must_be_empty(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "begin acl\nbegin retry\nbegin rewrite\nbegin authenticators\nbegin local_scan\n" ROUTES);
+	done(&f);
+	expect_error("begin acl\ncheck_rcpt:\n accept\n", 2, "the section acl is not available in this version");
+	expect_error("begin routers\nbegin routers\n", 2, "second time");
+	expect_error("begin nosuch\n", 1, "unknown section");
+}
+
+static void routers_and_transports_are_tied_together(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "domainlist local = example.org\nbegin routers\nfirst:\n driver = accept\n domains = +local\n"
+		       " local_parts = /etc/users\n transport = t\n no_more\nsecond:\n driver = accept\n check_local_user\n transport = t\n"
+		       "begin transports\nt:\n driver = appendfile\n user = vmail\n group = mail\n directory = /m/$local_part_data\n"
+		       " maildir_format\n directory_mode = 750\n return_path_add\n");
+	assert_int_equal(f.conf->router_count, 2);
+	const struct router *first = &f.conf->routers[0];
+	assert_slice(first->name, "first");
+	assert_ptr_equal(first->transport, &f.conf->transports[0]);
+	assert_false(first->more);
+	assert_true(first->next->check_local_user && first->next->more);
+	assert_null(first->next->next);
+	struct list_subject ann = { .local_part = SLICE("ann") }, eve = { .local_part = SLICE("eve") };
+	assert_true(list_match(first->local_parts, &ann, NULL));
+	assert_false(list_match(first->local_parts, &eve, NULL));
+	const struct transport *transport = first->transport;
+	assert_int_equal(transport->uid, 500);
+	assert_int_equal(transport->gid, 8);
+	assert_int_equal(transport->directory_mode, 0750);
+	assert_int_equal(transport->mode, 0600);
+	assert_true(transport->return_path_add && transport->create_directory && !transport->envelope_to_add);
+	done(&f);
+}
+
+static void mistakes_in_routers_and_transports_are_found(void **state)
+{
+	(void)state;
+	expect_error("begin routers\nr:\n domains = x\n", 2, "router r: it has no driver");
+	expect_error("begin routers\nr:\n driver = accept\n transport = none\n", 4, "there is no transport called none");
+	expect_error("begin routers\nr:\n driver = accept\n", 2, "expected the name of a transport");
+	expect_error("begin routers\n driver = accept\n", 2, "expected a name and a colon");
+	expect_error(ROUTES "t:\n driver = appendfile\n", 11, "two transports called t");
+	expect_error(ROUTES "u:\n mode = 600\n driver = appendfile\n directory = /x\n maildir_format\n", 12, "must come before it");
+	expect_error(ROUTES " user = toor\n", 11, "never run as root");
+	expect_error(ROUTES " user = nobody-here\n", 11, "option user");
+	expect_error(ROUTES " mode = 99\n", 11, "octal");
+	expect_error(ROUTES "u:\n driver = appendfile\n directory = relative\n maildir_format\n", 13, "expected an absolute path");
+	expect_error(ROUTES "u:\n driver = appendfile\n maildir_format\n", 11, "directory: not set");
+	expect_error(ROUTES "u:\n driver = appendfile\n directory = /x\n", 11, "expected maildir_format");
+}
+
+static void started_as_root_a_transport_needs_a_user(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_on(&f, ROUTES, root_facts, sizeof root_facts / sizeof *root_facts);
+	assert_null(f.conf);
+	assert_int_equal(f.problems.errors, 1);
+	assert_non_null(strstr(f.problems.items[0].text.data, "has no user"));
+	done(&f);
+	parse_on(&f, ROUTES " user = vmail\n", root_facts, sizeof root_facts / sizeof *root_facts);
+	assert_non_null(f.conf);
+	done(&f);
+	parse_on(&f, ROUTES " user = 12345\n group = 100\n", root_facts, sizeof root_facts / sizeof *root_facts);
+	assert_non_null(f.conf);
+	assert_int_equal(f.conf->transports[0].uid, 12345);
+	assert_int_equal(f.conf->transports[0].gid, 100);
+	done(&f);
+}
+
+static void a_role_parses_the_sealed_text_without_the_system(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct error error;
+	struct conf_problems problems;
+	parse_good(&f, "daemon_smtp_ports = odd\n" ROUTES " user = vmail\n");
+	int fd = conf_source_seal(f.source, &error);
+	assert_true(fd >= 0);
+	struct conf_source *loaded = conf_source_load(fd, &error);
+	close(fd);
+	conf_problems_init(&problems);
+	struct conf *conf = conf_parse(loaded, &problems);
+	conf_source_free(loaded);
+	assert_non_null(conf);
+	assert_slice(conf->main.primary_hostname, "host.example.net");
+	assert_int_equal(conf->listeners[0].address.port, 2500);
+	assert_int_equal(conf->transports[0].uid, 500);
+	struct conf *again = conf_ref(conf);
+	conf_unref(&conf);
+	assert_null(conf);
+	assert_slice(again->transports[0].name, "t");
+	conf_unref(&again);
+	conf_problems_free(&problems);
+	done(&f);
+}
+
+static void settings_print_as_exim_prints_them(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct buf out;
+	struct error error;
+	parse_good(&f, "message_size_limit = 52428800\nsmtp_receive_timeout = 90s\nno_smtp_enforce_sync\nhide smtp_banner = secret\n"
+		       "hide domainlist d = a.example\n" ROUTES);
+	static const struct { const char *name, *instance; bool privileged; const char *want; } cases[] = {
+		{ "message_size_limit", "", false, "message_size_limit = 50M\n" },
+		{ "smtp_receive_timeout", "", false, "smtp_receive_timeout = 1m30s\n" },
+		{ "smtp_enforce_sync", "", false, "no_smtp_enforce_sync\n" },
+		{ "accept_8bitmime", "", false, "accept_8bitmime\n" },
+		{ "smtp_banner", "", false, "smtp_banner = <value not displayable>\n" },
+		{ "smtp_banner", "", true, "smtp_banner = secret\n" },
+		{ "primary_hostname", "", false, "primary_hostname = host.example.net\n" },
+		{ "tls_hosts", "", false, "tls_hosts = \n" },
+		{ "+d", "", false, "domainlist d = <value not displayable>\n" },
+		{ "router_list", "", false, "r\n" },
+		{ "router", "r", false, "driver = accept\ndomains = \nlocal_parts = \nno_check_local_user\ntransport = t\nmore\n" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		buf_init(&out, 10000);
+		assert_true(conf_print(f.conf, slice_of(cases[i].name), slice_of(cases[i].instance), cases[i].privileged, &out, &error));
+		assert_slice(buf_slice(&out), cases[i].want);
+		buf_free(&out);
+	}
+	buf_init(&out, 10000);
+	assert_false(conf_print(f.conf, SLICE("mesage_size_limit"), SLICE(""), false, &out, &error));
+	assert_non_null(strstr(error.text, "did you mean message_size_limit?"));
+	assert_false(conf_print(f.conf, SLICE("router"), SLICE("none"), false, &out, &error));
+	assert_true(conf_print(f.conf, SLICE("transport"), SLICE("t"), false, &out, &error));
+	buf_append_byte(&out, '\0');
+	assert_non_null(strstr(out.data, "directory_mode = 0700\n"));
+	buf_free(&out);
+	done(&f);
+}
+
+/* One configuration a table entry: the example must parse, and what is printed must be what was set. */
+static void each_option_has_help_and_an_example_that_parses(void **state)
+{
+	(void)state;
+	for (enum conf_table_id id = 0; id < CONF_TABLES; id++)
+		for (size_t i = 0; i < conf_table(id)->count; i++) {
+			const struct conf_option *option = &conf_table(id)->options[i];
+			assert_non_null(option->name);
+			assert_non_null(option->since);
+			assert_true(option->help && option->help[strlen(option->help) - 1] == '.');
+			if (!option->example)
+				fail_msg("%s has no example", option->name);
+			if (id != CONF_TABLE_MAIN)
+				continue;
+			char text[400];
+			struct fixture f;
+			bool tls = strncmp(option->name, "tls_", 4) == 0 && strcmp(option->name, "tls_certificate") != 0;
+			snprintf(text, sizeof text, "%s%s = %s\n", tls ? "tls_certificate = /c\n" : "", option->name, option->example);
+			parse_good(&f, text);
+			done(&f);
+		}
+	struct fixture f;
+	parse_good(&f, "domainlist local_domains = example.org\nbegin routers\nr:\n driver = accept\n domains = +local_domains\n"
+		       " local_parts = postmaster : abuse\n check_local_user = true\n transport = local_delivery\n more = false\n"
+		       "begin transports\nlocal_delivery:\n driver = appendfile\n user = 1000\n group = 1000\n return_path_add = true\n"
+		       " delivery_date_add = true\n envelope_to_add = true\n directory = /var/mail/$domain_data/$local_part_data\n"
+		       " maildir_format = true\n create_directory = false\n directory_mode = 0750\n mode = 0640\n");
+	for (size_t b = 0; b < 2; b++) {
+		const struct conf_block *block = b ? &f.conf->transport_blocks[0] : &f.conf->router_blocks[0];
+		for (size_t i = 0; i < block->setting_count; i++) {
+			if (!block->settings[i].given)
+				fail_msg("%s is not in this test", block->settings[i].option->name);
+			assert_slice(block->settings[i].text, block->settings[i].option->example);
+		}
+	}
+	done(&f);
+}
+
+static void docs_reference_is_what_the_tables_say(void **state)
+{
+	(void)state;
+	struct buf out;
+	buf_init(&out, 1 << 20);
+	assert_true(conf_reference(&out));
+	/* Tests run in the tree or in a build directory within it. */
+	_cleanup_stream_ FILE *file = fopen("docs/reference.md", "r");
+	if (!file)
+		file = fopen("../docs/reference.md", "r");
+	assert_non_null(file);
+	char *text = calloc(1, 1 << 20);
+	size_t len = fread(text, 1, 1 << 20, file);
+	if (!slice_equal(buf_slice(&out), slice_make(text, len)))
+		fail_msg("docs/reference.md is old: postern check --reference > docs/reference.md");
+	free(text);
+	buf_append_byte(&out, '\0');
+	for (enum conf_table_id id = 0; id < CONF_TABLES; id++)
+		for (size_t i = 0; i < conf_table(id)->count; i++) {
+			char heading[100];
+			snprintf(heading, sizeof heading, "### %s\n", conf_table(id)->options[i].name);
+			assert_non_null(strstr(out.data, heading));
+		}
+	buf_free(&out);
+}
+
+static void names_of_exim_are_sorted_for_the_search(void **state)
+{
+	(void)state;
+	assert_true(conf_exim_has_main(SLICE("accept_8bitmime")) && conf_exim_has_main(SLICE("write_rejectlog")));
+	assert_true(conf_exim_has_main(SLICE("smtp_etrn_command")) && conf_exim_has_router(SLICE("condition")));
+	assert_true(conf_exim_has_transport(SLICE("hosts_require_dane")) && conf_exim_has_router_driver(SLICE("redirect")));
+	assert_true(conf_exim_has_transport_driver(SLICE("smtp")) && !conf_exim_has_main(SLICE("accept")));
+	for (size_t i = 0; i < conf_table(CONF_TABLE_ROUTER)->count; i++)
+		assert_true(conf_exim_has_router(slice_of(conf_table(CONF_TABLE_ROUTER)->options[i].name)));
+	for (size_t i = 0; i < conf_table(CONF_TABLE_TRANSPORT_APPENDFILE)->count; i++)
+		assert_true(conf_exim_has_transport(slice_of(conf_table(CONF_TABLE_TRANSPORT_APPENDFILE)->options[i].name)));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_those_of_the_tables),
+		cmocka_unit_test(booleans_take_both_forms),
+		cmocka_unit_test(integers_have_bases_units_and_ranges),
+		cmocka_unit_test(times_are_numbers_with_units),
+		cmocka_unit_test(quoted_strings_have_escapes),
+		cmocka_unit_test(string_lists_follow_exims_rules),
+		cmocka_unit_test(ports_and_interfaces_make_listeners),
+		cmocka_unit_test(tls_options_depend_on_the_certificate),
+		cmocka_unit_test(unknown_options_name_the_nearest_one),
+		cmocka_unit_test(all_errors_are_reported_with_their_places),
+		cmocka_unit_test(no_more_than_a_hundred_problems_are_kept_but_all_are_counted),
+		cmocka_unit_test(named_lists_may_come_in_any_order_but_not_in_a_circle),
+		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
+		cmocka_unit_test(sections_not_there_yet_must_be_empty),
+		cmocka_unit_test(routers_and_transports_are_tied_together),
+		cmocka_unit_test(mistakes_in_routers_and_transports_are_found),
+		cmocka_unit_test(started_as_root_a_transport_needs_a_user),
+		cmocka_unit_test(a_role_parses_the_sealed_text_without_the_system),
+		cmocka_unit_test(settings_print_as_exim_prints_them),
+		cmocka_unit_test(each_option_has_help_and_an_example_that_parses),
+		cmocka_unit_test(docs_reference_is_what_the_tables_say),
+		cmocka_unit_test(names_of_exim_are_sorted_for_the_search),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

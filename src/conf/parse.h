@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The steps of conf_parse, for the files of this directory only: collect.c turns lines into blocks of settings as text;
+ * convert.c turns the text of a setting into its field; settle.c fills in what is computed, and checks options against
+ * each other. Each notes its problems and goes on.
+ */
+#ifndef POSTERN_CONF_PARSE_H
+#define POSTERN_CONF_PARSE_H
+
+#include "conf/conf.h"
+
+struct conf_parser {
+	struct conf *conf;
+	struct conf_source *source;
+	struct conf_problems *problems;
+	struct list_scope scope; /* for the lists; complete once the scalars of the main section are converted */
+	unsigned list_depth;     /* named lists that are being compiled */
+};
+
+/* Lines to blocks. */
+void conf_collect(struct conf_parser *parser);
+
+/* Which types convert in which step: those that need the host name and the named lists come second. */
+bool conf_type_needs_scope(enum conf_type type);
+/* The setting's text (not unset) into `field`. False after a problem was noted. */
+bool conf_convert(struct conf_parser *parser, const struct conf_block *block, const struct conf_setting *setting, void *field);
+/* All settings of a block whose type does, or does not, need the scope. `object`: what the offsets count from. */
+void conf_convert_block(struct conf_parser *parser, const struct conf_block *block, void *object, bool scoped);
+/* Makes scope ready and compiles the named lists. */
+void conf_compile_lists(struct conf_parser *parser);
+
+/* The main section between its two steps (names, ports), and everything after all is converted. */
+void conf_settle_names(struct conf_parser *parser);
+void conf_settle(struct conf_parser *parser);
+/* Routers and transports: their options into their structs, references between them, users (routes.c). */
+void conf_settle_routes(struct conf_parser *parser);
+
+struct conf_setting *conf_block_setting(const struct conf_block *block, struct slice option);
+/* "option X", or "router R, option X" for messages. The text is memory of the problems' arena. */
+struct slice conf_block_label(struct conf_parser *parser, const struct conf_block *block, struct slice option);
+
+#endif

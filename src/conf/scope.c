@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/* What lists may refer to while they are compiled: named lists (in any order, but not in a circle), files, this host. */
+#include "conf/parse.h"
+
+/* Variables whose value is known when the configuration is loaded. */
+static struct expand_value constant(void *owner, enum expand_variable variable)
+{
+	const struct conf_main *conf = owner;
+	struct slice text = variable == EXPAND_PRIMARY_HOSTNAME ? conf->primary_hostname :
+			    variable == EXPAND_QUALIFY_DOMAIN ? conf->qualify_domain :
+			    variable == EXPAND_SPOOL_DIRECTORY ? conf->spool_directory :
+			    variable == EXPAND_VERSION_NUMBER ? SLICE(POSTERN_VERSION) : (struct slice){ 0 };
+	return (struct expand_value){ .text = text, .tainted = false };
+}
+
+static void compile_named(struct conf_parser *parser, struct conf_named_list *list)
+{
+	static const char *const words[LIST_KINDS] = {
+		[LIST_HOST] = "hostlist", [LIST_DOMAIN] = "domainlist", [LIST_ADDRESS] = "addresslist",
+		[LIST_LOCAL_PART] = "localpartlist", [LIST_STRING] = "list",
+	};
+	struct error error;
+	list->compiling = true;
+	parser->list_depth++;
+	bool done = list_compile(&parser->conf->arena, list->kind, list->text, &parser->scope, &list->list, &error);
+	parser->list_depth--;
+	list->compiling = false;
+	list->compiled = true;
+	if (done)
+		return;
+	list->list = NULL;
+	conf_error(parser->problems, list->place,
+		   arena_printf(&parser->problems->arena, "%s %.*s", words[list->kind], SLICE_ARG(list->name)), "%s", error.text);
+}
+
+static const struct list *find_named(void *owner, enum list_kind kind, struct slice name)
+{
+	struct conf_parser *parser = owner;
+	struct conf *conf = parser->conf;
+	for (size_t i = 0; i < conf->list_count; i++) {
+		struct conf_named_list *list = &conf->lists[i];
+		if (list->kind != kind || !slice_equal(list->name, name))
+			continue;
+		if (list->compiling || parser->list_depth > LIST_MAX_DEPTH)
+			conf_error(parser->problems, list->place, (struct slice){ 0 }, list->compiling ?
+				   "the named list %.*s refers to itself, directly or through others" :
+				   "the named list %.*s stands behind too many others", SLICE_ARG(name));
+		else if (!list->compiled)
+			compile_named(parser, list);
+		return list->list;
+	}
+	return NULL;
+}
+
+static bool read_items(void *owner, struct slice path, struct slice *text_r, struct error *error)
+{
+	struct conf_parser *parser = owner;
+	return conf_source_fact(parser->source, CONF_FACT_FILE, path, text_r, error);
+}
+
+/* For "@[]": the addresses of local_interfaces, or those of all interfaces when it names all. */
+static void find_interfaces(struct conf_parser *parser)
+{
+	const struct conf_interfaces *configured = &parser->conf->main.local_interfaces;
+	bool all = configured->count == 0;
+	struct slice fact = { 0 };
+	struct error why;
+	for (size_t i = 0; i < configured->count; i++)
+		all = all || net_address_is_any(&configured->items[i]);
+	parser->scope.interfaces = configured->items;
+	parser->scope.interface_count = configured->count;
+	if (!all || !conf_source_fact(parser->source, CONF_FACT_ADDRESSES, (struct slice){ 0 }, &fact, &why))
+		return;
+	struct net_address *addresses = arena_array(&parser->conf->arena, fact.len + 1, sizeof *addresses);
+	size_t count = 0;
+	while (fact.len)
+		if (net_address_parse(slice_cut(&fact, ' '), &addresses[count]))
+			count++;
+	parser->scope.interfaces = addresses;
+	parser->scope.interface_count = count;
+}
+
+void conf_compile_lists(struct conf_parser *parser)
+{
+	struct conf *conf = parser->conf;
+	struct expand_context *constants = arena_new(&conf->arena, struct expand_context);
+	*constants = (struct expand_context){ .variable = constant, .owner = &conf->main };
+	parser->scope = (struct list_scope){
+		.owner = parser, .named = find_named, .read_file = read_items, .primary_hostname = conf->main.primary_hostname,
+		.constants = constants,
+	};
+	find_interfaces(parser);
+	for (size_t i = 0; i < conf->list_count; i++)
+		if (!conf->lists[i].compiled)
+			compile_named(parser, &conf->lists[i]);
+}

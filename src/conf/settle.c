@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: ISC */
+/* Defaults that are computed, and options checked against each other. */
+#include "conf/parse.h"
+
+#include <string.h>
+
+enum { LISTENERS_MAX = 1024 };
+
+static struct conf_setting *main_setting(struct conf_parser *parser, const char *name)
+{
+	return conf_block_setting(&parser->conf->main_block, slice_of(name));
+}
+
+static void main_error(struct conf_parser *parser, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void main_error(struct conf_parser *parser, const char *name, const char *format, ...)
+{
+	char text[400];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	conf_error(parser->problems, main_setting(parser, name)->place,
+		   conf_block_label(parser, &parser->conf->main_block, slice_of(name)), "%s", text);
+}
+
+/* A name of labels, or an address in brackets; enough that it can stand in a greeting and a Received: line. */
+static bool is_host_name(struct slice name)
+{
+	if (!name.len || name.len > 253)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = (unsigned char)name.data[i];
+		if (!ascii_is_alnum((char)c) && !strchr("-._[]:", c) && c < 128)
+			return false;
+	}
+	return name.data[0] != '.' && name.data[0] != '-';
+}
+
+/* Gives an option that is not set (or failed) its computed value, which --print then shows. */
+static void set_default(struct conf_parser *parser, const char *name, struct slice *field, struct slice value)
+{
+	struct conf_setting *setting = main_setting(parser, name);
+	if (field->len)
+		return;
+	*field = arena_copy(&parser->conf->arena, value);
+	setting->text = *field;
+}
+
+static void settle_host_names(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	struct error why;
+	struct slice node;
+	if (!conf->primary_hostname.len) {
+		if (!conf_source_fact(parser->source, CONF_FACT_HOSTNAME, (struct slice){ 0 }, &node, &why)) {
+			main_error(parser, "primary_hostname", "not set, and the name of this machine is not known: %s", why.text);
+			node = SLICE("localhost");
+		}
+		set_default(parser, "primary_hostname", &conf->primary_hostname, node);
+	}
+	set_default(parser, "qualify_domain", &conf->qualify_domain, conf->primary_hostname);
+	set_default(parser, "qualify_recipient", &conf->qualify_recipient, conf->qualify_domain);
+	const struct { const char *name; struct slice value; } names[] = {
+		{ "primary_hostname", conf->primary_hostname }, { "qualify_domain", conf->qualify_domain },
+		{ "qualify_recipient", conf->qualify_recipient },
+	};
+	for (size_t i = 0; i < 3; i++)
+		if (!is_host_name(names[i].value) && (i == 0 || main_setting(parser, names[i].name)->given))
+			main_error(parser, names[i].name, "expected the name of a host or a domain, found \"%.*s\"",
+				   SLICE_ARG(slice_first(names[i].value, 100)));
+}
+
+static void settle_logs(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	if (!conf->log_file_path.count) {
+		struct slice *path = arena_new(&parser->conf->arena, struct slice);
+		*path = arena_printf(&parser->conf->arena, "%.*s/log/%%slog", SLICE_ARG(conf->spool_directory));
+		conf->log_file_path = (struct conf_strings){ path, 1 };
+		main_setting(parser, "log_file_path")->text = *path;
+	}
+	size_t paths = 0;
+	for (size_t i = 0; i < conf->log_file_path.count; i++) {
+		struct slice path = conf->log_file_path.items[i];
+		const char *percent = path.len ? memchr(path.data, '%', path.len) : NULL;
+		struct slice rest = percent ? slice_from(path, (size_t)(percent - path.data) + 2) : (struct slice){ 0 };
+		if (slice_equal(path, SLICE("syslog")))
+			continue;
+		if (!path.len || path.data[0] != '/' || slice_find(path, '$') != path.len)
+			main_error(parser, "log_file_path", "expected an absolute, constant path, or the word syslog; found \"%.*s\"",
+				   SLICE_ARG(slice_first(path, 100)));
+		else if (percent && (percent + 1 == path.data + path.len || percent[1] != 's' || slice_find(rest, '%') != rest.len))
+			main_error(parser, "log_file_path", "expected %%s once in the path, and no other %%; found \"%.*s\"",
+				   SLICE_ARG(slice_first(path, 100)));
+		else if (++paths == 2)
+			main_error(parser, "log_file_path", "expected one path, beside which there may be syslog");
+	}
+	static const struct { const char *name; int code; } facilities[] = { /* RFC 5424 §6.2.1 */
+		{ "user", 1 }, { "mail", 2 }, { "daemon", 3 }, { "news", 7 }, { "uucp", 8 }, { "local0", 16 }, { "local1", 17 },
+		{ "local2", 18 }, { "local3", 19 }, { "local4", 20 }, { "local5", 21 }, { "local6", 22 }, { "local7", 23 },
+	};
+	for (size_t i = 0; i < sizeof facilities / sizeof *facilities; i++)
+		if (slice_equal(conf->syslog_facility, slice_of(facilities[i].name)))
+			conf->syslog_facility_code = facilities[i].code;
+}
+
+static void settle_tls(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	struct conf_setting *advertise = main_setting(parser, "tls_advertise_hosts");
+	if (conf->tls_certificate.len)
+		set_default(parser, "tls_privatekey", &conf->tls_privatekey, conf->tls_certificate);
+	else if (conf->tls_privatekey.len)
+		main_error(parser, "tls_privatekey", "there is a key, but tls_certificate is not set");
+	if (!advertise->text.data)
+		advertise->text = conf->tls_certificate.len ? SLICE("*") : SLICE("");
+	if (conf->tls_on_connect_ports.count && !conf->tls_certificate.len)
+		main_error(parser, "tls_on_connect_ports", "TLS on these ports needs tls_certificate and tls_privatekey");
+	if (main_setting(parser, "tls_hosts")->given && !conf->tls_certificate.len)
+		main_error(parser, "tls_hosts", "hosts can be made to use TLS only when tls_certificate is set");
+}
+
+static bool has_port(const struct conf_ports *ports, uint16_t port)
+{
+	for (size_t i = 0; i < ports->count; i++)
+		if (ports->items[i] == port)
+			return true;
+	return false;
+}
+
+static void add_listener(struct conf_parser *parser, struct net_address address)
+{
+	struct conf *conf = parser->conf;
+	for (size_t i = 0; i < conf->listener_count; i++)
+		if (net_address_equal(&conf->listeners[i].address, &address) && conf->listeners[i].address.port == address.port) {
+			main_error(parser, "local_interfaces", "%s is there twice", net_address_text_port(&address).text);
+			return;
+		}
+	if (conf->listener_count == LISTENERS_MAX) {
+		main_error(parser, "local_interfaces", "more than %d addresses and ports to listen on", LISTENERS_MAX);
+		return;
+	}
+	conf->listeners[conf->listener_count++] = (struct conf_listener){
+		address, has_port(&conf->main.tls_on_connect_ports, address.port),
+	};
+}
+
+/* Exim's manual, chapter 13 §4: an address without a port listens on each of daemon_smtp_ports. */
+static void settle_listeners(struct conf_parser *parser)
+{
+	struct conf *conf = parser->conf;
+	const struct conf_main *main = &conf->main;
+	conf->listeners = arena_array(&conf->arena, LISTENERS_MAX, sizeof *conf->listeners);
+	for (size_t i = 0; i < main->local_interfaces.count; i++) {
+		struct net_address address = main->local_interfaces.items[i];
+		if (address.port)
+			add_listener(parser, address);
+		for (size_t p = 0; !address.port && p < main->daemon_smtp_ports.count; p++) {
+			struct net_address with_port = address;
+			with_port.port = main->daemon_smtp_ports.items[p];
+			add_listener(parser, with_port);
+		}
+	}
+	for (size_t i = 0; i < main->tls_on_connect_ports.count; i++) {
+		bool used = false;
+		for (size_t n = 0; n < conf->listener_count; n++)
+			used = used || conf->listeners[n].address.port == main->tls_on_connect_ports.items[i];
+		if (!used && conf->listener_count)
+			conf_warning(parser->problems, main_setting(parser, "tls_on_connect_ports")->place,
+				     SLICE("option tls_on_connect_ports"), "nothing listens on port %u; it must be in daemon_smtp_ports "
+				     "or local_interfaces as well", main->tls_on_connect_ports.items[i]);
+	}
+}
+
+static void settle_role_users(struct conf_parser *parser)
+{
+	struct slice users = parser->conf->main.role_users;
+	size_t marks = 0;
+	bool good = users.len > 2;
+	for (size_t i = 0; i < users.len; i++) {
+		char c = users.data[i];
+		bool mark = c == '%' && i + 1 < users.len && users.data[i + 1] == 's';
+		marks += mark;
+		good = good && (mark || ascii_is_alnum(c) || c == '-' || c == '_' || c == '.');
+	}
+	if (!good || marks != 1 || users.len > 64)
+		main_error(parser, "role_users", "expected the name of a user with one %%s in it, such as postern-%%s");
+}
+
+void conf_settle_names(struct conf_parser *parser)
+{
+	struct slice root;
+	struct error why;
+	parser->conf->root = conf_source_fact(parser->source, CONF_FACT_ROOT, (struct slice){ 0 }, &root, &why) &&
+			     slice_equal(root, SLICE("1"));
+	settle_host_names(parser);
+	settle_logs(parser);
+	settle_tls(parser);
+	settle_role_users(parser);
+}
+
+void conf_settle(struct conf_parser *parser)
+{
+	settle_listeners(parser);
+	conf_settle_routes(parser);
+}
