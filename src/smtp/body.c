@@ -70,6 +70,7 @@ static bool give(struct smtp_server *server, struct slice run, struct smtp_event
 	uint64_t limit = server->settings->message_size_limit;
 	server->body_size += run.len;
 	if (limit && server->body_size > limit) {
+		server->discarded = server->body_size - limit;
 		smtp_fail_body(server, 552, SLICE("Message size exceeds maximum permitted"), "message too big", NULL);
 		return false;
 	}
@@ -152,8 +153,23 @@ static bool chunk_end(struct smtp_server *server, struct smtp_event *event)
 	return end_good(server, event);
 }
 
+/* The CR that ended the chunk before waits for its LF. */
+static bool chunk_after_cr(struct smtp_server *server, struct buf *in, struct smtp_event *event)
+{
+	server->trailing_cr = false;
+	if (buf_slice(in).data[0] != '\n') {
+		fail_unclean(server, SMTP_STOP_BARE_CR);
+		return false;
+	}
+	buf_consume(in, 1);
+	server->chunk_left--;
+	server->line_start = true;
+	return give(server, SLICE("\r\n"), event);
+}
+
 bool smtp_body_chunk(struct smtp_server *server, struct buf *in, struct smtp_event *event)
 {
+	size_t good;
 	if (server->failure_code)
 		return chunk_failed(server, event);
 	if (server->chunk_left == 0)
@@ -161,35 +177,27 @@ bool smtp_body_chunk(struct smtp_server *server, struct buf *in, struct smtp_eve
 	struct slice text = buf_slice(in);
 	if (text.len == 0)
 		return need_input(event);
+	if (server->trailing_cr)
+		return chunk_after_cr(server, in, event);
 	if (text.len > server->chunk_left)
 		text.len = (size_t)server->chunk_left;
 
-	size_t good = 0, lead = 0;
-	enum smtp_stop stop = SMTP_STOP_END;
-	if (server->trailing_cr) {
-		if (text.data[0] != '\n') {
-			fail_unclean(server, SMTP_STOP_BARE_CR);
-			return false;
-		}
-		lead = 1;
-		server->trailing_cr = false;
-		server->line_start = true;
+	enum smtp_stop stop = smtp_scan_lines(text, false, &server->line_start, &good);
+	if (good) {
+		buf_consume(in, good);
+		server->chunk_left -= good;
+		return give(server, slice_first(text, good), event);
 	}
-	if (lead < text.len)
-		stop = smtp_scan_lines(slice_from(text, lead), false, &server->line_start, &good);
-	good += lead;
-	if (stop == SMTP_STOP_CR) {
-		good++;
-		server->trailing_cr = true;
-		server->line_start = false;
-	}
-	if (good == 0) {
+	if (stop != SMTP_STOP_CR) {
 		fail_unclean(server, stop);
 		return false;
 	}
-	buf_consume(in, good);
-	server->chunk_left -= good;
-	return give(server, slice_first(text, good), event);
+	if (server->chunk_left > 1)
+		return need_input(event);
+	buf_consume(in, 1);
+	server->chunk_left = 0;
+	server->trailing_cr = true;
+	return false;
 }
 
 bool smtp_body_swallow(struct smtp_server *server, struct buf *in, struct smtp_event *event)
