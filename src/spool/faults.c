@@ -548,7 +548,7 @@ void faults_materialise(struct faults *faults, enum faults_variant variant, int 
 
 int faults_directory_make(char path[64])
 {
-	snprintf(path, 64, "%s/postern-test-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	snprintf(path, 64, "%s/postern-faults-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	ensure(mkdtemp(path) != NULL);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ensure(fd >= 0);
