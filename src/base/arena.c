@@ -109,7 +109,6 @@ char *arena_cstr(struct arena *arena, struct slice s)
 
 struct slice arena_vprintf(struct arena *arena, const char *format, va_list args)
 {
-	ensure(format != NULL);
 	va_list again;
 	va_copy(again, args);
 	int n = vsnprintf(NULL, 0, format, again);
