@@ -83,7 +83,7 @@ if ! command_is apt-get; then
 	exit 1
 fi
 if [ "$(id -u)" = 0 ]; then
-	root=env
+	root="env"
 elif command_is sudo && sudo -n true 2>/dev/null; then
 	root='sudo -n env'
 else
