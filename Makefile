@@ -16,6 +16,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 600
 CRASH_ROUNDS ?= 200
+BENCH_ARGS ?=
 PYTEST_ARGS ?=
 ifeq ($(origin CC),default)
 CC := gcc
@@ -60,7 +61,7 @@ fuzz: fuzz-build
 
 bench: all
 	@tools/deps.sh bench
-	@BUILD=$(BUILD) bench/compare.sh
+	@BUILD=$(BUILD) bench/compare.sh $(BENCH_ARGS)
 
 # The campaign at full size, on the sanitizer build, with the heavier limits beside it.
 crash: test-deps build-check/build.ninja

@@ -95,7 +95,12 @@ fi
 echo "Installing: $wanted" >&2
 apt() { $root DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" >&2; }
 apt update || echo "apt-get update failed; trying with the package lists that are there" >&2
+# Postfix is wanted as a program to compare with, not as this machine's mail server: without a configuration it is not started.
+case " $wanted " in
+*' postfix '*) echo 'postfix postfix/main_mailer_type select No configuration' | $root debconf-set-selections ;;
+esac
+# Nothing that is installed is removed for it (Postfix would take the place of another mail server).
 # shellcheck disable=SC2086 # a list of packages
-apt install --no-install-recommends $wanted || { echo "apt-get could not install: $wanted" >&2; exit 1; }
+apt install --no-install-recommends --no-remove $wanted || { echo "apt-get could not install: $wanted" >&2; exit 1; }
 still=$(missing)
 [ -z "$still" ] || { echo "Installed, yet still not found: $still" >&2; exit 1; }
