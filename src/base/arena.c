@@ -110,8 +110,9 @@ char *arena_cstr(struct arena *arena, struct slice s)
 struct slice arena_vprintf(struct arena *arena, const char *format, va_list args)
 {
 	va_list again;
+	char none[1];
 	va_copy(again, args);
-	int n = vsnprintf(NULL, 0, format, again);
+	int n = vsnprintf(none, sizeof none, format, again);
 	va_end(again);
 	ensure(n >= 0);
 	char *text = arena_alloc(arena, (size_t)n + 1);

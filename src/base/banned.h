@@ -13,6 +13,6 @@
 #include <time.h>   /* IWYU pragma: keep */
 
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok strtok_r gets atoi atol atoll gmtime localtime
-#pragma GCC poison asctime ctime tmpnam tempnam mktemp rand srand
+#pragma GCC poison asctime ctime tmpnam tempnam mktemp
 
 #endif

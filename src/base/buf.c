@@ -85,8 +85,9 @@ bool buf_append_byte(struct buf *buf, char byte)
 bool buf_vprintf(struct buf *buf, const char *format, va_list args)
 {
 	va_list again;
+	char none[1];
 	va_copy(again, args);
-	int n = vsnprintf(NULL, 0, format, again);
+	int n = vsnprintf(none, sizeof none, format, again);
 	va_end(again);
 	ensure(n >= 0);
 	char *room = buf_reserve(buf, (size_t)n + 1);

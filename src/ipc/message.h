@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The messages between roles: one table says which there are, who may send them to whom, how many descriptors travel with
+ * each, and what fields it has. Structs, packing and unpacking are made from the table; the dispatcher refuses what the
+ * table does not allow. A field is a `number` (64 bits) or `bytes` (a slice); a list of texts is a `bytes` field made with ipc_list_add.
+ *
+ * A message is one datagram: type, call (0, or the number that its answer repeats), then the fields in order. What arrives is
+ * unpacked with bounds: a role does not trust its peers to be well.
+ */
+#ifndef POSTERN_IPC_MESSAGE_H
+#define POSTERN_IPC_MESSAGE_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One datagram's most; a process without privileges may send 200 KiB with the kernel's defaults. */
+enum { IPC_MESSAGE_MAX = 192 * 1024, IPC_FDS_MAX = 4 };
+
+enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_COUNT };
+
+#define IPC_NO_FIELDS(F)
+/* The configuration: descriptor of the sealed text. All of one generation takes effect together, at `apply`. */
+#define IPC_CONFIGURE(F) F(number, generation)
+#define IPC_APPLY(F) F(number, generation)
+#define IPC_APPLIED(F) F(number, generation) F(bytes, problem) F(bytes, sandbox)
+/* Descriptors of the three logs, then the terminal where there is one. */
+#define IPC_LOGS(F) F(number, syslog) F(number, terminal)
+/* A descriptor to another role. `index` tells fronts apart; `uid` stores. */
+#define IPC_CONNECT(F) F(number, role) F(number, index) F(number, uid)
+#define IPC_DRAIN(F) F(number, seconds)
+/* Material of the front: a certificate file; a listening socket; ticket keys; the shared count of connections. */
+#define IPC_CERTIFICATE(F) F(bytes, path)
+#define IPC_LISTENER(F) F(bytes, address) F(number, port)
+#define IPC_TICKETS(F) F(bytes, keys)
+#define IPC_COUNTERS(F) F(number, index)
+/* A private key file, for the keeper alone. */
+#define IPC_KEY(F) F(bytes, path)
+/* The spool directory, for the queue alone. */
+#define IPC_SPOOL(F) F(bytes, path)
+/* A directory below which a store may deliver. */
+#define IPC_MAILBOXES(F) F(bytes, path)
+/* The queue asks for a store that runs as this user; the answer is a `connect`. */
+#define IPC_STORE_WANTED(F) F(number, uid) F(number, gid) F(bytes, directory)
+#define IPC_STORE_REFUSED(F) F(number, uid) F(bytes, problem)
+#define IPC_SIGN(F) F(bytes, key) F(number, scheme) F(number, digest) F(bytes, input)
+#define IPC_SIGNED(F) F(bytes, signature) F(bytes, problem)
+/* A message: its envelope with the first part of its text, then further parts. The descriptor is a sealed memfd of `size` bytes. */
+#define IPC_SUBMIT(F)                                                                                           \
+	F(number, transaction) F(number, size) F(number, complete) F(bytes, id) F(number, received_ns)         \
+	F(bytes, sender) F(bytes, recipients) F(bytes, helo) F(bytes, host_name) F(bytes, host_address)        \
+	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, message_id) F(number, flags)
+#define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete)
+#define IPC_ABORT(F) F(number, transaction)
+/* kind: enum error_kind; ERROR_NONE for a part that was taken, and for the last one: the message is durable. */
+#define IPC_TAKEN(F) F(number, kind) F(bytes, problem)
+#define IPC_FIND_USER(F) F(bytes, name)
+#define IPC_USER(F) F(number, kind) F(number, uid) F(number, gid) F(bytes, home)
+/* One delivery into a Maildir; the descriptor is the message. */
+#define IPC_DELIVER(F)                                                                                          \
+	F(bytes, directory) F(number, create) F(number, directory_mode) F(number, mode) F(bytes, prefix)       \
+	F(number, offset) F(number, size)
+#define IPC_DELIVERED(F) F(number, kind) F(number, number) F(bytes, text)
+
+/* M(name, NAME, from, to, descriptors, fields): `from` and `to` are masks of roles. */
+#define IPC_R(role) (1u << ROLE_##role)
+#define IPC_ALL (IPC_R(KEEPER) | IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(STORE))
+#define IPC_MESSAGES(M)                                                                    \
+	M(configure, CONFIGURE, IPC_R(MASTER), IPC_ALL, 1, IPC_CONFIGURE)                  \
+	M(apply, APPLY, IPC_R(MASTER), IPC_ALL, 0, IPC_APPLY)                              \
+	M(applied, APPLIED, IPC_ALL, IPC_R(MASTER), 0, IPC_APPLIED)                        \
+	M(logs, LOGS, IPC_R(MASTER), IPC_ALL, 4, IPC_LOGS)                                 \
+	M(connect, CONNECT, IPC_R(MASTER), IPC_ALL, 1, IPC_CONNECT)                        \
+	M(drain, DRAIN, IPC_R(MASTER), IPC_ALL, 0, IPC_DRAIN)                              \
+	M(certificate, CERTIFICATE, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_CERTIFICATE)       \
+	M(listener, LISTENER, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_LISTENER)                \
+	M(tickets, TICKETS, IPC_R(MASTER), IPC_R(FRONT), 0, IPC_TICKETS)                   \
+	M(counters, COUNTERS, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_COUNTERS)                \
+	M(key, KEY, IPC_R(MASTER), IPC_R(KEEPER), 1, IPC_KEY)                              \
+	M(spool, SPOOL, IPC_R(MASTER), IPC_R(QUEUE), 1, IPC_SPOOL)                         \
+	M(mailboxes, MAILBOXES, IPC_R(MASTER), IPC_R(STORE), 1, IPC_MAILBOXES)             \
+	M(store_wanted, STORE_WANTED, IPC_R(QUEUE), IPC_R(MASTER), 0, IPC_STORE_WANTED)    \
+	M(store_refused, STORE_REFUSED, IPC_R(MASTER), IPC_R(QUEUE), 0, IPC_STORE_REFUSED) \
+	M(sign, SIGN, IPC_R(FRONT), IPC_R(KEEPER), 0, IPC_SIGN)                            \
+	M(signed, SIGNED, IPC_R(KEEPER), IPC_R(FRONT), 0, IPC_SIGNED)                      \
+	M(submit, SUBMIT, IPC_R(FRONT), IPC_R(QUEUE), 1, IPC_SUBMIT)                       \
+	M(part, PART, IPC_R(FRONT), IPC_R(QUEUE), 1, IPC_PART)                             \
+	M(abort, ABORT, IPC_R(FRONT), IPC_R(QUEUE), 0, IPC_ABORT)                          \
+	M(taken, TAKEN, IPC_R(QUEUE), IPC_R(FRONT), 0, IPC_TAKEN)                          \
+	M(find_user, FIND_USER, IPC_R(FRONT), IPC_R(QUEUE), 0, IPC_FIND_USER)              \
+	M(user, USER, IPC_R(QUEUE), IPC_R(FRONT), 0, IPC_USER)                             \
+	M(deliver, DELIVER, IPC_R(QUEUE), IPC_R(STORE), 1, IPC_DELIVER)                    \
+	M(delivered, DELIVERED, IPC_R(STORE), IPC_R(QUEUE), 0, IPC_DELIVERED)
+
+enum ipc_type {
+#define M(name, NAME, from, to, fds, fields) IPC_##NAME##_MESSAGE,
+	IPC_MESSAGES(M)
+#undef M
+	IPC_TYPES
+};
+
+/* struct ipc_sign { struct slice key; uint64_t scheme; ... }; slices point into what was received, or into the sender's memory. */
+#define IPC_FIELD_number(name) uint64_t name;
+#define IPC_FIELD_bytes(name) struct slice name;
+#define IPC_FIELD(type, name) IPC_FIELD_##type(name)
+#define M(name, NAME, from, to, fds, fields)                              \
+	struct ipc_##name {                                               \
+		fields(IPC_FIELD)                                         \
+	};                                                                \
+	bool ipc_pack_##name(struct buf *buf, const void *message);       \
+	bool ipc_unpack_##name(struct slice body, struct ipc_##name *message);
+IPC_MESSAGES(M)
+#undef M
+
+struct ipc_rule {
+	const char *name;
+	unsigned from, to; /* masks of 1 << role */
+	unsigned fds;      /* most descriptors */
+};
+extern const struct ipc_rule ipc_rules[IPC_TYPES];
+
+const char *role_name(enum role role);
+
+/* Lists of texts inside a bytes field. ipc_list_next cuts the first off *list; false at the end or when it is malformed. */
+bool ipc_list_add(struct buf *buf, struct slice text);
+bool ipc_list_next(struct slice *list, struct slice *text_r);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The keeper's side of tls/remote_key.h: private keys, found by the identifier of their public half. Keys live in OpenSSL's
+ * secure heap where the system allows it to be locked, and are wiped when the store is freed or replaced.
+ */
+#ifndef POSTERN_TLS_KEYSTORE_H
+#define POSTERN_TLS_KEYSTORE_H
+
+#include "tls/remote_key.h"
+
+enum { KEYSTORE_MAX = 4096 }; /* keys */
+
+struct keystore;
+
+struct keystore *keystore_new(void);
+void keystore_free(struct keystore *store);
+size_t keystore_count(const struct keystore *store);
+
+/*
+ * Adds the private key in this PEM text (PKCS#8, PKCS#1 or SEC1, not encrypted; certificates beside it are passed over).
+ * `name` is the file's, for messages. The text stays the caller's, to be wiped. A key that is there already counts as added.
+ */
+bool keystore_add_pem(struct keystore *store, struct slice pem, const char *name, struct key_id *id_r, struct error *error);
+
+/* A signature as remote_sign_function promises; 0 and *error when there is no such key or the request does not fit it. */
+size_t keystore_sign(struct keystore *store, const struct sign_request *request, unsigned char *signature, struct error *error);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a TLS server needs for all its connections: certificates with their (remote) keys, protocol versions, ciphers, and
+ * the keys of session tickets. Immutable once made, counted, swapped as a whole on reload; a connection keeps the one that
+ * it began with.
+ *
+ * Policy of this first form: TLS 1.2 and 1.3, forward secrecy only (the keeper signs, it does not decrypt, so RSA key
+ * exchange cannot exist), the server's preference, no compression, no renegotiation (RFC 9325 §3, §4).
+ */
+#ifndef POSTERN_TLS_SERVER_H
+#define POSTERN_TLS_SERVER_H
+
+#include "tls/remote_key.h"
+
+#include <openssl/ssl.h>
+
+enum { TICKET_KEYS = 3 };
+
+/* Keys of session tickets (RFC 5077 §4, RFC 8446 §4.6.1), made by the master and the same in all fronts. The first one seals. */
+struct ticket_keys {
+	unsigned count;
+	struct ticket_key {
+		unsigned char name[16], cipher_key[32], mac_key[32];
+	} keys[TICKET_KEYS];
+};
+
+/* Puts a new key in front and drops the oldest. False when the system gives no randomness. */
+bool ticket_keys_rotate(struct ticket_keys *keys);
+
+struct tls_server;
+
+/*
+ * `chains`: one PEM text a certificate set, the server's own certificate first, RSA and ECDSA side by side where there are several;
+ * `names` are their files, for messages. `tickets` is read at every handshake and must outlive the server (its content may
+ * change between handshakes). NULL and *error when a certificate cannot be used.
+ */
+struct tls_server *tls_server_new(struct tls_library *library, const struct slice *chains, const char *const *names,
+				  size_t count, const struct remote_signer *signer, const struct ticket_keys *tickets,
+				  struct error *error);
+struct tls_server *tls_server_ref(struct tls_server *server);
+void tls_server_unref(struct tls_server *server);
+
+/* A connection object, not yet bound to a descriptor. It takes a reference. */
+SSL *tls_server_connection(struct tls_server *server);
+
+/* Exim's $tls_in_ver ("TLS1.3") and $tls_in_cipher ("TLS1.3:TLS_AES_256_GCM_SHA384:256"). Static or written to `out`. */
+const char *tls_version_name(const SSL *ssl);
+void tls_cipher_text(const SSL *ssl, char *out, size_t size);
+
+/* The public key's identifier of the first certificate in this PEM text. */
+bool tls_certificate_key_id(struct slice pem, const char *name, struct key_id *id_r, struct error *error);
+
+#endif
