@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A load generator for SMTP servers: one thread a connection, blocking sockets, OpenSSL. It measures from the outside; the
+ * server's CPU and memory are taken by compare.py.
+ *
+ *   load mail       send COUNT messages, PER messages a connection
+ *   load handshake  make COUNT connections: greeting, EHLO, STARTTLS and EHLO again, QUIT
+ *   load idle       open CONNECTIONS, say EHLO (and STARTTLS, EHLO), print a line, hold them until standard input ends
+ *
+ *   --port N --host ADDRESS --tls none|starttls|implicit --connections N (at a time) --count N --per N --size BYTES
+ *   --recipient ADDRESS --pipeline (MAIL, RCPT and DATA in one write) --resume (TLS sessions)
+ *
+ * One line of results, name=value each: done, failed, seconds, rate (a second), p50_ms and p99_ms (of a connection with all
+ * that was done on it). Exit status 1 when anything failed. Certificates are not verified: the server is what is measured.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+enum tls { TLS_NONE, TLS_STARTTLS, TLS_IMPLICIT };
+
+/* What is asked for; not changed once the threads run. */
+struct plan {
+	const char *host, *recipient;
+	uint16_t port;
+	enum tls tls;
+	unsigned connections, count, per, size;
+	bool pipeline, resume, idle, handshake;
+	SSL_CTX *context;
+	char *message; /* the body of DATA with its end, the same for all */
+	size_t message_size;
+};
+
+/* What the threads count together. */
+struct tally {
+	atomic_uint taken, done, failed, ready;
+	double *times; /* seconds of each connection, by number */
+	atomic_uint timed;
+};
+
+struct worker {
+	const struct plan *plan;
+	struct tally *tally;
+	SSL_SESSION *session;
+	pthread_t thread;
+};
+
+struct peer {
+	int fd;
+	SSL *ssl;
+	size_t start, end;
+	char in[8192];
+};
+
+static double seconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static bool put(struct peer *p, const char *data, size_t size)
+{
+	while (size > 0) {
+		size_t written = 0;
+		if (p->ssl) {
+			if (SSL_write_ex(p->ssl, data, size, &written) != 1)
+				return false;
+		} else {
+			ssize_t n = send(p->fd, data, size, MSG_NOSIGNAL);
+			if (n < 0)
+				return false;
+			written = (size_t)n;
+		}
+		data += written;
+		size -= written;
+	}
+	return true;
+}
+
+static bool fill(struct peer *p)
+{
+	if (p->start > 0) {
+		memmove(p->in, p->in + p->start, p->end - p->start);
+		p->end -= p->start;
+		p->start = 0;
+	}
+	size_t room = sizeof(p->in) - p->end, got = 0;
+	if (room == 0)
+		return false;
+	if (p->ssl) {
+		if (SSL_read_ex(p->ssl, p->in + p->end, room, &got) != 1)
+			return false;
+	} else {
+		ssize_t n = recv(p->fd, p->in + p->end, room, 0);
+		if (n <= 0)
+			return false;
+		got = (size_t)n;
+	}
+	p->end += got;
+	return true;
+}
+
+/* The first digit of the next reply, all its lines read; 0 when the connection broke. */
+static int reply(struct peer *p)
+{
+	for (;;) {
+		const char *line = p->in + p->start;
+		const char *newline = memchr(line, '\n', p->end - p->start);
+		if (!newline) {
+			if (!fill(p))
+				return 0;
+			continue;
+		}
+		size_t length = (size_t)(newline - line) + 1;
+		p->start += length;
+		if (length < 4)
+			return 0;
+		if (line[3] != '-')
+			return line[0] - '0';
+	}
+}
+
+static bool say(struct peer *p, const char *text, int want)
+{
+	return put(p, text, strlen(text)) && reply(p) == want;
+}
+
+static bool secure(struct worker *w, struct peer *p)
+{
+	p->ssl = SSL_new(w->plan->context);
+	if (!p->ssl || SSL_set_fd(p->ssl, p->fd) != 1)
+		return false;
+	SSL_set_app_data(p->ssl, w);
+	if (w->plan->resume && w->session)
+		SSL_set_session(p->ssl, w->session);
+	return SSL_connect(p->ssl) == 1;
+}
+
+/* A ticket came: the newest is kept for the next connection of this thread. */
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct worker *w = SSL_get_app_data(ssl);
+	SSL_SESSION_free(w->session);
+	w->session = session;
+	return 1;
+}
+
+/* Connects and greets, in TLS where asked for. */
+static bool begin(struct worker *w, struct peer *p)
+{
+	const struct plan *plan = w->plan;
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(plan->port)};
+	struct timeval patience = {.tv_sec = 60};
+	const int on = 1;
+
+	p->ssl = NULL;
+	p->start = p->end = 0;
+	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (p->fd < 0 || inet_pton(AF_INET, plan->host, &to.sin_addr) != 1)
+		return false;
+	setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (!plan->idle) {
+		setsockopt(p->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		setsockopt(p->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	}
+	if (connect(p->fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
+		return false;
+	if (plan->tls == TLS_IMPLICIT && !secure(w, p))
+		return false;
+	if (reply(p) != 2 || !say(p, "EHLO load.example.test\r\n", 2))
+		return false;
+	if (plan->tls != TLS_STARTTLS)
+		return true;
+	return say(p, "STARTTLS\r\n", 2) && secure(w, p) && say(p, "EHLO load.example.test\r\n", 2);
+}
+
+static void end(struct peer *p)
+{
+	if (p->ssl) {
+		SSL_shutdown(p->ssl);
+		SSL_free(p->ssl);
+	}
+	if (p->fd >= 0)
+		close(p->fd);
+}
+
+static bool envelope(const struct plan *plan, struct peer *p)
+{
+	static const char mail[] = "MAIL FROM:<load@client.example.test>\r\n";
+	char rcpt[512];
+	int size = snprintf(rcpt, sizeof(rcpt), "RCPT TO:<%s>\r\n", plan->recipient);
+
+	if (size < 0 || (size_t)size >= sizeof(rcpt))
+		return false;
+	if (!plan->pipeline)
+		return say(p, mail, 2) && say(p, rcpt, 2) && say(p, "DATA\r\n", 3);
+	char all[1024];
+	size = snprintf(all, sizeof(all), "%s%sDATA\r\n", mail, rcpt);
+	return put(p, all, (size_t)size) && reply(p) == 2 && reply(p) == 2 && reply(p) == 3;
+}
+
+static bool send_message(const struct plan *plan, struct peer *p)
+{
+	return envelope(plan, p) && put(p, plan->message, plan->message_size) && reply(p) == 2;
+}
+
+/* Takes up to `per` of what is left to do; 0 when all is taken. */
+static unsigned take(const struct plan *plan, struct tally *tally)
+{
+	unsigned from = atomic_fetch_add(&tally->taken, plan->per);
+	if (from >= plan->count)
+		return 0;
+	return plan->count - from < plan->per ? plan->count - from : plan->per;
+}
+
+static void *work(void *argument)
+{
+	struct worker *w = argument;
+	const struct plan *plan = w->plan;
+	struct tally *tally = w->tally;
+	unsigned share;
+
+	while ((share = take(plan, tally)) > 0) {
+		struct peer p;
+		double begun = seconds();
+		unsigned done = 0;
+		bool good = begin(w, &p);
+		if (plan->handshake)
+			done = good ? 1 : 0;
+		else
+			while (good && done < share && (good = send_message(plan, &p)))
+				done++;
+		if (good)
+			say(&p, "QUIT\r\n", 2);
+		end(&p);
+		tally->times[atomic_fetch_add(&tally->timed, 1)] = seconds() - begun;
+		atomic_fetch_add(&tally->done, done);
+		atomic_fetch_add(&tally->failed, share - done);
+	}
+	SSL_SESSION_free(w->session);
+	return NULL;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static int run_threads(const struct plan *plan)
+{
+	struct tally tally = {.times = calloc(plan->count + 1, sizeof(double))};
+	struct worker *workers = calloc(plan->connections, sizeof(*workers));
+	if (!tally.times || !workers)
+		return 2;
+	double begun = seconds();
+	for (unsigned i = 0; i < plan->connections; i++) {
+		workers[i] = (struct worker){.plan = plan, .tally = &tally};
+		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
+			return 2;
+	}
+	for (unsigned i = 0; i < plan->connections; i++)
+		pthread_join(workers[i].thread, NULL);
+	double took = seconds() - begun;
+	unsigned timed = atomic_load(&tally.timed), done = atomic_load(&tally.done), failed = atomic_load(&tally.failed);
+	qsort(tally.times, timed, sizeof(double), by_size);
+	printf("done=%u failed=%u seconds=%.3f rate=%.1f p50_ms=%.2f p99_ms=%.2f\n", done, failed, took, (double)done / took,
+		timed ? tally.times[timed / 2] * 1000 : 0, timed ? tally.times[timed - 1 - timed / 100] * 1000 : 0);
+	free(tally.times);
+	free(workers);
+	return failed > 0;
+}
+
+/* Opens the connections one after the other and holds them until standard input ends. */
+static int hold(const struct plan *plan)
+{
+	struct peer *peers = calloc(plan->connections, sizeof(*peers));
+	struct worker w = {.plan = plan};
+	unsigned held = 0;
+	char byte;
+
+	if (!peers)
+		return 2;
+	for (unsigned i = 0; i < plan->connections; i++)
+		held += begin(&w, &peers[i]);
+	printf("held=%u failed=%u\n", held, plan->connections - held);
+	fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		continue;
+	for (unsigned i = 0; i < plan->connections; i++)
+		end(&peers[i]);
+	SSL_SESSION_free(w.session);
+	free(peers);
+	return held < plan->connections;
+}
+
+static bool make_message(struct plan *plan)
+{
+	static const char head[] = "From: <load@client.example.test>\r\nTo: <user@example.test>\r\nSubject: load\r\n"
+		"Date: Sat, 21 Nov 2026 10:00:00 +0000\r\nMessage-ID: <load@client.example.test>\r\n\r\n";
+	static const char line[] = "a line of an ordinary message, about as long as the lines of mail are\r\n";
+	FILE *f = open_memstream(&plan->message, &plan->message_size);
+
+	if (!f)
+		return false;
+	fputs(head, f);
+	for (size_t size = sizeof(head) - 1; size < plan->size; size += sizeof(line) - 1)
+		fputs(line, f);
+	fputs(".\r\n", f);
+	return fclose(f) == 0;
+}
+
+static bool make_context(struct plan *plan)
+{
+	plan->context = SSL_CTX_new(TLS_client_method());
+	if (!plan->context)
+		return false;
+	SSL_CTX_set_verify(plan->context, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_mode(plan->context, SSL_MODE_AUTO_RETRY);
+	if (plan->resume) {
+		SSL_CTX_set_session_cache_mode(plan->context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+		SSL_CTX_sess_set_new_cb(plan->context, keep_session);
+	}
+	return true;
+}
+
+static unsigned number(const char *text, unsigned max)
+{
+	char *rest;
+	errno = 0;
+	unsigned long value = strtoul(text, &rest, 10);
+	if (errno || *rest || rest == text || value == 0 || value > max) {
+		fprintf(stderr, "load: \"%s\" is not a number from 1 to %u\n", text, max);
+		exit(2);
+	}
+	return (unsigned)value;
+}
+
+static enum tls tls_named(const char *name)
+{
+	static const char *const names[] = {"none", "starttls", "implicit"};
+	for (unsigned i = 0; i < 3; i++)
+		if (!strcmp(name, names[i]))
+			return (enum tls)i;
+	fprintf(stderr, "load: --tls is none, starttls or implicit, not \"%s\"\n", name);
+	exit(2);
+}
+
+static void read_options(struct plan *plan, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"port", required_argument, NULL, 'p'}, {"host", required_argument, NULL, 'h'},
+		{"tls", required_argument, NULL, 't'}, {"connections", required_argument, NULL, 'c'},
+		{"count", required_argument, NULL, 'n'}, {"per", required_argument, NULL, 'm'},
+		{"size", required_argument, NULL, 's'}, {"recipient", required_argument, NULL, 'r'},
+		{"pipeline", no_argument, NULL, 'P'}, {"resume", no_argument, NULL, 'R'}, {0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'p': plan->port = (uint16_t)number(optarg, 65535); break;
+		case 'h': plan->host = optarg; break;
+		case 't': plan->tls = tls_named(optarg); break;
+		case 'c': plan->connections = number(optarg, 100000); break;
+		case 'n': plan->count = number(optarg, 100000000); break;
+		case 'm': plan->per = number(optarg, 1000000); break;
+		case 's': plan->size = number(optarg, 1000000000); break;
+		case 'r': plan->recipient = optarg; break;
+		case 'P': plan->pipeline = true; break;
+		case 'R': plan->resume = true; break;
+		default: exit(2);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct plan plan = {.host = "127.0.0.1", .recipient = "user@example.test", .port = 2525, .connections = 20, .count = 1000,
+		.per = 1, .size = 4096};
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: load mail|handshake|idle [--port N] ... (see the head of load.c)\n");
+		return 2;
+	}
+	plan.idle = !strcmp(argv[1], "idle");
+	plan.handshake = !strcmp(argv[1], "handshake");
+	if (!plan.idle && !plan.handshake && strcmp(argv[1], "mail") != 0) {
+		fprintf(stderr, "load: unknown work \"%s\"\n", argv[1]);
+		return 2;
+	}
+	read_options(&plan, argc - 1, argv + 1);
+	if (plan.handshake)
+		plan.per = 1;
+	signal(SIGPIPE, SIG_IGN);
+	if (!make_message(&plan) || !make_context(&plan))
+		return 2;
+	int status = plan.idle ? hold(&plan) : run_threads(&plan);
+	SSL_CTX_free(plan.context);
+	free(plan.message);
+	return status;
+}

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: ISC
+"""The commands: exit codes (0 done, 1 the answer is no, 2 usage or configuration), what their errors say, and make install."""
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from harness import POSTERN, SANITIZER, TREE, Maildir, Server, Smtp, free_ports, make_message
+
+
+def postern(*arguments, **named):
+    done = subprocess.run([POSTERN, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                          env={**os.environ, **SANITIZER, "ASAN_OPTIONS": "exitcode=99"}, **named)
+    assert done.returncode != 99, done.stderr.decode()
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.fixture
+def made(tmp_path):
+    """What `postern init` makes."""
+    ports = free_ports(3)
+    directory = tmp_path / "made"
+    code, out, err = postern("init", directory, "--domain", "example.test", "--user", "user", "--address", "127.0.0.1",
+                             "--ports", ",".join(map(str, ports)))
+    assert code == 0, out + err
+    return directory, ports, out
+
+
+def test_no_command_and_unknown_commands_are_usage_errors():
+    code, out, err = postern()
+    assert code in (0, 2) and "check" in out + err and "init" in out + err
+    code, out, err = postern("chekc")
+    assert code == 2 and "chekc" in err and re.search(r"\bcheck\b", err)
+
+
+def test_help_names_every_command():
+    code, out, err = postern("--help")
+    assert code == 0
+    for command in ("run", "check", "init"):
+        assert re.search(rf"\b{command}\b", out)
+
+
+def test_version_is_told():
+    code, out, err = postern("--version")
+    assert code == 0 and re.search(r"Postern \d+\.\d+", out)
+
+
+def test_unknown_option_is_a_usage_error():
+    for command in ("run", "check", "init"):
+        code, out, err = postern(command, "--no-such-option")
+        assert code == 2 and "no-such-option" in err, (command, code, err)
+
+
+def test_init_makes_a_configuration_that_checks_and_runs(made, certificates):
+    directory, ports, out = made
+    for name in ("postern.conf", "tls/cert.pem", "tls/key.pem", "users", "spool", "log", "mail"):
+        assert (directory / name).exists(), name
+    assert (directory / "tls/key.pem").stat().st_mode & 0o077 == 0
+    assert (directory / "users").read_text().split() == ["user"]
+    code, checked, err = postern("check", "-c", directory / "postern.conf")
+    assert code == 0, checked + err
+    one = Server(certificates)
+    shutil.rmtree(one.dir)
+    directory.parent.chmod(0o755)
+    one.dir, one.conf, one.log, one.stderr = directory, directory / "postern.conf", directory / "log/mainlog", directory / "stderr"
+    one.spool, one.mail = directory / "spool", directory / "mail"
+    one.start()
+    try:
+        context = ssl.create_default_context(cafile=str(directory / "tls/cert.pem"))
+        for port in ports:
+            message = make_message(f"port {port}")
+            with Smtp(port, tls=port == ports[1], context=context) as client:
+                client.ehlo()
+                if port != ports[1]:
+                    client.starttls(context)
+                client.deliver(message)
+            Maildir(directory / "mail/example.test/user").holds(message)
+        one.stop()
+    finally:
+        one.kill()
+
+
+def test_init_overwrites_nothing(made):
+    directory = made[0]
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    code, out, err = postern("init", directory, "--domain", "other.test")
+    assert code in (1, 2) and str(directory) in err
+    assert before == {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--domain"], ["--domain", "not a domain"], ["--domain", "x.test", "--ports", "70000,1,2"],
+                                       ["--domain", "x.test", "--user", "a/../b"], ["--domain", "x.test", "--address", "300.1.1.1"]],
+                         ids=["no-domain", "no-value", "bad-domain", "bad-port", "bad-user", "bad-address"])
+def test_init_refuses_bad_arguments(tmp_path, arguments):
+    code, out, err = postern("init", tmp_path / "x", *arguments)
+    assert code == 2 and err, (code, out, err)
+    assert not (tmp_path / "x" / "postern.conf").exists()
+
+
+def test_check_reports_every_error_with_file_and_line(tmp_path):
+    conf = tmp_path / "bad.conf"
+    conf.write_text("primary_hostname = mx.test\nsmtp_acept_max = 5\nrecipients_max = many\nspool_directory = relative\n"
+                    "begin routers\nr:\n  driver = accept\n  transport = missing\nbegin transports\n")
+    code, out, err = postern("check", "-c", conf)
+    assert code == 2, out + err
+    for line, word in ((2, "smtp_accept_max"), (3, "recipients_max"), (8, "missing")):
+        assert re.search(rf"bad\.conf:{line}\b.*{word}|bad\.conf.* line {line}\b.*{word}", err), (line, err)
+
+
+def test_check_of_a_missing_file_says_so(tmp_path):
+    code, out, err = postern("check", "-c", tmp_path / "none.conf")
+    assert code == 2 and "none.conf" in err and "No such file" in err
+    code, out, err = postern("run", "-c", tmp_path / "none.conf")
+    assert code == 2 and "none.conf" in err
+
+
+def test_run_refuses_a_broken_configuration(tmp_path):
+    conf = tmp_path / "bad.conf"
+    conf.write_text("nonsense\n")
+    code, out, err = postern("run", "-c", conf)
+    assert code == 2 and "nonsense" in err
+
+
+def test_check_prints_options(made):
+    conf = made[0] / "postern.conf"
+    code, out, err = postern("check", "-c", conf, "--print", "message_size_limit")
+    assert code == 0 and re.fullmatch(r"message_size_limit = 50M\n", out), (out, err)
+    code, out, err = postern("check", "-c", conf, "--print")
+    assert code == 0 and "smtp_accept_max = " in out and "tls_certificate = " in out
+    code, out, err = postern("check", "-c", conf, "--print", "no_such_option")
+    assert code in (1, 2) and "no_such_option" in err
+
+
+def test_macro_from_the_command_line_overrides(made):
+    conf = made[0] / "postern.conf"
+    conf.write_text("LIMIT = 1M\nmessage_size_limit = LIMIT\n" + re.sub("(?m)^message_size_limit.*$", "", conf.read_text()))
+    assert postern("check", "-c", conf, "--print", "message_size_limit")[1] == "message_size_limit = 1M\n"
+    assert postern("check", "-c", conf, "-D", "LIMIT=2M", "--print", "message_size_limit")[1] == "message_size_limit = 2M\n"
+
+
+def test_port_in_use_is_said_with_the_port(made):
+    directory, ports, _ = made
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", ports[1]))
+        s.listen()
+        code, out, err = postern("run", "-c", directory / "postern.conf")
+    log = directory / "log/mainlog"
+    text = out + err + (log.read_text() if log.exists() else "")
+    assert code not in (0, 99) and str(ports[1]) in text and "in use" in text, text
+
+
+def test_unwritable_spool_is_said(made):
+    directory = made[0]
+    shutil.rmtree(directory / "spool")
+    (directory / "spool").write_text("a file")
+    code, out, err = postern("run", "-c", directory / "postern.conf")
+    log = directory / "log/mainlog"
+    assert code not in (0, 99) and "spool" in out + err + (log.read_text() if log.exists() else "")
+
+
+def test_sandbox_in_force_is_told(made):
+    code, out, err = postern("check", "-c", made[0] / "postern.conf")
+    assert re.search("seccomp", out + err) and re.search("[Ll]andlock", out + err)
+
+
+def test_install_puts_everything_below_destdir(tmp_path):
+    destination = tmp_path / "root"
+    build = os.path.dirname(POSTERN)
+    subprocess.run([TREE / "tools/install.sh"], check=True, capture_output=True, cwd="/",
+                   env={**os.environ, "BUILD": os.path.relpath(build, TREE), "PREFIX": "/usr", "DESTDIR": str(destination),
+                        "UNITDIR": "/usr/lib/systemd/system"})
+    installed = destination / "usr/sbin/postern"
+    assert installed.stat().st_mode & 0o777 == 0o755
+    assert subprocess.run([installed, "--version"], capture_output=True).returncode == 0
+    for name in ("usr/lib/systemd/system/postern.service", "usr/lib/sysusers.d/postern.conf", "usr/lib/tmpfiles.d/postern.conf",
+                 "usr/share/doc/postern/README.md"):
+        assert (destination / name).is_file(), name
+    assert "ExecStart=/usr/sbin/postern run" in (destination / "usr/lib/systemd/system/postern.service").read_text()
+
+
+def test_unit_file_is_hardened_and_well_formed(tmp_path):
+    unit = (TREE / "dist/postern.service").read_text()
+    for setting in ("NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "SystemCallFilter=", "PrivateTmp=yes",
+                    "MemoryDenyWriteExecute=yes", "RestrictAddressFamilies="):
+        assert setting in unit, setting
+    if not shutil.which("systemd-analyze"):
+        return
+    copy = tmp_path / "postern.service"
+    copy.write_text(unit.replace("/usr/sbin/postern", POSTERN))
+    done = subprocess.run(["systemd-analyze", "verify", "--recursive-errors=no", str(copy)], capture_output=True, text=True)
+    assert str(copy) not in done.stderr and "postern.service" not in done.stderr, done.stderr

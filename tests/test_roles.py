@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: ISC
+"""The processes: what each role may do and holds, that a dead one comes back, reload, log rotation, and an end in good order."""
+import grp
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from harness import (POSTERN, ROOT, Closed, Smtp, alive, descriptors, dot_stuff, make_certificate, make_message, proc_status,
+                     wait_for)
+
+
+def ids(status):
+    return [set(map(int, status[name].split())) for name in ("Uid", "Gid")]
+
+
+def test_one_front_a_core_and_one_of_each_other_role(server):
+    one = server()
+    one.send(make_message())
+    one.maildir().wait()
+    names = sorted(one.roles())
+    fronts = [name for name in names if name.startswith("front")]
+    assert fronts == [f"front {n}" for n in range(len(os.sched_getaffinity(0)))], names
+    assert "queue" in names and "keeper" in names and [name for name in names if name.startswith("store")], names
+
+
+def test_front_processes_sets_their_number(server):
+    one = server(main={"front_processes": 3})
+    assert len([name for name in one.roles() if name.startswith("front")]) == 3
+    for _ in range(9):
+        one.send(make_message())
+    one.maildir().wait(9)
+
+
+def test_every_role_is_confined(server):
+    one = server()
+    one.send(make_message())
+    one.maildir().wait()
+    for name, pid in one.roles().items():
+        status = proc_status(pid)
+        assert status["NoNewPrivs"] == "1", name
+        assert status["Seccomp"] == "2", name
+        for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+            assert int(status[kind], 16) == 0, f"{name} has capabilities: {kind} {status[kind]}"
+        assert status["Threads"].isdigit() and status["TracerPid"] == "0"
+
+
+def test_every_role_runs_as_its_own_user(server):
+    one = server()
+    one.send(make_message())
+    one.maildir().wait()
+    users = {}
+    for name, pid in one.roles().items():
+        status = proc_status(pid)
+        uids, gids = ids(status)
+        assert len(uids) == 1 and len(gids) == 1, f"{name}: {uids} {gids}"
+        groups = set(map(int, status["Groups"].split()))
+        if ROOT:
+            assert 0 not in uids | gids | groups, f"{name} is root in part: {uids} {gids} {groups}"
+            assert groups <= gids | ({grp.getgrnam("nogroup").gr_gid} if name.startswith("store") else set()), (name, groups)
+            users.setdefault(uids.pop(), set()).add(name.split()[0])
+        else:
+            assert uids == {os.geteuid()}
+    if ROOT:
+        for uid, names in users.items():
+            assert len(names) == 1, f"uid {uid} is shared by {names}"
+        assert os.getuid() == 0 and proc_status(one.process.pid)["Uid"].split()[0] == "0"
+
+
+def test_no_role_can_look_into_another_or_be_dumped(server):
+    one = server()
+    for name, pid in one.roles().items():
+        # Not dumpable: /proc/PID belongs to root. An ordinary user then may not even read the descriptors.
+        assert os.stat(f"/proc/{pid}/status").st_uid == 0 or not ROOT, name
+        core = re.search(r"Max core file size +(\d+|unlimited)", read_limits(pid))
+        assert core[1] == "0" or os.stat(f"/proc/{pid}/mem").st_uid == 0, name
+
+
+def read_limits(pid):
+    with open(f"/proc/{pid}/limits") as f:
+        return f.read()
+
+
+def open_of(pid):
+    """Descriptors of a role. They are root's to read when the role is not dumpable: an ordinary user then gets None."""
+    try:
+        return descriptors(pid)
+    except PermissionError:
+        return None
+
+
+def test_fronts_hold_no_files_but_the_logs(server):
+    one = server()
+    one.send(make_message())
+    one.maildir().wait()
+    for name, pid in one.roles().items():
+        held = open_of(pid)
+        if held is None:
+            assert not ROOT
+            continue
+        for fd, target in held.items():
+            files = target.startswith("/") and not target.startswith(("/dev/null", "/memfd:", "/dev/pts", "/dev/tty"))
+            if name.startswith(("front", "keeper")) and files and fd > 2:
+                assert target.startswith(str(one.log.parent)), f"{name} holds {target}"
+            assert not target.endswith((".key.pem", "/users")), f"{name} holds {target}"
+            if name.startswith("front"):
+                assert str(one.spool) not in target and str(one.mail) not in target, f"{name} holds {target}"
+            if name.startswith("queue"):
+                assert str(one.mail) not in target, f"{name} holds {target}"
+
+
+def socket_families(pid):
+    """Inode -> what kind of socket, from the network namespace's tables."""
+    kinds = {}
+    for table in ("unix", "tcp", "tcp6", "udp", "udp6", "netlink", "raw", "packet"):
+        try:
+            with open(f"/proc/{pid}/net/{table}") as f:
+                rows = [row.split() for row in f.read().splitlines()[1:]]
+        except FileNotFoundError:
+            continue
+        column = {"unix": 6, "netlink": 9, "packet": 8}.get(table, 9)
+        for row in rows:
+            if len(row) > column:
+                kinds[row[column]] = table
+    return kinds
+
+
+def test_only_fronts_and_the_master_hold_internet_sockets(server):
+    one = server()
+    with one.connect() as client:
+        client.ehlo()
+        for name, pid in one.roles().items():
+            held = open_of(pid)
+            if held is None:
+                assert not ROOT
+                continue
+            kinds = socket_families(one.process.pid)
+            sockets = [kinds.get(target[8:-1], "?") for target in held.values() if target.startswith("socket:")]
+            if not name.startswith("front"):
+                assert set(sockets) <= {"unix"}, f"{name} holds {sockets}"
+
+
+def test_a_role_sees_no_files(server):
+    """Landlock or not: a front's user could not read the key or the spool if it broke out."""
+    one = server()
+    one.send(make_message())
+    one.maildir().wait()
+    for path in (one.key, *one.spool.rglob("*")):
+        assert os.stat(path).st_mode & 0o007 == 0, f"{path} is open to everybody"
+
+
+@pytest.mark.parametrize("role", ["front 0", "queue", "store", "keeper"])
+def test_killed_role_comes_back_and_mail_flows(server, role):
+    one = server()
+    first = make_message("before")
+    one.send(first)
+    one.maildir().holds(first)
+    names = set(one.roles())
+    pid, start = one.role(role), one.mark()
+    os.kill(pid, signal.SIGKILL)
+    one.wait_log(rf"{role.split()[0]}.*(signal 9|killed|ended|died)", start)
+    if role != "store":  # which starts when there is something to store
+        wait_for("the role's successor", lambda: set(one.roles()) >= names and pid not in one.roles().values())
+
+    second = make_message("after")
+
+    def accepted():
+        try:
+            one.send(second)
+            return True
+        except (AssertionError, Closed, OSError):
+            return False
+    wait_for("a message to be accepted again", accepted)
+    one.maildir().holds(second)
+
+
+def test_roles_end_when_the_master_is_killed(server):
+    one = server()
+    roles = one.role_pids()
+    os.kill(one.process.pid, signal.SIGKILL)
+    one.process.wait()
+    wait_for("the roles to end", lambda: not [pid for pid in roles if alive(pid)])
+    one.process = None
+    # And nothing stands in the way of a new start.
+    one.start()
+    message = make_message("after the master")
+    one.send(message)
+    one.maildir().holds(message)
+
+
+def test_reload_changes_an_option_and_keeps_open_sessions(server):
+    one = server(main={"recipients_max": 100})
+    with one.connect() as client:
+        client.ehlo()
+        client.starttls()
+        client.envelope()
+        one.configure({"message_size_limit": "1M", "smtp_banner": "changed.test ESMTP"})
+        start = one.mark()
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log("SIGHUP|[Rr]eload", start)
+
+        def banner():
+            with one.connect() as other:
+                return other.banner[1][0].startswith("changed.test ESMTP") and "SIZE 1048576" in other.ehlo()
+        wait_for("the new configuration", banner)
+        message = make_message("through the reload")
+        code, texts = client.data_of(message)
+        assert code == 250, (code, texts)
+    one.maildir().holds(message)
+
+
+def test_reload_takes_a_new_certificate(server, certificates):
+    one = server()
+    cert, key = make_certificate(certificates, "rsa")
+
+    def served():
+        with Smtp(one.tls, tls=True) as client:
+            return ssl.DER_cert_to_PEM_cert(client.sock.getpeercert(True))
+    with open(cert) as f:
+        wanted = f.read()
+    assert served() != wanted
+    one.configure({"tls_certificate": cert, "tls_privatekey": key})
+    one.process.send_signal(signal.SIGHUP)
+    wait_for("the new certificate", lambda: served() == wanted)
+
+
+def test_broken_configuration_on_reload_keeps_the_old_and_says_why(server):
+    one = server()
+    good = one.conf.read_text()
+    one.conf.write_text("no_such_option = 1\n" + good)
+    start = one.mark()
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("no_such_option", start)
+    message = make_message("with the old one")
+    one.send(message)
+    one.maildir().holds(message)
+    # Mended, it is taken.
+    one.conf.write_text("smtp_banner = mended.test\n" + good)
+    one.process.send_signal(signal.SIGHUP)
+
+    def mended():
+        with one.connect() as client:
+            return client.banner[1][0].startswith("mended.test")
+    wait_for("the mended configuration", mended)
+
+
+def test_log_is_reopened_after_rotation(server):
+    one = server()
+    message = make_message("before rotation")
+    one.send(message)
+    one.maildir().holds(message)
+    one.wait_log("Completed")
+    old = one.log.with_name("mainlog.1")
+    one.log.rename(old)
+    one.process.send_signal(signal.SIGHUP)
+    wait_for("the new log", one.log.exists)
+
+    def in_the_new():
+        one.send(make_message("after rotation"))
+        return re.search(r"<= .*\n(.*\n)*.*Completed", one.log_text())
+    wait_for("lines of all roles in the new log", in_the_new, interval=0.2)
+    one.started_at = 0
+    size = old.stat().st_size
+    one.send(make_message("last"))
+    wait_for("one more line in the new log", lambda: one.log_text().count("Completed") >= 2)
+    assert old.stat().st_size == size
+
+
+def test_sigterm_lets_a_session_in_data_finish(server):
+    one = server()
+    message = make_message("to the end")
+    client = one.connect()
+    client.ehlo()
+    client.starttls()
+    client.envelope()
+    client.expect(354, "DATA")
+    data = dot_stuff(message)
+    client.send(data[:100])
+    one.process.send_signal(signal.SIGTERM)
+
+    def refused():
+        try:
+            with socket.create_connection(("127.0.0.1", one.smtp), 5) as s:
+                return s.recv(100) == b""
+        except OSError:
+            return True
+    wait_for("no new connections", refused)
+    assert one.process.poll() is None, "the server ended with a message half sent"
+    client.send(data[100:])
+    assert client.reply()[0] == 250
+    # Nothing more is begun.
+    assert client.rest()[:3] in (b"", b"421")
+    assert one.process.wait(60) == 0
+    one.check_reports()
+    one.process = None
+    # It is in the Maildir already, or is after the next start.
+    one.start()
+    one.maildir().holds(message)
+
+
+def test_sigterm_tells_idle_clients(server):
+    one = server()
+    with one.connect() as client:
+        client.ehlo()
+        one.process.send_signal(signal.SIGTERM)
+        code, texts = client.reply()
+        assert code == 421, (code, texts)
+        client.ends()
+    assert one.process.wait(60) == 0
+
+
+def test_silent_client_does_not_hold_up_the_end(server):
+    one = server(main={"shutdown_timeout": "2s"})
+    with one.connect() as client:
+        client.ehlo()
+        client.envelope()
+        client.expect(354, "DATA")
+        client.send("Subject: never ends\r\n")
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(30) == 0
+    assert not one.queued()
+
+
+def test_sigint_ends_it_as_sigterm(server):
+    one = server()
+    one.process.send_signal(signal.SIGINT)
+    assert one.process.wait(60) == 0
+
+
+def test_second_server_on_the_same_ports_is_refused(server):
+    one = server()
+    done = subprocess.run([POSTERN, "run", "-c", str(one.conf)], capture_output=True, timeout=60)
+    text = (done.stdout + done.stderr).decode() + one.log_text()
+    assert done.returncode not in (0, 99) and re.search(r"[Aa]ddress already in use|in use", text), text
+    assert str(one.smtp) in text
+    message = make_message("unharmed")
+    one.send(message)
+    one.maildir().holds(message)
