@@ -161,7 +161,7 @@ static void a_log_line_stays_one_line(void **state)
 	assert_int_equal(pipe(ends), 0);
 	struct log log;
 	log_init(&log, "test");
-	log.fd[LOG_KIND_MAIN] = ends[1];
+	log.to.file[LOG_KIND_MAIN] = ends[1];
 	log_line(&log, LOG_KIND_MAIN, "H=%s", "evil\r\n2026-01-01 00:00:00 forged");
 	ssize_t n = read(ends[0], text, sizeof text - 1);
 	assert_true(n > 0);

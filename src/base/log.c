@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/log.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 #include <stdio.h>
@@ -9,20 +10,24 @@
 
 enum { LINE_MAX_LEN = 8000 };
 
+struct log_targets log_no_targets(void)
+{
+	return (struct log_targets){ .file = { -1, -1, -1 }, .syslog = -1, .terminal = -1, .facility = 2 };
+}
+
 void log_init(struct log *log, const char *role)
 {
-	*log = (struct log){ .fd = { -1, -1, -1 }, .terminal = -1 };
+	*log = (struct log){ .to = log_no_targets() };
 	snprintf(log->role, sizeof log->role, "%s", role);
 }
 
-void log_replace(struct log *log, const int fd[LOG_KINDS], bool syslog)
+void log_replace(struct log *log, const struct log_targets *targets)
 {
-	for (int kind = 0; kind < LOG_KINDS; kind++) {
-		if (log->fd[kind] >= 0)
-			close(log->fd[kind]);
-		log->fd[kind] = fd[kind];
-	}
-	log->syslog = syslog;
+	for (int kind = 0; kind < LOG_KINDS; kind++)
+		fd_close(&log->to.file[kind]);
+	fd_close(&log->to.syslog);
+	fd_close(&log->to.terminal);
+	log->to = *targets;
 }
 
 /* Copies `text` with control characters as \ooo; bytes of UTF-8 pass. Returns the length written. */
@@ -45,15 +50,15 @@ static void write_all(struct log *log, int fd, const char *text, size_t len)
 		log->lost++;
 }
 
-/* syslog(3)'s own header, RFC 3164: facility mail (2), severity info (6), notice (5) or alert (1). */
+/* The header of RFC 3164 §4.1, without date and host, which the logger adds: severity info (6), notice (5) or alert (1). */
 static void write_syslog(struct log *log, enum log_kind kind, const char *text, size_t len)
 {
 	static const int severity[LOG_KINDS] = { 6, 5, 1 };
 	char line[LINE_MAX_LEN + 64];
-	int n = snprintf(line, sizeof line, "<%d>postern-%s[%d]: %.*s", 2 * 8 + severity[kind], log->role, (int)getpid(),
+	int n = snprintf(line, sizeof line, "<%d>postern-%s[%d]: %.*s", (int)log->to.facility * 8 + severity[kind], log->role, (int)getpid(),
 			 (int)len, text);
 	if (n > 0)
-		write_all(log, log->fd[kind], line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+		write_all(log, log->to.syslog, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
 }
 
 static const char *colour_of(enum log_kind kind, const char *text)
@@ -72,10 +77,10 @@ static const char *colour_of(enum log_kind kind, const char *text)
 static void write_terminal(struct log *log, enum log_kind kind, const char *line, size_t len)
 {
 	char coloured[LINE_MAX_LEN + 96];
-	const char *colour = colour_of(kind, line);
+	const char *colour = log->to.colour ? colour_of(kind, line) : "";
 	int n = snprintf(coloured, sizeof coloured, "%s%.*s%s\n", colour, (int)len, line, *colour ? "\033[0m" : "");
 	if (n > 0)
-		write_all(log, log->terminal, coloured, (size_t)n < sizeof coloured ? (size_t)n : sizeof coloured - 1);
+		write_all(log, log->to.terminal, coloured, (size_t)n < sizeof coloured ? (size_t)n : sizeof coloured - 1);
 }
 
 void log_vline(struct log *log, enum log_kind kind, const char *format, va_list args)
@@ -86,16 +91,14 @@ void log_vline(struct log *log, enum log_kind kind, const char *format, va_list 
 	line[stamp++] = ' ';
 	size_t len = stamp + escape(line + stamp, sizeof line - stamp - 2, raw);
 	line[len] = '\0';
-	if (log->terminal >= 0 && kind != LOG_KIND_REJECT)
+	if (log->to.terminal >= 0 && kind != LOG_KIND_REJECT)
 		write_terminal(log, kind, line, len);
-	if (log->syslog) {
+	if (log->to.syslog >= 0)
 		write_syslog(log, kind, line + stamp, len - stamp);
-		return;
-	}
 	line[len++] = '\n';
-	write_all(log, log->fd[kind], line, len);
+	write_all(log, log->to.file[kind], line, len);
 	if (kind == LOG_KIND_PANIC)
-		write_all(log, log->fd[LOG_KIND_MAIN], line, len);
+		write_all(log, log->to.file[LOG_KIND_MAIN], line, len);
 }
 
 void log_line(struct log *log, enum log_kind kind, const char *format, ...)

@@ -13,17 +13,25 @@
 
 enum log_kind { LOG_KIND_MAIN, LOG_KIND_REJECT, LOG_KIND_PANIC, LOG_KINDS };
 
+/* Descriptors, each -1 when there is none. */
+struct log_targets {
+	int file[LOG_KINDS];
+	int syslog;        /* a datagram socket connected to the system's logger: lines carry priority and process name instead of a date */
+	int terminal;      /* gets a copy of the main and panic log */
+	unsigned facility; /* syslog's number of it, 2 for mail */
+	bool colour;       /* on the terminal */
+};
+
 struct log {
-	int fd[LOG_KINDS];   /* -1: nowhere */
-	bool syslog;         /* fd are datagram sockets: lines carry a priority and the process name instead of a date */
-	int terminal;        /* copy of the main and panic log in colour, or -1 */
-	char role[16];       /* for syslog's tag, "postern-front" without the "postern-" */
-	unsigned lost;       /* lines that could not be written */
+	struct log_targets to;
+	char role[16]; /* for syslog's tag, "postern-front" without the "postern-" */
+	unsigned lost; /* lines that could not be written */
 };
 
 void log_init(struct log *log, const char *role);
+struct log_targets log_no_targets(void);
 /* Closes what was open and takes ownership of the new descriptors. */
-void log_replace(struct log *log, const int fd[LOG_KINDS], bool syslog);
+void log_replace(struct log *log, const struct log_targets *targets);
 
 /* One line, without newline. LOG_KIND_PANIC is written to the main log as well, as Exim does. */
 void log_line(struct log *log, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -23,8 +23,8 @@ struct command {
 	const char *help;    /* what they mean, several lines, each ended by a newline; may be NULL */
 };
 
-/* `postern check` and `postern init`, as they stand in the table. */
-extern const struct command command_check, command_init;
+/* The commands, as they stand in the table of main.c. */
+extern const struct command command_check, command_init, command_run;
 
 /* Prints the list of commands, or what one of them takes. COMMAND_USAGE when `name` is no command; NULL for the list. */
 int command_help(const struct command *commands, size_t count, const char *name);

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* One datagram's most; a process without privileges may send 200 KiB with the kernel's defaults. */
-enum { IPC_MESSAGE_MAX = 192 * 1024, IPC_FDS_MAX = 4 };
+enum { IPC_MESSAGE_MAX = 192 * 1024, IPC_FDS_MAX = 5 };
 
 enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_COUNT };
 
@@ -26,8 +26,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_C
 #define IPC_CONFIGURE(F) F(number, generation)
 #define IPC_APPLY(F) F(number, generation)
 #define IPC_APPLIED(F) F(number, generation) F(bytes, problem) F(bytes, sandbox)
-/* Descriptors of the three logs, then the terminal where there is one. */
-#define IPC_LOGS(F) F(number, syslog) F(number, terminal)
+/* Descriptors of those that `present` names: bits 0 to 2 the three logs, 3 syslog, 4 the terminal. */
+#define IPC_LOGS(F) F(number, present) F(number, facility) F(number, colour)
 /* A descriptor to another role. `index` tells fronts apart; `uid` stores. */
 #define IPC_CONNECT(F) F(number, role) F(number, index) F(number, uid)
 #define IPC_DRAIN(F) F(number, seconds)
@@ -36,8 +36,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_C
 #define IPC_LISTENER(F) F(bytes, address) F(number, port)
 #define IPC_TICKETS(F) F(bytes, keys)
 #define IPC_COUNTERS(F) F(number, index)
-/* A private key file, for the keeper alone. */
-#define IPC_KEY(F) F(bytes, path)
+/* A private key file, for the keeper alone; `expected` is the identifier of the certificate's key, or empty. */
+#define IPC_KEY(F) F(bytes, path) F(bytes, expected) F(bytes, certificate_path)
 /* The spool directory, for the queue alone. */
 #define IPC_SPOOL(F) F(bytes, path)
 /* A directory below which a store may deliver. */
@@ -71,7 +71,7 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_C
 	M(configure, CONFIGURE, IPC_R(MASTER), IPC_ALL, 1, IPC_CONFIGURE)                  \
 	M(apply, APPLY, IPC_R(MASTER), IPC_ALL, 0, IPC_APPLY)                              \
 	M(applied, APPLIED, IPC_ALL, IPC_R(MASTER), 0, IPC_APPLIED)                        \
-	M(logs, LOGS, IPC_R(MASTER), IPC_ALL, 4, IPC_LOGS)                                 \
+	M(logs, LOGS, IPC_R(MASTER), IPC_ALL, 5, IPC_LOGS)                                 \
 	M(connect, CONNECT, IPC_R(MASTER), IPC_ALL, 1, IPC_CONNECT)                        \
 	M(drain, DRAIN, IPC_R(MASTER), IPC_ALL, 0, IPC_DRAIN)                              \
 	M(certificate, CERTIFICATE, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_CERTIFICATE)       \

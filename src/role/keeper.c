@@ -21,6 +21,7 @@ enum { KEY_FILE_MAX = 256 * 1024, SECURE_HEAP = 256 * 1024, RSA_AT_ONCE = 256 };
 
 struct keeper {
 	struct keystore *keys, *next;
+	struct keystore *previous; /* of the configuration before: fronts change over a moment after the keeper */
 	struct error problem; /* of a key of the next configuration */
 	bool has_problem;
 	unsigned rsa_under_way;
@@ -70,9 +71,12 @@ static void take_key(struct keeper *keeper, struct ipc_incoming *incoming)
 	bool secure = text != NULL;
 	if (!text)
 		text = xcalloc(1, KEY_FILE_MAX);
-	if (!read_key_file(incoming->fds[0], path, text, &len, &keeper->problem) ||
-	    !keystore_add_pem(keeper->next, slice_make(text, len), path, &id, &keeper->problem))
-		keeper->has_problem = true;
+	bool good = read_key_file(incoming->fds[0], path, text, &len, &keeper->problem) &&
+		    keystore_add_pem(keeper->next, slice_make(text, len), path, &id, &keeper->problem);
+	if (good && message.expected.len && !slice_equal(message.expected, slice_make(id.bytes, KEY_ID_LEN)))
+		good = error_set(&keeper->problem, ERROR_USAGE, "the private key in %s does not belong to the certificate in %.*s",
+				 path, SLICE_ARG(message.certificate_path));
+	keeper->has_problem = keeper->has_problem || !good;
 	OPENSSL_cleanse(text, len);
 	if (secure)
 		OPENSSL_secure_free(text);
@@ -101,7 +105,8 @@ static bool keeper_apply(struct role_process *role, struct error *error)
 	}
 	if (problem)
 		log_line(&role->log, LOG_KIND_PANIC, "TLS error: %s", keeper->problem.text);
-	keystore_free(keeper->keys);
+	keystore_free(keeper->previous);
+	keeper->previous = keeper->keys;
 	keeper->keys = next;
 	return true;
 }
@@ -162,14 +167,17 @@ static void from_front(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		.scheme = (enum signature_scheme)message.scheme, .digest = (int)message.digest, .input = message.input,
 	};
 	memcpy(request.key.bytes, message.key.data, KEY_ID_LEN);
+	struct keystore *keys = keeper->keys;
+	if (!keystore_has(keys, &request.key) && keeper->previous)
+		keys = keeper->previous;
 	bool slow = request.scheme == SCHEME_RSA_PKCS1 || request.scheme == SCHEME_RSA_PSS;
 	if (!slow || message.input.len > EVP_MAX_MD_SIZE || keeper->rsa_under_way >= RSA_AT_ONCE) {
-		size_t length = keystore_sign(keeper->keys, &request, signature, &error);
+		size_t length = keystore_sign(keys, &request, signature, &error);
 		answer(peer, incoming->call, signature, length, &error);
 		return;
 	}
 	struct signing *signing = xcalloc(1, sizeof *signing);
-	*signing = (struct signing){ .keeper = keeper, .keys = keystore_ref(keeper->keys), .peer = peer, .request = request };
+	*signing = (struct signing){ .keeper = keeper, .keys = keystore_ref(keys), .peer = peer, .request = request };
 	signing->call = incoming->call;
 	memcpy(signing->input, message.input.data, message.input.len);
 	signing->request.input.data = signing->input;

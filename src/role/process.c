@@ -24,15 +24,17 @@ static const struct role_ops *const ops_of[ROLE_COUNT] = {
 static void take_logs(struct role_process *role, struct ipc_incoming *incoming)
 {
 	struct ipc_logs logs;
-	if (!ipc_unpack_logs(incoming->body, &logs) || incoming->fd_count < LOG_KINDS)
+	struct log_targets targets = log_no_targets();
+	int *const slots[] = { &targets.file[0], &targets.file[1], &targets.file[2], &targets.syslog, &targets.terminal };
+	unsigned next = 0;
+	if (!ipc_unpack_logs(incoming->body, &logs))
 		fatal("the master's message about logs is malformed");
-	log_replace(&role->log, incoming->fds, logs.syslog != 0);
-	for (unsigned i = 0; i < LOG_KINDS; i++)
-		incoming->fds[i] = -1;
-	if (logs.terminal && incoming->fd_count > LOG_KINDS) {
-		fd_close(&role->log.terminal);
-		role->log.terminal = fd_take(&incoming->fds[LOG_KINDS]);
-	}
+	for (unsigned i = 0; i < sizeof slots / sizeof slots[0] && next < incoming->fd_count; i++)
+		if (logs.present & 1u << i)
+			*slots[i] = fd_take(&incoming->fds[next++]);
+	targets.facility = (unsigned)logs.facility;
+	targets.colour = logs.colour != 0;
+	log_replace(&role->log, &targets);
 }
 
 static void take_configuration(struct role_process *role, struct ipc_incoming *incoming)

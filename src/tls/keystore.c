@@ -59,6 +59,11 @@ static struct entry *find(struct keystore *store, const struct key_id *id)
 	return NULL;
 }
 
+bool keystore_has(struct keystore *store, const struct key_id *id)
+{
+	return find(store, id) != NULL;
+}
+
 /* An encrypted key cannot be opened: there is nobody to ask for its pass phrase. */
 static int no_passphrase(char *out, int size, int writing, void *arg)
 {

@@ -17,6 +17,7 @@ struct keystore *keystore_new(void);
 struct keystore *keystore_ref(struct keystore *store);
 void keystore_free(struct keystore *store);
 size_t keystore_count(const struct keystore *store);
+bool keystore_has(struct keystore *store, const struct key_id *id);
 
 /*
  * Adds the private key in this PEM text (PKCS#8, PKCS#1 or SEC1, not encrypted; certificates beside it are passed over).

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: ISC */
+/* One role process: started by executing this program anew, given its material, watched, and started again when it dies. */
+#include "role/master.h"
+
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "role/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { NAME_SIZE = 64, QUICK_DEATH_SECONDS = 5, BACK_OFF_STEPS = 7 };
+
+static void child_name(const struct child *child, char *out, size_t size)
+{
+	if (child->kind == ROLE_FRONT)
+		snprintf(out, size, "front %u", child->index);
+	else if (child->kind == ROLE_STORE)
+		snprintf(out, size, "store %u", (unsigned)child->uid);
+	else
+		snprintf(out, size, "%s", role_name(child->kind));
+}
+
+struct child *child_find(struct master *master, enum role kind, unsigned index)
+{
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->kind == kind && master->children[i]->index == index)
+			return master->children[i];
+	return NULL;
+}
+
+static struct child *find_store(struct master *master, uid_t uid)
+{
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->kind == ROLE_STORE && master->children[i]->uid == uid)
+			return master->children[i];
+	return NULL;
+}
+
+/* ---- Connections between roles ---- */
+
+static void send_connect(struct child *child, int fd, const struct child *other)
+{
+	struct ipc_connect message = { .role = other->kind, .index = other->index, .uid = other->uid };
+	ipc_send(child->peer, connect, CONNECT, 0, &message, &fd, 1);
+}
+
+static void connect_pair(struct child *a, struct child *b)
+{
+	int ends[2];
+	if (!a || !b || !a->ready || !b->ready)
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+		fatal("socketpair: %s", strerror(errno));
+	/* Room for a few messages of the largest size; as root also beyond the system's limit. */
+	for (int i = 0; i < 2; i++) {
+		int size = 4 * IPC_MESSAGE_MAX;
+		if (setsockopt(ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+			setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	}
+	send_connect(a, ends[0], b);
+	send_connect(b, ends[1], a);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* Who talks to whom: fronts to the keeper and the queue, the queue to the stores. */
+static void connect_all(struct child *child)
+{
+	struct master *master = child->master;
+	for (unsigned i = 0; i < master->fronts; i++)
+		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE)
+			connect_pair(child, child_find(master, ROLE_FRONT, i));
+	if (child->kind == ROLE_FRONT) {
+		connect_pair(child, child_find(master, ROLE_KEEPER, 0));
+		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
+	}
+	if (child->kind == ROLE_STORE)
+		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
+}
+
+/* ---- Material ---- */
+
+static int open_material(struct slice path, char *name, size_t size, struct child *child)
+{
+	if (!slice_to_cstr(path, name, size))
+		return -1;
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		log_line(&child->master->log, LOG_KIND_PANIC, "TLS error: cannot open %s: %s", name, strerror(errno));
+	return fd;
+}
+
+static void send_front_material(struct child *child)
+{
+	struct master *master = child->master;
+	char name[1024];
+	struct ipc_counters counters = { .index = child->index };
+	struct ipc_tickets tickets = { .keys = slice_make(&master->tickets, sizeof master->tickets) };
+	ipc_send(child->peer, counters, COUNTERS, 0, &counters, &master->counters_fd, 1);
+	ipc_send(child->peer, tickets, TICKETS, 0, &tickets, NULL, 0);
+	if (master->conf->main.tls_certificate.len) {
+		_cleanup_fd_ int fd = open_material(master->conf->main.tls_certificate, name, sizeof name, child);
+		struct ipc_certificate message = { .path = master->conf->main.tls_certificate };
+		if (fd >= 0)
+			ipc_send(child->peer, certificate, CERTIFICATE, 0, &message, &fd, 1);
+	}
+	for (size_t i = 0; i < master->listening_count; i++) {
+		struct net_text text = net_address_text(&master->listening[i].address);
+		struct ipc_listener message = { .address = slice_of(text.text), .port = master->listening[i].address.port };
+		ipc_send(child->peer, listener, LISTENER, 0, &message, &master->listening[i].fds[child->index], 1);
+	}
+}
+
+static void send_keeper_material(struct child *child)
+{
+	struct master *master = child->master;
+	char name[1024];
+	if (master->conf->main.tls_certificate.len == 0)
+		return;
+	_cleanup_fd_ int fd = open_material(master->conf->main.tls_privatekey, name, sizeof name, child);
+	struct ipc_key message = {
+		.path = master->conf->main.tls_privatekey,
+		.expected = slice_make(master->certificate_key.bytes, master->has_certificate_key ? KEY_ID_LEN : 0),
+		.certificate_path = master->conf->main.tls_certificate,
+	};
+	if (fd >= 0)
+		ipc_send(child->peer, key, KEY, 0, &message, &fd, 1);
+}
+
+static void send_mailboxes(struct child *child, const char *path, int fd)
+{
+	struct ipc_mailboxes message = { .path = slice_of(path) };
+	if (fd >= 0)
+		ipc_send(child->peer, mailboxes, MAILBOXES, 0, &message, &fd, 1);
+}
+
+/* A store gets the directories of the transports that run as its user, and the user's home where a transport needs it. */
+static void send_store_material(struct child *child)
+{
+	struct master *master = child->master;
+	bool wants_home = false;
+	for (size_t i = 0; i < master->conf->transport_count; i++) {
+		const struct transport *transport = &master->conf->transports[i];
+		char path[1024];
+		struct error error = { 0 };
+		wants_home = wants_home || expand_uses(transport->directory, EXPAND_HOME);
+		if (transport->has_user && transport->uid != child->uid)
+			continue;
+		_cleanup_fd_ int fd = identity_open_mailboxes(transport, path, sizeof path, &error);
+		if (fd < 0 && *path)
+			log_line(&master->log, LOG_KIND_PANIC, "transport %.*s: %s", SLICE_ARG(transport->name), error.text);
+		send_mailboxes(child, path, fd);
+	}
+	if (wants_home && *child->home) {
+		_cleanup_fd_ int fd = open(child->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		send_mailboxes(child, child->home, fd);
+	}
+}
+
+void child_send_material(struct child *child)
+{
+	struct master *master = child->master;
+	struct ipc_configure configure = { .generation = master->generation };
+	struct ipc_apply apply = { .generation = master->generation };
+	logs_send(master, child->peer);
+	ipc_send(child->peer, configure, CONFIGURE, 0, &configure, &master->source_fd, 1);
+	if (child->kind == ROLE_FRONT)
+		send_front_material(child);
+	if (child->kind == ROLE_KEEPER)
+		send_keeper_material(child);
+	if (child->kind == ROLE_STORE)
+		send_store_material(child);
+	if (child->kind == ROLE_QUEUE) {
+		struct ipc_spool message = { .path = master->conf->main.spool_directory };
+		ipc_send(child->peer, spool, SPOOL, 0, &message, &master->spool_fd, 1);
+	}
+	child->awaited = true;
+	*child->problem = '\0';
+	ipc_send(child->peer, apply, APPLY, 0, &apply, NULL, 0);
+}
+
+/* ---- What roles say ---- */
+
+static void take_applied(struct child *child, struct slice body)
+{
+	struct master *master = child->master;
+	struct ipc_applied message;
+	if (!ipc_unpack_applied(body, &message) || message.generation != master->generation)
+		return;
+	child->awaited = false;
+	snprintf(child->problem, sizeof child->problem, "%.*s", SLICE_ARG(message.problem));
+	if (message.sandbox.len)
+		snprintf(master->sandbox, sizeof master->sandbox, "%.*s", SLICE_ARG(message.sandbox));
+	if (!child->ready && message.problem.len == 0) {
+		child->ready = true;
+		connect_all(child);
+	}
+	wait_list_wake_all(&master->changed);
+}
+
+static void refuse_store(struct child *queue, uid_t uid, const char *problem)
+{
+	struct ipc_store_refused message = { .uid = uid, .problem = slice_of(problem) };
+	ipc_send(queue->peer, store_refused, STORE_REFUSED, 0, &message, NULL, 0);
+}
+
+/* The home is the user database's word, not the queue's. */
+static void take_store_wanted(struct child *queue, struct slice body)
+{
+	struct master *master = queue->master;
+	struct ipc_store_wanted message;
+	if (!ipc_unpack_store_wanted(body, &message) || message.uid > UINT32_MAX || message.gid > UINT32_MAX)
+		return;
+	uid_t uid = (uid_t)message.uid;
+	struct child *store = find_store(master, uid);
+	if (store) {
+		connect_pair(store, queue); /* otherwise it is being started, and connected then */
+		return;
+	}
+	if (getuid() != 0 && uid != getuid())
+		refuse_store(queue, uid, "the server was not started as root, so it can deliver only as the user who started it");
+	else if (getuid() == 0 && uid == 0)
+		refuse_store(queue, uid, "mail is not delivered as root");
+	else if (master->child_count >= CHILDREN_MAX - 1)
+		refuse_store(queue, uid, "too many stores are running");
+	else {
+		const struct passwd *user = getpwuid(uid);
+		child_start(master, ROLE_STORE, (unsigned)uid, uid, (gid_t)message.gid, user ? user->pw_dir : "");
+	}
+}
+
+static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
+{
+	struct child *child = owner;
+	(void)peer;
+	if (incoming->type == IPC_APPLIED_MESSAGE)
+		take_applied(child, incoming->body);
+	else if (incoming->type == IPC_STORE_WANTED_MESSAGE && !child->master->stopping)
+		take_store_wanted(child, incoming->body);
+}
+
+static const struct ipc_handler child_handler = { from_child, NULL };
+
+/* ---- Life ---- */
+
+struct complaint {
+	struct master *master;
+	char name[NAME_SIZE];
+	int fd;
+};
+
+/* What a role writes to standard error (a broken invariant, a sanitizer's report) goes to the panic log line by line. */
+static void complaint_task(void *arg)
+{
+	struct complaint *complaint = arg;
+	char text[4096];
+	size_t len = 0;
+	for (;;) {
+		ssize_t n = read(complaint->fd, text + len, sizeof text - len);
+		if (n < 0 && errno == EAGAIN) {
+			if (io_wait(complaint->fd, IO_READ, CLOCK_NEVER) < 0)
+				break;
+			continue;
+		}
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		struct slice rest = slice_make(text, len);
+		while (slice_find(rest, '\n') < rest.len || rest.len == sizeof text) {
+			struct slice line = slice_cut(&rest, '\n');
+			log_line(&complaint->master->log, LOG_KIND_PANIC, "%s: %.*s", complaint->name, SLICE_ARG(line));
+			if (!complaint->master->started)
+				fprintf(stderr, "postern: %s: %.*s\n", complaint->name, SLICE_ARG(line));
+		}
+		memmove(text, rest.data, rest.len);
+		len = rest.len;
+	}
+	io_close(&complaint->fd);
+	free(complaint);
+}
+
+_Noreturn static void execute(const struct child *child, int control, int complaints)
+{
+	char title[NAME_SIZE + 16], name[NAME_SIZE], index[16], uid[16], gid[16];
+	sigset_t none;
+	child_name(child, name, sizeof name);
+	snprintf(title, sizeof title, "postern: %s", name);
+	snprintf(index, sizeof index, "%u", child->index);
+	snprintf(uid, sizeof uid, "%u", (unsigned)child->uid);
+	snprintf(gid, sizeof gid, "%u", (unsigned)child->gid);
+	char *const args[] = { title, (char[]){ "role" }, (char *)(uintptr_t)role_name(child->kind), index, uid, gid, NULL };
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid(); /* a terminal's ^C is for the master, which then drains */
+	if (complaints == ROLE_CONTROL_FD)
+		complaints = dup(complaints);
+	if (dup2(control, ROLE_CONTROL_FD) < 0 || dup2(complaints, STDERR_FILENO) < 0)
+		_exit(127);
+	if (control == ROLE_CONTROL_FD)
+		fcntl(control, F_SETFD, 0);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
+	execv("/proc/self/exe", args);
+	_exit(127);
+}
+
+static void spawn(struct child *child)
+{
+	struct master *master = child->master;
+	int control[2], complaints[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, control) < 0 ||
+	    pipe2(complaints, O_CLOEXEC | O_NONBLOCK) < 0)
+		fatal("starting a role: %s", strerror(errno));
+	child->ready = false;
+	child->awaited = true;
+	child->pid = fork();
+	if (child->pid < 0)
+		fatal("fork: %s", strerror(errno));
+	if (child->pid == 0) {
+		fcntl(complaints[1], F_SETFL, 0); /* a role's last words may block */
+		execute(child, control[1], complaints[1]);
+	}
+	close(control[1]);
+	close(complaints[1]);
+	struct complaint *complaint = xcalloc(1, sizeof *complaint);
+	*complaint = (struct complaint){ .master = master, .fd = complaints[0] };
+	child_name(child, complaint->name, sizeof complaint->name);
+	task_spawn(master->loop, complaint_task, complaint, "complaints");
+	child->peer = ipc_open(master->loop, control[0], ROLE_MASTER, child->kind, &child_handler, child);
+	child_send_material(child);
+}
+
+static void log_death(struct child *child, int status)
+{
+	char name[NAME_SIZE];
+	child_name(child, name, sizeof name);
+	if (child->master->stopping || (child->kind == ROLE_STORE && WIFEXITED(status) && WEXITSTATUS(status) == 0))
+		return;
+	if (WIFSIGNALED(status))
+		log_line(&child->master->log, LOG_KIND_PANIC, "%s (pid %d) was killed by signal %d (%s)%s", name, (int)child->pid,
+			 WTERMSIG(status), strsignal(WTERMSIG(status)),
+			 WTERMSIG(status) == SIGSYS ? ": it made a system call that its sandbox forbids" : "");
+	else
+		log_line(&child->master->log, LOG_KIND_PANIC, "%s (pid %d) ended with status %d", name, (int)child->pid,
+			 WEXITSTATUS(status));
+}
+
+/* Waits for the end of the process; the descriptor becomes readable then. */
+static int wait_for_end(struct child *child)
+{
+	int status = 0;
+	int fd = (int)syscall(SYS_pidfd_open, child->pid, 0);
+	if (fd < 0)
+		fatal("pidfd_open: %s", strerror(errno));
+	while (waitpid(child->pid, &status, WNOHANG) == 0)
+		io_wait(fd, IO_READ, CLOCK_NEVER);
+	io_close(&fd);
+	return status;
+}
+
+static void forget(struct child *child)
+{
+	struct master *master = child->master;
+	for (size_t i = 0; i < master->child_count; i++) {
+		if (master->children[i] == child) {
+			master->children[i] = master->children[--master->child_count];
+			break;
+		}
+	}
+	wait_list_wake_all(&master->changed);
+	free(child);
+}
+
+/* A first death is answered at once; a role that dies again and again is started after 0.1, 0.2 ... 6.4 seconds. */
+static void back_off(struct child *child, int64_t started)
+{
+	bool quick = clock_now() - started < QUICK_DEATH_SECONDS * CLOCK_SECOND;
+	child->failures = quick ? child->failures + 1 : 0;
+	if (child->failures <= 1)
+		return;
+	unsigned step = child->failures - 2 < BACK_OFF_STEPS ? child->failures - 2 : BACK_OFF_STEPS - 1;
+	task_sleep_until(clock_after((100 * CLOCK_MS) << step));
+}
+
+static void child_task(void *arg)
+{
+	struct child *child = arg;
+	struct master *master = child->master;
+	for (;;) {
+		int64_t started = clock_now();
+		spawn(child);
+		int status = wait_for_end(child);
+		log_death(child, status);
+		child->pid = 0;
+		child->ready = child->awaited = false;
+		ipc_close(child->peer);
+		child->peer = NULL;
+		wait_list_wake_all(&master->changed);
+		if (!master->started)
+			master->failed = true;
+		if (master->stopping || child->kind == ROLE_STORE || !master->started)
+			break;
+		back_off(child, started);
+		if (master->stopping)
+			break;
+	}
+	forget(child);
+}
+
+struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid, const char *home)
+{
+	struct child *child = xcalloc(1, sizeof *child);
+	*child = (struct child){ .master = master, .kind = kind, .index = index, .uid = uid, .gid = gid };
+	snprintf(child->home, sizeof child->home, "%s", home);
+	child->awaited = true;
+	master->children[master->child_count++] = child;
+	child->task = task_spawn(master->loop, child_task, child, "child");
+	return child;
+}
+
+static bool any_awaited(const struct master *master)
+{
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->awaited)
+			return true;
+	return false;
+}
+
+bool children_settle(struct master *master, int64_t deadline)
+{
+	while (any_awaited(master) && !master->failed)
+		if (wait_list_wait(&master->changed, deadline) < 0)
+			return false;
+	return !master->failed;
+}
+
+static size_t count_running(const struct master *master, enum role kind)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < master->child_count; i++)
+		count += master->children[i]->kind == kind;
+	return count;
+}
+
+bool children_drain(struct master *master, enum role kind, int64_t deadline)
+{
+	int64_t left = (deadline - clock_now()) / CLOCK_SECOND;
+	struct ipc_drain message = { .seconds = (uint64_t)(left > 0 ? left : 0) };
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->kind == kind && master->children[i]->peer)
+			ipc_send(master->children[i]->peer, drain, DRAIN, 0, &message, NULL, 0);
+	/* Two seconds of grace beyond what the role itself knows of. */
+	while (count_running(master, kind) && wait_list_wait(&master->changed, deadline + 2 * CLOCK_SECOND) >= 0)
+		continue;
+	if (count_running(master, kind) == 0)
+		return true;
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->kind == kind && master->children[i]->pid > 0)
+			kill(master->children[i]->pid, SIGKILL);
+	while (count_running(master, kind) && wait_list_wait(&master->changed, clock_after(5 * CLOCK_SECOND)) >= 0)
+		continue;
+	return false;
+}
+
+void children_kill(struct master *master)
+{
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->pid > 0)
+			kill(master->children[i]->pid, SIGKILL);
+}

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: ISC */
+#include "role/master.h"
+
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "net/counters.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define START_TIMEOUT (60 * CLOCK_SECOND)
+/* Tickets are sealed with a key for six hours, and opened for two periods more (RFC 9325 §3.4 asks for less than a week). */
+#define TICKET_PERIOD (6 * 3600 * CLOCK_SECOND)
+
+/* Said where the administrator looks: on the terminal before all runs, in the panic log afterwards. */
+static void complain(struct master *master, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void complain(struct master *master, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (!master->started && !master->options.verbose)
+		fprintf(stderr, "postern: %s\n", text);
+	log_line(&master->log, LOG_KIND_PANIC, "%s", text);
+}
+
+static void complain_of(struct master *master, const struct conf_problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++) {
+		struct buf line;
+		buf_init(&line, 4096);
+		conf_problem_format(&problems->items[i], &line);
+		if (problems->items[i].warning)
+			log_line(&master->log, LOG_KIND_MAIN, "%.*s", SLICE_ARG(buf_slice(&line)));
+		else
+			complain(master, "%.*s", SLICE_ARG(buf_slice(&line)));
+		buf_free(&line);
+	}
+}
+
+/* ---- Configuration ---- */
+
+/* Reads, parses and seals. NULL after the problems were told. */
+static struct conf *read_configuration(struct master *master, int *source_fd_r)
+{
+	struct conf_problems problems;
+	struct error error;
+	struct conf *conf = NULL;
+	conf_problems_init(&problems);
+	struct conf_source *source = conf_source_read(master->options.file, master->options.macros, master->options.macro_count,
+						      conf_system_local(), &problems);
+	if (source->file_count)
+		conf = conf_parse(source, &problems);
+	complain_of(master, &problems);
+	*source_fd_r = conf ? conf_source_seal(source, &error) : -1;
+	if (conf && *source_fd_r < 0) {
+		complain(master, "%s", error.text);
+		conf_unref(&conf);
+	}
+	conf_source_free(source);
+	conf_problems_free(&problems);
+	return conf;
+}
+
+/* The identifier of the certificate's key, with which the keeper compares the private key. */
+static bool read_certificate_key(const struct conf *conf, struct key_id *id_r, struct error *error)
+{
+	char path[1024];
+	_cleanup_stream_ FILE *file = NULL;
+	if (!slice_to_cstr(conf->main.tls_certificate, path, sizeof path))
+		return error_set(error, ERROR_USAGE, "tls_certificate is too long");
+	file = fopen(path, "re");
+	if (!file)
+		return error_set_errno(error, errno, "opening the certificate %s", path);
+	struct buf text;
+	buf_init(&text, 1024 * 1024);
+	for (char *room; (room = buf_reserve(&text, 4096));) {
+		size_t n = fread(room, 1, 4096, file);
+		buf_commit(&text, n);
+		if (n == 0)
+			break;
+	}
+	bool done = tls_certificate_key_id(buf_slice(&text), path, id_r, error);
+	buf_free(&text);
+	return done;
+}
+
+/* ---- Start ---- */
+
+static void raise_limits(void)
+{
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static unsigned count_fronts(const struct conf *conf)
+{
+	long count = conf->main.front_processes > 0 ? (long)conf->main.front_processes : sysconf(_SC_NPROCESSORS_ONLN);
+	return count < 1 ? 1 : count > FRONTS_MAX ? FRONTS_MAX : (unsigned)count;
+}
+
+static void start_role(struct master *master, enum role kind, unsigned index)
+{
+	struct identity identity = identity_of(master->conf, kind);
+	child_start(master, kind, index, identity.uid, identity.gid, "");
+}
+
+static bool prepare(struct master *master, struct error *error)
+{
+	struct log_targets targets;
+	if (!logs_open(master->conf, &master->options, &targets, error))
+		return false;
+	log_replace(&master->log, &targets);
+	master->fronts = count_fronts(master->conf);
+	master->spool_fd = identity_open_spool(master->conf, error);
+	if (master->spool_fd < 0 || !listen_open(master, master->conf, error))
+		return false;
+	master->counters_fd = counters_create(master->fronts, error);
+	if (master->counters_fd < 0)
+		return false;
+	if (!ticket_keys_rotate(&master->tickets))
+		return error_set(error, ERROR_TEMPORARY, "the system gives no random numbers for session tickets");
+	if (master->conf->main.tls_certificate.len) {
+		struct error tls_problem;
+		master->has_certificate_key = read_certificate_key(master->conf, &master->certificate_key, &tls_problem);
+		if (!master->has_certificate_key)
+			complain(master, "TLS error: %s", tls_problem.text);
+	}
+	return true;
+}
+
+static bool report_problems(struct master *master)
+{
+	bool fine = true;
+	for (size_t i = 0; i < master->child_count; i++) {
+		struct child *child = master->children[i];
+		if (!*child->problem)
+			continue;
+		complain(master, "%s: %s", role_name(child->kind), child->problem);
+		fine = false;
+	}
+	return fine;
+}
+
+static void announce(struct master *master)
+{
+	char plain[2048], tls[2048];
+	listen_describe(master->conf, false, plain, sizeof plain);
+	listen_describe(master->conf, true, tls, sizeof tls);
+	log_line(&master->log, LOG_KIND_MAIN, "Postern %s daemon started: pid=%d, %s%s%s%s%s", POSTERN_VERSION, (int)getpid(),
+		 *plain || *tls ? "listening for" : "not listening", *plain ? " SMTP on " : "", plain, *tls ? (*plain ? " and for SMTPS on " : " SMTPS on ") : "", tls);
+	log_line(&master->log, LOG_KIND_MAIN, "sandbox of the roles: %s", master->sandbox);
+	if (getuid() == 0) {
+		struct identity front = identity_of(master->conf, ROLE_FRONT), queue = identity_of(master->conf, ROLE_QUEUE),
+				keeper = identity_of(master->conf, ROLE_KEEPER);
+		log_line(&master->log, LOG_KIND_MAIN, "users of the roles: front %u, queue %u, keeper %u", (unsigned)front.uid,
+			 (unsigned)queue.uid, (unsigned)keeper.uid);
+	}
+}
+
+static bool start(struct master *master)
+{
+	struct error error;
+	if (!prepare(master, &error)) {
+		complain(master, "%s", error.text);
+		return false;
+	}
+	start_role(master, ROLE_KEEPER, 0);
+	start_role(master, ROLE_QUEUE, 0);
+	for (unsigned i = 0; i < master->fronts; i++)
+		start_role(master, ROLE_FRONT, i);
+	if (!children_settle(master, clock_after(START_TIMEOUT)) || !report_problems(master)) {
+		if (!master->failed && master->child_count)
+			complain(master, "the server could not be started");
+		else
+			complain(master, "a role ended while it was started");
+		return false;
+	}
+	master->started = true;
+	announce(master);
+	if (master->options.ready_fd >= 0) {
+		if (write(master->options.ready_fd, "1", 1) != 1)
+			complain(master, "nobody waits for the start any more");
+		close(master->options.ready_fd);
+		master->options.ready_fd = -1;
+	}
+	return true;
+}
+
+/* ---- Reload ---- */
+
+static void send_to_all(struct master *master)
+{
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->peer)
+			child_send_material(master->children[i]);
+}
+
+/* What cannot change while the server runs, because descriptors and walls were made from it. */
+static bool same_foundation(struct master *master, const struct conf *conf, struct error *error)
+{
+	if (!slice_equal(conf->main.spool_directory, master->conf->main.spool_directory))
+		return error_set(error, ERROR_USAGE, "spool_directory was changed: that needs a restart");
+	if (count_fronts(conf) != master->fronts)
+		return error_set(error, ERROR_USAGE, "front_processes was changed: that needs a restart");
+	return true;
+}
+
+/* Puts the old configuration back after a role refused the new one. */
+static void roll_back(struct master *master, struct conf *old, int old_fd, struct key_id old_key, bool had_key)
+{
+	conf_unref(&master->conf);
+	fd_close(&master->source_fd);
+	master->conf = old;
+	master->source_fd = old_fd;
+	master->certificate_key = old_key;
+	master->has_certificate_key = had_key;
+	master->generation++;
+	send_to_all(master);
+	children_settle(master, clock_after(START_TIMEOUT));
+}
+
+/* Stores are walled in the directories of the old configuration: they end, and are started anew when needed. */
+static void replace_stores(struct master *master)
+{
+	struct ipc_drain message = { .seconds = 30 };
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->kind == ROLE_STORE && master->children[i]->peer)
+			ipc_send(master->children[i]->peer, drain, DRAIN, 0, &message, NULL, 0);
+}
+
+static bool take_over(struct master *master, struct conf *conf, int source_fd, struct error *error)
+{
+	struct key_id key = { 0 };
+	bool has_key = conf->main.tls_certificate.len != 0;
+	if (!same_foundation(master, conf, error) || (has_key && !read_certificate_key(conf, &key, error)) ||
+	    !listen_open(master, conf, error))
+		return false;
+	struct conf *old = master->conf;
+	int old_fd = master->source_fd;
+	struct key_id old_key = master->certificate_key;
+	bool had_key = master->has_certificate_key;
+	master->conf = conf_ref(conf);
+	master->source_fd = fcntl(source_fd, F_DUPFD_CLOEXEC, 3);
+	master->certificate_key = key;
+	master->has_certificate_key = has_key;
+	master->generation++;
+	listen_close_unwanted(master, conf);
+	/* The keeper first: it refuses a key that does not fit, and holds the old keys until the fronts have changed over. */
+	struct child *keeper = child_find(master, ROLE_KEEPER, 0);
+	if (keeper && keeper->peer)
+		child_send_material(keeper);
+	bool settled = children_settle(master, clock_after(START_TIMEOUT));
+	if (settled && keeper && !*keeper->problem) {
+		for (size_t i = 0; i < master->child_count; i++)
+			if (master->children[i] != keeper && master->children[i]->peer)
+				child_send_material(master->children[i]);
+		settled = children_settle(master, clock_after(START_TIMEOUT));
+	}
+	for (size_t i = 0; i < master->child_count; i++) {
+		if (!*master->children[i]->problem)
+			continue;
+		error_set(error, ERROR_USAGE, "%s", master->children[i]->problem);
+		listen_open(master, old, &(struct error){ 0 });
+		roll_back(master, old, old_fd, old_key, had_key);
+		return false;
+	}
+	conf_unref(&old);
+	fd_close(&old_fd);
+	replace_stores(master);
+	return settled || error_set(error, ERROR_TEMPORARY, "a role did not answer in time");
+}
+
+/* The logs are opened anew whether or not the configuration is good: log rotation must work in any case. */
+static void reload(struct master *master)
+{
+	struct log_targets targets;
+	struct error error = { 0 };
+	_cleanup_fd_ int source_fd = -1;
+	struct conf *conf = read_configuration(master, &source_fd);
+	if (logs_open(conf ? conf : master->conf, &master->options, &targets, &error))
+		log_replace(&master->log, &targets);
+	else
+		complain(master, "%s; the old log stays open", error.text);
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->peer)
+			logs_send(master, master->children[i]->peer);
+	if (!conf) {
+		complain(master, "reload refused: the configuration has errors; the old one stays in use");
+		return;
+	}
+	if (take_over(master, conf, source_fd, &error))
+		log_line(&master->log, LOG_KIND_MAIN, "configuration reloaded from %s", master->options.file);
+	else
+		complain(master, "reload refused: %s; the old configuration stays in use", error.text);
+	conf_unref(&conf);
+}
+
+/* ---- Life ---- */
+
+static void ticket_task(void *arg)
+{
+	struct master *master = arg;
+	while (task_sleep_until(clock_after(TICKET_PERIOD)) == 0) {
+		struct ipc_tickets message = { .keys = slice_make(&master->tickets, sizeof master->tickets) };
+		if (!ticket_keys_rotate(&master->tickets))
+			continue;
+		for (size_t i = 0; i < master->child_count; i++)
+			if (master->children[i]->kind == ROLE_FRONT && master->children[i]->peer)
+				ipc_send(master->children[i]->peer, tickets, TICKETS, 0, &message, NULL, 0);
+	}
+}
+
+/* From the outside in: no new mail, then what is under way, then the keys. */
+static bool drain(struct master *master)
+{
+	static const enum role order[] = { ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_KEEPER };
+	int64_t timeout = master->conf->main.shutdown_timeout;
+	bool clean = true;
+	log_line(&master->log, LOG_KIND_MAIN, "shutting down: sessions and deliveries have %lld seconds to end",
+		 (long long)(timeout / CLOCK_SECOND));
+	master->stopping = true;
+	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+		clean = children_drain(master, order[i], clock_after(timeout)) && clean;
+	log_line(&master->log, LOG_KIND_MAIN, "daemon ended: pid=%d", (int)getpid());
+	return clean;
+}
+
+struct second_signal {
+	struct master *master;
+	int fd;
+};
+
+/* While draining, another signal to end means: now. */
+static void impatient_task(void *arg)
+{
+	struct second_signal *second = arg;
+	struct signalfd_siginfo info;
+	for (;;) {
+		if (read(second->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+			if (info.ssi_signo != SIGHUP)
+				children_kill(second->master);
+		} else if (io_wait(second->fd, IO_READ, CLOCK_NEVER) < 0) {
+			return;
+		}
+	}
+}
+
+static int open_signals(void)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void serve(struct master *master, int signals)
+{
+	struct signalfd_siginfo info;
+	for (;;) {
+		if (read(signals, &info, sizeof info) != (ssize_t)sizeof info) {
+			io_wait(signals, IO_READ, CLOCK_NEVER);
+			continue;
+		}
+		if (info.ssi_signo != SIGHUP)
+			return;
+		reload(master);
+	}
+}
+
+struct run {
+	struct master *master;
+	int signals, status;
+};
+
+static void master_task(void *arg)
+{
+	struct run *run = arg;
+	struct master *master = run->master;
+	struct second_signal second = { master, run->signals };
+	run->status = 1;
+	if (start(master)) {
+		task_spawn(master->loop, ticket_task, master, "tickets");
+		serve(master, run->signals);
+		task_spawn(master->loop, impatient_task, &second, "second signal");
+		run->status = drain(master) ? 0 : 1;
+	} else {
+		master->stopping = true;
+		children_kill(master);
+		while (master->child_count && wait_list_wait(&master->changed, clock_after(5 * CLOCK_SECOND)) == 0)
+			continue;
+	}
+	loop_stop(master->loop);
+}
+
+int master_run(const struct master_options *options)
+{
+	struct master *master = xcalloc(1, sizeof *master);
+	struct run run = { .master = master, .signals = open_signals() };
+	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .source_fd = -1 };
+	log_init(&master->log, "master");
+	umask(027);
+	master->conf = read_configuration(master, &master->source_fd);
+	if (!master->conf || run.signals < 0) {
+		free(master);
+		return 2;
+	}
+	raise_limits();
+	master->loop = loop_new();
+	task_spawn(master->loop, master_task, &run, "master");
+	loop_run(master->loop);
+	return run.status;
+}

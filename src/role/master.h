@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The master: reads the configuration, binds the sockets, starts the roles, gives each what it needs, starts those that die
+ * again, reloads on SIGHUP and drains on SIGTERM. It never reads a byte that came from the network.
+ *
+ *   STARTING ── every role applied ──▶ RUNNING ── SIGTERM, SIGINT ──▶ DRAINING: fronts, queue, stores, keeper in turn ──▶ exit 0
+ *      │ a role refuses or dies            │ SIGHUP: reload (master.c)                  │ a second signal, or no end in time
+ *      ▼                                   └─▶ RUNNING                                  ▼
+ *    exit 1, saying why                                                               SIGKILL, exit 1
+ *
+ * The files: master.c (life, signals, reload), child.c (one role process), listen.c (sockets), logs.c (log files),
+ * identity.c (users, directories).
+ */
+#ifndef POSTERN_ROLE_MASTER_H
+#define POSTERN_ROLE_MASTER_H
+
+#include "conf/conf.h"
+#include "base/log.h"
+#include "ipc/peer.h"
+#include "task/task.h"
+#include "tls/server.h"
+
+struct master_options {
+	const char *file;               /* the configuration's */
+	const struct conf_macro *macros; /* of the command line */
+	size_t macro_count;
+	bool verbose;                   /* copy the log to standard error */
+	int ready_fd;                   /* gets one byte when all runs, and is closed then; or -1 */
+};
+
+/* Runs until it is told to end. Returns the exit status; reasons are on standard error, and in the log once there is one. */
+int master_run(const struct master_options *options);
+
+/* ---- The rest is for the files of the master ---- */
+
+enum { FRONTS_MAX = 64, CHILDREN_MAX = 512, LISTENERS_MAX = 1024 };
+
+struct master;
+
+struct child {
+	struct master *master;
+	enum role kind;
+	unsigned index;        /* of a front: its number */
+	uid_t uid;
+	gid_t gid;
+	char home[1024];       /* of a store: the user's directory, or empty */
+	pid_t pid;
+	struct ipc_peer *peer;
+	struct task *task;
+	bool ready;            /* has applied a configuration: may be connected */
+	bool awaited;          /* its answer to the order to apply is still to come */
+	char problem[480];     /* what it said last against applying; empty: nothing */
+	unsigned failures;     /* quick deaths in a row */
+};
+
+struct listening {
+	struct net_address address;
+	int fds[FRONTS_MAX];   /* one a front, sharing the port (SO_REUSEPORT) */
+	bool wanted;           /* while a reload compares */
+};
+
+struct master {
+	struct master_options options;
+	struct loop *loop;
+	struct log log;
+	struct conf *conf;
+	int source_fd;         /* the sealed configuration */
+	uint64_t generation;
+	struct child *children[CHILDREN_MAX];
+	size_t child_count;
+	struct wait_list changed; /* of tasks that wait for a child: ready, answered, ended */
+	struct listening *listening;
+	size_t listening_count;
+	unsigned fronts;
+	int spool_fd, counters_fd;
+	struct ticket_keys tickets;
+	struct key_id certificate_key;
+	bool has_certificate_key;
+	char sandbox[160];     /* what a role said is in force */
+	bool started, stopping, failed;
+};
+
+/* child.c */
+struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid, const char *home);
+void child_send_material(struct child *child);
+/* Waits until every child has answered the last material, or died. False at the deadline. */
+bool children_settle(struct master *master, int64_t deadline);
+/* Orders all children of that kind to drain, and waits for their end; kills those that do not end in time. False then. */
+bool children_drain(struct master *master, enum role kind, int64_t deadline);
+void children_kill(struct master *master);
+struct child *child_find(struct master *master, enum role kind, unsigned index);
+
+/* listen.c: opens what conf wants and is not open yet. False and *error: nothing has changed. */
+bool listen_open(struct master *master, const struct conf *conf, struct error *error);
+/* Closes what conf does not want. */
+void listen_close_unwanted(struct master *master, const struct conf *conf);
+/* "[127.0.0.1]:2525 and ..." */
+void listen_describe(const struct conf *conf, bool tls_on_connect, char *out, size_t size);
+
+/* logs.c: opens the log files of conf, creating directories. False and *error. */
+bool logs_open(const struct conf *conf, const struct master_options *options, struct log_targets *targets, struct error *error);
+/* As a message to a role, and as the master's own. */
+void logs_send(struct master *master, struct ipc_peer *peer);
+
+/* identity.c */
+struct identity {
+	uid_t uid;
+	gid_t gid;
+};
+/* The user that a role runs as: its own when started as root, otherwise the one who started. */
+struct identity identity_of(const struct conf *conf, enum role kind);
+/* Opens the spool directory, making it for the queue where it is missing. -1 and *error. */
+int identity_open_spool(const struct conf *conf, struct error *error);
+/* Opens the directory that holds this transport's mailboxes (the constant start of its path), -1 and *error when it cannot. `path_r`
+ * gets it. 0 with *path_r empty: the path has no constant start. */
+int identity_open_mailboxes(const struct transport *transport, char *path_r, size_t size, struct error *error);
+
+#endif
