@@ -95,10 +95,10 @@ bool smtp_body_data(struct smtp_server *server, struct buf *in, struct smtp_even
 {
 	struct slice text = buf_slice(in);
 	size_t good;
-	if (text.len == 0)
-		return need_input(event);
 	if (server->failure_code)
 		return data_failed(server, in, event);
+	if (text.len == 0)
+		return need_input(event);
 	if (server->line_start && text.data[0] == '.') {
 		enum smtp_dot dot = smtp_look_at_dot(text);
 		if (dot == SMTP_DOT_MORE)

@@ -13,10 +13,10 @@ struct command {
 	struct slice name;
 	smtp_handler *handle;
 	smtp_handler *misplaced; /* in any state that is not in `states` */
-	unsigned states;     /* bits 1 << enum smtp_state */
+	unsigned states;         /* bits 1 << enum smtp_state */
 	enum sync sync;
-	bool mail;           /* not counted by smtp_accept_max_nonmail */
-	unsigned char spare; /* ... nor is one use of it a message, by this bit */
+	bool mail;               /* not counted by smtp_accept_max_nonmail */
+	unsigned char spare;     /* ... nor is one use of it a message, by this bit */
 	bool takes_argument;
 };
 
@@ -194,7 +194,8 @@ static bool out_of_sync(const struct smtp_server *server, const struct command *
 	return command->sync == SYNC_ALWAYS || !smtp_pipelining(server);
 }
 
-static bool misplaced(struct smtp_server *server, const struct command *command, struct slice argument, struct smtp_event *event)
+static bool misplaced(struct smtp_server *server, const struct command *command, struct slice argument,
+                      struct smtp_event *event)
 {
 	if (command->handle != smtp_handle_bdat && server->state == SMTP_STATE_CHUNKS)
 		return smtp_refuse_counted(server, event, 503, SLICE("only BDAT permissible after non-LAST BDAT"));
@@ -223,7 +224,7 @@ static bool run_line(struct smtp_server *server, struct slice line, bool waiting
 	if (!command)
 		return unknown_command(server, event);
 	/* Whatever smtp_enforce_sync says: RFC 3207 §6. */
-	if (waiting && command->handle == handle_starttls)
+	if (waiting && command->handle == handle_starttls && server->advertised & SMTP_OFFER_STARTTLS)
 		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"), "input sent in clear after STARTTLS");
 	if (out_of_sync(server, command, waiting))
 		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"),

@@ -32,7 +32,8 @@ bool smtp_refuse(struct smtp_server *server, struct smtp_event *event, unsigned 
 /* Counts it as a syntax or protocol error, and closes when there were too many. */
 bool smtp_refuse_counted(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text);
 /* Closes after the reply, for this reason. */
-bool smtp_refuse_closing(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text, const char *reason);
+bool smtp_refuse_closing(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text,
+                         const char *reason);
 
 /* transaction.c: an event to be answered; and whether the client may send groups of commands. */
 bool smtp_ask(struct smtp_server *server, struct smtp_event *event, enum smtp_event_kind kind);
@@ -57,8 +58,8 @@ void smtp_fail_body(struct smtp_server *server, unsigned code, struct slice text
 void smtp_note_rcpt_error(struct smtp_server *server, unsigned code, struct slice text);
 
 /* parameters.c: RFC 5321 §4.1.2, Mail-parameters. False with the code and text of a refusal. */
-bool smtp_parse_mail_parameters(struct smtp_server *server, struct slice text, struct smtp_mail_parameters *mail, unsigned *code_r,
-                                struct slice *text_r);
+bool smtp_parse_mail_parameters(struct smtp_server *server, struct slice text, struct smtp_mail_parameters *mail,
+                                unsigned *code_r, struct slice *text_r);
 bool smtp_parse_rcpt_parameters(struct smtp_server *server, struct slice text, unsigned *code_r, struct slice *text_r);
 
 /* Looking for line ends in a message (lines.c). What stopped the search, and how many octets before that are good. */

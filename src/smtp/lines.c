@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Line ends in messages. Whole runs are searched with memchr, which the C library does many octets at a time: one pass for NUL, and
- * one each for LF and CR in lines; no octet is copied.
+ * Line ends in messages. Whole runs are searched with memchr, which the C library does many octets at a time: one pass for
+ * NUL, and one each for LF and CR in lines; no octet is copied.
  */
 #include "smtp/internal.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * For tests and fuzzing only: a session of the smallest kind around the protocol core. It accepts all but addresses and names that begin
- * with "bad", and writes down what happened: `events`, one line each, with the octets of messages in between, and `replies`.
+ * For tests and fuzzing only: a session of the smallest kind around the protocol core. It accepts all but addresses and names
+ * that begin with "bad", and writes down what happened: `events`, one line each, with the octets of messages in between, and
+ * `replies`.
  * STARTTLS is granted, without any TLS: the same stream goes on.
  */
 #ifndef POSTERN_SMTP_MINI_SESSION_H

@@ -34,7 +34,8 @@ static const struct {
 };
 enum { MAIL_PARAMETERS = sizeof mail_parameters / sizeof mail_parameters[0] };
 
-static bool failed(struct smtp_server *server, unsigned code, const char *what, struct slice keyword, unsigned *code_r, struct slice *text_r)
+static bool failed(struct smtp_server *server, unsigned code, const char *what, struct slice keyword, unsigned *code_r,
+                   struct slice *text_r)
 {
 	*code_r = code;
 	*text_r = arena_printf(&server->scratch, "%.*s: %s", SLICE_ARG(slice_first(keyword, 64)), what);
@@ -53,8 +54,8 @@ static struct slice next_word(struct slice *text)
 	return word;
 }
 
-bool smtp_parse_mail_parameters(struct smtp_server *server, struct slice text, struct smtp_mail_parameters *mail, unsigned *code_r,
-                                struct slice *text_r)
+bool smtp_parse_mail_parameters(struct smtp_server *server, struct slice text, struct smtp_mail_parameters *mail,
+                                unsigned *code_r, struct slice *text_r)
 {
 	unsigned seen = 0;
 	*mail = (struct smtp_mail_parameters){ 0 };

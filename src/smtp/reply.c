@@ -157,7 +157,8 @@ bool smtp_refuse_counted(struct smtp_server *server, struct smtp_event *event, u
 	return refused(event, code, text);
 }
 
-bool smtp_refuse_closing(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text, const char *reason)
+bool smtp_refuse_closing(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text,
+                         const char *reason)
 {
 	smtp_put(server, code, text);
 	smtp_server_close(server, reason);

@@ -314,5 +314,8 @@ enum smtp_event_kind smtp_server_next(struct smtp_server *server, struct buf *in
 		arena_free(&server->scratch);
 	while (!something_due(server, event) && !steps[server->state](server, in, event))
 		;
+	/* An idle connection holds no scratch memory; this event has no slices. */
+	if (event->kind == SMTP_NEED_INPUT && server->scratch.current)
+		arena_free(&server->scratch);
 	return event->kind;
 }

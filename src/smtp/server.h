@@ -25,9 +25,9 @@
  *	                                               --smtp_server_tls_broken--> START, answering 554 to all but QUIT
  *	any --smtp_server_close, an error that ends the connection, QUIT--> closing: SMTP_CLOSE from then on
  *
- * Ownership. The core owns the HELO name and its scratch memory; `out`, the settings and the peer's address are the caller's and
- * outlive it. Slices of a command's event lie in the scratch memory and are valid until the next smtp_server_next; a run of
- * SMTP_BODY lies in `in` and is valid until then too, provided that nothing is appended to `in`. The envelope is the
+ * Ownership. The core owns the HELO name and its scratch memory; `out`, the settings and the peer's address are the caller's
+ * and outlive it. Slices of a command's event lie in the scratch memory and are valid until the next smtp_server_next; a run
+ * of SMTP_BODY lies in `in` and is valid until then too, provided that nothing is appended to `in`. The envelope is the
  * session's to keep. An idle connection costs sizeof(struct smtp_server) and the HELO name.
  *
  * Invariants.
@@ -69,7 +69,7 @@ struct smtp_settings {
 	bool long_local_parts;              /* over the 64 octets of RFC 5321 §4.5.3.1.1 */
 };
 
-/* Exim's defaults: 50 MiB, 50000 recipients, 1000 messages, 10 non-mail commands, 3 errors of each kind, synchronisation enforced. */
+/* Exim's defaults: 50 MiB, 50000 recipients, 1000 messages, 10 non-mail commands, 3 errors of each kind, strict synchronisation. */
 void smtp_settings_init(struct smtp_settings *settings, struct slice hostname);
 
 /* Per connection. The offers take effect with the next EHLO. */
@@ -99,7 +99,7 @@ enum smtp_event_kind {
 	SMTP_EXPN,       /* argument */
 	SMTP_BODY,       /* argument: a run of the message, dots undone, lines ending in CRLF */
 	SMTP_BODY_END,   /* the message is whole: smtp_body_done; or failed: refused and answered already, code and reason say why */
-	SMTP_RESET,      /* a transaction was dropped (RSET, EHLO, STARTTLS, BDAT failed): forget the envelope. May come with none open */
+	SMTP_RESET,      /* a transaction was dropped (RSET, EHLO, STARTTLS, failed BDAT): forget the envelope, if there is one */
 	SMTP_REFUSED,    /* for the log: the core refused a command (argument: the line) itself; code and text of its reply */
 	SMTP_QUIT,       /* answered already */
 	SMTP_CLOSE,      /* flush `out` and close; reason */
@@ -181,8 +181,8 @@ void smtp_server_init(struct smtp_server *server, const struct smtp_settings *se
 void smtp_server_free(struct smtp_server *server);
 
 /*
- * Queues the banner ("mx.example ESMTP Postern ..."; without the 220). input_waiting: whether the client sent something before it,
- * which smtp_enforce_sync refuses. For TLS on connect call smtp_server_tls_started first.
+ * Queues the banner ("mx.example ESMTP Postern ..."; without the 220). input_waiting: whether the client sent something before
+ * it, which smtp_enforce_sync refuses. For TLS on connect call smtp_server_tls_started first.
  */
 void smtp_server_begin(struct smtp_server *server, struct slice banner, bool input_waiting);
 
@@ -192,15 +192,15 @@ enum smtp_event_kind smtp_server_next(struct smtp_server *server, struct buf *in
 /* Answers with the standard text of the event at hand; for VRFY and EXPN that is "Administrative prohibition". */
 void smtp_accept(struct smtp_server *server);
 /*
- * Answers with own words: code 200 to 599, of which 2xx and 354 accept; the lines of `text` are separated by \n. A 2xx text for HELO
- * replaces the first line of the reply only. With 421 the connection is closed after it.
+ * Answers with own words: code 200 to 599, of which 2xx and 354 accept; the lines of `text` are separated by \n. A 2xx text
+ * for HELO replaces the first line of the reply only. With 421 the connection is closed after it.
  */
 void smtp_reply(struct smtp_server *server, unsigned code, struct slice text);
 /* Answers SMTP_BODY_END: "OK id=..." with 250 when the message is safe, otherwise why not. Ends the transaction. */
 void smtp_body_done(struct smtp_server *server, unsigned code, struct slice text);
 /*
- * Refuses a message while its body comes in (too many hops, disk full), after any SMTP_BODY. No more runs follow; the rest is read and
- * thrown away, and SMTP_BODY_END with `failed` comes when the client was answered. `reason` is a constant.
+ * Refuses a message while its body comes in (too many hops, disk full), after any SMTP_BODY. No more runs follow; the rest is
+ * read and thrown away, and SMTP_BODY_END with `failed` comes when the client was answered. `reason` is a constant.
  */
 void smtp_body_refuse(struct smtp_server *server, unsigned code, struct slice text, const char *reason);
 

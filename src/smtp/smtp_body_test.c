@@ -184,6 +184,33 @@ static void an_endless_message_is_cut_off(void **state)
 	arena_free(&arena);
 }
 
+static void the_bound_on_what_is_thrown_away_does_not_depend_on_the_pieces(void **state)
+{
+	(void)state;
+	char text[101];
+	memset(text, 'x', sizeof text);
+	for (size_t step = 1; step <= sizeof text; step++) {
+		struct mini_session session;
+		open_session(&session);
+		session.settings.message_size_limit = 40;
+		session.settings.discard_max = 60;
+		mini_feed(&session, SLICE("DATA\r\n"), 10);
+		mini_feed(&session, slice_make(text, 100), step);
+		assert_false(session.closed);
+		mini_feed(&session, slice_make(text, 1), step);
+		assert_true(session.closed);
+		mini_close(&session);
+		open_session(&session);
+		session.settings.message_size_limit = 40;
+		session.settings.discard_max = 60;
+		mini_feed(&session, SLICE("DATA\r\n"), 10);
+		mini_feed(&session, slice_make(text, 101), step);
+		assert_true(session.closed);
+		assert_slice(buf_slice(&session.replies), GO "552 Message size exceeds maximum permitted\r\n");
+		mini_close(&session);
+	}
+}
+
 static void a_chunk_over_the_limit_is_refused_by_its_size(void **state)
 {
 	(void)state;
@@ -255,6 +282,7 @@ int main(void)
 		cmocka_unit_test(chunks_without_recipients_are_thrown_away),
 		cmocka_unit_test(a_bdat_line_not_understood_ends_the_connection),
 		cmocka_unit_test(a_message_over_the_limit_is_refused_at_its_end), cmocka_unit_test(an_endless_message_is_cut_off),
+		cmocka_unit_test(the_bound_on_what_is_thrown_away_does_not_depend_on_the_pieces),
 		cmocka_unit_test(a_chunk_over_the_limit_is_refused_by_its_size),
 		cmocka_unit_test(a_session_can_refuse_a_message_half_way), cmocka_unit_test(data_refused_by_the_session_takes_no_message),
 	};

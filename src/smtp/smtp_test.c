@@ -435,6 +435,11 @@ static void nothing_sent_in_clear_behind_starttls_is_executed(void **state)
 		assert_false(session.server.tls);
 		mini_close(&session);
 	}
+	/* Where it was never offered, it is a mistake like any other. */
+	open_session(&session, MINI_ALL);
+	session.settings.enforce_sync = false;
+	assert_says(&session, "STARTTLS\r\nNOOP\r\n", "503 STARTTLS command used when not advertised\r\n250 OK\r\n");
+	mini_close(&session);
 	/* It arrives between the answer and the handshake. */
 	open_session(&session, MINI_ALL | SMTP_OFFER_STARTTLS);
 	say(&session, "EHLO c\r\n");
@@ -582,6 +587,7 @@ static void an_idle_connection_costs_little(void **state)
 	assert_true(sizeof(struct smtp_server) <= 512);
 	open_session(&session, MINI_ALL);
 	say_lines(&session, "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<bad@d>\r\nRSET\r\n");
+	assert_null(session.server.scratch.current);
 	assert_null(session.server.rcpt_error);
 	assert_null(session.server.failure_text);
 	mini_close(&session);
