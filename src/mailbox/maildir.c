@@ -185,25 +185,33 @@ static void sync_files(struct maildir *maildir, struct work works[], size_t coun
 	}
 }
 
+/* Tries the ways that are left. When none works, later deliveries use names in tmp/. */
+static int link_unnamed(struct maildir *maildir, struct work *work)
+{
+	const struct files *files = maildir->files;
+	int new_fd = work->place->new_fd, result = -ENOENT;
+	struct stat stat;
+	for (unsigned how = maildir->how; how < FILES_LINK_NONE; how++) {
+		result = files->ops->link_anonymous(files, (enum files_link)how, work->fd, new_fd, work->delivery->name);
+		if (result != -ENOENT && result != -EPERM && result != -EINVAL) {
+			maildir->how = (enum files_link)how;
+			return result;
+		}
+	}
+	/* A directory that was removed meanwhile refuses in the same way: that says nothing about the others. */
+	if (files->ops->stat(files, new_fd, &stat) == 0 && stat.st_nlink > 0)
+		maildir->how = FILES_LINK_NONE;
+	return result;
+}
+
 static int link_once(struct maildir *maildir, struct work *work)
 {
 	const struct files *files = maildir->files;
-	const char *name = work->delivery->name;
-	int new_fd = work->place->new_fd;
-	if (work->temporary[0]) {
-		int result = files->ops->rename_new(files, work->tmp_fd, work->temporary, new_fd, name);
-		if (result == 0)
-			work->temporary[0] = '\0';
-		return result;
-	}
-	int result = -ENOENT;
-	while (maildir->how < FILES_LINK_NONE) {
-		result = files->ops->link_anonymous(files, maildir->how, work->fd, new_fd, name);
-		if (result != -ENOENT && result != -EPERM && result != -EINVAL)
-			break;
-		/* This way is closed to the process. After the last one the next delivery uses names in tmp/. */
-		maildir->how++;
-	}
+	if (!work->temporary[0])
+		return link_unnamed(maildir, work);
+	int result = files->ops->rename_new(files, work->tmp_fd, work->temporary, work->place->new_fd, work->delivery->name);
+	if (result == 0)
+		work->temporary[0] = '\0';
 	return result;
 }
 

@@ -460,6 +460,30 @@ static void a_spool_that_cannot_be_written_says_where(void **state)
 	}
 }
 
+static void each_way_of_naming_a_file_stores_the_message(void **state)
+{
+	struct fixture *f = *state;
+	struct faults faults;
+	struct error error;
+	for (unsigned how = FILES_LINK_EMPTY_PATH; how <= FILES_LINK_NONE; how++) {
+		spool_free(f->spool);
+		faults_init(&faults, f->root);
+		faults.worst_link = (enum files_link)how;
+		f->spool = spool_open(f->root, &faults.files, &error);
+		assert_non_null(f->spool);
+		scan(f);
+		store(f, how, SLICE("body"));
+		assert_slice(body_of(f, how), "body");
+		spool_abort(begin(f, 50));
+		spool_free(f->spool);
+		f->spool = NULL;
+		faults_free(&faults);
+		open_again(f);
+		assert_int_equal(f->messages, how + 1);
+		assert_int_equal(f->problems, 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -472,7 +496,8 @@ int main(void)
 		TEST(removal_takes_message_and_journal), TEST(figures_follow_what_is_stored),
 		TEST(export_gives_the_message_or_the_file), TEST(a_second_instance_is_told_so),
 		TEST(any_changed_byte_puts_the_message_aside), TEST(names_that_are_no_messages_are_sorted_out),
-		TEST(a_torn_journal_is_cut_and_goes_on), TEST(a_spool_that_cannot_be_written_says_where),
+		TEST(a_torn_journal_is_cut_and_goes_on), TEST(each_way_of_naming_a_file_stores_the_message),
+		TEST(a_spool_that_cannot_be_written_says_where),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
