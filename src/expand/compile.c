@@ -64,7 +64,11 @@ static bool compile_number(struct compiler *c, unsigned base, size_t max_digits)
 	unsigned value = 0;
 	for (; digits < max_digits && !at_end(c); digits++, c->at++) {
 		char byte = ascii_lower(peek(c));
-		unsigned digit = ascii_is_digit(byte) ? (unsigned)(byte - '0') : byte >= 'a' && byte <= 'f' ? (unsigned)(byte - 'a') + 10 : 16;
+		unsigned digit = 16;
+		if (ascii_is_digit(byte))
+			digit = (unsigned)(byte - '0');
+		else if (byte >= 'a' && byte <= 'f')
+			digit = (unsigned)(byte - 'a') + 10;
 		if (digit >= base)
 			break;
 		value = value * base + digit;

@@ -2,13 +2,7 @@
 /* From parsed items to runs: the sets are sized by a first pass and filled by a second. */
 #include "match/compiled.h"
 
-struct slice list_network_key(const struct net_network *network, char out[NETWORK_KEY_SIZE])
-{
-	out[0] = network->address.family == AF_INET6 ? '6' : '4';
-	out[1] = (char)network->prefix;
-	memcpy(out + 2, network->address.bytes, 16);
-	return slice_make(out, network->address.family == AF_INET6 ? 18 : 6);
-}
+#include "base/fatal.h"
 
 static bool is_special(const struct list_item *item)
 {
@@ -22,14 +16,19 @@ static void add_suffix(struct list_suffixes *suffixes, struct slice key, uint32_
 	set_add(&suffixes->set, key, number);
 }
 
-static void add_network(struct list_networks *networks, struct arena *arena, const struct net_network *network, uint32_t number)
+static void add_networks(struct list_run *run, struct arena *arena, const struct list_item *items, size_t count, uint32_t first,
+			 size_t networks)
 {
-	char key[NETWORK_KEY_SIZE];
-	if (network->address.family == AF_INET)
-		networks->prefixes4 |= UINT64_C(1) << network->prefix;
-	else
-		networks->prefixes6[network->prefix / 64] |= UINT64_C(1) << network->prefix % 64;
-	set_add(&networks->set, arena_copy(arena, list_network_key(network, key)), number);
+	if (networks == 0)
+		return;
+	struct range_network *chosen = xcalloc(networks, sizeof *chosen);
+	size_t at = 0;
+	for (size_t i = 0; i < count; i++)
+		if (items[i].kind == LIST_ITEM_NETWORK)
+			chosen[at++] = (struct range_network){ items[i].network, first + (uint32_t)i };
+	ranges_build(&run->networks4, arena, AF_INET, chosen, networks);
+	ranges_build(&run->networks6, arena, AF_INET6, chosen, networks);
+	free(chosen);
 }
 
 static void lowest(uint32_t *number, uint32_t other)
@@ -38,7 +37,7 @@ static void lowest(uint32_t *number, uint32_t other)
 		*number = other;
 }
 
-static void add_item(struct list_run *run, struct arena *arena, const struct list_item *item, uint32_t number)
+static void add_item(struct list_run *run, const struct list_item *item, uint32_t number)
 {
 	switch (item->kind) {
 	case LIST_ITEM_ANY:
@@ -54,9 +53,6 @@ static void add_item(struct list_run *run, struct arena *arena, const struct lis
 	case LIST_ITEM_SUFFIX:
 		lowest(&run->first_name, number);
 		add_suffix(&run->suffixes, item->key, number);
-		break;
-	case LIST_ITEM_NETWORK:
-		add_network(&run->networks, arena, &item->network, number);
 		break;
 	case LIST_ITEM_ADDRESS:
 		set_add(&run->addresses, item->key, number);
@@ -83,7 +79,7 @@ static void build_run(struct list_run *run, enum list_kind kind, struct arena *a
 	set_init(&run->exact, arena, counts[LIST_ITEM_EXACT], nocase);
 	set_init(&run->suffixes.set, arena, counts[LIST_ITEM_SUFFIX], nocase);
 	set_init(&run->addresses, arena, counts[LIST_ITEM_ADDRESS], !run->caseful);
-	set_init(&run->networks.set, arena, counts[LIST_ITEM_NETWORK], false);
+	add_networks(run, arena, items, count, first, counts[LIST_ITEM_NETWORK]);
 
 	struct list_special *special = specials ? arena_array(arena, specials, sizeof *special) : NULL;
 	run->specials = special;
@@ -92,7 +88,7 @@ static void build_run(struct list_run *run, enum list_kind kind, struct arena *a
 		if (is_special(&items[i]))
 			special[run->special_count++] = (struct list_special){ number, items[i] };
 		else
-			add_item(run, arena, &items[i], number);
+			add_item(run, &items[i], number);
 	}
 }
 

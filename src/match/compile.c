@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The compiler of lists: expansion, splitting, negation, flags and files; the items themselves are item.c's, the sets build.c's. */
+/* The compiler of lists: expansion, splitting, negation, flags and files. Single items are item.c's, the sets build.c's. */
 #include "match/item.h"
 #include "match/split.h"
 

@@ -7,12 +7,14 @@
  * needs a host name), so the sets map to item numbers, and the lowest number that matches wins.
  *
  * Where the items of each kind go: names, local parts, strings and the domain part of address items into `exact` and
- * `suffixes`; whole addresses into `addresses`; networks into `networks`; what is left into `specials`, scanned in order.
+ * `suffixes`; whole addresses into `addresses`; networks into `networks4` and `networks6`; what is left into
+ * `specials`, scanned in order.
  */
 #ifndef POSTERN_MATCH_COMPILED_H
 #define POSTERN_MATCH_COMPILED_H
 
 #include "match/list.h"
+#include "match/ranges.h"
 #include "match/set.h"
 
 enum { LIST_KEY_MAX = 1000, LIST_SUFFIX_MAX = 255 };
@@ -57,12 +59,6 @@ struct list_suffixes {
 	uint64_t plain[4], dotted[4]; /* bit per length, 1 to 255 */
 };
 
-/* Networks: one probe for each prefix length that occurs, keyed by the masked address. */
-struct list_networks {
-	struct set set;
-	uint64_t prefixes4, prefixes6[3]; /* bit per prefix length */
-};
-
 struct list_special {
 	uint32_t number;
 	struct list_item item;
@@ -74,7 +70,7 @@ struct list_run {
 	uint32_t any, empty, first_name; /* numbers of the first such items, or SET_NONE */
 	struct set exact, addresses;
 	struct list_suffixes suffixes;
-	struct list_networks networks;
+	struct ranges networks4, networks6;
 	const struct list_special *specials;
 	size_t special_count;
 };
@@ -90,10 +86,6 @@ struct list {
 	const struct net_address *interfaces;
 	size_t interface_count;
 };
-
-/* The key of a network in its set: family, prefix length, address. */
-enum { NETWORK_KEY_SIZE = 18 };
-struct slice list_network_key(const struct net_network *network, char out[NETWORK_KEY_SIZE]);
 
 /* Groups the items into runs. */
 void list_build_runs(struct list *list, struct arena *arena, const struct list_item *items, size_t count);

@@ -83,7 +83,8 @@ static bool parse_domain(struct list_item_context *context, struct slice text, s
 	return parse_plain(text, item, error);
 }
 
-static bool parse_domain_item(struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
+static bool parse_domain_item(struct list_item_context *context, struct slice text, struct list_item *item,
+			      struct error *error)
 {
 	if (text.len && text.data[0] == '+')
 		return find_named(context, LIST_DOMAIN, slice_from(text, 1), item, error);
@@ -139,7 +140,8 @@ static bool parse_host_item(struct list_item_context *context, struct slice text
 	return check_host_name(text, error) && parse_plain(text, item, error);
 }
 
-static bool parse_local_part_item(struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
+static bool parse_local_part_item(struct list_item_context *context, struct slice text, struct list_item *item,
+				  struct error *error)
 {
 	if (text.len == 0) {
 		item->kind = LIST_ITEM_EMPTY;
@@ -195,7 +197,8 @@ static bool parse_address_pair(struct list_item_context *context, struct slice l
 	return true;
 }
 
-static bool parse_address_item(struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
+static bool parse_address_item(struct list_item_context *context, struct slice text, struct list_item *item,
+			       struct error *error)
 {
 	size_t at = slice_find_last(text, '@');
 	if (text.len == 0) {

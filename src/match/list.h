@@ -4,7 +4,8 @@
  *
  * Items are scanned from left to right and the first that matches decides: yes, or no when it is negated by "!". When none
  * does, the answer is yes if the last item was negated, otherwise no; an empty list says no. Consecutive items of the same
- * sign are kept as sets, so a match costs a few hash probes for each change of sign, however many items there are.
+ * sign are kept as sets, so a match costs a few hash probes, or a binary search of networks, for each change of sign, however
+ * many items there are.
  *
  * A compiled list lies in the arena that compiled it and is immutable. It refers to the named lists that it uses, which must
  * live as long. A list can name only lists that were compiled before it, so there are no cycles.

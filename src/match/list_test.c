@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "match/list.h"
 
-#include "match/split.h"
-
 #include "base/test.h"
 
 /* A scope with the named lists, the files and the addresses that the tables below refer to. */
@@ -97,45 +95,6 @@ static int teardown(void **state)
 	arena_free(&world->arena);
 	free(world);
 	return 0;
-}
-
-static void test_split(void **state)
-{
-	struct world *world = *state;
-	static const struct {
-		const char *text, *want; /* items in brackets */
-	} table[] = {
-		{ "", "" },
-		{ "   ", "" },
-		{ "a", "[a]" },
-		{ " a : b:c ", "[a][b][c]" },
-		{ "a::b", "[a:b]" },
-		{ "a::b:::c:", "[a:b:][c]" },
-		{ "::1", "[:1]" },
-		{ "::::1:x", "[::1][x]" },
-		{ "::", "[:]" },
-		{ ":", "[]" },
-		{ "a :", "[a]" },
-		{ "a : :", "[a][]" },
-		{ ": a : : b : ", "[][a][][b]" },
-		{ "<; a; b ;c;;d ; ;", "[a][b][c;d][]" },
-		{ "  <; a : b ;c ", "[a : b][c]" },
-		{ "<;::1;10.0.0.1", "[::1][10.0.0.1]" },
-		{ "<\n a\nb\n\nc", "[a][b][][c]" },
-		{ "< a b", "[< a b]" },
-		{ "<<a<b<<c", "[a][b<c]" },
-		{ "<a", "[<a]" },
-		{ "<", "[<]" },
-		{ "<;", "" },
-	};
-	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-		struct list_splitter splitter;
-		struct slice item, joined = SLICE("");
-		list_split_start(&splitter, slice_of(table[i].text));
-		while (list_split_next(&splitter, &world->arena, &item))
-			joined = arena_printf(&world->arena, "%.*s[%.*s]", SLICE_ARG(joined), SLICE_ARG(item));
-		assert_slice(joined, table[i].want);
-	}
 }
 
 struct row {
@@ -275,6 +234,10 @@ static void test_host_lists(void **state)
 		{ "10.0.0.0/8 : 10.1.0.0/16 : 10.1.2.3", "10.1.2.3", "10.0.0.0/8" },
 		{ "10.1.2.3 : 10.1.0.0/16 : 10.0.0.0/8", "10.1.2.3", "10.1.2.3" },
 		{ "0.0.0.0/0", "203.0.113.5", "0.0.0.0/0" },
+		{ "0.0.0.0/0", "255.255.255.255", "0.0.0.0/0" },
+		{ "255.255.255.255 : 0.0.0.0", "255.255.255.255", "255.255.255.255" },
+		{ "255.255.255.255 : 0.0.0.0", "255.255.255.254", NULL },
+		{ "<; ::/0", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::/0" },
 		{ "<; ::/0", "2001:db8::1", "::/0" },
 		{ "@[]", "10.45.23.56", "@[]" },
 		{ "@[]", "::ffff:10.45.23.56", "@[]" },
@@ -548,12 +511,50 @@ static void test_hundred_thousand_items(void **state)
 	}
 }
 
+/* Every network in turn, the plain way, must give the same first item. */
+static void test_networks_agree_with_a_plain_scan(void **state)
+{
+	struct world *world = *state;
+	enum { NETWORKS = 300, ADDRESSES = 3000 };
+	struct net_network networks[NETWORKS];
+	struct slice text = SLICE("<; "), names[NETWORKS];
+	uint32_t random = 12345;
+	for (size_t i = 0; i < NETWORKS; i++) {
+		/* Few bits set, so that many are nested or equal. */
+		unsigned bits[4];
+		for (size_t k = 0; k < 4; k++) {
+			random = random * 1664525 + 1013904223;
+			bits[k] = random >> 24 & 0x93;
+		}
+		unsigned prefix = random >> 12 & 31;
+		names[i] = i % 3 ? arena_printf(&world->arena, "%u.%u.%u.%u/%u", bits[0], bits[1], bits[2], bits[3], prefix + 1) :
+				   arena_printf(&world->arena, "%x:%x::%x/%u", bits[0], bits[1], bits[2], prefix * 4);
+		assert_true(net_network_parse(names[i], &networks[i]));
+		text = arena_printf(&world->arena, "%.*s%.*s;", SLICE_ARG(text), SLICE_ARG(names[i]));
+	}
+	const struct list *list = compiled(world, LIST_HOST, text);
+	for (size_t i = 0; i < ADDRESSES; i++) {
+		/* The edges of networks, one before and one after, and the inside. */
+		struct net_address host = networks[i % NETWORKS].address;
+		random = random * 1664525 + 1013904223;
+		size_t last = host.family == AF_INET ? 3 : 15;
+		host.bytes[random >> 28 & last] ^= (uint8_t)(1u << (random >> 20 & 7));
+		host.bytes[last] = (uint8_t)(host.bytes[last] + (random >> 16 & 3) - 1);
+		struct list_match match;
+		struct slice want = SLICE("");
+		for (size_t k = NETWORKS; k-- > 0;)
+			if (net_network_contains(&networks[k], &host))
+				want = names[k];
+		assert_int_equal(list_match(list, &(struct list_subject){ .host = &host }, &match), want.len > 0);
+		assert_true(slice_equal(match.data, want));
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_split),
 		TEST(test_domain_lists),
 		TEST(test_files_of_items),
 		TEST(test_host_lists),
@@ -566,6 +567,7 @@ int main(void)
 		TEST(test_empty_scope_refuses_references),
 		TEST(test_nesting_has_a_bound),
 		TEST(test_hundred_thousand_items),
+		TEST(test_networks_agree_with_a_plain_scan),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

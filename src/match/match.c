@@ -44,27 +44,9 @@ static uint32_t find_suffix(const struct list_suffixes *suffixes, struct slice t
 	return best;
 }
 
-static uint32_t find_prefixes(const struct list_networks *networks, const struct net_address *address, uint64_t prefixes,
-			      unsigned base)
+static uint32_t find_network(const struct list_run *run, const struct net_address *address)
 {
-	uint32_t best = SET_NONE;
-	for (; prefixes; prefixes &= prefixes - 1) {
-		char key[NETWORK_KEY_SIZE];
-		struct net_network network = { .prefix = base + (unsigned)__builtin_ctzll(prefixes) };
-		network.address = net_address_mask(address, network.prefix);
-		best = lower_of(best, set_find(&networks->set, list_network_key(&network, key)));
-	}
-	return best;
-}
-
-static uint32_t find_network(const struct list_networks *networks, const struct net_address *address)
-{
-	uint32_t best = SET_NONE;
-	if (address->family == AF_INET)
-		return find_prefixes(networks, address, networks->prefixes4, 0);
-	for (unsigned word = 0; word < 3; word++)
-		best = lower_of(best, find_prefixes(networks, address, networks->prefixes6[word], word * 64));
-	return best;
+	return ranges_find(address->family == AF_INET ? &run->networks4 : &run->networks6, address);
 }
 
 static bool is_own_address(const struct list *list, const struct net_address *address)
@@ -112,8 +94,8 @@ static bool side_matches(const struct list *list, const struct list_item *side, 
 	return caseful ? slice_equal(end, side->key) : slice_equal_nocase(end, side->key);
 }
 
-static bool special_matches(const struct list *list, const struct list_item *item, const struct probe *probe, struct slice *data_r,
-			    bool *name_wanted)
+static bool special_matches(const struct list *list, const struct list_item *item, const struct probe *probe,
+			    struct slice *data_r, bool *name_wanted)
 {
 	struct list_match inner;
 	const struct list_subject *subject = probe->subject;
@@ -145,7 +127,7 @@ static uint32_t find_host(const struct list_run *run, const struct probe *probe)
 {
 	if (probe->empty)
 		return lower_of(run->any, run->empty);
-	uint32_t best = lower_of(run->any, find_network(&run->networks, &probe->host));
+	uint32_t best = lower_of(run->any, find_network(run, &probe->host));
 	for (size_t i = 0; i < probe->subject->host_name_count; i++)
 		best = lower_of(best, find_name(run, probe->subject->host_names[i]));
 	return best;

@@ -147,7 +147,7 @@ static bool choose_user(struct routing *routing, const struct router *router)
 	if (result->uid == 0) {
 		result->outcome = ROUTE_DEFERRED;
 		return error_set(&result->error, ERROR_TEMPORARY,
-				 "router %.*s: deliveries as root are never made; set user in transport %.*s, or redirect root's mail",
+				 "router %.*s: deliveries as root are never made; set user in transport %.*s",
 				 SLICE_ARG(router->name), SLICE_ARG(transport->name));
 	}
 	return true;
@@ -175,7 +175,8 @@ static void finish(struct routing *routing, const struct router *router)
 	default:
 		result->outcome = ROUTE_EXPANSION_FAILED;
 	}
-	error_context(&result->error, "router %.*s, transport %.*s: directory", SLICE_ARG(router->name), SLICE_ARG(transport->name));
+	error_context(&result->error, "router %.*s, transport %.*s: directory", SLICE_ARG(router->name),
+		      SLICE_ARG(transport->name));
 }
 
 static void no_router(struct routing *routing)

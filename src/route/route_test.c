@@ -70,8 +70,9 @@ static int setup(void **state)
 	world->virtual = (struct router){ SLICE("virtual"), &router_accept, list(world, LIST_DOMAIN, "Virtual.example"),
 					  list(world, LIST_LOCAL_PART, "alice : bob"), false, &world->virtual_mail, true,
 					  &world->local };
-	world->local = (struct router){ SLICE("local"), &router_accept, list(world, LIST_DOMAIN, "virtual.example : local.example"),
-					NULL, true, &world->home_mail, true, NULL };
+	world->local = (struct router){ SLICE("local"), &router_accept,
+					list(world, LIST_DOMAIN, "virtual.example : local.example"), NULL, true,
+					&world->home_mail, true, NULL };
 	world->host = (struct route_host){ world, lookup_user, &variables };
 	*state = world;
 	return 0;
