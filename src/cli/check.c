@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { OUTPUT_MAX = 64 * 1024 * 1024 };
@@ -18,8 +19,13 @@ struct options {
 };
 
 /* What only a look at the files can tell. Not errors: the server may be checked on another machine than it runs on. */
-static void check_files(const struct conf *conf, struct conf_problems *problems)
+static void check_files(const char *file, const struct conf *conf, struct conf_problems *problems)
 {
+	struct stat status;
+	/* Exim refuses such a file; who can write to it decides which user deliveries run as. */
+	if (conf->root && stat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_uid != 0 || (status.st_mode & 022)))
+		conf_warning(problems, (struct conf_place){ slice_of(file), 0, { 0 } }, (struct slice){ 0 },
+			     "others than root can change this file, and with it what a server started as root does");
 	const struct { const char *option; struct slice path;
 	} files[] = {
 		{ "option tls_certificate", conf->main.tls_certificate },
@@ -198,7 +204,7 @@ static int check(const struct options *options, char **names)
 	struct conf *conf = command_read_configuration(&options->configuration, &problems, NULL);
 	int status = conf ? COMMAND_DONE : COMMAND_USAGE;
 	if (conf && !options->print)
-		check_files(conf, &problems);
+		check_files(file, conf, &problems);
 	if (options->json && !(options->print && conf)) {
 		struct buf out;
 		buf_init(&out, OUTPUT_MAX);
