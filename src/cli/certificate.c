@@ -92,8 +92,9 @@ static bool fill(X509 *certificate, EVP_PKEY *key, const struct slice *names, si
 	       X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) &&
 	       X509_gmtime_adj(X509_getm_notAfter(certificate), (long)days * 86400 - 3600) &&
 	       X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)names[0].data, len, -1, 0) &&
-	       X509_set_issuer_name(certificate, subject) && X509_set_pubkey(certificate, key) && add_extensions(certificate) &&
-	       add_names(certificate, names, count) && X509_sign(certificate, key, EVP_sha256()) > 0;
+	       X509_set_issuer_name(certificate, subject) && X509_set_pubkey(certificate, key) &&
+	       add_extensions(certificate) && add_names(certificate, names, count) &&
+	       X509_sign(certificate, key, EVP_sha256()) > 0;
 }
 
 static bool append_pem(BIO *bio, struct buf *out)
@@ -107,8 +108,8 @@ static bool write_pem(X509 *certificate, EVP_PKEY *key, struct buf *certificate_
 {
 	BIO *certificate_bio = BIO_new(BIO_s_mem()), *key_bio = BIO_new(BIO_s_secmem());
 	bool good = certificate_bio && key_bio && PEM_write_bio_X509(certificate_bio, certificate) &&
-		    PEM_write_bio_PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) && append_pem(certificate_bio, certificate_out) &&
-		    append_pem(key_bio, key_out);
+		    PEM_write_bio_PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) &&
+		    append_pem(certificate_bio, certificate_out) && append_pem(key_bio, key_out);
 	BIO_free(certificate_bio);
 	BIO_free(key_bio);
 	return good;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { OUTPUT_MAX = 64 * 1024 * 1024 };
@@ -18,17 +19,26 @@ struct options {
 };
 
 /* What only a look at the files can tell. Not errors: the server may be checked on another machine than it runs on. */
-static void check_files(const struct conf *conf, struct conf_problems *problems)
+static void check_files(const char *file, const struct conf *conf, struct conf_problems *problems)
 {
-	const struct { const char *option; struct slice path; } files[] = {
-		{ "option tls_certificate", conf->main.tls_certificate }, { "option tls_privatekey", conf->main.tls_privatekey },
+	struct stat status;
+	/* Exim refuses such a file; who can write to it decides which user deliveries run as. */
+	if (conf->root && stat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_uid != 0 || (status.st_mode & 022)))
+		conf_warning(problems, (struct conf_place){ slice_of(file), 0, { 0 } }, (struct slice){ 0 },
+			     "others than root can change this file, and with it what a server started as root does");
+	const struct { const char *option; struct slice path;
+	} files[] = {
+		{ "option tls_certificate", conf->main.tls_certificate },
+		{ "option tls_privatekey", conf->main.tls_privatekey },
 	};
 	char path[4096];
 	for (size_t i = 0; i < 2; i++)
 		if (files[i].path.len && slice_to_cstr(files[i].path, path, sizeof path) && access(path, R_OK) < 0)
-			conf_warning(problems, (struct conf_place){ 0 }, slice_of(files[i].option), "%s cannot be read: %s", path,
-				     errno == ENOENT ? "there is no such file" : errno == EACCES ? "permission denied to this user" :
-				     "it is not accessible");
+			conf_warning(problems, (struct conf_place){ 0 }, slice_of(files[i].option), "%s cannot be read: %s",
+				     path,
+				     errno == ENOENT   ? "there is no such file"
+				     : errno == EACCES ? "permission denied to this user"
+						       : "it is not accessible");
 }
 
 static void print_names(const char *what, const struct conf_block *blocks, size_t count)
@@ -43,7 +53,8 @@ static void print_summary(const char *file, const struct conf *conf)
 {
 	bool tls = conf->main.tls_certificate.len > 0;
 	printf("%s: configuration is valid\n", file);
-	printf("  host: %.*s, TLS %s\n", SLICE_ARG(conf->main.primary_hostname), tls ? "with a certificate" : "off: no tls_certificate");
+	printf("  host: %.*s, TLS %s\n", SLICE_ARG(conf->main.primary_hostname),
+	       tls ? "with a certificate" : "off: no tls_certificate");
 	printf("  listens on:");
 	for (size_t i = 0; i < conf->listener_count; i++)
 		printf("%s %s%s", i ? "," : "", net_address_text_port(&conf->listeners[i].address).text,
@@ -82,8 +93,8 @@ static bool json_names(struct buf *out, const char *name, const struct conf_bloc
 static bool json_summary(struct buf *out, const char *file, const struct conf *conf, const struct conf_problems *problems)
 {
 	bool fits = buf_append(out, SLICE("{")) && json_name(out, "file") && json_string(out, slice_of(file)) &&
-		    buf_append(out, SLICE(",\n ")) && json_name(out, "valid") && buf_printf(out, "%s,\n ", conf ? "true" : "false") &&
-		    json_problems(out, problems);
+		    buf_append(out, SLICE(",\n ")) && json_name(out, "valid") &&
+		    buf_printf(out, "%s,\n ", conf ? "true" : "false") && json_problems(out, problems);
 	if (conf) {
 		fits = fits && buf_append(out, SLICE(",\n ")) && json_name(out, "listeners") && buf_append_byte(out, '[');
 		for (size_t i = 0; fits && i < conf->listener_count; i++) {
@@ -92,7 +103,8 @@ static bool json_summary(struct buf *out, const char *file, const struct conf *c
 					  net_address_text(&listener->address).text, listener->address.port,
 					  listener->tls_on_connect ? "true" : "false");
 		}
-		fits = fits && buf_append_byte(out, ']') && json_names(out, "routers", conf->router_blocks, conf->router_count) &&
+		fits = fits && buf_append_byte(out, ']') &&
+		       json_names(out, "routers", conf->router_blocks, conf->router_count) &&
 		       json_names(out, "transports", conf->transport_blocks, conf->transport_count);
 	}
 	return fits && buf_append(out, SLICE("}\n"));
@@ -111,8 +123,9 @@ static bool json_block(struct buf *out, const struct conf_block *block, bool pri
 		       conf_setting_value(setting, privileged, &value);
 		first = false;
 		bool bare = setting->option->type == CONF_BOOL && (privileged || !setting->hidden);
-		fits = fits && (!setting->text.data ? buf_append(out, SLICE("null")) : bare ? buf_append(out, buf_slice(&value)) :
-				json_string(out, buf_slice(&value)));
+		fits = fits && (!setting->text.data ? buf_append(out, SLICE("null"))
+				: bare ? buf_append(out, buf_slice(&value))
+						    : json_string(out, buf_slice(&value)));
 		buf_free(&value);
 	}
 	return fits && buf_append(out, SLICE("}\n"));
@@ -129,13 +142,16 @@ static bool print_json(const struct conf *conf, struct slice name, struct slice 
 		for (size_t i = 0; i < count; i++)
 			if (slice_equal(blocks[i].name, instance))
 				return json_block(out, &blocks[i], privileged, (struct slice){ 0 });
-		return error_set(error, ERROR_USAGE, "there is no %.*s %.*s", SLICE_ARG(name), SLICE_ARG(slice_first(instance, 64)));
+		return error_set(error, ERROR_USAGE, "there is no %.*s %.*s", SLICE_ARG(name),
+				 SLICE_ARG(slice_first(instance, 64)));
 	}
 	if (!name.len || slice_equal(name, SLICE("all")))
 		return json_block(out, &conf->main_block, privileged, (struct slice){ 0 });
 	if (!conf_option_find(conf_table(CONF_TABLE_MAIN), name))
-		return error_set(error, ERROR_USAGE, "%.*s: with --json, expected an option of the main section, or \"router\" or "
-				 "\"transport\" and a name", SLICE_ARG(slice_first(name, 64)));
+		return error_set(error, ERROR_USAGE,
+				 "%.*s: with --json, expected an option of the main section, or \"router\" or "
+				 "\"transport\" and a name",
+				 SLICE_ARG(slice_first(name, 64)));
 	return json_block(out, &conf->main_block, privileged, name);
 }
 
@@ -188,7 +204,7 @@ static int check(const struct options *options, char **names)
 	struct conf *conf = command_read_configuration(&options->configuration, &problems, NULL);
 	int status = conf ? COMMAND_DONE : COMMAND_USAGE;
 	if (conf && !options->print)
-		check_files(conf, &problems);
+		check_files(file, conf, &problems);
 	if (options->json && !(options->print && conf)) {
 		struct buf out;
 		buf_init(&out, OUTPUT_MAX);
@@ -213,7 +229,10 @@ static int check(const struct options *options, char **names)
 static int run(int argc, char **argv)
 {
 	static const struct option names[] = {
-		{ "print", no_argument, NULL, 'p' }, { "json", no_argument, NULL, 'j' }, { "reference", no_argument, NULL, 'r' }, { 0 },
+		{ "print", no_argument, NULL, 'p' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "reference", no_argument, NULL, 'r' },
+		{ 0 },
 	};
 	struct options options = { 0 };
 	struct error error;
@@ -237,11 +256,15 @@ static int run(int argc, char **argv)
 }
 
 const struct command command_check = {
-	.name = "check", .run = run, .summary = "check the configuration: every error, every warning",
-	.usage = "[-c FILE] [-D NAME=text] [--print [OPTION | router NAME | transport NAME | +LIST ...]] [--json] [--reference]",
+	.name = "check",
+	.run = run,
+	.summary = "check the configuration: every error, every warning",
+	.usage = "[-c FILE] [-D NAME=text] [--print [OPTION | router NAME | transport NAME | +LIST ...]] [--json] "
+		 "[--reference]",
 	.help = "  -c FILE       the configuration; otherwise $POSTERN_CONF, or /etc/postern/postern.conf\n"
 		"  -D NAME=text  define a macro, whatever the file defines\n"
-		"  --print       print values instead: all of the main section, or those named; \"routers\", \"transports\",\n"
+		"  --print       print values instead: all of the main section, or those named; \"routers\", "
+		"\"transports\",\n"
 		"                \"router_list\" and \"transport_list\" are possible as well\n"
 		"  --json        print for programs\n"
 		"  --reference   print the manual of all options\n",

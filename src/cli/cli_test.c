@@ -29,7 +29,17 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const names[] = {
-		"d/postern.conf", "d/users", "d/tls/cert.pem", "d/tls/key.pem", "d/tls", "d/log", "d/spool", "d/mail", "d", "out", "conf",
+		"d/postern.conf",
+		"d/users",
+		"d/tls/cert.pem",
+		"d/tls/key.pem",
+		"d/tls",
+		"d/log",
+		"d/spool",
+		"d/mail",
+		"d",
+		"out",
+		"conf",
 	};
 	char path[200];
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -71,7 +81,8 @@ static int run(struct fixture *f, const struct command *command, const char *arg
 	return status;
 }
 
-static int runf(struct fixture *f, const struct command *command, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int runf(struct fixture *f, const struct command *command, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 static int runf(struct fixture *f, const struct command *command, const char *format, ...)
 {
@@ -111,12 +122,15 @@ static void init_makes_a_configuration_that_check_accepts(void **state)
 {
 	struct fixture *f = *state;
 	umask(077); /* modes are set whatever the mask */
-	assert_int_equal(runf(f, &command_init, "%s/d --domain Example.ORG --user Ann --ports 3025,3465,3587", f->directory), COMMAND_DONE);
+	assert_int_equal(runf(f, &command_init, "%s/d --domain Example.ORG --user Ann --ports 3025,3465,3587", f->directory),
+			 COMMAND_DONE);
 	expect_output(f, "Next: postern run -c ");
 	assert_int_equal(runf(f, &command_check, "-c %s/d/postern.conf", f->directory), COMMAND_DONE);
 	expect_output(f, "configuration is valid");
 	expect_output(f, ":3465 (TLS on connect)");
-	assert_int_equal(runf(f, &command_check, "-c %s/d/postern.conf --print qualify_domain transport first_user", f->directory), 0);
+	assert_int_equal(runf(f, &command_check, "-c %s/d/postern.conf --print qualify_domain transport first_user",
+			      f->directory),
+			 0);
 	expect_output(f, "qualify_domain = example.org\n");
 	expect_output(f, "/mail/$domain_data/ann\n");
 	assert_int_equal(mode_of(f, "d/tls/key.pem"), 0600);
@@ -149,7 +163,8 @@ static void inits_certificate_is_for_its_names_and_key(void **state)
 {
 	struct fixture *f = *state;
 	char path[200];
-	assert_int_equal(runf(f, &command_init, "%s/d --domain example.org --address 192.0.2.9,::1", f->directory), COMMAND_DONE);
+	assert_int_equal(runf(f, &command_init, "%s/d --domain example.org --address 192.0.2.9,::1", f->directory),
+			 COMMAND_DONE);
 	snprintf(path, sizeof path, "%s/d/tls/cert.pem", f->directory);
 	_cleanup_stream_ FILE *file = fopen(path, "r");
 	X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
@@ -178,9 +193,18 @@ static void init_refuses_what_cannot_stand_in_a_configuration(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const bad[] = {
-		"--domain exa$mple.org", "--domain -x.org", "--domain a..b", "--domain example.org --user a/b", "--domain example.org --user ../x",
-		"--domain example.org --ports 25,465", "--domain example.org --ports 25,25,587", "--domain example.org --ports 0,1,2",
-		"--domain example.org --address localhost", "--domain example.org --bogus", "", "--domain example.org extra",
+		"--domain exa$mple.org",
+		"--domain -x.org",
+		"--domain a..b",
+		"--domain example.org --user a/b",
+		"--domain example.org --user ../x",
+		"--domain example.org --ports 25,465",
+		"--domain example.org --ports 25,25,587",
+		"--domain example.org --ports 0,1,2",
+		"--domain example.org --address localhost",
+		"--domain example.org --bogus",
+		"",
+		"--domain example.org extra",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_int_equal(runf(f, &command_init, "%s/d %s", f->directory, bad[i]), COMMAND_USAGE);
@@ -198,7 +222,8 @@ static void check_reports_all_problems_and_says_no(void **state)
 	assert_int_equal(runf(f, &command_check, "-c %s/conf", f->directory), COMMAND_USAGE);
 	expect_output(f, "/conf:1: error: option recipients_max: expected a number");
 	expect_output(f, "/conf:2: error: option tls_certficate: unknown option; did you mean tls_certificate?");
-	expect_output(f, "/conf:3: error: option acl_smtp_rcpt: Exim's option acl_smtp_rcpt is not available in this version of Postern");
+	expect_output(f, "/conf:3: error: option acl_smtp_rcpt: Exim's option acl_smtp_rcpt is not available in this "
+			 "version of Postern");
 	expect_output(f, "3 errors, 0 warnings");
 	assert_int_equal(runf(f, &command_check, "-c %s/none", f->directory), COMMAND_USAGE);
 	expect_output(f, "No such file");
@@ -230,14 +255,26 @@ static void check_warns_of_files_that_are_not_there(void **state)
 	expect_output(f, "warning: option tls_certificate: /nonexistent/cert.pem cannot be read: there is no such file");
 }
 
+static int run_help(int argc, char **argv)
+{
+	const struct command commands[] = { command_check, command_init };
+	return command_help(commands, 2, argc > 1 ? argv[1] : NULL);
+}
+
 static void help_lists_commands_and_finds_the_nearest(void **state)
 {
-	(void)state;
+	struct fixture *f = *state;
+	static const struct command help = { .name = "help", .run = run_help };
+	assert_int_equal(run(f, &help, ""), COMMAND_DONE);
+	expect_output(f, command_check.summary);
+	expect_output(f, command_init.summary);
+	assert_int_equal(run(f, &help, "init"), COMMAND_DONE);
+	expect_output(f, "--domain");
+	assert_int_equal(run(f, &help, "chek"), COMMAND_USAGE);
+	expect_output(f, "did you mean check?");
 	const struct command commands[] = { command_check, command_init };
 	assert_ptr_equal(command_find(commands, 2, SLICE("init")), &commands[1]);
 	assert_null(command_find(commands, 2, SLICE("ini")));
-	for (size_t i = 0; i < 2; i++)
-		assert_true(commands[i].summary && commands[i].usage && commands[i].help);
 }
 
 static void json_strings_are_escaped_and_always_utf8(void **state)
@@ -246,7 +283,8 @@ static void json_strings_are_escaped_and_always_utf8(void **state)
 	struct buf out;
 	buf_init(&out, 1000);
 	assert_true(json_string(&out, SLICE("a\"\\\n\x7f\xc3\xa9\xff\xc0\x80\xed\xa0\x80\xf0\x9f\x98\x80\xe2\x82")));
-	assert_slice(buf_slice(&out), "\"a\\\"\\\\\\u000a\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+	assert_slice(buf_slice(&out), "\"a\\\"\\\\\\u000a\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef"
+				      "\xbf\xbd\xef\xbf\xbd"
 				      "\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\"");
 	buf_free(&out);
 }
@@ -261,7 +299,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(check_reports_all_problems_and_says_no, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(check_takes_macros_and_the_environment, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(check_warns_of_files_that_are_not_there, set_up, tear_down),
-		cmocka_unit_test(help_lists_commands_and_finds_the_nearest),
+		cmocka_unit_test_setup_teardown(help_lists_commands_and_finds_the_nearest, set_up, tear_down),
 		cmocka_unit_test(json_strings_are_escaped_and_always_utf8),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

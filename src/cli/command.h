@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The commands of the program: one file each, and one table of them in main.c. A command gets its own arguments (argv[0] is its
- * name), writes its answer to standard output and all complaints to standard error, and returns an exit status.
+ * The commands of the program: one file each, and one table of them in main.c. A command gets its own arguments (argv[0] is
+ * its name), writes its answer to standard output and all complaints to standard error, and returns an exit status.
  */
 #ifndef POSTERN_CLI_COMMAND_H
 #define POSTERN_CLI_COMMAND_H
@@ -47,9 +47,9 @@ bool command_add_macro(struct command_configuration *configuration, const char *
 /* The file that will be read. */
 const char *command_configuration_file(const struct command_configuration *configuration);
 /*
- * Reads and parses with the system of this machine. Returns NULL when there are errors. `problems` is initialised by the caller
- * and has all errors and warnings. *source_r (may be NULL) gets the source, to be sealed for the roles and freed by the caller;
- * it is set in any case.
+ * Reads and parses with the system of this machine. Returns NULL when there are errors. `problems` is initialised by the
+ * caller and has all errors and warnings. *source_r (may be NULL) gets the source, to be sealed for the roles and freed by
+ * the caller; it is set in any case.
  */
 struct conf *command_read_configuration(const struct command_configuration *configuration, struct conf_problems *problems,
 					struct conf_source **source_r);

@@ -54,7 +54,7 @@ int command_help(const struct command *commands, size_t count, const char *name)
 		return COMMAND_DONE;
 	}
 	const char *near = nearest(commands, count, slice_of(name));
-	fprintf(stderr, "postern: there is no command \"%s\"%s%s%s; \"postern help\" lists them\n", name, near ? ", did you mean " : "",
-		near ? near : "", near ? "?" : "");
+	fprintf(stderr, "postern: there is no command \"%s\"%s%s%s; \"postern help\" lists them\n", name,
+		near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
 	return COMMAND_USAGE;
 }

@@ -64,8 +64,10 @@ static bool take_ports(struct init_plan *plan, const char *text, struct error *e
 			return error_set(error, ERROR_USAGE, "--ports %.60s: expected three ports, as 2525,2465,2587", text);
 		plan->ports[i] = (uint16_t)value;
 	}
-	if (rest.len || plan->ports[0] == plan->ports[1] || plan->ports[0] == plan->ports[2] || plan->ports[1] == plan->ports[2])
-		return error_set(error, ERROR_USAGE, "--ports %.60s: expected three different ports, as 2525,2465,2587", text);
+	if (rest.len || plan->ports[0] == plan->ports[1] || plan->ports[0] == plan->ports[2] ||
+	    plan->ports[1] == plan->ports[2])
+		return error_set(error, ERROR_USAGE, "--ports %.60s: expected three different ports, as 2525,2465,2587",
+				 text);
 	return true;
 }
 
@@ -74,8 +76,10 @@ static bool take_addresses(struct init_plan *plan, const char *text, struct erro
 	struct slice rest = slice_of(text);
 	while (rest.len) {
 		struct slice item = slice_trim(slice_cut(&rest, ','));
-		if (plan->address_count == INIT_ADDRESSES_MAX || !net_address_parse(item, &plan->addresses[plan->address_count]))
-			return error_set(error, ERROR_USAGE, "--address %.60s: expected an IP address, or up to %d separated by commas", text,
+		if (plan->address_count == INIT_ADDRESSES_MAX ||
+		    !net_address_parse(item, &plan->addresses[plan->address_count]))
+			return error_set(error, ERROR_USAGE,
+					 "--address %.60s: expected an IP address, or up to %d separated by commas", text,
 					 INIT_ADDRESSES_MAX);
 		plan->address_count++;
 	}
@@ -194,14 +198,16 @@ static bool make_all(int at, const struct init_plan *plan, struct error *error)
 	bool existed = false;
 	buf_init(&text, 65536);
 	bool good = make_directory(at, "spool", 0700, error) && make_directory(at, "log", 0750, error) &&
-		    make_directory(at, "tls", 0700, error) && make_mail_directory(at, plan, error) && make_certificate(at, plan, error);
+		    make_directory(at, "tls", 0700, error) && make_mail_directory(at, plan, error) &&
+		    make_certificate(at, plan, error);
 	if (good && buf_printf(&text, "%.*s\n", SLICE_ARG(plan->user)))
 		good = make_file(at, "users", 0644, buf_slice(&text), &existed, error);
 	buf_reset(&text);
 	if (good && !init_write_configuration(plan, &text))
 		good = error_set(error, ERROR_PERMANENT, "the configuration is too long");
 	if (good && make_file(at, "postern.conf", 0644, buf_slice(&text), &existed, error) && existed)
-		good = error_set(error, ERROR_USAGE, "%.*s/postern.conf exists already; it is not overwritten", SLICE_ARG(plan->directory));
+		good = error_set(error, ERROR_USAGE, "%.*s/postern.conf exists already; it is not overwritten",
+				 SLICE_ARG(plan->directory));
 	else if (good && !existed && *error->text)
 		good = false;
 	buf_free(&text);
@@ -222,8 +228,10 @@ static int open_directory(const char *name, struct init_plan *plan, struct arena
 	}
 	plan->directory = arena_copy(arena, slice_of(path));
 	if (!is_plain_path(plan->directory)) {
-		error_set(error, ERROR_USAGE, "%.300s: expected a path of letters, digits and /._-+@,=~ only, for it stands in the "
-			  "configuration", path);
+		error_set(error, ERROR_USAGE,
+			  "%.300s: expected a path of letters, digits and /._-+@,=~ only, for it stands in the "
+			  "configuration",
+			  path);
 		return -1;
 	}
 	if (faccessat(fd, "postern.conf", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -254,12 +262,13 @@ static void print_result(const struct init_plan *plan)
 {
 	struct slice dir = plan->directory;
 	printf("Made in %.*s:\n", SLICE_ARG(dir));
-	printf("  postern.conf                the configuration: host %.*s, domain %.*s, ports %u, %u, %u\n", SLICE_ARG(plan->host),
-	       SLICE_ARG(plan->domain), plan->ports[0], plan->ports[1], plan->ports[2]);
+	printf("  postern.conf                the configuration: host %.*s, domain %.*s, ports %u, %u, %u\n",
+	       SLICE_ARG(plan->host), SLICE_ARG(plan->domain), plan->ports[0], plan->ports[1], plan->ports[2]);
 	printf("  tls/cert.pem, tls/key.pem   a self-signed certificate; put one of a public authority in its place\n");
 	printf("  users                       the mailboxes, one local part a line: %.*s@%.*s\n", SLICE_ARG(plan->user),
 	       SLICE_ARG(plan->domain));
-	printf("  mail, spool, log            mail arrives in mail/%.*s/%.*s\n", SLICE_ARG(plan->domain), SLICE_ARG(plan->user));
+	printf("  mail, spool, log            mail arrives in mail/%.*s/%.*s\n", SLICE_ARG(plan->domain),
+	       SLICE_ARG(plan->user));
 	printf("Next: postern run -c %.*s/postern.conf\n", SLICE_ARG(dir));
 }
 
@@ -270,7 +279,9 @@ static int make(const char *directory, struct init_plan *plan, struct arena *are
 	_cleanup_fd_ int fd = open_directory(directory, plan, arena, &error);
 	if (fd < 0 || !make_all(fd, plan, &error)) {
 		fprintf(stderr, "postern init: %s\n", error.text);
-		return error.kind == ERROR_TEMPORARY ? COMMAND_TEMPORARY : error.kind == ERROR_USAGE ? COMMAND_USAGE : COMMAND_NO;
+		return error.kind == ERROR_TEMPORARY ? COMMAND_TEMPORARY
+		       : error.kind == ERROR_USAGE   ? COMMAND_USAGE
+						     : COMMAND_NO;
 	}
 	if (!verify(plan))
 		return COMMAND_USAGE;
@@ -286,11 +297,15 @@ static bool take_option(int option, const char *value, struct init_plan *plan, s
 	else if (option == 'u')
 		plan->user = arena_copy_lower(arena, slice_of(value));
 	if (option == 'd' && !is_domain(plan->domain))
-		return error_set(error, ERROR_USAGE, "--domain %.60s: expected a domain of letters, digits, hyphens and dots (for others, "
-				 "its form that begins with xn--)", value);
+		return error_set(error, ERROR_USAGE,
+				 "--domain %.60s: expected a domain of letters, digits, hyphens and dots (for others, "
+				 "its form that begins with xn--)",
+				 value);
 	if (option == 'u' && !is_user(plan->user))
-		return error_set(error, ERROR_USAGE, "--user %.60s: expected a local part of letters, digits, dots, hyphens and "
-				 "underscores, without a domain", value);
+		return error_set(error, ERROR_USAGE,
+				 "--user %.60s: expected a local part of letters, digits, dots, hyphens and "
+				 "underscores, without a domain",
+				 value);
 	return (option != 'a' || take_addresses(plan, value, error)) && (option != 'p' || take_ports(plan, value, error));
 }
 

@@ -5,7 +5,11 @@
 static size_t utf8_length(struct slice s)
 {
 	const unsigned char *b = (const unsigned char *)s.data;
-	size_t len = b[0] < 0x80 ? 1 : b[0] >= 0xc2 && b[0] < 0xe0 ? 2 : (b[0] & 0xf0) == 0xe0 ? 3 : b[0] >= 0xf0 && b[0] < 0xf5 ? 4 : 0;
+	size_t len = b[0] < 0x80 ? 1
+		     : b[0] >= 0xc2 && b[0] < 0xe0 ? 2
+		     : (b[0] & 0xf0) == 0xe0 ? 3
+		     : b[0] >= 0xf0 && b[0] < 0xf5 ? 4
+						   : 0;
 	if (!len || len > s.len)
 		return 0;
 	for (size_t i = 1; i < len; i++)

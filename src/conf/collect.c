@@ -10,8 +10,13 @@ static const struct section_info {
 	const char *name;
 	enum section section;
 } sections[] = {
-	{ "routers", SECTION_ROUTERS }, { "transports", SECTION_TRANSPORTS }, { "acl", SECTION_LATER }, { "retry", SECTION_LATER },
-	{ "rewrite", SECTION_LATER }, { "authenticators", SECTION_LATER }, { "local_scan", SECTION_LATER },
+	{ "routers", SECTION_ROUTERS },
+	{ "transports", SECTION_TRANSPORTS },
+	{ "acl", SECTION_LATER },
+	{ "retry", SECTION_LATER },
+	{ "rewrite", SECTION_LATER },
+	{ "authenticators", SECTION_LATER },
+	{ "local_scan", SECTION_LATER },
 };
 enum { SECTIONS = sizeof sections / sizeof *sections, INSTANCES_MAX = 10000, LISTS_MAX = 10000 };
 
@@ -63,7 +68,8 @@ static void add_table(struct conf *conf, struct conf_block *block, const struct 
 		memcpy(settings, block->settings, block->setting_count * sizeof *settings);
 	for (size_t i = 0; i < table->count; i++) {
 		const struct conf_option *option = &table->options[i];
-		settings[block->setting_count + i] = (struct conf_setting){ .option = option, .text = slice_of(option->fallback) };
+		settings[block->setting_count + i] =
+			(struct conf_setting){ .option = option, .text = slice_of(option->fallback) };
 	}
 	block->tables[block->tables[0] ? 1 : 0] = table;
 	block->settings = settings;
@@ -83,18 +89,33 @@ static struct conf_block *add_block(struct conf *conf, struct conf_block **block
 	return &(*blocks)[(*count)++];
 }
 
+/* "no_verify" and "not_verify" are about verify. */
+static struct slice without_negation(struct slice name)
+{
+	size_t prefix = slice_starts(name, SLICE("no_")) ? 3 : slice_starts(name, SLICE("not_")) ? 4 : 0;
+	return slice_from(name, prefix);
+}
+
+static bool exim_has(enum section section, struct slice name)
+{
+	return section == SECTION_MAIN ? conf_exim_has_main(name) : section == SECTION_ROUTERS ? conf_exim_has_router(name) :
+	       conf_exim_has_transport(name);
+}
+
 static void unknown_option(struct collector *collector, struct slice name)
 {
 	struct conf_problems *problems = collector->parser->problems;
 	const struct conf_block *block = collector->block;
 	struct slice label = conf_block_label(collector->parser, block, name);
-	bool router = collector->section == SECTION_ROUTERS;
-	bool exim = collector->section == SECTION_MAIN ? conf_exim_has_main(name) :
-		    router ? conf_exim_has_router(name) : conf_exim_has_transport(name);
+	struct slice bare = without_negation(name);
+	bool exim = exim_has(collector->section, name) || exim_has(collector->section, bare);
 	const char *near = conf_option_nearest(name);
-	if (exim)
+	if (bare.len < name.len && conf_block_setting(block, bare))
+		conf_error(problems, collector->place, label, "only a boolean option can have no_ or not_ before its name");
+	else if (exim)
 		conf_error(problems, collector->place, label,
-			   "Exim's option %.*s is not available in this version of Postern", SLICE_ARG(name));
+			   "Exim's option %.*s is not available in this version of Postern",
+			   SLICE_ARG(exim_has(collector->section, name) ? name : bare));
 	else if (near)
 		conf_error(problems, collector->place, label, "unknown option; did you mean %s?", near);
 	else
@@ -131,8 +152,10 @@ static void take_driver(struct collector *collector, struct slice value, struct 
 		return;
 	}
 	bool exim = router ? conf_exim_has_router_driver(value) : conf_exim_has_transport_driver(value);
-	conf_error(problems, collector->place, label, exim ? "Exim's driver %.*s is not available in this version of Postern; there is %s" :
-		   "unknown driver %.*s; expected %s", SLICE_ARG(value), conf_table(first)->driver);
+	conf_error(problems, collector->place, label,
+		   exim ? "Exim's driver %.*s is not available in this version of Postern; there is %s"
+			: "unknown driver %.*s; expected %s",
+		   SLICE_ARG(value), conf_table(first)->driver);
 	collector->skipping = true;
 }
 
@@ -177,17 +200,20 @@ static void option_line(struct collector *collector, struct slice line, bool hid
 	struct slice name = word(line), rest = slice_trim(slice_from(line, name.len));
 	bool negated;
 	if (!name.len || (rest.len && rest.data[0] != '=')) {
-		conf_error(problems, collector->place, (struct slice){ 0 }, "expected the name of an option, and for most \"=\" and a value; "
-			   "found \"%.*s\"", SLICE_ARG(slice_first(line, 60)));
+		conf_error(problems, collector->place, (struct slice){ 0 },
+			   "expected the name of an option, and for most \"=\" and a value; "
+			   "found \"%.*s\"",
+			   SLICE_ARG(slice_first(line, 60)));
 		return;
 	}
 	struct conf_setting *setting = find_setting(block, name, &negated);
 	struct slice label = conf_block_label(collector->parser, block, setting ? slice_of(setting->option->name) : name);
 	if (!setting) {
-		const struct conf_table *private = conf_table(collector->section == SECTION_ROUTERS ? CONF_TABLE_ROUTER_ACCEPT :
-							      CONF_TABLE_TRANSPORT_APPENDFILE);
+		const struct conf_table *private = conf_table(
+			collector->section == SECTION_ROUTERS ? CONF_TABLE_ROUTER_ACCEPT : CONF_TABLE_TRANSPORT_APPENDFILE);
 		if (block->name.len && !block->driver.len && conf_option_find(private, name))
-			conf_error(problems, collector->place, label, "this is an option of a driver: \"driver = ...\" must come before it");
+			conf_error(problems, collector->place, label,
+				   "this is an option of a driver: \"driver = ...\" must come before it");
 		else
 			unknown_option(collector, name);
 		return;
@@ -203,7 +229,8 @@ static void option_line(struct collector *collector, struct slice line, bool hid
 	if (!option_text(collector, setting, negated, rest, label))
 		return;
 	if (setting->option->modern)
-		conf_warning(problems, collector->place, label, "this is an old name; the modern form: %s", setting->option->modern);
+		conf_warning(problems, collector->place, label, "this is an old name; the modern form: %s",
+			     setting->option->modern);
 	if (block->name.len && slice_equal(name, SLICE("driver")))
 		take_driver(collector, setting->text, label);
 }
@@ -228,7 +255,8 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 	name = word(rest);
 	rest = slice_trim(slice_from(rest, name.len));
 	if (!name.len || !rest.len || rest.data[0] != '=') {
-		conf_error(problems, collector->place, first, "expected a name of letters, digits and underscores, \"=\", and a list");
+		conf_error(problems, collector->place, first,
+			   "expected a name of letters, digits and underscores, \"=\", and a list");
 		return true;
 	}
 	for (size_t n = 0; n < conf->list_count; n++)
@@ -237,8 +265,10 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 				   SLICE_ARG(conf->lists[n].place.file), conf->lists[n].place.line);
 			return true;
 		}
-	if (!conf_value_unquote(&conf->arena, slice_trim(slice_from(rest, 1)), &rest, &error) || conf->list_count == LISTS_MAX) {
-		conf_error(problems, collector->place, first, "%s", conf->list_count == LISTS_MAX ? "too many named lists" : error.text);
+	if (!conf_value_unquote(&conf->arena, slice_trim(slice_from(rest, 1)), &rest, &error) ||
+	    conf->list_count == LISTS_MAX) {
+		conf_error(problems, collector->place, first, "%s",
+			   conf->list_count == LISTS_MAX ? "too many named lists" : error.text);
 		return true;
 	}
 	if (conf->list_count == conf->list_room) {
@@ -259,7 +289,8 @@ static void check_block(struct collector *collector)
 {
 	const struct conf_block *block = collector->block;
 	if (block && block->name.len && !block->driver.len)
-		conf_error(collector->parser->problems, block->place, conf_block_label(collector->parser, block, (struct slice){ 0 }),
+		conf_error(collector->parser->problems, block->place,
+			   conf_block_label(collector->parser, block, (struct slice){ 0 }),
 			   "it has no driver; expected \"driver = %s\" in it",
 			   block->tables[0] == conf_table(CONF_TABLE_ROUTER) ? "accept" : "appendfile");
 }
@@ -306,8 +337,10 @@ static void begin_section(struct collector *collector, struct slice name)
 	collector->section = i < SECTIONS ? sections[i].section : SECTION_UNKNOWN;
 	collector->section_name = i < SECTIONS ? sections[i].name : "";
 	if (i == SECTIONS) {
-		conf_error(problems, collector->place, (struct slice){ 0 }, "unknown section \"%.*s\"; expected routers, transports, acl, "
-			   "retry, rewrite, authenticators or local_scan", SLICE_ARG(slice_first(name, 60)));
+		conf_error(problems, collector->place, (struct slice){ 0 },
+			   "unknown section \"%.*s\"; expected routers, transports, acl, "
+			   "retry, rewrite, authenticators or local_scan",
+			   SLICE_ARG(slice_first(name, 60)));
 	} else if (collector->seen[i]) {
 		conf_error(problems, collector->place, (struct slice){ 0 }, "the section %s is there for the second time",
 			   sections[i].name);
@@ -329,7 +362,8 @@ static void driver_line(struct collector *collector, struct slice line, bool hid
 	if (collector->block)
 		option_line(collector, line, hidden);
 	else
-		conf_error(collector->parser->problems, collector->place, (struct slice){ 0 }, "expected a name and a colon, which begin a %s",
+		conf_error(collector->parser->problems, collector->place, (struct slice){ 0 },
+			   "expected a name and a colon, which begin a %s",
 			   collector->section == SECTION_ROUTERS ? "router" : "transport");
 }
 
@@ -344,7 +378,8 @@ static void logical_line(struct collector *collector, struct slice line)
 	if (collector->section == SECTION_UNKNOWN || collector->section == SECTION_LATER) {
 		if (collector->section == SECTION_LATER && !collector->reported)
 			conf_error(problems, collector->place, (struct slice){ 0 },
-				   "the section %s is not available in this version of Postern; it must be empty", collector->section_name);
+				   "the section %s is not available in this version of Postern; it must be empty",
+				   collector->section_name);
 		collector->reported = true;
 		return;
 	}

@@ -36,7 +36,8 @@ static void spread_hidden(struct conf_block *blocks, size_t count)
 			if (!blocks[i].settings[s].given || !blocks[i].settings[s].hidden)
 				continue;
 			for (size_t j = 0; j < count; j++)
-				if (s < blocks[j].setting_count && blocks[j].settings[s].option == blocks[i].settings[s].option)
+				if (s < blocks[j].setting_count &&
+				    blocks[j].settings[s].option == blocks[i].settings[s].option)
 					blocks[j].settings[s].hidden = true;
 		}
 }

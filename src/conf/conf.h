@@ -115,9 +115,9 @@ struct conf {
 };
 
 /*
- * Parses. In the master (source->system is set) facts of the machine are asked for and remembered in the source; in a role the
- * source has them all. Returns NULL when there was an error; problems has every one, and the warnings. The caller owns the
- * first reference.
+ * Parses. In the master (source->system is set) facts of the machine are asked for and remembered in the source; in a role
+ * the source has them all. Returns NULL when there was an error; problems has every one, and the warnings. The caller owns
+ * the first reference.
  */
 struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems);
 
@@ -130,8 +130,8 @@ bool conf_setting_value(const struct conf_setting *setting, bool privileged, str
 
 /*
  * Prints settings as Exim's -bP does. `name`: an option of the main section, "all" or "" for all of them, "router" or
- * "transport" with `instance` (empty: all instances), or a name such as "+list" for a named list. Hidden values show only when
- * `privileged`. False with *error when there is no such thing, or the text does not fit.
+ * "transport" with `instance` (empty: all instances), or a name such as "+list" for a named list. Hidden values show only
+ * when `privileged`. False with *error when there is no such thing, or the text does not fit.
  */
 bool conf_print(const struct conf *conf, struct slice name, struct slice instance, bool privileged, struct buf *out,
 		struct error *error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Any bytes as a configuration, and as a sealed source. The text is split at bytes 1: the first part is the configuration, the
- * others are files called /1, /2 and so on. What parses once must parse again from its sealed form, to the same values.
+ * Any bytes as a configuration, and as a sealed source. The text is split at bytes 1: the first part is the configuration,
+ * the others are files called /1, /2 and so on. What parses once must parse again from its sealed form, to the same values.
  */
 #include "conf/conf.h"
 #include "conf/fake_system.h"
@@ -19,8 +19,9 @@ static bool ask(void *context, enum conf_fact_kind kind, struct slice name, stru
 		struct error *error)
 {
 	static const struct fake_fact facts[] = {
-		{ CONF_FACT_HOSTNAME, "", "host.example.net" }, { CONF_FACT_ROOT, "", "1" }, { CONF_FACT_ADDRESSES, "", "127.0.0.1 ::1" },
-		{ CONF_FACT_SERVICE, "odd", "2500" }, { CONF_FACT_USER, "vmail", "500 501 /x" }, { CONF_FACT_GROUP, "mail", "8" },
+		{ CONF_FACT_HOSTNAME, "", "host.example.net" }, { CONF_FACT_ROOT, "", "1" },
+		{ CONF_FACT_ADDRESSES, "", "127.0.0.1 ::1" }, { CONF_FACT_SERVICE, "odd", "2500" },
+		{ CONF_FACT_USER, "vmail", "500 501 /x" }, { CONF_FACT_GROUP, "mail", "8" },
 	};
 	const struct files *files = context;
 	struct fake_machine machine = { facts, sizeof facts / sizeof *facts, 0 };

@@ -55,7 +55,8 @@ static void parse_good(struct fixture *f, const char *text)
 {
 	parse(f, text);
 	if (!f->conf)
-		fail_msg("unexpected: %.*s: %.*s", SLICE_ARG(f->problems.items[0].option), SLICE_ARG(f->problems.items[0].text));
+		fail_msg("unexpected: %.*s: %.*s", SLICE_ARG(f->problems.items[0].option),
+			 SLICE_ARG(f->problems.items[0].text));
 }
 
 /* That the text has one problem, on this line, with this in its text or its option. */
@@ -103,9 +104,11 @@ static void defaults_are_those_of_the_tables(void **state)
 static void booleans_take_both_forms(void **state)
 {
 	(void)state;
-	static const struct { const char *text; bool want; } cases[] = {
-		{ "recipients_max_reject", true }, { "no_recipients_max_reject", false }, { "not_recipients_max_reject", false },
-		{ "recipients_max_reject = yes", true }, { "recipients_max_reject=TRUE", true }, { "recipients_max_reject = no", false },
+	static const struct { const char *text; bool want;
+	} cases[] = {
+		{ "recipients_max_reject", true }, { "no_recipients_max_reject", false },
+		{ "not_recipients_max_reject", false }, { "recipients_max_reject = yes", true },
+		{ "recipients_max_reject=TRUE", true }, { "recipients_max_reject = no", false },
 		{ "recipients_max_reject = false", false },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -115,17 +118,20 @@ static void booleans_take_both_forms(void **state)
 		done(&f);
 	}
 	expect_error("recipients_max_reject = maybe", 1, "expected yes, no, true or false");
-	expect_error("no_recipients_max = 5", 1, "unknown option");
+	expect_error("no_recipients_max = 5", 1, "only a boolean option can have no_");
+	expect_error("no_prdr_enable", 1, "Exim's option prdr_enable is not available");
 }
 
 static void integers_have_bases_units_and_ranges(void **state)
 {
 	(void)state;
-	static const struct { const char *text; int64_t want; } good[] = {
-		{ "0", 0 }, { "10", 10 }, { "010", 8 }, { "0x1F", 31 }, { "5K", 5 << 10 }, { "2m", 2 << 20 }, { "1G", 1 << 30 }, { "-3", -3 },
-		{ "0x10K", 16 << 10 },
+	static const struct { const char *text; int64_t want;
+	} good[] = {
+		{ "0", 0 }, { "10", 10 },      { "010", 8 }, { "0x1F", 31 }, { "5K", 5 << 10 },
+		{ "2m", 2 << 20 }, { "1G", 1 << 30 }, { "-3", -3 }, { "0x10K", 16 << 10 },
 	};
-	static const char *const bad[] = { "", "-", "K", "08", "1 0", "0x", "9223372036854775808", "99999999999G", "1KK", "+1", "1.5" };
+	static const char *const bad[] = { "", "-", "K",  "08", "1 0", "0x", "9223372036854775808", "99999999999G",
+					   "1KK", "+1", "1.5" };
 	struct error error;
 	int64_t value;
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -184,10 +190,21 @@ static void quoted_strings_have_escapes(void **state)
 static void string_lists_follow_exims_rules(void **state)
 {
 	(void)state;
-	static const struct { const char *text, *want; } cases[] = {
-		{ "", "" }, { "a", "a|" }, { "a:b", "a|b|" }, { " a : b ", "a|b|" }, { "127.0.0.1 : ::::1", "127.0.0.1|::1|" },
-		{ "127.0.0.1:::::1", "127.0.0.1::|1|" }, { "<; 127.0.0.1 ; ::1", "127.0.0.1|::1|" }, { "a :", "a|" },
-		{ "a : : b", "a||b|" }, { ":", "|" }, { "<;a;;b", "a;b|" }, { "<\n a \n\n b", "a||b|" }, { "a: ", "a|" },
+	static const struct { const char *text, *want;
+	} cases[] = {
+		{ "", "" },
+		{ "a", "a|" },
+		{ "a:b", "a|b|" },
+		{ " a : b ", "a|b|" },
+		{ "127.0.0.1 : ::::1", "127.0.0.1|::1|" },
+		{ "127.0.0.1:::::1", "127.0.0.1::|1|" },
+		{ "<; 127.0.0.1 ; ::1", "127.0.0.1|::1|" },
+		{ "a :", "a|" },
+		{ "a : : b", "a||b|" },
+		{ ":", "|" },
+		{ "<;a;;b", "a;b|" },
+		{ "<\n a \n\n b", "a||b|" },
+		{ "a: ", "a|" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct arena arena;
@@ -206,7 +223,8 @@ static void ports_and_interfaces_make_listeners(void **state)
 {
 	(void)state;
 	struct fixture f;
-	parse_good(&f, "tls_certificate = /c\nlocal_interfaces = <; 127.0.0.1 ; [::1]:2525\ndaemon_smtp_ports = smtp : submissions : odd\n"
+	parse_good(&f, "tls_certificate = /c\nlocal_interfaces = <; 127.0.0.1 ; [::1]:2525\ndaemon_smtp_ports = smtp : "
+		       "submissions : odd\n"
 		       "tls_on_connect_ports = 465\n");
 	assert_int_equal(f.conf->listener_count, 4);
 	assert_int_equal(f.conf->listeners[0].address.port, 25);
@@ -248,8 +266,10 @@ static void unknown_options_name_the_nearest_one(void **state)
 	expect_error("zzzzzzzzzzz = 1", 1, "unknown option; `postern check --reference`");
 	expect_error("acl_smtp_rcpt = x", 1, "Exim's option acl_smtp_rcpt is not available in this version of Postern");
 	expect_error("begin routers\nr:\n driver = accept\n condition = yes\n transport = t\n"
-		     "begin transports\nt:\n driver = appendfile\n directory = /x\n maildir_format\n", 4, "Exim's option condition");
-	expect_error("begin routers\nr:\n driver = dnslookup\n transport = t\n", 3, "Exim's driver dnslookup is not available");
+		     "begin transports\nt:\n driver = appendfile\n directory = /x\n maildir_format\n",
+		     4, "Exim's option condition");
+	expect_error("begin routers\nr:\n driver = dnslookup\n transport = t\n", 3,
+		     "Exim's driver dnslookup is not available");
 	expect_error("begin routers\nr:\n driver = acept\n", 3, "unknown driver acept");
 }
 
@@ -260,9 +280,15 @@ static void all_errors_are_reported_with_their_places(void **state)
 	parse(&f, "BAD = x\nrecipients_max = BAD\nnonsense\n\nspool_directory = \\\n  relative\nsmtp_banner = $nosuch\n"
 		  "header_maxsize = 1\nheader_maxsize = 2\nbegin nowhere\nx = y\n");
 	assert_null(f.conf);
-	static const struct { uint32_t line; const char *option; } want[] = {
-		{ 2, "option recipients_max" }, { 3, "option nonsense" }, { 5, "option spool_directory" }, { 7, "option smtp_banner" },
-		{ 8, "option header_maxsize" }, { 9, "option header_maxsize" }, { 10, "" },
+	static const struct { uint32_t line; const char *option;
+	} want[] = {
+		{ 2, "option recipients_max" },
+		{ 3, "option nonsense" },
+		{ 5, "option spool_directory" },
+		{ 7, "option smtp_banner" },
+		{ 8, "option header_maxsize" },
+		{ 9, "option header_maxsize" },
+		{ 10, "" },
 	};
 	assert_int_equal(f.problems.errors, 7);
 	for (size_t i = 0; i < 7; i++) {
@@ -338,8 +364,10 @@ static void routers_and_transports_are_tied_together(void **state)
 	(void)state;
 	struct fixture f;
 	parse_good(&f, "domainlist local = example.org\nbegin routers\nfirst:\n driver = accept\n domains = +local\n"
-		       " local_parts = /etc/users\n transport = t\n no_more\nsecond:\n driver = accept\n check_local_user\n transport = t\n"
-		       "begin transports\nt:\n driver = appendfile\n user = vmail\n group = mail\n directory = /m/$local_part_data\n"
+		       " local_parts = /etc/users\n transport = t\n no_more\nsecond:\n driver = accept\n check_local_user\n "
+		       "transport = t\n"
+		       "begin transports\nt:\n driver = appendfile\n user = vmail\n group = mail\n directory = "
+		       "/m/$local_part_data\n"
 		       " maildir_format\n directory_mode = 750\n return_path_add\n");
 	assert_int_equal(f.conf->router_count, 2);
 	const struct router *first = &f.conf->routers[0];
@@ -368,11 +396,13 @@ static void mistakes_in_routers_and_transports_are_found(void **state)
 	expect_error("begin routers\nr:\n driver = accept\n", 2, "expected the name of a transport");
 	expect_error("begin routers\n driver = accept\n", 2, "expected a name and a colon");
 	expect_error(ROUTES "t:\n driver = appendfile\n", 11, "two transports called t");
-	expect_error(ROUTES "u:\n mode = 600\n driver = appendfile\n directory = /x\n maildir_format\n", 12, "must come before it");
+	expect_error(ROUTES "u:\n mode = 600\n driver = appendfile\n directory = /x\n maildir_format\n", 12,
+		     "must come before it");
 	expect_error(ROUTES " user = toor\n", 11, "never run as root");
 	expect_error(ROUTES " user = nobody-here\n", 11, "option user");
 	expect_error(ROUTES " mode = 99\n", 11, "octal");
-	expect_error(ROUTES "u:\n driver = appendfile\n directory = relative\n maildir_format\n", 13, "expected an absolute path");
+	expect_error(ROUTES "u:\n driver = appendfile\n directory = relative\n maildir_format\n", 13,
+		     "expected an absolute path");
 	expect_error(ROUTES "u:\n driver = appendfile\n maildir_format\n", 11, "directory: not set");
 	expect_error(ROUTES "u:\n driver = appendfile\n directory = /x\n", 11, "expected maildir_format");
 }
@@ -429,9 +459,11 @@ static void settings_print_as_exim_prints_them(void **state)
 	struct fixture f;
 	struct buf out;
 	struct error error;
-	parse_good(&f, "message_size_limit = 52428800\nsmtp_receive_timeout = 90s\nno_smtp_enforce_sync\nhide smtp_banner = secret\n"
+	parse_good(&f, "message_size_limit = 52428800\nsmtp_receive_timeout = 90s\nno_smtp_enforce_sync\nhide smtp_banner = "
+		       "secret\n"
 		       "hide domainlist d = a.example\n" ROUTES);
-	static const struct { const char *name, *instance; bool privileged; const char *want; } cases[] = {
+	static const struct { const char *name, *instance; bool privileged; const char *want;
+	} cases[] = {
 		{ "message_size_limit", "", false, "message_size_limit = 50M\n" },
 		{ "smtp_receive_timeout", "", false, "smtp_receive_timeout = 1m30s\n" },
 		{ "smtp_enforce_sync", "", false, "no_smtp_enforce_sync\n" },
@@ -442,11 +474,13 @@ static void settings_print_as_exim_prints_them(void **state)
 		{ "tls_hosts", "", false, "tls_hosts = \n" },
 		{ "+d", "", false, "domainlist d = <value not displayable>\n" },
 		{ "router_list", "", false, "r\n" },
-		{ "router", "r", false, "driver = accept\ndomains = \nlocal_parts = \nno_check_local_user\ntransport = t\nmore\n" },
+		{ "router", "r", false,
+		  "driver = accept\ndomains = \nlocal_parts = \nno_check_local_user\ntransport = t\nmore\n" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		buf_init(&out, 10000);
-		assert_true(conf_print(f.conf, slice_of(cases[i].name), slice_of(cases[i].instance), cases[i].privileged, &out, &error));
+		assert_true(conf_print(f.conf, slice_of(cases[i].name), slice_of(cases[i].instance), cases[i].privileged,
+				       &out, &error));
 		assert_slice(buf_slice(&out), cases[i].want);
 		buf_free(&out);
 	}
@@ -478,16 +512,21 @@ static void each_option_has_help_and_an_example_that_parses(void **state)
 			char text[400];
 			struct fixture f;
 			bool tls = strncmp(option->name, "tls_", 4) == 0 && strcmp(option->name, "tls_certificate") != 0;
-			snprintf(text, sizeof text, "%s%s = %s\n", tls ? "tls_certificate = /c\n" : "", option->name, option->example);
+			snprintf(text, sizeof text, "%s%s = %s\n", tls ? "tls_certificate = /c\n" : "", option->name,
+				 option->example);
 			parse_good(&f, text);
 			done(&f);
 		}
 	struct fixture f;
-	parse_good(&f, "domainlist local_domains = example.org\nbegin routers\nr:\n driver = accept\n domains = +local_domains\n"
-		       " local_parts = postmaster : abuse\n check_local_user = true\n transport = local_delivery\n more = false\n"
-		       "begin transports\nlocal_delivery:\n driver = appendfile\n user = 1000\n group = 1000\n return_path_add = true\n"
-		       " delivery_date_add = true\n envelope_to_add = true\n directory = /var/mail/$domain_data/$local_part_data\n"
-		       " maildir_format = true\n create_directory = false\n directory_mode = 0750\n mode = 0640\n");
+	parse_good(&f,
+		   "domainlist local_domains = example.org\nbegin routers\nr:\n driver = accept\n domains = +local_domains\n"
+		   " local_parts = postmaster : abuse\n check_local_user = true\n transport = local_delivery\n more = "
+		   "false\n"
+		   "begin transports\nlocal_delivery:\n driver = appendfile\n user = 1000\n group = 1000\n return_path_add "
+		   "= true\n"
+		   " delivery_date_add = true\n envelope_to_add = true\n directory = "
+		   "/var/mail/$domain_data/$local_part_data\n"
+		   " maildir_format = true\n create_directory = false\n directory_mode = 0750\n mode = 0640\n");
 	for (size_t b = 0; b < 2; b++) {
 		const struct conf_block *block = b ? &f.conf->transport_blocks[0] : &f.conf->router_blocks[0];
 		for (size_t i = 0; i < block->setting_count; i++) {

@@ -74,10 +74,12 @@ static bool to_path(struct conversion *conversion, void *field)
 {
 	struct slice text = conversion->text;
 	if (slice_find(text, '$') != text.len)
-		return error_set(&conversion->error, ERROR_USAGE, "expected a constant path: \"$\" is not expanded in this option in this "
+		return error_set(&conversion->error, ERROR_USAGE,
+				 "expected a constant path: \"$\" is not expanded in this option in this "
 				 "version of Postern");
 	if (text.len && text.data[0] != '/')
-		return error_set(&conversion->error, ERROR_USAGE, "expected an absolute path, one that begins with \"/\"; found \"%.*s\"",
+		return error_set(&conversion->error, ERROR_USAGE,
+				 "expected an absolute path, one that begins with \"/\"; found \"%.*s\"",
 				 SLICE_ARG(slice_first(text, 100)));
 	for (size_t i = 0; i < text.len; i++)
 		if ((unsigned char)text.data[i] < 32)
@@ -121,8 +123,10 @@ static bool port_number(struct conversion *conversion, struct slice item, uint16
 	    !slice_parse_u64(fact, UINT16_MAX, &value))
 		value = 0;
 	if (!value)
-		return error_set(&conversion->error, ERROR_USAGE, "expected a port from 1 to 65535, or the name of a TCP service such as "
-				 "smtp or submission; found \"%.*s\"", SLICE_ARG(slice_first(item, 60)));
+		return error_set(&conversion->error, ERROR_USAGE,
+				 "expected a port from 1 to 65535, or the name of a TCP service such as "
+				 "smtp or submission; found \"%.*s\"",
+				 SLICE_ARG(slice_first(item, 60)));
 	*port_r = (uint16_t)value;
 	return true;
 }
@@ -148,8 +152,10 @@ static bool to_interfaces(struct conversion *conversion, void *field)
 		return error_set(&conversion->error, ERROR_USAGE, "more than 256 addresses");
 	for (size_t i = 0; i < items.count; i++)
 		if (!net_interface_parse(items.items[i], &addresses[i]))
-			return error_set(&conversion->error, ERROR_USAGE, "expected an IP address, alone or with a port as 127.0.0.1.2525 or "
-					 "[::1]:2525; found \"%.*s\" (colons in a list are doubled, or the list begins with \"<;\")",
+			return error_set(&conversion->error, ERROR_USAGE,
+					 "expected an IP address, alone or with a port as 127.0.0.1.2525 or "
+					 "[::1]:2525; found \"%.*s\" (colons in a list are doubled, or the list begins with "
+					 "\"<;\")",
 					 SLICE_ARG(slice_first(items.items[i], 60)));
 	*(struct conf_interfaces *)field = (struct conf_interfaces){ addresses, items.count };
 	return true;
@@ -170,8 +176,8 @@ static bool to_list(struct conversion *conversion, void *field)
 		[CONF_HOSTS] = LIST_HOST, [CONF_DOMAINS] = LIST_DOMAIN, [CONF_ADDRESSES] = LIST_ADDRESS,
 		[CONF_LOCAL_PARTS] = LIST_LOCAL_PART,
 	};
-	return list_compile(conversion->arena, kinds[conversion->option->type], conversion->text, &conversion->parser->scope, field,
-			    &conversion->error);
+	return list_compile(conversion->arena, kinds[conversion->option->type], conversion->text, &conversion->parser->scope,
+			    field, &conversion->error);
 }
 
 /* Names of drivers and transports have no field: they are resolved when all is read. */
@@ -186,12 +192,24 @@ static const struct {
 	bool (*convert)(struct conversion *conversion, void *field);
 	bool scoped;
 } conversions[CONF_TYPES] = {
-	[CONF_BOOL] = { to_bool, false }, [CONF_INTEGER] = { to_integer, false }, [CONF_OCTAL] = { to_octal, false },
-	[CONF_TIME] = { to_time, false }, [CONF_STRING] = { to_string, false }, [CONF_PATH] = { to_path, false },
-	[CONF_CHOICE] = { to_choice, false }, [CONF_STRINGS] = { to_strings, false }, [CONF_PORTS] = { to_ports, false },
-	[CONF_INTERFACES] = { to_interfaces, false }, [CONF_EXPANDED] = { to_expanded, true }, [CONF_HOSTS] = { to_list, true },
-	[CONF_DOMAINS] = { to_list, true }, [CONF_ADDRESSES] = { to_list, true }, [CONF_LOCAL_PARTS] = { to_list, true },
-	[CONF_NAME] = { to_nothing, false }, [CONF_USER] = { to_string, false }, [CONF_GROUP] = { to_string, false },
+	[CONF_BOOL] = { to_bool, false },
+	[CONF_INTEGER] = { to_integer, false },
+	[CONF_OCTAL] = { to_octal, false },
+	[CONF_TIME] = { to_time, false },
+	[CONF_STRING] = { to_string, false },
+	[CONF_PATH] = { to_path, false },
+	[CONF_CHOICE] = { to_choice, false },
+	[CONF_STRINGS] = { to_strings, false },
+	[CONF_PORTS] = { to_ports, false },
+	[CONF_INTERFACES] = { to_interfaces, false },
+	[CONF_EXPANDED] = { to_expanded, true },
+	[CONF_HOSTS] = { to_list, true },
+	[CONF_DOMAINS] = { to_list, true },
+	[CONF_ADDRESSES] = { to_list, true },
+	[CONF_LOCAL_PARTS] = { to_list, true },
+	[CONF_NAME] = { to_nothing, false },
+	[CONF_USER] = { to_string, false },
+	[CONF_GROUP] = { to_string, false },
 };
 
 bool conf_type_needs_scope(enum conf_type type)

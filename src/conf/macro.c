@@ -31,8 +31,10 @@ bool conf_macro_parse(struct slice argument, struct conf_macro *macro_r, struct 
 {
 	struct slice rest = argument, name = slice_trim(slice_cut(&rest, '='));
 	if (!name.len || name_length(name) != name.len)
-		return error_set(error, ERROR_USAGE, "-D%.*s: expected NAME or NAME=text, where NAME begins with an upper-case "
-				 "letter and has letters, digits and underscores only", SLICE_ARG(slice_first(argument, 100)));
+		return error_set(error, ERROR_USAGE,
+				 "-D%.*s: expected NAME or NAME=text, where NAME begins with an upper-case "
+				 "letter and has letters, digits and underscores only",
+				 SLICE_ARG(slice_first(argument, 100)));
 	*macro_r = (struct conf_macro){ .name = name, .value = slice_trim(rest), .command_line = true };
 	return true;
 }
@@ -45,18 +47,21 @@ bool conf_macro_define(struct conf_source *source, struct slice name, struct sli
 			if (macro->command_line)
 				return true;
 			if (!again)
-				return error_set(error, ERROR_USAGE, "macro %.*s is already defined; write \"==\" to define it again",
+				return error_set(error, ERROR_USAGE,
+						 "macro %.*s is already defined; write \"==\" to define it again",
 						 SLICE_ARG(name));
 			macro->value = arena_copy(&source->arena, value);
 			return true;
 		}
 		if (memmem(name.data, name.len, macro->name.data, macro->name.len))
-			return error_set(error, ERROR_USAGE, "macro %.*s cannot be defined here: its name contains that of macro %.*s, "
-					 "which is defined before it and would be replaced inside", SLICE_ARG(name),
-					 SLICE_ARG(macro->name));
+			return error_set(error, ERROR_USAGE,
+					 "macro %.*s cannot be defined here: its name contains that of macro %.*s, "
+					 "which is defined before it and would be replaced inside",
+					 SLICE_ARG(name), SLICE_ARG(macro->name));
 	}
 	if (again)
-		return error_set(error, ERROR_USAGE, "macro %.*s is not defined yet; \"==\" defines one again", SLICE_ARG(name));
+		return error_set(error, ERROR_USAGE, "macro %.*s is not defined yet; \"==\" defines one again",
+				 SLICE_ARG(name));
 	if (source->macro_count >= CONF_MACROS_MAX)
 		return error_set(error, ERROR_USAGE, "more than %d macros", CONF_MACROS_MAX);
 	conf_source_add_macro(source, name, value);
@@ -80,8 +85,8 @@ static bool replace_one(const struct conf_macro *macro, struct slice line, size_
 	return fits && buf_append(out, rest);
 }
 
-bool conf_macro_replace(const struct conf_source *source, struct slice line, size_t from, struct buf *out, struct buf *scratch,
-			size_t *count_r, uint32_t *last_r)
+bool conf_macro_replace(const struct conf_source *source, struct slice line, size_t from, struct buf *out,
+			struct buf *scratch, size_t *count_r, uint32_t *last_r)
 {
 	*count_r = 0;
 	*last_r = 0;

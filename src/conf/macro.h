@@ -24,7 +24,7 @@ bool conf_macro_define(struct conf_source *source, struct slice name, struct sli
  * Writes `line` to `out` (emptied first) with all macros replaced from byte `from` on; what is before is copied. `scratch` is
  * used between. *count_r: how many replacements; *last_r: index + 1 of the macro replaced last, or 0. False: too long.
  */
-bool conf_macro_replace(const struct conf_source *source, struct slice line, size_t from, struct buf *out, struct buf *scratch,
-			size_t *count_r, uint32_t *last_r);
+bool conf_macro_replace(const struct conf_source *source, struct slice line, size_t from, struct buf *out,
+			struct buf *scratch, size_t *count_r, uint32_t *last_r);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Options described in data. One table a kind of thing that has options (the main section, all routers, one driver, ...); from
- * it come the parser, the range checks, the defaults, `postern check --print`, and docs/reference.md. A test keeps each entry
- * complete: help, an example, and an example that parses.
+ * Options described in data. One table a kind of thing that has options (the main section, all routers, one driver, ...);
+ * from it come the parser, the range checks, the defaults, `postern check --print`, and docs/reference.md. A test keeps each
+ * entry complete: help, an example, and an example that parses.
  */
 #ifndef POSTERN_CONF_OPTION_H
 #define POSTERN_CONF_OPTION_H

@@ -23,7 +23,8 @@ void conf_collect(struct conf_parser *parser);
 /* Which types convert in which step: those that need the host name and the named lists come second. */
 bool conf_type_needs_scope(enum conf_type type);
 /* The setting's text (not unset) into `field`. False after a problem was noted. */
-bool conf_convert(struct conf_parser *parser, const struct conf_block *block, const struct conf_setting *setting, void *field);
+bool conf_convert(struct conf_parser *parser, const struct conf_block *block, const struct conf_setting *setting,
+		  void *field);
 /* All settings of a block whose type does, or does not, need the scope. `object`: what the offsets count from. */
 void conf_convert_block(struct conf_parser *parser, const struct conf_block *block, void *object, bool scoped);
 /* Makes scope ready and compiles the named lists. */

@@ -49,18 +49,21 @@ static bool print_block(const struct conf_block *block, bool privileged, struct 
 	return fits;
 }
 
-static bool print_main_option(const struct conf *conf, struct slice name, bool privileged, struct buf *out, struct error *error)
+static bool print_main_option(const struct conf *conf, struct slice name, bool privileged, struct buf *out,
+			      struct error *error)
 {
 	for (size_t i = 0; i < conf->main_block.setting_count; i++) {
 		const struct conf_setting *setting = &conf->main_block.settings[i];
 		if (slice_equal(slice_of(setting->option->name), name))
-			return print_setting(setting, privileged, out) || error_set(error, ERROR_PERMANENT, "the value is too long");
+			return print_setting(setting, privileged, out) ||
+			       error_set(error, ERROR_PERMANENT, "the value is too long");
 	}
 	const char *near = conf_option_nearest(name);
 	if (conf_exim_has_main(name))
-		return error_set(error, ERROR_USAGE, "Exim's option %.*s is not available in this version of Postern", SLICE_ARG(name));
-	return error_set(error, ERROR_USAGE, "%.*s is not a known option of the main section%s%s%s", SLICE_ARG(slice_first(name, 64)),
-			 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+		return error_set(error, ERROR_USAGE, "Exim's option %.*s is not available in this version of Postern",
+				 SLICE_ARG(name));
+	return error_set(error, ERROR_USAGE, "%.*s is not a known option of the main section%s%s%s",
+			 SLICE_ARG(slice_first(name, 64)), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 static bool print_list(const struct conf *conf, struct slice name, bool privileged, struct buf *out, struct error *error)
@@ -104,7 +107,8 @@ static bool print_instances(struct instances instances, struct slice instance, b
 		fits = fits && print_block(block, privileged, out);
 	}
 	if (!found)
-		return error_set(error, ERROR_USAGE, "there is no %s %.*s", instances.kind, SLICE_ARG(slice_first(instance, 64)));
+		return error_set(error, ERROR_USAGE, "there is no %s %.*s", instances.kind,
+				 SLICE_ARG(slice_first(instance, 64)));
 	return fits || error_set(error, ERROR_PERMANENT, "the text is too long");
 }
 
@@ -120,10 +124,12 @@ bool conf_print(const struct conf *conf, struct slice name, struct slice instanc
 		struct error *error)
 {
 	const struct instances all[] = {
-		{ "router", conf->router_blocks, conf->router_count }, { "transport", conf->transport_blocks, conf->transport_count },
+		{ "router", conf->router_blocks, conf->router_count },
+		{ "transport", conf->transport_blocks, conf->transport_count },
 	};
 	if (!name.len || slice_equal(name, SLICE("all")))
-		return print_block(&conf->main_block, privileged, out) || error_set(error, ERROR_PERMANENT, "the text is too long");
+		return print_block(&conf->main_block, privileged, out) ||
+		       error_set(error, ERROR_PERMANENT, "the text is too long");
 	if (name.data[0] == '+')
 		return print_list(conf, slice_from(name, 1), privileged, out, error);
 	for (size_t i = 0; i < 2; i++) {

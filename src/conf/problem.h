@@ -45,7 +45,8 @@ void conf_warning(struct conf_problems *problems, struct conf_place place, struc
 /* Puts the problems of each file in the order of its lines; what has no line comes first. */
 void conf_problems_sort(struct conf_problems *problems);
 
-/* One line without newline: "FILE:12: error: option X: text (macro Y was replaced in this line)". False when `out` is full. */
+/* One line without newline: "FILE:12: error: option X: text (macro Y was replaced in this line)". False when `out` is full.
+ */
 bool conf_problem_format(const struct conf_problem *problem, struct buf *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * From files to logical lines. The order for each physical line is Exim's (manual, chapter 6): macros are replaced, then comments
- * go, then conditions and inclusions are obeyed, then continuations are joined.
+ * From files to logical lines. The order for each physical line is Exim's (manual, chapter 6): macros are replaced, then
+ * comments go, then conditions and inclusions are obeyed, then continuations are joined.
  */
 #include "conf/macro.h"
 #include "conf/option.h"
@@ -130,8 +130,15 @@ static bool names_builtin(struct slice text)
 }
 
 enum directive {
-	DIRECTIVE_INCLUDE, DIRECTIVE_INCLUDE_IF_EXISTS, DIRECTIVE_IFDEF, DIRECTIVE_IFNDEF, DIRECTIVE_ELIFDEF, DIRECTIVE_ELIFNDEF,
-	DIRECTIVE_ELSE, DIRECTIVE_ENDIF, DIRECTIVES,
+	DIRECTIVE_INCLUDE,
+	DIRECTIVE_INCLUDE_IF_EXISTS,
+	DIRECTIVE_IFDEF,
+	DIRECTIVE_IFNDEF,
+	DIRECTIVE_ELIFDEF,
+	DIRECTIVE_ELIFNDEF,
+	DIRECTIVE_ELSE,
+	DIRECTIVE_ENDIF,
+	DIRECTIVES,
 };
 
 static const char directive_names[DIRECTIVES][20] = {
@@ -218,7 +225,8 @@ static void follow_sections(struct reader *reader, struct slice line, struct con
 	bool starts_driver = line.data[line.len - 1] == ':' && slice_find(line, '=') == line.len;
 	if (!starts_driver && reader->macro_in_driver)
 		conf_error(reader->problems, place, (struct slice){ 0 },
-			   "a macro was defined before this line within a driver or an ACL; move it before the name that begins it");
+			   "a macro was defined before this line within a driver or an ACL; move it before the name that "
+			   "begins it");
 	reader->in_driver = true;
 	reader->macro_in_driver = false;
 }
@@ -359,7 +367,8 @@ struct conf_source *conf_source_read(const char *path, const struct conf_macro *
 	if (system->ask(system->context, CONF_FACT_FILE, slice_of(path), &arena, &text, &error)) {
 		source = conf_source_from_text(text, path, macros, macro_count, system, problems);
 	} else {
-		conf_error(problems, (struct conf_place){ 0 }, (struct slice){ 0 }, "cannot read the configuration: %s", error.text);
+		conf_error(problems, (struct conf_place){ 0 }, (struct slice){ 0 }, "cannot read the configuration: %s",
+			   error.text);
 		source = conf_source_new(system);
 	}
 	arena_free(&arena);

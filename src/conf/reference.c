@@ -48,15 +48,19 @@ static bool append_table(struct buf *out, const struct conf_table *table)
 
 bool conf_reference(struct buf *out)
 {
-	static const char intro[] =
-		"# Configuration reference\n\n"
-		"The file is in Exim's language: comments begin with `#`, a backslash at the end continues a line, `NAME = text` defines\n"
-		"a macro and `NAME == text` defines it again, `.include`, `.include_if_exists`, `.ifdef`, `.ifndef`, `.elifdef`,\n"
-		"`.elifndef`, `.else` and `.endif` work as in Exim, and so does `hide` before an option. `domainlist`, `hostlist`,\n"
-		"`addresslist` and `localpartlist` name lists for use as `+name`. The main section comes first; `begin routers` and\n"
-		"`begin transports` open the others, in which `name:` begins an instance.\n\n"
-		"`postern check` reports every error of a file, `postern check --print` the value of each option. This page is what\n"
-		"`postern check --reference` prints.\n\n";
+	static const char intro[] = "# Configuration reference\n\n"
+				    "The file is in Exim's language: comments begin with `#`, a backslash at the end "
+				    "continues a line, `NAME = text` defines\n"
+				    "a macro and `NAME == text` defines it again, `.include`, `.include_if_exists`, "
+				    "`.ifdef`, `.ifndef`, `.elifdef`,\n"
+				    "`.elifndef`, `.else` and `.endif` work as in Exim, and so does `hide` before an "
+				    "option. `domainlist`, `hostlist`,\n"
+				    "`addresslist` and `localpartlist` name lists for use as `+name`. The main section "
+				    "comes first; `begin routers` and\n"
+				    "`begin transports` open the others, in which `name:` begins an instance.\n\n"
+				    "`postern check` reports every error of a file, `postern check --print` the value of "
+				    "each option. This page is what\n"
+				    "`postern check --reference` prints.\n\n";
 	bool fits = buf_append(out, slice_of(intro));
 	for (enum conf_table_id id = 0; fits && id < CONF_TABLES; id++)
 		fits = append_table(out, conf_table(id));

@@ -2,10 +2,11 @@
 /* Routers and transports: settings into their structs, references between them, and the users that deliveries run as. */
 #include "conf/parse.h"
 
-static void block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+static void block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format,
+			...) __attribute__((format(printf, 4, 5)));
 
-static void block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
+static void block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format,
+			...)
 {
 	char text[400];
 	const struct conf_setting *setting = conf_block_setting(block, slice_of(option));
@@ -18,8 +19,8 @@ static void block_error(struct conf_parser *parser, const struct conf_block *blo
 }
 
 /* "UID GID HOME" of a user, or "GID" of a group. A number that nobody has stands for itself. */
-static bool resolve(struct conf_parser *parser, enum conf_fact_kind kind, struct slice name, uint32_t *first_r, uint32_t *second_r,
-		    struct error *error)
+static bool resolve(struct conf_parser *parser, enum conf_fact_kind kind, struct slice name, uint32_t *first_r,
+		    uint32_t *second_r, struct error *error)
 {
 	uint64_t number, first, second;
 	struct slice fact;
@@ -80,12 +81,15 @@ static void settle_transport(struct conf_parser *parser, const struct conf_block
 	const struct conf_setting *directory = conf_block_setting(block, SLICE("directory"));
 	settle_user(parser, block, transport);
 	if (!directory->given)
-		block_error(parser, block, "directory", "not set; expected a directory, such as /var/mail/$domain_data/$local_part_data");
+		block_error(parser, block, "directory",
+			    "not set; expected a directory, such as /var/mail/$domain_data/$local_part_data");
 	else if (transport->directory && !slice_starts(expand_constant_prefix(transport->directory), SLICE("/")) &&
 		 !expand_uses(transport->directory, EXPAND_HOME))
-		block_error(parser, block, "directory", "expected an absolute path, one that begins with \"/\" or with $home");
+		block_error(parser, block, "directory",
+			    "expected an absolute path, one that begins with \"/\" or with $home");
 	if (!transport->maildir_format)
-		block_error(parser, block, "maildir_format", "expected maildir_format to be set: this version of Postern has no other "
+		block_error(parser, block, "maildir_format",
+			    "expected maildir_format to be set: this version of Postern has no other "
 			    "format");
 }
 
@@ -109,11 +113,14 @@ static void settle_router(struct conf_parser *parser, const struct conf_block *b
 			continue;
 		router->transport = transport;
 		if (conf->root && !transport->user.len && !router->check_local_user && conf->transport_blocks[i].tables[1])
-			block_error(parser, block, "transport", "its transport %.*s has no user: started as root, deliveries need one "
-				    "there, or check_local_user here", SLICE_ARG(transport->name));
+			block_error(parser, block, "transport",
+				    "its transport %.*s has no user: started as root, deliveries need one "
+				    "there, or check_local_user here",
+				    SLICE_ARG(transport->name));
 		return;
 	}
-	block_error(parser, block, "transport", "there is no transport called %.*s", SLICE_ARG(slice_first(setting->text, 64)));
+	block_error(parser, block, "transport", "there is no transport called %.*s",
+		    SLICE_ARG(slice_first(setting->text, 64)));
 }
 
 void conf_settle_routes(struct conf_parser *parser)

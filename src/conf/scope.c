@@ -30,7 +30,8 @@ static void compile_named(struct conf_parser *parser, struct conf_named_list *li
 		return;
 	list->list = NULL;
 	conf_error(parser->problems, list->place,
-		   arena_printf(&parser->problems->arena, "%s %.*s", words[list->kind], SLICE_ARG(list->name)), "%s", error.text);
+		   arena_printf(&parser->problems->arena, "%s %.*s", words[list->kind], SLICE_ARG(list->name)), "%s",
+		   error.text);
 }
 
 static const struct list *find_named(void *owner, enum list_kind kind, struct slice name)
@@ -86,7 +87,10 @@ void conf_compile_lists(struct conf_parser *parser)
 	struct expand_context *constants = arena_new(&conf->arena, struct expand_context);
 	*constants = (struct expand_context){ .variable = constant, .owner = &conf->main };
 	parser->scope = (struct list_scope){
-		.owner = parser, .named = find_named, .read_file = read_items, .primary_hostname = conf->main.primary_hostname,
+		.owner = parser,
+		.named = find_named,
+		.read_file = read_items,
+		.primary_hostname = conf->main.primary_hostname,
 		.constants = constants,
 	};
 	find_interfaces(parser);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A source as bytes: "PCF1", then four tables (files, macros, lines, facts), each a count and its records. Numbers are 32 bits,
- * little end first; texts are a length and bytes. The values of macros stay with the master: only their names travel.
+ * A source as bytes: "PCF1", then four tables (files, macros, lines, facts), each a count and its records. Numbers are 32
+ * bits, little end first; texts are a length and bytes. The values of macros stay with the master: only their names travel.
  */
 #include "conf/source.h"
 
@@ -17,7 +17,8 @@ enum { WANTED_SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE }
 
 static bool put_number(struct buf *out, size_t value)
 {
-	char bytes[4] = { (char)(value & 255), (char)(value >> 8 & 255), (char)(value >> 16 & 255), (char)(value >> 24 & 255) };
+	char bytes[4] = { (char)(value & 255), (char)(value >> 8 & 255), (char)(value >> 16 & 255),
+			  (char)(value >> 24 & 255) };
 	return value <= UINT32_MAX && buf_append(out, slice_make(bytes, sizeof bytes));
 }
 

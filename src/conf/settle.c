@@ -55,7 +55,8 @@ static void settle_host_names(struct conf_parser *parser)
 	struct slice node;
 	if (!conf->primary_hostname.len) {
 		if (!conf_source_fact(parser->source, CONF_FACT_HOSTNAME, (struct slice){ 0 }, &node, &why)) {
-			main_error(parser, "primary_hostname", "not set, and the name of this machine is not known: %s", why.text);
+			main_error(parser, "primary_hostname", "not set, and the name of this machine is not known: %s",
+				   why.text);
 			node = SLICE("localhost");
 		}
 		set_default(parser, "primary_hostname", &conf->primary_hostname, node);
@@ -89,17 +90,22 @@ static void settle_logs(struct conf_parser *parser)
 		if (slice_equal(path, SLICE("syslog")))
 			continue;
 		if (!path.len || path.data[0] != '/' || slice_find(path, '$') != path.len)
-			main_error(parser, "log_file_path", "expected an absolute, constant path, or the word syslog; found \"%.*s\"",
+			main_error(parser, "log_file_path",
+				   "expected an absolute, constant path, or the word syslog; found \"%.*s\"",
 				   SLICE_ARG(slice_first(path, 100)));
-		else if (percent && (percent + 1 == path.data + path.len || percent[1] != 's' || slice_find(rest, '%') != rest.len))
+		else if (percent &&
+			 (percent + 1 == path.data + path.len || percent[1] != 's' || slice_find(rest, '%') != rest.len))
 			main_error(parser, "log_file_path", "expected %%s once in the path, and no other %%; found \"%.*s\"",
 				   SLICE_ARG(slice_first(path, 100)));
 		else if (++paths == 2)
 			main_error(parser, "log_file_path", "expected one path, beside which there may be syslog");
 	}
-	static const struct { const char *name; int code; } facilities[] = { /* RFC 5424 §6.2.1 */
-		{ "user", 1 }, { "mail", 2 }, { "daemon", 3 }, { "news", 7 }, { "uucp", 8 }, { "local0", 16 }, { "local1", 17 },
-		{ "local2", 18 }, { "local3", 19 }, { "local4", 20 }, { "local5", 21 }, { "local6", 22 }, { "local7", 23 },
+	static const struct { const char *name; int code;
+	} facilities[] = {
+		/* RFC 5424 §6.2.1 */
+		{ "user", 1 }, { "mail", 2 },    { "daemon", 3 },  { "news", 7 }, { "uucp", 8 },
+		{ "local0", 16 }, { "local1", 17 }, { "local2", 18 }, { "local3", 19 }, { "local4", 20 },
+		{ "local5", 21 }, { "local6", 22 }, { "local7", 23 },
 	};
 	for (size_t i = 0; i < sizeof facilities / sizeof *facilities; i++)
 		if (slice_equal(conf->syslog_facility, slice_of(facilities[i].name)))
@@ -134,7 +140,8 @@ static void add_listener(struct conf_parser *parser, struct net_address address)
 {
 	struct conf *conf = parser->conf;
 	for (size_t i = 0; i < conf->listener_count; i++)
-		if (net_address_equal(&conf->listeners[i].address, &address) && conf->listeners[i].address.port == address.port) {
+		if (net_address_equal(&conf->listeners[i].address, &address) &&
+		    conf->listeners[i].address.port == address.port) {
 			main_error(parser, "local_interfaces", "%s is there twice", net_address_text_port(&address).text);
 			return;
 		}
@@ -169,8 +176,10 @@ static void settle_listeners(struct conf_parser *parser)
 			used = used || conf->listeners[n].address.port == main->tls_on_connect_ports.items[i];
 		if (!used && conf->listener_count)
 			conf_warning(parser->problems, main_setting(parser, "tls_on_connect_ports")->place,
-				     SLICE("option tls_on_connect_ports"), "nothing listens on port %u; it must be in daemon_smtp_ports "
-				     "or local_interfaces as well", main->tls_on_connect_ports.items[i]);
+				     SLICE("option tls_on_connect_ports"),
+				     "nothing listens on port %u; it must be in daemon_smtp_ports "
+				     "or local_interfaces as well",
+				     main->tls_on_connect_ports.items[i]);
 	}
 }
 

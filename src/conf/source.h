@@ -22,7 +22,8 @@ enum {
 	CONF_INCLUDE_DEPTH = 16,          /* files within files */
 	CONF_CONDITION_DEPTH = 64,        /* .ifdef within .ifdef */
 	CONF_LINE_MAX = 256 * 1024,       /* a logical line, macros replaced */
-	CONF_TEXT_MAX = 8 * 1024 * 1024,  /* all logical lines, and any one file */
+	CONF_TEXT_MAX = 8 * 1024 * 1024,  /* all logical lines */
+	CONF_FILE_MAX = 32 * 1024 * 1024, /* a file that is included, or that a list names */
 	CONF_SEALED_MAX = 64 * 1024 * 1024,
 };
 

@@ -157,7 +157,8 @@ static void macro_growth_is_bounded(void **state)
 	buf_init(&text, 1 << 20);
 	buf_append(&text, SLICE("AZ = 1234567890\n"));
 	for (char c = 'B'; c < 'J'; c++)
-		buf_printf(&text, "%cZ = %cZ %cZ %cZ %cZ %cZ %cZ %cZ %cZ\n", c, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1);
+		buf_printf(&text, "%cZ = %cZ %cZ %cZ %cZ %cZ %cZ %cZ %cZ\n", c, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1,
+			   c - 1, c - 1);
 	buf_append(&text, SLICE("a = IZ\n"));
 	buf_append_byte(&text, '\0');
 	struct fixture f;
@@ -171,7 +172,8 @@ static void macro_growth_is_bounded(void **state)
 static void conditions_choose_the_first_true_branch(void **state)
 {
 	(void)state;
-	static const char text[] = ".ifdef AAA\na = 1\n.elifdef BBB\na = 2\n.elifndef CCC\na = 3\n.else now\na = 4\n.endif AAA\n";
+	static const char text[] =
+		".ifdef AAA\na = 1\n.elifdef BBB\na = 2\n.elifndef CCC\na = 3\n.else now\na = 4\n.endif AAA\n";
 	struct conf_macro macros[] = { { SLICE("BBB"), SLICE(""), true }, { SLICE("CCC"), SLICE(""), true } };
 	struct fixture f;
 	expect_lines_of(text, "a = 3|");
@@ -186,7 +188,8 @@ static void conditions_choose_the_first_true_branch(void **state)
 static void conditions_nest_and_name_several_macros(void **state)
 {
 	(void)state;
-	expect_lines_of("A = 1\n.ifdef B\n.ifdef A\na = 1\n.else\na = 2\n.endif\n.else\n.ifdef X A\na = 3\n.endif\n.endif\n", "a = 3|");
+	expect_lines_of("A = 1\n.ifdef B\n.ifdef A\na = 1\n.else\na = 2\n.endif\n.else\n.ifdef X A\na = 3\n.endif\n.endif\n",
+			"a = 3|");
 	expect_lines_of(".ifndef A\nB = 1\n.endif\n.ifdef B\na = b\n.endif\n", "a = b|");
 	expect_lines_of("a = x\\\n.ifdef Q\ny\\\n.endif\nz\n", "a = xz|");
 }
@@ -194,8 +197,10 @@ static void conditions_nest_and_name_several_macros(void **state)
 static void builtin_macros_tell_what_this_version_has(void **state)
 {
 	(void)state;
-	expect_lines_of(".ifdef _OPT_MAIN_MESSAGE_SIZE_LIMIT\na = 1\n.endif\n.ifdef _OPT_MAIN_NO_SUCH\nb = 1\n.endif\n", "a = 1|");
-	expect_lines_of(".ifdef _DRIVER_ROUTER_ACCEPT\na = 1\n.endif\n.ifndef _DRIVER_TRANSPORT_PIPE\nb = 1\n.endif\n", "a = 1|b = 1|");
+	expect_lines_of(".ifdef _OPT_MAIN_MESSAGE_SIZE_LIMIT\na = 1\n.endif\n.ifdef _OPT_MAIN_NO_SUCH\nb = 1\n.endif\n",
+			"a = 1|");
+	expect_lines_of(".ifdef _DRIVER_ROUTER_ACCEPT\na = 1\n.endif\n.ifndef _DRIVER_TRANSPORT_PIPE\nb = 1\n.endif\n",
+			"a = 1|b = 1|");
 }
 
 static void unbalanced_conditions_are_errors(void **state)
@@ -210,20 +215,24 @@ static void files_are_included_in_place(void **state)
 {
 	(void)state;
 	static const struct fake_fact facts[] = {
-		{ CONF_FACT_FILE, "/etc/more", "b = 2\n.include sub/part\n" }, { CONF_FACT_FILE, "/etc/sub/part", "M = c\nc = 3" },
+		{ CONF_FACT_FILE, "/etc/more", "b = 2\n.include sub/part\n" },
+		{ CONF_FACT_FILE, "/etc/sub/part", "M = c\nc = 3" },
 		{ CONF_FACT_FILE, "/some/file", "d.e.f" },
 	};
 	struct fixture f;
-	read_with(&f, "a = 1\n.include \"/etc/more\"\nM = 4\nhosts = a.b.c \\\n   .include /some/file\n.include_if_exists /none\n",
+	read_with(&f,
+		  "a = 1\n.include \"/etc/more\"\nM = 4\nhosts = a.b.c \\\n   .include /some/file\n.include_if_exists "
+		  "/none\n",
 		  facts, 3, NULL, 0);
 	assert_int_equal(f.problems.errors, 1); /* M is defined already, in the included file */
 	assert_int_equal(f.problems.items[0].place.line, 3);
 	done(&f);
-	read_with(&f, "a = 1\n.include /etc/more\nM=4\nhosts = a.b.c \\\n   .include /some/file\n.include_if_exists /none\n", facts, 1,
-		  NULL, 0);
+	read_with(&f, "a = 1\n.include /etc/more\nM=4\nhosts = a.b.c \\\n   .include /some/file\n.include_if_exists /none\n",
+		  facts, 1, NULL, 0);
 	assert_true(f.problems.errors > 0);
 	done(&f);
-	read_with(&f, "a = 1\n.include /etc/more\nhosts = a.b \\\n   .include /some/file\n.include_if_exists /none\n", facts, 3, NULL, 0);
+	read_with(&f, "a = 1\n.include /etc/more\nhosts = a.b \\\n   .include /some/file\n.include_if_exists /none\n", facts,
+		  3, NULL, 0);
 	expect_lines(&f, "a = 1|b = 2|c = 3|hosts = a.b d.e.f|");
 	struct conf_place place = conf_source_place(f.source, &f.source->lines[3], 12);
 	assert_slice(place.file, "/some/file");
@@ -235,7 +244,8 @@ static void files_are_included_in_place(void **state)
 static void inclusion_cycles_and_missing_files_are_errors(void **state)
 {
 	(void)state;
-	static const struct fake_fact facts[] = { { CONF_FACT_FILE, "/a", ".include /b\n" }, { CONF_FACT_FILE, "/b", ".include /a\n" } };
+	static const struct fake_fact facts[] = { { CONF_FACT_FILE, "/a", ".include /b\n" },
+						  { CONF_FACT_FILE, "/b", ".include /a\n" } };
 	struct fixture f;
 	read_with(&f, ".include /a\n", facts, 2, NULL, 0);
 	assert_int_equal(f.problems.errors, 1);

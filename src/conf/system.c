@@ -74,8 +74,8 @@ static bool ask_file(struct slice name, struct arena *arena, struct slice *value
 		return error_set_errno(error, errno, "opening %s", path);
 	if (!S_ISREG(status.st_mode))
 		return error_set(error, ERROR_USAGE, "%s is not a regular file", path);
-	if (status.st_size > CONF_TEXT_MAX)
-		return error_set(error, ERROR_USAGE, "%s is larger than %d MiB", path, CONF_TEXT_MAX / 1024 / 1024);
+	if (status.st_size > CONF_FILE_MAX)
+		return error_set(error, ERROR_USAGE, "%s is larger than %d MiB", path, CONF_FILE_MAX / 1024 / 1024);
 	return read_file(fd, (size_t)status.st_size, arena, value_r, path, error);
 }
 
@@ -83,8 +83,10 @@ static bool ask_service(struct slice name, struct arena *arena, struct slice *va
 {
 	char text[64], more[4096];
 	struct servent entry, *found = NULL;
-	if (!slice_to_cstr(name, text, sizeof text) || getservbyname_r(text, "tcp", &entry, more, sizeof more, &found) || !found)
-		return error_set(error, ERROR_USAGE, "%.*s: no such TCP service in /etc/services", SLICE_ARG(slice_first(name, 64)));
+	if (!slice_to_cstr(name, text, sizeof text) || getservbyname_r(text, "tcp", &entry, more, sizeof more, &found) ||
+	    !found)
+		return error_set(error, ERROR_USAGE, "%.*s: no such TCP service in /etc/services",
+				 SLICE_ARG(slice_first(name, 64)));
 	unsigned port = (unsigned)entry.s_port;
 	*value_r = arena_printf(arena, "%u", (port >> 8 & 255) | (port & 255) << 8); /* network order */
 	return true;
@@ -132,8 +134,9 @@ static bool ask_addresses(struct slice name, struct arena *arena, struct slice *
 		return error_set_errno(error, errno, "asking for the addresses of this host");
 	for (struct ifaddrs *one = all; one; one = one->ifa_next) {
 		int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
-		const void *bytes = family == AF_INET ? (const void *)&((struct sockaddr_in *)(void *)one->ifa_addr)->sin_addr :
-							(const void *)&((struct sockaddr_in6 *)(void *)one->ifa_addr)->sin6_addr;
+		const void *bytes = family == AF_INET
+					    ? (const void *)&((struct sockaddr_in *)(void *)one->ifa_addr)->sin_addr
+					    : (const void *)&((struct sockaddr_in6 *)(void *)one->ifa_addr)->sin6_addr;
 		if ((family == AF_INET || family == AF_INET6) && inet_ntop(family, bytes, host, sizeof host))
 			text = arena_printf(arena, "%.*s%s%s", SLICE_ARG(text), text.len ? " " : "", host);
 	}

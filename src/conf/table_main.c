@@ -7,35 +7,38 @@
 
 static const struct conf_option options[] = {
 	{ OPTION(primary_hostname), .type = CONF_STRING, .computed = "the name of this machine",
-	  .help = "The name of this host: in the SMTP greeting, in Received: lines, and wherever $primary_hostname stands.",
+	  .help = "The name of this host: in the SMTP greeting, in Received: lines, and wherever $primary_hostname "
+		  "stands.",
 	  .example = "mx.example.org" },
 	{ OPTION(qualify_domain), .type = CONF_STRING, .computed = "primary_hostname",
 	  .help = "The domain that is added to a sender address without one, where such addresses are allowed.",
 	  .example = "example.org" },
 	{ OPTION(qualify_recipient), .type = CONF_STRING, .computed = "qualify_domain",
-	  .help = "The domain that is added to a recipient address without one, such as <postmaster>.", .example = "example.org" },
+	  .help = "The domain that is added to a recipient address without one, such as <postmaster>.",
+	  .example = "example.org" },
 	{ OPTION(spool_directory), .type = CONF_PATH, .fallback = "/var/spool/postern",
 	  .help = "Where accepted messages are kept until they are delivered. It must be on a local file system.",
 	  .example = "/var/spool/postern" },
 	{ OPTION(log_file_path), .type = CONF_STRINGS, .fallback = "/var/log/postern/%slog",
-	  .help = "Where log lines go: an absolute path, in which %s stands for main, reject or panic, or the word syslog, or both. "
-		  "Set to nothing: log/%slog below the spool directory.",
+	  .help = "Where log lines go: an absolute path, in which %s stands for main, reject or panic, or the word "
+		  "syslog, or both. Set to nothing: log/%slog below the spool directory.",
 	  .example = "syslog : /var/log/postern/%slog" },
 	{ OPTION(syslog_facility), .type = CONF_CHOICE, .fallback = "mail",
 	  .choices = "mail user news uucp daemon local0 local1 local2 local3 local4 local5 local6 local7",
 	  .help = "The facility of lines that go to syslog.", .example = "local3" },
 	{ OPTION(local_interfaces), .type = CONF_INTERFACES, .fallback = "<; ::0 ; 0.0.0.0",
-	  .help = "The addresses to listen on. One may carry its own port, as 127.0.0.1.2525 or [::1]:2525; the others listen on "
-		  "daemon_smtp_ports.",
+	  .help = "The addresses to listen on. One may carry its own port, as 127.0.0.1.2525 or [::1]:2525; the "
+		  "others listen on daemon_smtp_ports.",
 	  .example = "<; 127.0.0.1 ; [::1]:2525" },
 	{ OPTION(daemon_smtp_ports), .type = CONF_PORTS, .fallback = "smtp",
 	  .help = "The ports to listen on, as numbers or service names.", .example = "25 : 465 : 587" },
 	{ OPTION(tls_on_connect_ports), .type = CONF_PORTS, .fallback = "",
-	  .help = "Ports on which TLS begins at once, without STARTTLS (RFC 8314 §3). They must be listened on as well: this option "
-		  "does not open them.",
+	  .help = "Ports on which TLS begins at once, without STARTTLS (RFC 8314 §3). They must be listened on as "
+		  "well: this option does not open them.",
 	  .example = "465" },
 	{ OPTION(tls_certificate), .type = CONF_PATH,
-	  .help = "The file with this server's certificate and those that lead to its root, in PEM form. Unset: no TLS.",
+	  .help = "The file with this server's certificate and those that lead to its root, in PEM form. Unset: no "
+		  "TLS.",
 	  .example = "/etc/postern/tls/cert.pem" },
 	{ OPTION(tls_privatekey), .type = CONF_PATH, .computed = "tls_certificate",
 	  .help = "The file with the private key of the certificate, in PEM form. Only the keeper process has it.",
@@ -43,8 +46,8 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_advertise_hosts), .type = CONF_HOSTS, .computed = "* when tls_certificate is set, otherwise nobody",
 	  .help = "The hosts that are offered STARTTLS.", .example = "!192.0.2.7 : *" },
 	{ OPTION(tls_hosts), .type = CONF_HOSTS, .modern = "an ACL with \"!encrypted = *\", when this version has ACLs",
-	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They are always "
-		  "offered STARTTLS.",
+	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
+		  "are always offered STARTTLS.",
 	  .example = "192.0.2.0/24" },
 	{ OPTION(smtp_banner), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION,
 	  .fallback = "$smtp_active_hostname ESMTP Postern $version_number $tod_full",
@@ -58,24 +61,27 @@ static const struct conf_option options[] = {
 	{ OPTION(smtp_accept_max_per_connection), .type = CONF_INTEGER, .fallback = "1000", .max = 1000000,
 	  .help = "How many messages one connection may bring; 0 for no limit.", .example = "100" },
 	{ OPTION(smtp_accept_max_nonmail), .type = CONF_INTEGER, .fallback = "10", .max = 1000000,
-	  .help = "How many commands that do not belong to sending a message a session may give before it is closed.", .example = "20" },
+	  .help = "How many commands that do not belong to sending a message a session may give before it is closed.",
+	  .example = "20" },
 	{ OPTION(smtp_accept_max_nonmail_hosts), .type = CONF_HOSTS, .fallback = "*",
 	  .help = "The hosts to which smtp_accept_max_nonmail applies.", .example = "!127.0.0.1 : *" },
 	{ OPTION(smtp_connect_backlog), .type = CONF_INTEGER, .fallback = "128", .min = 1, .max = 65535,
 	  .help = "How many connections the system holds that are not accepted yet (listen(2)).", .example = "512" },
 	{ OPTION(smtp_receive_timeout), .type = CONF_TIME, .fallback = "5m", .min = 1, .max = 86400,
-	  .help = "How long a session waits for a line, of commands or of a message (RFC 5321 §4.5.3.2.7 asks for 5 minutes).",
+	  .help = "How long a session waits for a line, of commands or of a message (RFC 5321 §4.5.3.2.7 asks for 5 "
+		  "minutes).",
 	  .example = "2m30s" },
 	{ OPTION(smtp_max_synprot_errors), .type = CONF_INTEGER, .fallback = "3", .max = 1000000,
 	  .help = "How many syntax and protocol errors a session may make; it is closed after one more.", .example = "5" },
 	{ OPTION(smtp_max_unknown_commands), .type = CONF_INTEGER, .fallback = "3", .max = 1000000,
 	  .help = "How many unknown commands a session may give; it is closed after one more.", .example = "5" },
 	{ OPTION(smtp_enforce_sync), .type = CONF_BOOL, .fallback = "true",
-	  .help = "Refuse clients that send before they were asked to: before the greeting, or out of turn when pipelining is not "
-		  "allowed there.",
+	  .help = "Refuse clients that send before they were asked to: before the greeting, or out of turn when "
+		  "pipelining is not allowed there.",
 	  .example = "true" },
 	{ OPTION(recipients_max), .type = CONF_INTEGER, .fallback = "1000", .max = 1000000,
-	  .help = "The most recipients of a message; 0 for no limit. Those above get 452, so that the client sends them again.",
+	  .help = "The most recipients of a message; 0 for no limit. Those above get 452, so that the client sends "
+		  "them again.",
 	  .example = "500" },
 	{ OPTION(recipients_max_reject), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Refuse a message with too many recipients for good, with 552 and 554.", .example = "true" },
@@ -96,10 +102,12 @@ static const struct conf_option options[] = {
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
 	  .help = "The most bytes of a message's header section.", .example = "256K" },
 	{ OPTION(role_users), .type = CONF_STRING, .fallback = "postern-%s",
-	  .help = "When started as root: the users that the processes run as. %s stands for the role, such as front or queue.",
+	  .help = "When started as root: the users that the processes run as. %s stands for the role, such as front "
+		  "or queue.",
 	  .example = "postern-%s" },
 	{ OPTION(role_uid_base), .type = CONF_INTEGER, .fallback = "61104", .min = 1, .max = 4000000000,
-	  .help = "When started as root and there is no such user: the first of the user numbers that the roles run under, one each.",
+	  .help = "When started as root and there is no such user: the first of the user numbers that the roles run "
+		  "under, one each.",
 	  .example = "61104" },
 	{ OPTION(shutdown_timeout), .type = CONF_TIME, .fallback = "10s", .max = 3600,
 	  .help = "How long sessions and deliveries may still go on when the server is stopped.", .example = "30s" },

@@ -12,21 +12,25 @@ static const struct conf_option router_options[] = {
 	  .help = "The router is for addresses of these domains. The item that matched is $domain_data later.",
 	  .example = "+local_domains" },
 	{ OPTION(router, local_parts), .type = CONF_LOCAL_PARTS,
-	  .help = "The router is for these local parts. The item that matched is $local_part_data later; an item that is an absolute "
-		  "path stands for the lines of that file.",
+	  .help = "The router is for these local parts. The item that matched is $local_part_data later; an item that "
+		  "is an absolute path stands for the lines of that file.",
 	  .example = "postmaster : abuse" },
 	{ OPTION(router, check_local_user), .type = CONF_BOOL, .fallback = "false",
-	  .help = "The router is for local parts that are users of this machine. Delivery then runs as that user, and $home is the "
-		  "user's home directory.",
+	  .help = "The router is for local parts that are users of this machine. Delivery then runs as that user, and "
+		  "$home is the user's home directory.",
 	  .example = "true" },
-	{ REFERENCE("transport"), .help = "The transport that delivers what the router accepts.", .example = "local_delivery" },
+	{ REFERENCE("transport"), .help = "The transport that delivers what the router accepts.",
+	  .example = "local_delivery" },
 	{ OPTION(router, more), .type = CONF_BOOL, .fallback = "true",
-	  .help = "Whether an address that has the right domain but is not for this router is handed on to the next one.",
+	  .help = "Whether an address that has the right domain but is not for this router is handed on to the next "
+		  "one.",
 	  .example = "false" },
 };
 
 const struct conf_table conf_table_router = {
-	.title = "Generic options of routers", .options = router_options, .count = sizeof router_options / sizeof *router_options,
+	.title = "Generic options of routers",
+	.options = router_options,
+	.count = sizeof router_options / sizeof *router_options,
 };
 
 /* All that it does is in the generic options. */
@@ -35,13 +39,14 @@ const struct conf_table conf_table_router_accept = { .title = "Options of the ac
 static const struct conf_option transport_options[] = {
 	{ REFERENCE("driver"), .help = "How the transport delivers: appendfile.", .example = "appendfile" },
 	{ OPTION(transport, user), .type = CONF_USER,
-	  .help = "The user that a delivery runs as, by name or number; never root. Needed when the server is started as root, unless the "
-		  "router has check_local_user.",
+	  .help = "The user that a delivery runs as, by name or number; never root. Needed when the server is started "
+		  "as root, unless the router has check_local_user.",
 	  .example = "1000" },
 	{ OPTION(transport, group), .type = CONF_GROUP, .computed = "the user's group",
 	  .help = "The group that a delivery runs as, by name or number.", .example = "1000" },
 	{ OPTION(transport, return_path_add), .type = CONF_BOOL, .fallback = "false",
-	  .help = "Put a Return-path: line with the envelope sender at the top of the delivered message (RFC 5321 §4.4).",
+	  .help = "Put a Return-path: line with the envelope sender at the top of the delivered message (RFC 5321 "
+		  "§4.4).",
 	  .example = "true" },
 	{ OPTION(transport, delivery_date_add), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Put a Delivery-date: line at the top of the delivered message.", .example = "true" },
@@ -56,8 +61,8 @@ const struct conf_table conf_table_transport = {
 
 static const struct conf_option appendfile_options[] = {
 	{ OPTION(transport, directory), .type = CONF_EXPANDED, .place = EXPAND_PLACE_DELIVERY,
-	  .help = "The Maildir to deliver into. Variables that a client chooses, such as $local_part, cannot be in it: use "
-		  "$local_part_data and $domain_data, which come from the router's lists.",
+	  .help = "The Maildir to deliver into. Variables that a client chooses, such as $local_part, cannot be in "
+		  "it: use $local_part_data and $domain_data, which come from the router's lists.",
 	  .example = "/var/mail/$domain_data/$local_part_data" },
 	{ OPTION(transport, maildir_format), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Deliver each message as a file of a Maildir. It must be set: this version has no other format.",

@@ -97,7 +97,8 @@ bool conf_value_integer(struct slice text, int64_t *out_r, struct error *error)
 		base = 8;
 	}
 	if (!digits(s, base, &value))
-		return error_set(error, ERROR_USAGE, "expected a number, such as 100, 50M or 0x1f; K, M and G stand for 1024, 1024*1024 "
+		return error_set(error, ERROR_USAGE,
+				 "expected a number, such as 100, 50M or 0x1f; K, M and G stand for 1024, 1024*1024 "
 				 "and 1024*1024*1024");
 	if (__builtin_mul_overflow(value, unit, &value) || value > INT64_MAX)
 		return error_set(error, ERROR_USAGE, "the number is too large");
@@ -131,14 +132,16 @@ bool conf_value_time(struct slice text, int64_t *seconds_r, struct error *error)
 		while (at < text.len && unit < UNITS && units[unit].letter != ascii_lower(text.data[at]))
 			unit++;
 		good = at < text.len && unit < UNITS &&
-		       slice_parse_u64(slice_make(text.data + from, at - from), (uint64_t)(most / units[unit].seconds), &value);
+		       slice_parse_u64(slice_make(text.data + from, at - from), (uint64_t)(most / units[unit].seconds),
+				       &value);
 		if (good)
 			total += (int64_t)value * units[unit].seconds;
 		good = good && total <= most;
 		at++;
 	}
 	if (!good)
-		return error_set(error, ERROR_USAGE, "expected a time, such as 30s, 5m, 1h30m or 2d (s, m, h, d, w), at most 100 years");
+		return error_set(error, ERROR_USAGE,
+				 "expected a time, such as 30s, 5m, 1h30m or 2d (s, m, h, d, w), at most 100 years");
 	*seconds_r = total;
 	return true;
 }
@@ -148,7 +151,8 @@ static struct slice next_item(struct arena *arena, struct slice text, size_t *at
 {
 	bool doubles = (unsigned char)separator >= 32 && separator != 127;
 	size_t end = *at, from = *at, len = 0;
-	while (end < text.len && (text.data[end] != separator || (doubles && end + 1 < text.len && text.data[end + 1] == separator)))
+	while (end < text.len &&
+	       (text.data[end] != separator || (doubles && end + 1 < text.len && text.data[end + 1] == separator)))
 		end += text.data[end] == separator ? 2 : 1;
 	char *out = arena_alloc(arena, end - from + 1);
 	for (size_t i = from; i < end; i += text.data[i] == separator ? 2 : 1)
@@ -186,7 +190,8 @@ size_t conf_format_integer(int64_t value, char *out, size_t size)
 	static const struct { int shift; char letter; } units[] = { { 30, 'G' }, { 20, 'M' }, { 10, 'K' } };
 	for (size_t i = 0; value && i < sizeof units / sizeof *units; i++)
 		if (value % (INT64_C(1) << units[i].shift) == 0)
-			return (size_t)snprintf(out, size, "%lld%c", (long long)(value / (INT64_C(1) << units[i].shift)), units[i].letter);
+			return (size_t)snprintf(out, size, "%lld%c", (long long)(value / (INT64_C(1) << units[i].shift)),
+						units[i].letter);
 	return (size_t)snprintf(out, size, "%lld", (long long)value);
 }
 
