@@ -35,7 +35,7 @@ static inline void heap_free(void *pointer)
 	*(void **)pointer = NULL;
 }
 
-static inline void stream_close(FILE **stream)
+static inline void file_close(FILE **stream)
 {
 	if (*stream)
 		fclose(*stream);
@@ -44,6 +44,6 @@ static inline void stream_close(FILE **stream)
 
 #define _cleanup_fd_ _cleanup_(fd_close)
 #define _cleanup_heap_ _cleanup_(heap_free)
-#define _cleanup_stream_ _cleanup_(stream_close)
+#define _cleanup_file_ _cleanup_(file_close)
 
 #endif

@@ -113,7 +113,7 @@ static void write_conf(const struct fixture *f, const char *text)
 {
 	char path[200];
 	snprintf(path, sizeof path, "%s/conf", f->directory);
-	_cleanup_stream_ FILE *file = fopen(path, "w");
+	_cleanup_file_ FILE *file = fopen(path, "w");
 	assert_non_null(file);
 	fputs(text, file);
 }
@@ -166,10 +166,10 @@ static void inits_certificate_is_for_its_names_and_key(void **state)
 	assert_int_equal(runf(f, &command_init, "%s/d --domain example.org --address 192.0.2.9,::1", f->directory),
 			 COMMAND_DONE);
 	snprintf(path, sizeof path, "%s/d/tls/cert.pem", f->directory);
-	_cleanup_stream_ FILE *file = fopen(path, "r");
+	_cleanup_file_ FILE *file = fopen(path, "r");
 	X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
 	snprintf(path, sizeof path, "%s/d/tls/key.pem", f->directory);
-	_cleanup_stream_ FILE *key_file = fopen(path, "r");
+	_cleanup_file_ FILE *key_file = fopen(path, "r");
 	EVP_PKEY *key = PEM_read_PrivateKey(key_file, NULL, NULL, NULL);
 	assert_non_null(certificate);
 	assert_non_null(key);

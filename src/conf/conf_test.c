@@ -545,7 +545,7 @@ static void docs_reference_is_what_the_tables_say(void **state)
 	buf_init(&out, 1 << 20);
 	assert_true(conf_reference(&out));
 	/* Tests run in the tree or in a build directory within it. */
-	_cleanup_stream_ FILE *file = fopen("docs/reference.md", "r");
+	_cleanup_file_ FILE *file = fopen("docs/reference.md", "r");
 	if (!file)
 		file = fopen("../docs/reference.md", "r");
 	assert_non_null(file);

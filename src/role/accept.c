@@ -258,6 +258,7 @@ static void write_batch(void *arg)
 static void log_arrival(struct queue *queue, const struct queue_entry *entry, uint64_t size)
 {
 	const struct spool_envelope *envelope = entry->envelope;
+	struct slice sender = envelope->sender.len ? envelope->sender : SLICE("<>");
 	char host[400] = "", cipher[128] = "", message_id[300] = "";
 	if (envelope->host_address.len)
 		snprintf(host, sizeof host, " H=(%.*s) [%.*s]", SLICE_ARG(slice_first(envelope->helo, 255)),
@@ -267,8 +268,7 @@ static void log_arrival(struct queue *queue, const struct queue_entry *entry, ui
 	if (entry->message_id.len)
 		snprintf(message_id, sizeof message_id, " id=%.*s", SLICE_ARG(entry->message_id));
 	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s P=%.*s%s S=%llu%s", entry->id.text,
-		 envelope->sender.len ? SLICE_ARG(envelope->sender) : 2, envelope->sender.len ? envelope->sender.data : "<>", host,
-		 SLICE_ARG(envelope->protocol), cipher, (unsigned long long)size, message_id);
+		 SLICE_ARG(sender), host, SLICE_ARG(envelope->protocol), cipher, (unsigned long long)size, message_id);
 }
 
 /* The message is durable: log it, answer, deliver. A whole small message goes on from memory, without reading it back. */

@@ -6,6 +6,7 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "mail/address.h"
 #include "role/queue.h"
 #include "task/offload.h"
 

@@ -77,7 +77,7 @@ static struct conf *read_configuration(struct master *master, int *source_fd_r)
 static bool read_certificate_key(const struct conf *conf, struct key_id *id_r, struct error *error)
 {
 	char path[1024];
-	_cleanup_stream_ FILE *file = NULL;
+	_cleanup_file_ FILE *file = NULL;
 	if (!slice_to_cstr(conf->main.tls_certificate, path, sizeof path))
 		return error_set(error, ERROR_USAGE, "tls_certificate is too long");
 	file = fopen(path, "re");
