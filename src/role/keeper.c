@@ -17,7 +17,7 @@
 
 #include <openssl/crypto.h>
 
-enum { KEY_FILE_MAX = 256 * 1024, SECURE_HEAP = 256 * 1024, RSA_AT_ONCE = 256 };
+enum { KEY_FILE_MAX = 64 * 1024, SECURE_HEAP = 16 * 1024 * 1024 /* for KEYSTORE_MAX keys */, RSA_AT_ONCE = 256 };
 
 struct keeper {
 	struct keystore *keys, *next;

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "net/counters.h"
+#include "role/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -421,11 +422,11 @@ int master_run(const struct master_options *options)
 	master->conf = read_configuration(master, &master->source_fd);
 	if (!master->conf || run.signals < 0) {
 		free(master);
-		return 2;
+		return 2; /* usage or configuration */
 	}
 	raise_limits();
 	master->loop = loop_new();
 	task_spawn(master->loop, master_task, &run, "master");
 	loop_run(master->loop);
-	return run.status;
+	process_end(run.status);
 }

@@ -28,7 +28,7 @@ struct master_options {
 	int ready_fd;                   /* gets one byte when all runs, and is closed then; or -1 */
 };
 
-/* Runs until it is told to end. Returns the exit status; reasons are on standard error, and in the log once there is one. */
+/* Runs until it is told to end, and ends the process; returns only when it cannot begin. Reasons are on standard error, and in the log once there is one. */
 int master_run(const struct master_options *options);
 
 /* ---- The rest is for the files of the master ---- */

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "base/sanitize.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -207,5 +208,13 @@ int role_main(int argc, char **argv)
 		fatal("%s: %s", role_name(role.kind), error.text);
 	role.master = ipc_open(role.loop, ROLE_CONTROL_FD, role.kind, ROLE_MASTER, &master_handler, &role);
 	loop_run(role.loop);
-	return 0;
+	process_end(0);
+}
+
+void process_end(int status)
+{
+#if SANITIZED
+	__lsan_do_leak_check();
+#endif
+	_exit(status);
 }

@@ -2,6 +2,7 @@
 #include "task/stack.h"
 
 #include "base/fatal.h"
+#include "base/sanitize.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -37,6 +38,9 @@ struct stack stack_take(struct stack_pool *pool)
 	/* One huge page would cost 2 MiB for a task that touches two small ones. */
 	madvise(memory, guard + STACK_SIZE, MADV_NOHUGEPAGE);
 	struct stack stack = { .low = memory + guard, .size = STACK_SIZE };
+#if SANITIZED
+	__lsan_register_root_region(stack.low, stack.size); /* what a parked task points to is not lost */
+#endif
 	stack.valgrind_id = (unsigned)REGISTER_STACK(stack.low, stack.low + stack.size);
 	return stack;
 }
@@ -44,6 +48,9 @@ struct stack stack_take(struct stack_pool *pool)
 static void unmap(struct stack stack)
 {
 	DEREGISTER_STACK(stack.valgrind_id);
+#if SANITIZED
+	__lsan_unregister_root_region(stack.low, stack.size);
+#endif
 	size_t guard = page_size();
 	ensure(munmap(stack.low - guard, stack.size + guard) == 0);
 }

@@ -2,6 +2,7 @@
 #include "task/task.h"
 
 #include "base/fatal.h"
+#include "base/sanitize.h"
 #include "task/context.h"
 #include "task/internal.h"
 
@@ -11,17 +12,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define FIBERS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FIBERS 1
-#endif
-#endif
-#ifdef FIBERS
-#include <sanitizer/common_interface_defs.h>
-#endif
 
 /* The one place of thread-local state: which loop runs here. Set by loop_run for its duration. */
 static _Thread_local struct loop *running_loop;
@@ -42,11 +32,11 @@ static void switch_to_task(struct loop *loop, struct task *task)
 	loop->running = task;
 	task->state = TASK_RUNNING;
 	loop->switches++;
-#ifdef FIBERS
+#if SANITIZED
 	__sanitizer_start_switch_fiber(&loop->fake_stack, task->stack.low, task->stack.size);
 #endif
 	context_switch(&loop->context, &task->context);
-#ifdef FIBERS
+#if SANITIZED
 	__sanitizer_finish_switch_fiber(loop->fake_stack, NULL, NULL);
 #endif
 	loop->running = NULL;
@@ -54,12 +44,12 @@ static void switch_to_task(struct loop *loop, struct task *task)
 
 static void switch_to_loop(struct loop *loop, struct task *task)
 {
-#ifdef FIBERS
+#if SANITIZED
 	/* NULL for a task that is done: its fake stack is destroyed. */
 	__sanitizer_start_switch_fiber(task->state == TASK_DONE ? NULL : &task->fake_stack, loop->stack_low, loop->stack_size);
 #endif
 	context_switch(&task->context, &loop->context);
-#ifdef FIBERS
+#if SANITIZED
 	__sanitizer_finish_switch_fiber(task->fake_stack, NULL, NULL);
 #endif
 }
@@ -67,7 +57,7 @@ static void switch_to_loop(struct loop *loop, struct task *task)
 static void task_main(void *arg)
 {
 	struct task *task = arg;
-#ifdef FIBERS
+#if SANITIZED
 	__sanitizer_finish_switch_fiber(NULL, &task->loop->stack_low, &task->loop->stack_size);
 #endif
 	task->fn(task->arg);
