@@ -96,7 +96,8 @@ def nasty_body():
 
 
 def dot_stuff(message):
-    return re.sub(rb"(?m)^\.", b"..", message) + (b"" if message.endswith(b"\r\n") else b"\r\n") + b".\r\n"
+    """As it goes over the wire after DATA, with its end (RFC 5321 §4.5.2)."""
+    return re.sub(rb"(?m)^\.", b"..", message) + (b"" if message.endswith(b"\r\n") or not message else b"\r\n") + b".\r\n"
 
 
 TRACE = re.compile(rb"(?:(?:Return-path|Envelope-to|Delivery-date|Received):[^\n]*\n(?:[ \t][^\n]*\n)*)+", re.I)
