@@ -18,6 +18,8 @@ struct outgoing {
 	struct buf bytes;
 	int fds[IPC_FDS_MAX];
 	unsigned fd_count;
+	bool borrowed; /* the descriptors are those of a caller that waits for the answer: not to be closed */
+	uint64_t call;
 };
 
 /* A call under way, on its task's stack. */
@@ -55,7 +57,7 @@ struct ipc_peer {
 static void free_outgoing(struct outgoing *out)
 {
 	buf_free(&out->bytes);
-	for (unsigned i = 0; i < out->fd_count; i++)
+	for (unsigned i = 0; i < out->fd_count && !out->borrowed; i++)
 		close(out->fds[i]);
 	free(out);
 }
@@ -150,18 +152,19 @@ static void writer_task(void *arg)
 	}
 }
 
-bool ipc_send_packed(struct ipc_peer *peer, enum ipc_type type, uint64_t call, ipc_pack_function *pack, const void *message,
-		     const int *fds, unsigned fd_count)
+static bool enqueue(struct ipc_peer *peer, enum ipc_type type, uint64_t call, ipc_pack_function *pack, const void *message,
+		    const int *fds, unsigned fd_count, bool borrow)
 {
 	if (peer->lost || peer->out_count >= QUEUE_MAX)
 		return false;
 	ensure(fd_count <= ipc_rules[type].fds);
 	struct outgoing *out = xcalloc(1, sizeof *out);
+	*out = (struct outgoing){ .borrowed = borrow, .call = call };
 	buf_init(&out->bytes, IPC_MESSAGE_MAX);
 	uint64_t header[2] = { type, call };
 	bool fits = buf_append(&out->bytes, slice_make(header, sizeof header)) && pack(&out->bytes, message);
 	for (unsigned i = 0; fits && i < fd_count; i++) {
-		out->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+		out->fds[i] = borrow ? fds[i] : fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
 		fits = out->fds[i] >= 0;
 		out->fd_count += fits;
 	}
@@ -176,6 +179,31 @@ bool ipc_send_packed(struct ipc_peer *peer, enum ipc_type type, uint64_t call, i
 	peer->out_last = out;
 	peer->out_count++;
 	return true;
+}
+
+bool ipc_send_packed(struct ipc_peer *peer, enum ipc_type type, uint64_t call, ipc_pack_function *pack, const void *message,
+		     const int *fds, unsigned fd_count)
+{
+	return enqueue(peer, type, call, pack, message, fds, fd_count, false);
+}
+
+/* A call that was given up before its question left takes the question, and the descriptors that it borrowed, back. */
+static void take_back(struct ipc_peer *peer, uint64_t call)
+{
+	struct outgoing *before = NULL;
+	for (struct outgoing *out = peer->out_first; out; before = out, out = out->next) {
+		if (out->call != call || !out->borrowed)
+			continue;
+		if (before)
+			before->next = out->next;
+		else
+			peer->out_first = out->next;
+		if (peer->out_last == out)
+			peer->out_last = before;
+		peer->out_count--;
+		free_outgoing(out);
+		return;
+	}
 }
 
 void ipc_flush(struct ipc_peer *peer, int64_t deadline)
@@ -406,7 +434,7 @@ int ipc_call_packed(struct ipc_peer *peer, enum ipc_type type, ipc_pack_function
 	*reply_r = (struct ipc_reply){ 0 };
 	peer->last_call += 2;
 	struct call call = { .task = task_current(), .reply = reply_r, .number = peer->last_call };
-	if (!ipc_send_packed(peer, type, call.number, pack, message, fds, fd_count))
+	if (!enqueue(peer, type, call.number, pack, message, fds, fd_count, true))
 		return peer->lost ? -EPIPE : -EMSGSIZE;
 	struct call **bucket = &peer->calls[call.number % CALL_BUCKETS];
 	call.next = *bucket;
@@ -414,8 +442,10 @@ int ipc_call_packed(struct ipc_peer *peer, enum ipc_type type, ipc_pack_function
 	peer->calls_waiting++;
 	int result = await_answer(&call, deadline);
 	peer->calls_waiting--;
-	if (!call.answered)
+	if (!call.answered) {
 		remove_call(peer, &call);
+		take_back(peer, call.number);
+	}
 	return result;
 }
 

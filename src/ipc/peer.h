@@ -4,7 +4,8 @@
  * in one system call before the loop waits. A call sends a message and parks the task until the answer, the deadline, or
  * the loss of the peer (-EPIPE).
  *
- * Ownership: the peer owns its descriptor. Descriptors to send are duplicated: they stay the caller's. Received descriptors belong to the handler,
+ * Ownership: the peer owns its descriptor. Descriptors to send stay the caller's: a message
+ * has duplicates of them, a call borrows them until it returns. Received descriptors belong to the handler,
  * which takes them (sets them to -1) or leaves them to be closed.
  *
  *   ipc_open ──▶ OPEN ── end of stream, a forbidden message, a full queue ──▶ LOST: calls fail with -EPIPE, handler->lost

@@ -163,7 +163,8 @@ static void remove_task(void *arg)
 		while (queue->removal_count == 0)
 			if (wait_list_wait(&queue->removals_wanted, CLOCK_NEVER) < 0)
 				return;
-		task_yield();
+		/* A moment, so that one pass takes several; a longer one would mean more duplicates after a crash. */
+		task_sleep_until(clock_after(5 * CLOCK_MS));
 		removal->count = queue->removal_count < REMOVALS_AT_ONCE ? queue->removal_count : REMOVALS_AT_ONCE;
 		memcpy(removal->ids, queue->removals, removal->count * sizeof removal->ids[0]);
 		memmove(queue->removals, queue->removals + removal->count,

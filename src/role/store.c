@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BASES_MAX = ROLE_PATHS_MAX, DELIVERIES_AT_ONCE = 64, WRITING_TASKS = 2 };
+enum { BASES_MAX = ROLE_PATHS_MAX, DELIVERIES_AT_ONCE = 64 };
 
 #define IDLE_TIME (5 * 60 * CLOCK_SECOND)
 
@@ -256,9 +256,8 @@ static bool store_apply(struct role_process *role, struct error *error)
 	(void)error;
 	if (role->conf)
 		return true;
-	/* The writing tasks read role->conf when they first run, which is after this apply is complete. */
-	for (int i = 0; i < WRITING_TASKS; i++)
-		task_spawn(role->loop, writing_task, role, "writing");
+	/* The writing task reads role->conf when it first runs, which is after this apply is complete. */
+	task_spawn(role->loop, writing_task, role, "writing");
 	task_spawn(role->loop, idle_task, role, "idle");
 	return true;
 }

@@ -82,11 +82,13 @@ void offload(void (*fn)(void *), void *arg)
 		pool->waiting_first = &job;
 	pool->waiting_last = &job;
 	pool->queued++;
-	if (pool->queued > pool->idle && pool->threads < OFFLOAD_THREADS)
+	bool idle = pool->queued <= pool->idle;
+	if (!idle && pool->threads < OFFLOAD_THREADS)
 		add_thread(pool);
-	else
-		pthread_cond_signal(&pool->wanted);
 	pthread_mutex_unlock(&pool->lock);
+	/* Outside of the lock, so that the thread does not wake only to wait for it; a busy one looks for work by itself. */
+	if (idle)
+		pthread_cond_signal(&pool->wanted);
 	while (!job.done)
 		task_wait_uncancellable(CLOCK_NEVER);
 }
