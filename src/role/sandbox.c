@@ -57,7 +57,7 @@ static const int calls_of_store[] = { CALLS_OF_FILES };
 /* What AddressSanitizer and LeakSanitizer need to report; in no other build. */
 static const int calls_of_sanitizers[] = {
 	CALL(openat), CALL(open), CALL(readlink), CALL(readlinkat), CALL(prctl), CALL(clone), CALL(wait4), CALL(ptrace),
-	CALL(process_vm_readv), CALL(getdents64), CALL(mmap), CALL(mprotect), CALL(prlimit64), CALL(getppid), CALL(kill),
+	CALL(process_vm_readv), CALL(getdents), CALL(getdents64), CALL(mmap), CALL(mprotect), CALL(prlimit64), CALL(getppid), CALL(kill),
 	CALL(sched_getparam), CALL(sched_getscheduler), CALL(arch_prctl), CALL(pipe2), CALL(ioctl), CALL(access), CALL(stat),
 	CALL(getuid), CALL(geteuid), CALL(getgid), CALL(getegid), CALL(getcwd), CALL(mkdir), CALL(personality), CALL(dup), CALL(dup2),
 };
@@ -212,8 +212,8 @@ bool sandbox_enter(enum role role, const struct sandbox_path *paths, size_t coun
 	int abi = landlock_abi();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_set_errno(error, errno, "giving up new privileges");
-	/* A tracer or a core file would see keys and mail. LeakSanitizer traces its own process. */
-	if (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	/* A tracer or a core file would see keys and mail. LeakSanitizer traces its own process, and must be able to. */
+	if (prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0) < 0)
 		return error_set_errno(error, errno, "forbidding core files");
 	/* The sanitizers' runtime opens its reports and /proc when it likes. */
 	if (!SANITIZED && abi >= LANDLOCK_ABI_LEAST && !enter_landlock(paths, count, abi, error))
