@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { QUEUE_MAX = 8192, SEND_BATCH = 16, HEADER_LEN = 16 };
+enum { QUEUE_MAX = 8192, SEND_BATCH = 16, RECEIVE_BATCH = 8, HEADER_LEN = 16 };
 
 struct outgoing {
 	struct outgoing *next;
@@ -47,7 +47,7 @@ struct ipc_peer {
 	uint64_t last_call;
 	bool lost, blocked;
 	unsigned calls_waiting; /* of tasks inside ipc_call */
-	char *buffer;
+	char *buffer; /* of RECEIVE_BATCH messages; pages that no message needed cost nothing */
 };
 
 /* ---- Sending ---- */
@@ -252,39 +252,54 @@ static bool allowed(const struct ipc_peer *peer, const struct ipc_incoming *inco
 	return (rule->from & 1u << peer->other) && (rule->to & 1u << peer->self) && incoming->fd_count <= rule->fds;
 }
 
-/* One datagram. 1: handled, 0: none waiting, -1: the peer is gone or breaks the rules. */
-static int receive_one(struct ipc_peer *peer)
+/* One datagram. False: it breaks the rules. */
+static bool take_message(struct ipc_peer *peer, struct msghdr *message, size_t len)
 {
-	union fd_control control;
-	struct iovec part = { .iov_base = peer->buffer, .iov_len = IPC_MESSAGE_MAX };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-	ssize_t n = recvmsg(peer->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -1;
 	struct ipc_incoming incoming = { 0 };
-	take_fds(&message, &incoming);
+	const char *bytes = message->msg_iov->iov_base;
 	uint64_t header[2] = { IPC_TYPES, 0 };
-	bool whole = n >= HEADER_LEN && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
-	if (whole)
-		memcpy(header, peer->buffer, sizeof header);
+	take_fds(message, &incoming);
+	bool fine = len >= HEADER_LEN && !(message->msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+	if (fine) {
+		memcpy(header, bytes, sizeof header);
+		incoming.body = slice_make(bytes + HEADER_LEN, len - HEADER_LEN);
+	}
 	incoming.type = header[0] < IPC_TYPES ? (enum ipc_type)header[0] : IPC_TYPES;
 	incoming.call = header[1];
-	if (whole)
-		incoming.body = slice_make(peer->buffer + HEADER_LEN, (size_t)n - HEADER_LEN);
-	bool fine = whole && allowed(peer, &incoming);
+	fine = fine && allowed(peer, &incoming);
 	if (fine && !(incoming.call && take_answer(peer, &incoming)))
 		peer->handler->message(peer->owner, peer, &incoming);
 	for (unsigned i = 0; i < incoming.fd_count; i++)
 		if (incoming.fds[i] >= 0)
 			close(incoming.fds[i]);
-	return fine ? 1 : -1;
+	return fine;
+}
+
+/* What is there, up to a batch. 1: there may be more, 0: all was taken, -1: the peer is gone or breaks the rules. */
+static int receive_batch(struct ipc_peer *peer)
+{
+	struct mmsghdr messages[RECEIVE_BATCH];
+	struct iovec parts[RECEIVE_BATCH];
+	union fd_control controls[RECEIVE_BATCH];
+	for (unsigned i = 0; i < RECEIVE_BATCH; i++) {
+		parts[i] = (struct iovec){ peer->buffer + (size_t)i * IPC_MESSAGE_MAX, IPC_MESSAGE_MAX };
+		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &parts[i], .msg_iovlen = 1, .msg_control = &controls[i],
+						       .msg_controllen = sizeof controls[i] };
+	}
+	int count = recvmmsg(peer->fd, messages, RECEIVE_BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+	if (count < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	bool fine = count > 0;
+	for (int i = 0; i < count; i++)
+		fine = take_message(peer, &messages[i].msg_hdr, messages[i].msg_len) && fine;
+	return !fine ? -1 : count == RECEIVE_BATCH;
 }
 
 static void reader_task(void *arg)
 {
 	struct ipc_peer *peer = arg;
 	for (;;) {
-		int result = receive_one(peer);
+		int result = receive_batch(peer);
 		if (result < 0)
 			break;
 		if (result == 0 && io_wait(peer->fd, IO_READ, CLOCK_NEVER) < 0)
@@ -308,7 +323,7 @@ struct ipc_peer *ipc_open(struct loop *loop, int fd, enum role self, enum role o
 	*peer = (struct ipc_peer){ .fd = fd, .self = self, .other = other, .handler = handler, .owner = owner, .loop = loop };
 	/* Answers and calls are numbered from different ends, so that a request is never taken for an answer. */
 	peer->last_call = self < other ? 1 : 2;
-	peer->buffer = xcalloc(1, IPC_MESSAGE_MAX);
+	peer->buffer = xcalloc(RECEIVE_BATCH, IPC_MESSAGE_MAX);
 	peer->hook = (struct loop_hook){ .call = flush_hook, .arg = peer };
 	loop_add_hook(loop, &peer->hook);
 	peer->reader = task_spawn(loop, reader_task, peer, "ipc reader");

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { HEAP_SLACK = 4 * 1024 * 1024 };
 
 static const struct role_ops *const ops_of[ROLE_COUNT] = {
 	[ROLE_KEEPER] = &keeper_ops, [ROLE_FRONT] = &front_ops, [ROLE_QUEUE] = &queue_ops, [ROLE_STORE] = &store_ops,
@@ -201,6 +204,9 @@ int role_main(int argc, char **argv)
 	limit_core_files();
 	tzset();
 	drop_to((uid_t)uid, (gid_t)gid);
+	/* Sessions come and go by the thousand: the heap is not to shrink and grow with each of them. */
+	mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
+	mallopt(M_TOP_PAD, HEAP_SLACK / 4);
 	log_init(&role.log, role_name(role.kind));
 	role.loop = loop_new();
 	role.state = xcalloc(1, role.ops->state_size);

@@ -29,7 +29,7 @@ static const int calls_of_all[] = {
 	CALL(newfstatat), CALL(munmap), CALL(madvise), CALL(mremap), CALL(brk), CALL(rt_sigaction), CALL(rt_sigprocmask),
 	CALL(rt_sigreturn), CALL(sigaltstack), CALL(futex), CALL(clock_gettime), CALL(clock_nanosleep), CALL(gettimeofday),
 	CALL(getpid), CALL(gettid), CALL(tgkill), CALL(exit), CALL(exit_group), CALL(epoll_ctl), CALL(epoll_wait),
-	CALL(epoll_pwait), CALL(eventfd2), CALL(recvmsg), CALL(sendmsg), CALL(sendmmsg), CALL(getrandom), CALL(uname),
+	CALL(epoll_pwait), CALL(eventfd2), CALL(recvmsg), CALL(recvmmsg), CALL(sendmsg), CALL(sendmmsg), CALL(getrandom), CALL(uname),
 	CALL(sched_yield), CALL(restart_syscall), CALL(membarrier), CALL(rseq), CALL(set_robust_list), CALL(mlock),
 	CALL(sched_getaffinity), CALL(getrusage), CALL(sysinfo),
 };

@@ -18,6 +18,9 @@ enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
 /* A TLS handshake that takes longer is given up. */
 #define HANDSHAKE_TIMEOUT (60 * CLOCK_SECOND)
 
+/* How long a client that we turn away may take to read why. */
+#define LINGER_TIMEOUT (2 * CLOCK_SECOND)
+
 const char *session_peer(const struct session *session, char *out, size_t size)
 {
 	if (session->smtp.helo.len)
@@ -384,7 +387,8 @@ static bool on_refused(struct session *session, const struct smtp_event *event)
 
 static bool on_close(struct session *session, const struct smtp_event *event)
 {
-	flush(session);
+	if (flush(session))
+		stream_linger(&session->stream, clock_after(LINGER_TIMEOUT));
 	if (event->reason)
 		log_session(session, LOG_KIND_MAIN, "SMTP connection dropped: %s", event->reason);
 	return false;

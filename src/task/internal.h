@@ -34,11 +34,12 @@ struct task {
 	void *fake_stack; /* AddressSanitizer's */
 };
 
-/* One a descriptor number. Registered edge-triggered for both directions; an edge that nobody waits for is remembered. */
+/* One a descriptor number. Registered edge-triggered; an edge that nobody waits for is remembered. All are IO_READ | IO_WRITE. */
 struct io_slot {
 	struct task *reader, *writer;
-	bool registered;
-	unsigned char ready; /* IO_READ | IO_WRITE */
+	unsigned char registered;
+	unsigned char ready;
+	unsigned char over; /* the peer has closed that direction: ready for good */
 };
 
 struct offload_pool {
@@ -66,6 +67,7 @@ struct loop {
 	int64_t now, trimmed_at;
 	uint64_t switches, waits;
 	bool stopping, trim_wanted;
+	unsigned rounds; /* since the descriptors were last looked at */
 	void *fake_stack;
 	const void *stack_low;
 	size_t stack_size;

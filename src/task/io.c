@@ -23,12 +23,18 @@ static struct io_slot *slot_of(struct loop *loop, int fd)
 	return &loop->slots[index];
 }
 
-static int register_fd(struct loop *loop, int fd)
+/* For reading at the first wait; for writing only once somebody had to wait for that, which most descriptors never need. */
+static int register_fd(struct loop *loop, int fd, struct io_slot *slot, unsigned events)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd };
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+	unsigned wanted = slot->registered | IO_READ | events;
+	if (wanted == slot->registered)
+		return 0;
+	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.fd = fd };
+	if (wanted & IO_WRITE)
+		event.events |= EPOLLOUT;
+	if (epoll_ctl(loop->epoll_fd, slot->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) < 0)
 		return -errno;
-	slot_of(loop, fd)->registered = true;
+	slot->registered = (unsigned char)wanted;
 	return 0;
 }
 
@@ -37,11 +43,10 @@ int io_wait(int fd, unsigned events, int64_t deadline)
 	struct loop *loop = loop_current();
 	struct task *task = task_current();
 	struct io_slot *slot = slot_of(loop, fd);
-	if (!slot->registered) {
-		int result = register_fd(loop, fd);
-		if (result < 0)
-			return result;
-	} else if (slot->ready & events) {
+	int registered = register_fd(loop, fd, slot, events);
+	if (registered < 0)
+		return registered;
+	if ((slot->ready | slot->over) & events) {
 		slot->ready &= (unsigned char)~events;
 		return task->cancelled ? -ECANCELED : 0;
 	}
@@ -60,14 +65,8 @@ int io_wait(int fd, unsigned events, int64_t deadline)
 	return result;
 }
 
-void io_forget(int fd)
+static void clear_slot(struct io_slot *slot)
 {
-	struct loop *loop = loop_current();
-	if (!loop || fd < 0 || (size_t)fd >= loop->slot_count)
-		return;
-	struct io_slot *slot = &loop->slots[fd];
-	if (slot->registered)
-		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	struct task *reader = slot->reader, *writer = slot->writer;
 	*slot = (struct io_slot){ 0 };
 	if (reader)
@@ -76,11 +75,33 @@ void io_forget(int fd)
 		task_wake(writer, -ECANCELED);
 }
 
+void io_forget(int fd)
+{
+	struct loop *loop = loop_current();
+	if (!loop || fd < 0 || (size_t)fd >= loop->slot_count)
+		return;
+	struct io_slot *slot = &loop->slots[fd];
+	if (slot->registered)
+		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	clear_slot(slot);
+}
+
 void io_close(int *fd)
 {
 	if (*fd < 0)
 		return;
 	io_forget(*fd);
+	close(*fd);
+	*fd = -1;
+}
+
+void io_close_last(int *fd)
+{
+	struct loop *loop = loop_current();
+	if (*fd < 0)
+		return;
+	if (loop && (size_t)*fd < loop->slot_count)
+		clear_slot(&loop->slots[*fd]);
 	close(*fd);
 	*fd = -1;
 }
@@ -93,6 +114,11 @@ static void deliver(struct loop *loop, const struct epoll_event *event)
 		ready |= IO_READ;
 	if (event->events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		ready |= IO_WRITE;
+	/* The end of the stream is told once, and stays: who stopped at a short read comes back for it. */
+	if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		slot->over |= IO_READ;
+	if (event->events & (EPOLLHUP | EPOLLERR))
+		slot->over |= IO_WRITE;
 	if ((ready & IO_READ) && slot->reader) {
 		ready &= ~(unsigned)IO_READ;
 		task_wake(slot->reader, 0);

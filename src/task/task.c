@@ -13,6 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum { ROUNDS_MAX = 4 };
+
 /* The one place of thread-local state: which loop runs here. Set by loop_run for its duration. */
 static _Thread_local struct loop *running_loop;
 
@@ -325,6 +327,10 @@ void loop_run(struct loop *loop)
 	loop->now = clock_now();
 	while (!loop->stopping && loop->task_count) {
 		run_ready(loop);
+		/* A few rounds of what is ready now cost less together with one look at the descriptors than each with its own. */
+		if (loop->ready_first && ++loop->rounds < ROUNDS_MAX)
+			continue;
+		loop->rounds = 0;
 		run_hooks(loop);
 		if (loop->stopping || !loop->task_count)
 			break;

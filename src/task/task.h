@@ -81,13 +81,15 @@ void task_yield(void);
 
 enum { IO_READ = 1, IO_WRITE = 2 };
 /*
- * Waits until the descriptor may be read or written (IO_READ, IO_WRITE or both): call it after EAGAIN, and try again
- * after it; it may return early. One task may wait to read and another to write. The descriptor must be non-blocking; it is
+ * Waits until the descriptor may be read or written (IO_READ, IO_WRITE or both): call it after EAGAIN, or on a stream after a
+ * read or write that moved less than was asked for, and try again after it; it may return early. One task may wait to read and another to write. The descriptor must be non-blocking; it is
  * registered at the first wait, and io_close is the way to close it from then on.
  */
 int io_wait(int fd, unsigned events, int64_t deadline);
 /* Wakes whoever waits for the descriptor with -ECANCELED, forgets and closes it. Sets *fd to -1. */
 void io_close(int *fd);
+/* The same for a descriptor that was never duplicated or passed on: one system call less. */
+void io_close_last(int *fd);
 /* Forgets it without closing: before it is handed to another loop or process. */
 void io_forget(int fd);
 

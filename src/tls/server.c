@@ -2,6 +2,7 @@
 #include "tls/server.h"
 
 #include "base/fatal.h"
+#include "tls/stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct tls_server {
 	const struct ticket_keys *tickets;
 	/* Fetched once: fetching at each ticket costs more than sealing it. */
 	EVP_CIPHER *ticket_cipher;
+	BIO_METHOD *method;
 };
 
 bool ticket_keys_rotate(struct ticket_keys *keys)
@@ -143,7 +145,8 @@ struct tls_server *tls_server_new(struct tls_library *library, const struct slic
 	server->tickets = tickets;
 	server->context = SSL_CTX_new_ex(tls_library_context(library), NULL, TLS_server_method());
 	server->ticket_cipher = EVP_CIPHER_fetch(tls_library_context(library), "AES-256-CBC", NULL);
-	bool done = server->context && server->ticket_cipher && set_policy(server->context);
+	server->method = stream_method_new();
+	bool done = server->context && server->ticket_cipher && server->method && set_policy(server->context);
 	if (!done)
 		tls_error(error, "preparing TLS");
 	for (size_t i = 0; done && i < count; i++)
@@ -169,12 +172,18 @@ void tls_server_unref(struct tls_server *server)
 		return;
 	SSL_CTX_free(server->context);
 	EVP_CIPHER_free(server->ticket_cipher);
+	BIO_meth_free(server->method);
 	free(server);
 }
 
 SSL *tls_server_connection(struct tls_server *server)
 {
 	return SSL_new(server->context);
+}
+
+const BIO_METHOD *tls_server_method(const struct tls_server *server)
+{
+	return server->method;
 }
 
 const char *tls_version_name(const SSL *ssl)

@@ -42,6 +42,8 @@ void tls_server_unref(struct tls_server *server);
 
 /* A connection object, not yet bound to a descriptor. It takes a reference. */
 SSL *tls_server_connection(struct tls_server *server);
+/* What its connections read and write through (tls/stream.c). */
+const BIO_METHOD *tls_server_method(const struct tls_server *server);
 
 /* Exim's $tls_in_ver ("TLS1.3") and $tls_in_cipher ("TLS1.3:TLS_AES_256_GCM_SHA384:256"). Static or written to `out`. */
 const char *tls_version_name(const SSL *ssl);

@@ -9,24 +9,140 @@
 
 #include <openssl/err.h>
 
+enum { PENDING_MAX = 128 * 1024, SEND_AT = 16 * 1024, LINGER_MAX = 1024 * 1024 };
+
+/* ---- What OpenSSL sees: a source and sink that never touches the socket when it is known to be of no use ---- */
+
+static int method_read(BIO *bio, char *out, int size)
+{
+	struct stream *stream = BIO_get_data(bio);
+	BIO_clear_retry_flags(bio);
+	if (!stream->drained) {
+		ssize_t n = recv(stream->fd, out, (size_t)size, 0);
+		if (n > 0) {
+			stream->drained = n < size;
+			return (int)n;
+		}
+		stream->ended = n == 0;
+		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			return n == 0 ? 0 : -1;
+		stream->drained = errno == EAGAIN;
+	}
+	BIO_set_retry_read(bio);
+	return -1;
+}
+
+static int method_write(BIO *bio, const char *data, int size)
+{
+	struct stream *stream = BIO_get_data(bio);
+	BIO_clear_retry_flags(bio);
+	if (buf_append(&stream->pending, slice_make(data, (size_t)size)))
+		return size;
+	BIO_set_retry_write(bio);
+	return -1;
+}
+
+static long method_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+	(void)number;
+	(void)pointer;
+	if (command == BIO_CTRL_EOF)
+		return ((struct stream *)BIO_get_data(bio))->ended;
+	return command == BIO_CTRL_FLUSH;
+}
+
+static int method_create(BIO *bio)
+{
+	BIO_set_init(bio, 1);
+	return 1;
+}
+
+BIO_METHOD *stream_method_new(void)
+{
+	BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "stream");
+	if (method && BIO_meth_set_read(method, method_read) && BIO_meth_set_write(method, method_write) &&
+	    BIO_meth_set_ctrl(method, method_ctrl) && BIO_meth_set_create(method, method_create))
+		return method;
+	BIO_meth_free(method);
+	return NULL;
+}
+
+/* ---- Streams ---- */
+
 void stream_init(struct stream *stream, int fd)
 {
-	*stream = (struct stream){ .fd = fd };
+	/* A server speaks first: at the start there is nothing to read. */
+	*stream = (struct stream){ .fd = fd, .drained = true };
+	buf_init(&stream->pending, PENDING_MAX);
+}
+
+static int send_all(struct stream *stream, struct slice bytes, int64_t deadline)
+{
+	while (bytes.len) {
+		ssize_t n = send(stream->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+		if (n >= 0) {
+			bytes = slice_from(bytes, (size_t)n);
+			continue;
+		}
+		int waited = errno == EAGAIN ? io_wait(stream->fd, IO_WRITE, deadline) : errno == EINTR ? 0 : -errno;
+		if (waited < 0)
+			return waited;
+	}
+	return 0;
+}
+
+int stream_flush(struct stream *stream, int64_t deadline)
+{
+	if (buf_len(&stream->pending) == 0)
+		return 0;
+	int result = send_all(stream, buf_slice(&stream->pending), deadline);
+	buf_free(&stream->pending);
+	return result;
+}
+
+void stream_linger(struct stream *stream, int64_t deadline)
+{
+	char waste[4096];
+	size_t seen = 0;
+	if (stream->ssl && !stream->broken) {
+		ERR_clear_error();
+		SSL_shutdown(stream->ssl);
+	}
+	if (stream_flush(stream, deadline) < 0 || shutdown(stream->fd, SHUT_WR) < 0)
+		return;
+	while (seen < LINGER_MAX) {
+		ssize_t n = recv(stream->fd, waste, sizeof waste, 0);
+		if (n > 0)
+			seen += (size_t)n;
+		else if (n == 0 || (errno != EAGAIN && errno != EINTR) || io_wait(stream->fd, IO_READ, deadline) < 0)
+			return;
+	}
 }
 
 void stream_close(struct stream *stream)
 {
 	if (stream->ssl) {
 		ERR_clear_error();
-		if (!stream->broken)
+		if (!stream->broken && !(SSL_get_shutdown(stream->ssl) & SSL_SENT_SHUTDOWN))
 			SSL_shutdown(stream->ssl);
+		stream_flush(stream, 0);
 		SSL_free(stream->ssl);
 		ERR_clear_error();
 		stream->ssl = NULL;
 	}
 	tls_server_unref(stream->server);
 	stream->server = NULL;
-	io_close(&stream->fd);
+	buf_free(&stream->pending);
+	io_close_last(&stream->fd);
+}
+
+static int wait_readable(struct stream *stream, int64_t deadline)
+{
+	int waited = stream_flush(stream, deadline);
+	if (waited == 0)
+		waited = io_wait(stream->fd, IO_READ, deadline);
+	stream->drained = false;
+	return waited;
 }
 
 /* What a failed call of OpenSSL asks for: 0 to try again after a wait that ended well, otherwise the negative errno. */
@@ -35,23 +151,28 @@ static int wait_for_tls(struct stream *stream, int result, int64_t deadline)
 	int saved = errno;
 	switch (SSL_get_error(stream->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
-		return io_wait(stream->fd, IO_READ, deadline);
+		return wait_readable(stream, deadline);
 	case SSL_ERROR_WANT_WRITE:
-		return io_wait(stream->fd, IO_WRITE, deadline);
+		return stream_flush(stream, deadline);
 	case SSL_ERROR_SYSCALL:
 		stream->broken = true;
 		return saved ? -saved : -ECONNRESET;
 	default:
 		stream->broken = true;
-		return -EPROTO;
+		return stream->ended ? -ECONNRESET : -EPROTO;
 	}
 }
 
 bool stream_accept_tls(struct stream *stream, struct tls_server *server, int64_t deadline, struct error *error)
 {
 	stream->ssl = tls_server_connection(server);
-	if (!stream->ssl || SSL_set_fd(stream->ssl, stream->fd) != 1)
+	BIO *bio = BIO_new(tls_server_method(server));
+	if (!stream->ssl || !bio) {
+		BIO_free(bio);
 		return tls_error(error, "starting TLS");
+	}
+	BIO_set_data(bio, stream);
+	SSL_set_bio(stream->ssl, bio, bio);
 	stream->server = tls_server_ref(server);
 	for (;;) {
 		ERR_clear_error();
@@ -75,16 +196,15 @@ bool stream_accept_tls(struct stream *stream, struct tls_server *server, int64_t
 static ssize_t read_clear(struct stream *stream, void *out, size_t size, int64_t deadline)
 {
 	for (;;) {
-		ssize_t n = recv(stream->fd, out, size, 0);
-		if (n >= 0)
-			return n;
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN)
-			return -errno;
-		int waited = io_wait(stream->fd, IO_READ, deadline);
+		int waited = stream->drained ? wait_readable(stream, deadline) : 0;
 		if (waited < 0)
 			return waited;
+		ssize_t n = recv(stream->fd, out, size, 0);
+		stream->drained = n < 0 ? errno == EAGAIN : (size_t)n < size;
+		if (n >= 0)
+			return n;
+		if (errno != EINTR && errno != EAGAIN)
+			return -errno;
 	}
 }
 
@@ -105,6 +225,8 @@ ssize_t stream_read(struct stream *stream, void *out, size_t size, int64_t deadl
 			return 0;
 		int waited = wait_for_tls(stream, result, deadline);
 		ERR_clear_error();
+		if (waited == -ECONNRESET && stream->ended)
+			return 0; /* closed without close_notify: whoever reads knows whether anything was cut off */
 		if (waited < 0)
 			return waited;
 	}
@@ -112,32 +234,22 @@ ssize_t stream_read(struct stream *stream, void *out, size_t size, int64_t deadl
 
 int stream_write(struct stream *stream, struct slice bytes, int64_t deadline)
 {
+	if (!stream->ssl)
+		return send_all(stream, bytes, deadline);
 	while (bytes.len) {
 		size_t n = 0;
-		int waited = 0;
-		if (stream->ssl) {
-			if (stream->broken)
-				return -EPROTO;
-			ERR_clear_error();
-			errno = 0;
-			int result = SSL_write_ex(stream->ssl, bytes.data, bytes.len, &n);
-			if (result != 1) {
-				n = 0;
-				waited = wait_for_tls(stream, result, deadline);
-				ERR_clear_error();
-			}
-		} else {
-			ssize_t sent = send(stream->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
-			if (sent >= 0)
-				n = (size_t)sent;
-			else if (errno == EAGAIN)
-				waited = io_wait(stream->fd, IO_WRITE, deadline);
-			else if (errno != EINTR)
-				return -errno;
-		}
+		if (stream->broken)
+			return -EPROTO;
+		ERR_clear_error();
+		errno = 0;
+		int result = SSL_write_ex(stream->ssl, bytes.data, bytes.len, &n);
+		int waited = result == 1 ? 0 : wait_for_tls(stream, result, deadline);
+		ERR_clear_error();
+		if (waited == 0 && buf_len(&stream->pending) >= SEND_AT)
+			waited = stream_flush(stream, deadline);
 		if (waited < 0)
 			return waited;
-		bytes = slice_from(bytes, n);
+		bytes = slice_from(bytes, result == 1 ? n : 0);
 	}
 	return 0;
 }
