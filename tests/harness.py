@@ -6,6 +6,7 @@ Every wait is for an event (a log line, a file, a reply, the end of a process) w
 only processes that it started, by their numbers. As root the roles run as users of their own, as anybody else under one user:
 the tests run both ways and each shows what that user can show.
 """
+import ctypes
 import os
 import random
 import re
@@ -29,6 +30,11 @@ USERS = ("user", "alice", "bob", "carol")
 SANITIZER = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=0:symbolize=0:allocator_may_return_null=1",
              "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99:print_stacktrace=1:symbolize=0"}
 REPORT = re.compile(r"(AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|ThreadSanitizer|runtime error:)")
+
+
+def end_with_us():
+    """For Popen: the kernel ends the process when the tests themselves are killed (PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def wait_for(what, probe, deadline=None, interval=0.02):
@@ -316,7 +322,8 @@ class Server:
         self.started_at = self.log.stat().st_size if self.log.exists() else 0
         with open(self.stderr, "ab") as stderr:
             self.process = subprocess.Popen([POSTERN, "run", "-c", str(self.conf), *arguments], stdin=subprocess.DEVNULL,
-                                            stdout=stderr, stderr=stderr, env={**os.environ, **SANITIZER}, cwd="/")
+                                            stdout=stderr, stderr=stderr, env={**os.environ, **SANITIZER}, cwd="/",
+                                            preexec_fn=end_with_us)
         if ready:
             self.wait_ready()
         return self

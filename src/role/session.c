@@ -157,15 +157,23 @@ static void lost_connection(struct session *session, ssize_t result)
 {
 	bool in_data = session->smtp.state == SMTP_STATE_DATA || session->smtp.state == SMTP_STATE_CHUNK;
 	const char *what = in_data ? "message" : "command";
+	struct log *log = &session->front->role->log;
+	char peer[512];
+	session_peer(session, peer, sizeof peer);
+	const char *client = peer + 2; /* without "H=" */
 	if (result == -ETIMEDOUT) {
 		smtp_server_farewell(&session->smtp, in_data ? SMTP_FAREWELL_DATA_TIMEOUT : SMTP_FAREWELL_COMMAND_TIMEOUT);
-		log_session(session, LOG_KIND_MAIN, "SMTP %s timeout on connection", in_data ? "data" : "command");
+		if (in_data)
+			log_line(log, LOG_KIND_MAIN, "SMTP data timeout (message abandoned) on connection from %s F=<%.*s>", client,
+				 SLICE_ARG(session->message.sender));
+		else
+			log_line(log, LOG_KIND_MAIN, "SMTP command timeout on%s connection from %s", session->smtp.tls ? " TLS" : "", client);
 	} else if (result == -ECANCELED) {
 		smtp_server_farewell(&session->smtp, SMTP_FAREWELL_SHUTDOWN);
 	} else if (result == -EPROTO) {
-		log_session(session, LOG_KIND_MAIN, "TLS error on connection while reading SMTP %s", what);
+		log_line(log, LOG_KIND_MAIN, "TLS error on connection from %s while reading SMTP %s", client, what);
 	} else if (session->smtp.state != SMTP_STATE_START && session->smtp.state != SMTP_STATE_READY) {
-		log_session(session, LOG_KIND_MAIN, "unexpected disconnection while reading SMTP %s", what);
+		log_line(log, LOG_KIND_MAIN, "unexpected disconnection while reading SMTP %s from %s", what, client);
 	}
 	flush(session);
 }
@@ -195,10 +203,12 @@ static bool start_tls(struct session *session)
 {
 	struct error error = { 0 };
 	char peer[512];
-	bool done = stream_accept_tls(&session->stream, session->front->tls, clock_after(HANDSHAKE_TIMEOUT), &error);
+	int64_t timeout = session->conf->main.smtp_receive_timeout < HANDSHAKE_TIMEOUT ? session->conf->main.smtp_receive_timeout
+										       : HANDSHAKE_TIMEOUT;
+	bool done = stream_accept_tls(&session->stream, session->front->tls, clock_after(timeout), &error);
 	if (!done) {
 		session_peer(session, peer, sizeof peer);
-		log_line(&session->front->role->log, LOG_KIND_MAIN, "%s from %s", error.text, peer + 2);
+		log_line(&session->front->role->log, LOG_KIND_MAIN, "TLS error on connection from %s %s", peer + 2, error.text);
 		return false;
 	}
 	const SSL_CIPHER *cipher = SSL_get_current_cipher(session->stream.ssl);

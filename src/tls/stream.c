@@ -182,11 +182,11 @@ bool stream_accept_tls(struct stream *stream, struct tls_server *server, int64_t
 			return true;
 		int waited = wait_for_tls(stream, result, deadline);
 		if (waited == -EPROTO)
-			return tls_error(error, "TLS error on connection (SSL_accept)");
+			return tls_error(error, "(SSL_accept)");
 		if (waited < 0) {
 			stream->broken = true;
 			ERR_clear_error();
-			return error_set(error, ERROR_PERMANENT, "TLS error on connection (SSL_accept): %s",
+			return error_set(error, ERROR_PERMANENT, "(SSL_accept): %s",
 					 waited == -ETIMEDOUT ? "timed out" : waited == -ECONNRESET ? "the client closed the connection" :
 					 waited == -ECANCELED ? "shutting down" : strerror(-waited));
 		}
