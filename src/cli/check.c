@@ -3,6 +3,7 @@
 #include "cli/command.h"
 
 #include "cli/json.h"
+#include "role/sandbox.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -64,6 +65,9 @@ static void print_summary(const char *file, const struct conf *conf)
 	print_names("transports", conf->transport_blocks, conf->transport_count);
 	if (!conf->router_count)
 		printf("  no address is accepted: there is no router\n");
+	char walls[256];
+	sandbox_describe(walls, sizeof walls);
+	printf("  sandbox of the roles: %s\n", walls);
 }
 
 static bool json_problems(struct buf *out, const struct conf_problems *problems)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,7 +55,9 @@ static int run_command(int argc, char **argv)
 	struct error error;
 	bool background = false;
 	char file[4096];
-	for (int option; (option = getopt(argc, argv, "+c:D:vd")) != -1;) {
+	static const struct option none[] = { { 0 } }; /* long options get a clear answer too */
+	opterr = 0;
+	for (int option; (option = getopt_long(argc, argv, "+c:D:vd", none, NULL)) != -1;) {
 		switch (option) {
 		case 'c': configuration.file = optarg; break;
 		case 'v': options.verbose = true; break;
@@ -63,7 +66,7 @@ static int run_command(int argc, char **argv)
 			if (!command_add_macro(&configuration, optarg, &error))
 				return command_usage_error(&command_run, "%s", error.text);
 			break;
-		default: return command_usage_error(&command_run, "unknown option");
+		default: return command_usage_error(&command_run, "unknown option or missing value: %s", argv[optind - 1]);
 		}
 	}
 	if (optind < argc)
