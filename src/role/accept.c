@@ -100,6 +100,32 @@ void accept_front_lost(struct queue *queue, struct ipc_peer *peer)
 
 /* ---- Arrival ---- */
 
+static int by_address(const void *a, const void *b)
+{
+	const struct spool_recipient *const *x = a, *const *y = b;
+	int order = slice_compare((*x)->address, (*y)->address);
+	return order ? order : (*x > *y) - (*x < *y);
+}
+
+/* Who was named twice gets one copy: of equal addresses the first stays, and so does the order. */
+static void drop_duplicates(struct spool_envelope *envelope)
+{
+	size_t count = envelope->recipient_count, kept = 0;
+	struct spool_recipient **order = xcalloc(count, sizeof *order);
+	for (size_t i = 0; i < count; i++)
+		order[i] = &envelope->recipients[i];
+	qsort(order, count, sizeof(struct spool_recipient *), by_address);
+	/* No recipient has an empty address: it marks those to go. */
+	for (size_t i = count; i-- > 1;)
+		if (slice_equal(order[i]->address, order[i - 1]->address))
+			order[i]->address = (struct slice){ 0 };
+	free(order);
+	for (size_t i = 0; i < count; i++)
+		if (envelope->recipients[i].address.len)
+			envelope->recipients[kept++] = envelope->recipients[i];
+	envelope->recipient_count = kept;
+}
+
 static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *message)
 {
 	struct spool_envelope *envelope = arena_new(&entry->arena, struct spool_envelope);
@@ -113,6 +139,9 @@ static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *me
 	list = message->recipients;
 	while (ipc_list_next(&list, &address))
 		envelope->recipients[envelope->recipient_count++].address = arena_copy(&entry->arena, address);
+	drop_duplicates(envelope);
+	if (envelope->recipient_count == 0)
+		return false;
 	envelope->id = entry->id;
 	envelope->received_ns = entry->received_ns;
 	envelope->sender = arena_copy(&entry->arena, message->sender);
