@@ -111,7 +111,9 @@ static void send_front_material(struct child *child)
 	if (master->conf->main.tls_certificate.len) {
 		_cleanup_fd_ int fd = open_material(master->conf->main.tls_certificate, name, sizeof name, child);
 		struct ipc_certificate message = { .path = master->conf->main.tls_certificate };
-		if (fd >= 0)
+		/* Without its key a certificate is of no use: the front then answers 454 to STARTTLS. The keeper's part says why. */
+		bool has_key = slice_to_cstr(master->conf->main.tls_privatekey, name, sizeof name) && access(name, R_OK) == 0;
+		if (fd >= 0 && has_key)
 			ipc_send(child->peer, certificate, CERTIFICATE, 0, &message, &fd, 1);
 	}
 	for (size_t i = 0; i < master->listening_count; i++) {

@@ -259,7 +259,11 @@ static bool front_apply(struct role_process *role, struct error *error)
 	if (role->next->main.tls_certificate.len) {
 		struct slice chain = buf_slice(&front->certificate);
 		const char *name = front->certificate_path;
-		tls = tls_server_new(front->library, &chain, &name, 1, &front->signer, &front->tickets, error);
+		if (chain.len)
+			tls = tls_server_new(front->library, &chain, &name, 1, &front->signer, &front->tickets, error);
+		else
+			error_set(error, ERROR_USAGE, "the certificate or its private key cannot be opened, or is empty");
+		buf_free(&front->certificate); /* the next configuration brings its own */
 		if (!tls && role->conf) {
 			drop_next_listeners(front);
 			return false;
