@@ -174,12 +174,15 @@ static void writing_task(void *arg)
 	struct role_process *role = arg;
 	struct store *store = role->state;
 	struct store_batch *batch = xcalloc(1, sizeof *batch);
+	int64_t last_batch = 0;
 	batch->maildir = maildir_new(role->conf->main.primary_hostname, NULL);
 	for (;;) {
 		while (!store->first)
 			if (wait_list_wait(&store->wanted, CLOCK_NEVER) < 0)
 				return;
-		task_yield();
+		/* As in the queue (role/accept.c): under load, a moment more makes a batch of several. */
+		if (clock_now() - last_batch < BATCH_BUSY)
+			task_sleep_until(clock_after(BATCH_GATHERING));
 		for (batch->count = 0; store->first && batch->count < DELIVERIES_AT_ONCE; batch->count++) {
 			struct store_job *job = store->first;
 			store->first = job->next;
@@ -191,6 +194,7 @@ static void writing_task(void *arg)
 		store->under_way += (unsigned)batch->count;
 		if (batch->count)
 			offload(write_batch, batch);
+		last_batch = clock_now();
 		store->under_way -= (unsigned)batch->count;
 		for (size_t i = 0; i < batch->count; i++) {
 			batch->jobs[i]->delivery = batch->deliveries[i];
