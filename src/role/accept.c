@@ -46,7 +46,7 @@ static void answer(struct submission *submission)
 {
 	struct ipc_taken taken = { .kind = submission->result.kind, .problem = slice_of(submission->result.text) };
 	ipc_send(submission->peer, taken, TAKEN, submission->call, &taken, NULL, 0);
-	ipc_set_tag(submission->peer, ipc_tag(submission->peer) - 1);
+	ipc_release(submission->peer);
 }
 
 /* ---- Transactions ---- */
@@ -225,7 +225,7 @@ void accept_submit(struct queue *queue, struct ipc_peer *peer, struct ipc_incomi
 	}
 	struct submission *submission = xcalloc(1, sizeof *submission);
 	*submission = (struct submission){ .peer = peer, .call = incoming->call, .fd = -1 };
-	ipc_set_tag(peer, ipc_tag(peer) + 1);
+	ipc_hold(peer);
 	if (incoming->fd_count == 1)
 		submission->fd = fd_take(&incoming->fds[0]);
 	bool taken = submission->fd < 0 ? error_set(&submission->result, ERROR_PERMANENT, "no descriptor came along") :
