@@ -9,6 +9,7 @@
 #include "base/test.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void slices_compare_without_case_and_cut(void **state)
@@ -170,6 +171,42 @@ static void a_log_line_stays_one_line(void **state)
 	close(ends[1]);
 }
 
+static void syslog_lines_carry_facility_severity_and_role(void **state)
+{
+	(void)state;
+	int ends[2];
+	char text[256] = { 0 }, want[64];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
+	struct log log;
+	log_init(&log, "queue");
+	log.to.syslog = ends[1];
+	log_line(&log, LOG_KIND_PANIC, "disk %s", "full");
+	assert_true(read(ends[0], text, sizeof text - 1) > 0);
+	snprintf(want, sizeof want, "<17>postern-queue[%d]: disk full", (int)getpid()); /* mail (2) * 8 + alert (1) */
+	assert_string_equal(text, want);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void the_terminal_gets_colours_only_when_it_has_them(void **state)
+{
+	(void)state;
+	for (int colour = 0; colour < 2; colour++) {
+		int ends[2];
+		char text[256] = { 0 };
+		assert_int_equal(pipe(ends), 0);
+		struct log log;
+		log_init(&log, "test");
+		log.to.terminal = ends[1];
+		log.to.colour = colour;
+		log_line(&log, LOG_KIND_MAIN, "1wXyZa-000Kc3-2B => user <user@example.test>");
+		assert_true(read(ends[0], text, sizeof text - 1) > 0);
+		assert_int_equal(strchr(text, '\033') != NULL, colour);
+		close(ends[0]);
+		close(ends[1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,7 +215,8 @@ int main(void)
 		cmocka_unit_test(arena_memory_is_zeroed_after_reset), cmocka_unit_test(buffers_keep_their_bound),
 		cmocka_unit_test(crc32c_gives_the_values_of_rfc3720), cmocka_unit_test(message_ids_are_unique_and_ordered),
 		cmocka_unit_test(intervals_and_dates_have_their_forms), cmocka_unit_test(errors_carry_context_and_kind),
-		cmocka_unit_test(a_log_line_stays_one_line),
+		cmocka_unit_test(a_log_line_stays_one_line), cmocka_unit_test(syslog_lines_carry_facility_severity_and_role),
+		cmocka_unit_test(the_terminal_gets_colours_only_when_it_has_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
