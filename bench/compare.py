@@ -373,7 +373,10 @@ def main():
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: needs root, for Postfix and for the accounts of CPU and memory")
-    shutil.rmtree(WORK, ignore_errors=True)
+    # A directory of its own each run, and the ones before are left to `make clean`: for half a minute after many files were
+    # removed ext4 passes over their inodes one by one at each new file, which would be counted to the servers.
+    global WORK
+    WORK = WORK / time.strftime("%Y%m%d-%H%M%S")
     WORK.mkdir(parents=True)
     load, certificate, key = WORK / "load", WORK / "cert.pem", WORK / "key.pem"
     run(os.environ.get("CC", "gcc"), "-std=gnu17", "-O2", "-o", load, TREE / "bench/load.c", "-lssl", "-lcrypto", "-lpthread")

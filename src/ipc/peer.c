@@ -39,7 +39,6 @@ struct ipc_peer {
 	enum role self, other;
 	const struct ipc_handler *handler;
 	void *owner;
-	uint64_t tag;
 	struct loop *loop;
 	struct task *reader, *writer;
 	struct loop_hook hook;
@@ -48,7 +47,8 @@ struct ipc_peer {
 	struct call *calls[CALL_BUCKETS];
 	uint64_t last_call;
 	bool lost, blocked;
-	unsigned calls_waiting; /* of tasks inside ipc_call */
+	unsigned holds; /* tasks inside ipc_call, and those that will answer */
+	struct wait_list released;
 	char *buffer; /* of RECEIVE_BATCH messages; pages that no message needed cost nothing */
 };
 
@@ -377,8 +377,9 @@ void ipc_close(struct ipc_peer *peer)
 		return;
 	peer->lost = true;
 	fail_calls(peer);
-	while (peer->calls_waiting)
-		task_yield();
+	while (peer->holds)
+		if (wait_list_wait(&peer->released, CLOCK_NEVER) == -ECANCELED)
+			task_yield();
 	end_task(peer->reader);
 	end_task(peer->writer);
 	loop_remove_hook(peer->loop, &peer->hook);
@@ -398,14 +399,26 @@ enum role ipc_other(const struct ipc_peer *peer)
 	return peer->other;
 }
 
-void ipc_set_tag(struct ipc_peer *peer, uint64_t tag)
+void ipc_hold(struct ipc_peer *peer)
 {
-	peer->tag = tag;
+	peer->holds++;
 }
 
-uint64_t ipc_tag(const struct ipc_peer *peer)
+void ipc_release(struct ipc_peer *peer)
 {
-	return peer->tag;
+	ensure(peer->holds > 0);
+	if (--peer->holds == 0)
+		wait_list_wake_all(&peer->released);
+}
+
+static void close_task(void *arg)
+{
+	ipc_close(arg);
+}
+
+void ipc_close_later(struct ipc_peer *peer)
+{
+	task_spawn(peer->loop, close_task, peer, "close peer");
 }
 
 static void remove_call(struct ipc_peer *peer, struct call *gone)
@@ -439,13 +452,13 @@ int ipc_call_packed(struct ipc_peer *peer, enum ipc_type type, ipc_pack_function
 	struct call **bucket = &peer->calls[call.number % CALL_BUCKETS];
 	call.next = *bucket;
 	*bucket = &call;
-	peer->calls_waiting++;
+	ipc_hold(peer);
 	int result = await_answer(&call, deadline);
-	peer->calls_waiting--;
 	if (!call.answered) {
 		remove_call(peer, &call);
 		take_back(peer, call.number);
 	}
+	ipc_release(peer);
 	return result;
 }
 

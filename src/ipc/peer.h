@@ -9,7 +9,7 @@
  * which takes them (sets them to -1) or leaves them to be closed.
  *
  *   ipc_open ──▶ OPEN ── end of stream, a forbidden message, a full queue ──▶ LOST: calls fail with -EPIPE, handler->lost
- *                 └───── ipc_close ──▶ freed (no call may be under way)         is called once; ipc_close frees it
+ *                 └───── ipc_close ──▶ freed                                    is called once; ipc_close frees it
  */
 #ifndef POSTERN_IPC_PEER_H
 #define POSTERN_IPC_PEER_H
@@ -39,12 +39,15 @@ struct ipc_handler {
 struct loop;
 struct ipc_peer *ipc_open(struct loop *loop, int fd, enum role self, enum role other, const struct ipc_handler *handler,
 			  void *owner);
+/* Waits for calls to fail and for holds to be released; NULL is allowed. Not from the peer's own handler: there ipc_close_later. */
 void ipc_close(struct ipc_peer *peer);
+/* The same on a task of its own. */
+void ipc_close_later(struct ipc_peer *peer);
+/* A task that will answer here keeps the peer from being freed. */
+void ipc_hold(struct ipc_peer *peer);
+void ipc_release(struct ipc_peer *peer);
 bool ipc_is_lost(const struct ipc_peer *peer);
 enum role ipc_other(const struct ipc_peer *peer);
-/* Something of the caller's to find from the peer. */
-void ipc_set_tag(struct ipc_peer *peer, uint64_t tag);
-uint64_t ipc_tag(const struct ipc_peer *peer);
 /* Sends what is gathered now, waiting for room: before a role ends. */
 void ipc_flush(struct ipc_peer *peer, int64_t deadline);
 

@@ -46,7 +46,7 @@ static void answer(struct submission *submission)
 {
 	struct ipc_taken taken = { .kind = submission->result.kind, .problem = slice_of(submission->result.text) };
 	ipc_send(submission->peer, taken, TAKEN, submission->call, &taken, NULL, 0);
-	ipc_set_tag(submission->peer, ipc_tag(submission->peer) - 1);
+	ipc_release(submission->peer);
 }
 
 /* ---- Transactions ---- */
@@ -225,7 +225,7 @@ void accept_submit(struct queue *queue, struct ipc_peer *peer, struct ipc_incomi
 	}
 	struct submission *submission = xcalloc(1, sizeof *submission);
 	*submission = (struct submission){ .peer = peer, .call = incoming->call, .fd = -1 };
-	ipc_set_tag(peer, ipc_tag(peer) + 1);
+	ipc_hold(peer);
 	if (incoming->fd_count == 1)
 		submission->fd = fd_take(&incoming->fds[0]);
 	bool taken = submission->fd < 0 ? error_set(&submission->result, ERROR_PERMANENT, "no descriptor came along") :
@@ -354,16 +354,28 @@ static void finish_batch(struct queue *queue, struct batch *batch)
 	}
 }
 
+/*
+ * Under load a batch waits a moment for more to come: each costs the disk two commits, whatever its size. A message that comes
+ * alone does not wait.
+ */
+static void gather(int64_t last_batch)
+{
+	if (clock_now() - last_batch < BATCH_BUSY)
+		task_sleep_until(clock_after(BATCH_GATHERING));
+	else
+		task_yield(); /* whoever else is ready to submit gets the chance to be in this batch */
+}
+
 static void accepting_task(void *arg)
 {
 	struct queue *queue = arg;
+	int64_t last_batch = 0;
 	for (;;) {
 		struct batch batch = { .spool = queue->spool };
 		while (!queue->submitted_first)
 			if (wait_list_wait(&queue->submitted, CLOCK_NEVER) < 0)
 				return;
-		/* Whoever else is ready to submit gets the chance to be in this batch. */
-		task_yield();
+		gather(last_batch);
 		while (queue->submitted_first && batch.count < SUBMISSIONS_AT_ONCE) {
 			batch.items[batch.count++] = queue->submitted_first;
 			queue->submitted_first = queue->submitted_first->next;
@@ -374,6 +386,7 @@ static void accepting_task(void *arg)
 			continue;
 		offload(write_batch, &batch);
 		finish_batch(queue, &batch);
+		last_batch = clock_now();
 		if (spool_is_broken(queue->spool))
 			queue_spool_broken(queue);
 	}

@@ -117,18 +117,13 @@ static void from_store(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 	(void)incoming; /* the answer to a delivery that was given up: it will be made again, a duplicate */
 }
 
-static void close_store_task(void *arg)
-{
-	ipc_close(arg);
-}
-
 static void store_lost(void *owner, struct ipc_peer *peer)
 {
 	struct queue *queue = owner;
 	for (struct queue_store *store = queue->stores; store; store = store->next)
 		if (store->peer == peer)
 			store->peer = NULL;
-	task_spawn(queue->role->loop, close_store_task, peer, "close store");
+	ipc_close_later(peer);
 }
 
 static const struct ipc_handler store_handler = { from_store, store_lost };
@@ -137,7 +132,7 @@ void deliver_store_connected(struct queue *queue, int fd, uid_t uid)
 {
 	struct queue_store *store = store_of(queue, uid);
 	if (store->peer)
-		task_spawn(queue->role->loop, close_store_task, store->peer, "close store");
+		ipc_close_later(store->peer);
 	store->peer = ipc_open(queue->role->loop, fd, ROLE_QUEUE, ROLE_STORE, &store_handler, queue);
 	store->asked = false;
 	store->refused = (struct error){ 0 };

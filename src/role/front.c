@@ -57,11 +57,6 @@ static void unexpected(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 	(void)incoming; /* a late answer to a call that timed out */
 }
 
-static void close_peer_task(void *arg)
-{
-	ipc_close(arg);
-}
-
 static void peer_lost(void *owner, struct ipc_peer *peer)
 {
 	struct front *front = owner;
@@ -69,7 +64,7 @@ static void peer_lost(void *owner, struct ipc_peer *peer)
 		front->keeper = NULL;
 	if (front->queue == peer)
 		front->queue = NULL;
-	task_spawn(front->role->loop, close_peer_task, peer, "close peer");
+	ipc_close_later(peer);
 }
 
 static const struct ipc_handler peer_handler = { unexpected, peer_lost };
@@ -82,7 +77,7 @@ static void front_connected(struct role_process *role, int fd, enum role other, 
 	struct ipc_peer **slot = other == ROLE_KEEPER ? &front->keeper : &front->queue;
 	ensure(other == ROLE_KEEPER || other == ROLE_QUEUE);
 	if (*slot)
-		task_spawn(role->loop, close_peer_task, *slot, "close peer");
+		ipc_close_later(*slot);
 	*slot = ipc_open(role->loop, fd, ROLE_FRONT, other, &peer_handler, front);
 	wait_list_wake_all(&front->connected);
 }

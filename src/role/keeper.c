@@ -151,7 +151,7 @@ static void sign_task(void *arg)
 	offload(sign_on_thread, signing);
 	signing->keeper->rsa_under_way--;
 	keystore_free(signing->keys);
-	ipc_set_tag(signing->peer, ipc_tag(signing->peer) - 1);
+	ipc_release(signing->peer);
 	answer(signing->peer, signing->call, signing->signature, signing->length, &signing->error);
 	free(signing);
 }
@@ -187,22 +187,14 @@ static void from_front(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 	memcpy(signing->input, message.input.data, message.input.len);
 	signing->request.input.data = signing->input;
 	keeper->rsa_under_way++;
-	ipc_set_tag(peer, ipc_tag(peer) + 1); /* counts the tasks that will answer here */
+	ipc_hold(peer);
 	task_spawn(role->loop, sign_task, signing, "rsa signature");
-}
-
-static void close_front_task(void *arg)
-{
-	struct ipc_peer *peer = arg;
-	while (ipc_tag(peer))
-		task_sleep_until(clock_after(10 * CLOCK_MS));
-	ipc_close(peer);
 }
 
 static void front_lost(void *owner, struct ipc_peer *peer)
 {
-	struct role_process *role = owner;
-	task_spawn(role->loop, close_front_task, peer, "close front");
+	(void)owner;
+	ipc_close_later(peer);
 }
 
 static const struct ipc_handler front_handler = { from_front, front_lost };

@@ -22,6 +22,10 @@
 
 enum { ROLE_CONTROL_FD = 3, ROLE_PATHS_MAX = 64 };
 
+/* Queue and store work in batches, for the disk's sake: one that comes this soon after the last waits that long for more. */
+#define BATCH_BUSY (10 * CLOCK_MS)
+#define BATCH_GATHERING (2 * CLOCK_MS)
+
 struct role_process {
 	enum role kind;
 	unsigned index;            /* of a front; for the store the slot at the master */

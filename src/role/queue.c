@@ -39,7 +39,7 @@ static void user_task(void *arg)
 		answer.home = lookup->user.home;
 	}
 	ipc_send(question->peer, user, USER, question->call, &answer, NULL, 0);
-	ipc_set_tag(question->peer, ipc_tag(question->peer) - 1);
+	ipc_release(question->peer);
 	free(question);
 }
 
@@ -55,7 +55,7 @@ static void find_user(struct queue *queue, struct ipc_peer *peer, struct ipc_inc
 		free(question);
 		return;
 	}
-	ipc_set_tag(peer, ipc_tag(peer) + 1); /* counts the tasks that will answer here */
+	ipc_hold(peer);
 	task_spawn(queue->role->loop, user_task, question, "find user");
 }
 
@@ -68,20 +68,11 @@ static void from_front(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		accept_submit(queue, peer, incoming);
 }
 
-/* Answers that are still being made hold the peer: its tag counts them. */
-static void close_front_task(void *arg)
-{
-	struct ipc_peer *peer = arg;
-	while (ipc_tag(peer))
-		task_sleep_until(clock_after(10 * CLOCK_MS));
-	ipc_close(peer);
-}
-
 static void front_lost(void *owner, struct ipc_peer *peer)
 {
 	struct queue *queue = owner;
 	accept_front_lost(queue, peer);
-	task_spawn(queue->role->loop, close_front_task, peer, "close front");
+	ipc_close_later(peer);
 }
 
 static const struct ipc_handler front_handler = { from_front, front_lost };

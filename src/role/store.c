@@ -101,7 +101,7 @@ static void answer(struct store_job *job)
 		.text = slice_of(error->kind == ERROR_NONE ? job->delivery.name : error->text),
 	};
 	ipc_send(job->peer, delivered, DELIVERED, job->call, &message, NULL, 0);
-	ipc_set_tag(job->peer, ipc_tag(job->peer) - 1);
+	ipc_release(job->peer);
 }
 
 static void free_job(struct store_job *job)
@@ -142,7 +142,7 @@ static void from_queue(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 	struct store_job *job = xcalloc(1, sizeof *job);
 	*job = (struct store_job){ .peer = peer, .call = incoming->call, .delivery.body_fd = -1 };
 	store->last_used = clock_now();
-	ipc_set_tag(peer, ipc_tag(peer) + 1); /* counts the jobs that will answer here */
+	ipc_hold(peer);
 	if (!take_job(store, job, incoming)) {
 		answer(job);
 		free_job(job);
@@ -174,12 +174,15 @@ static void writing_task(void *arg)
 	struct role_process *role = arg;
 	struct store *store = role->state;
 	struct store_batch *batch = xcalloc(1, sizeof *batch);
+	int64_t last_batch = 0;
 	batch->maildir = maildir_new(role->conf->main.primary_hostname, NULL);
 	for (;;) {
 		while (!store->first)
 			if (wait_list_wait(&store->wanted, CLOCK_NEVER) < 0)
 				return;
-		task_yield();
+		/* As in the queue (role/accept.c): under load, a moment more makes a batch of several. */
+		if (clock_now() - last_batch < BATCH_BUSY)
+			task_sleep_until(clock_after(BATCH_GATHERING));
 		for (batch->count = 0; store->first && batch->count < DELIVERIES_AT_ONCE; batch->count++) {
 			struct store_job *job = store->first;
 			store->first = job->next;
@@ -191,6 +194,7 @@ static void writing_task(void *arg)
 		store->under_way += (unsigned)batch->count;
 		if (batch->count)
 			offload(write_batch, batch);
+		last_batch = clock_now();
 		store->under_way -= (unsigned)batch->count;
 		for (size_t i = 0; i < batch->count; i++) {
 			batch->jobs[i]->delivery = batch->deliveries[i];
@@ -212,21 +216,13 @@ static void idle_task(void *arg)
 	loop_stop(role->loop);
 }
 
-static void close_queue_task(void *arg)
-{
-	struct ipc_peer *peer = arg;
-	while (ipc_tag(peer))
-		task_sleep_until(clock_after(10 * CLOCK_MS));
-	ipc_close(peer);
-}
-
 static void queue_lost(void *owner, struct ipc_peer *peer)
 {
 	struct role_process *role = owner;
 	struct store *store = role->state;
 	if (store->queue == peer)
 		store->queue = NULL;
-	task_spawn(role->loop, close_queue_task, peer, "close queue");
+	ipc_close_later(peer);
 }
 
 static const struct ipc_handler queue_handler = { from_queue, queue_lost };

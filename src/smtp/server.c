@@ -312,8 +312,9 @@ enum smtp_event_kind smtp_server_next(struct smtp_server *server, struct buf *in
 	*event = (struct smtp_event){ 0 };
 	if (server->scratch.current)
 		arena_free(&server->scratch);
+	/* A step that settled a command by itself leaves nothing of it in the event of the next. */
 	while (!something_due(server, event) && !steps[server->state](server, in, event))
-		;
+		*event = (struct smtp_event){ 0 };
 	/* An idle connection holds no scratch memory; this event has no slices. */
 	if (event->kind == SMTP_NEED_INPUT && server->scratch.current)
 		arena_free(&server->scratch);

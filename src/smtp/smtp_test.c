@@ -593,9 +593,38 @@ static void an_idle_connection_costs_little(void **state)
 	mini_close(&session);
 }
 
+/* Found by fuzzing: the event of an over-long line carried the argument of the command before it. */
+static void an_event_holds_nothing_of_the_command_before(void **state)
+{
+	(void)state;
+	struct mini_session session;
+	mini_open(&session, MINI_ALL);
+	mini_begin(&session);
+	assert_true(buf_append(&session.in, SLICE("HELO x\r\n")));
+	struct smtp_event event;
+	while (smtp_server_next(&session.server, &session.in, &event) != SMTP_NEED_INPUT)
+		if (event.kind == SMTP_HELO)
+			smtp_accept(&session.server);
+	assert_true(buf_append(&session.in, SLICE("HELP\r\n")));
+	for (int i = 0; i < SMTP_LINE_MAX + 10; i++)
+		assert_true(buf_append_byte(&session.in, 'A'));
+	assert_true(buf_append(&session.in, SLICE("\r\n")));
+	bool refused = false;
+	for (int i = 0; i < 20 && smtp_server_next(&session.server, &session.in, &event) != SMTP_NEED_INPUT; i++) {
+		if (event.kind != SMTP_REFUSED)
+			continue;
+		refused = true;
+		assert_slice(event.text, "Line too long");
+		assert_int_equal(event.argument.len, 0);
+	}
+	assert_true(refused);
+	mini_close(&session);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_event_holds_nothing_of_the_command_before),
 		cmocka_unit_test(every_command_in_every_state), cmocka_unit_test(ehlo_advertises_what_is_offered),
 		cmocka_unit_test(helo_names_are_checked_as_exim_does), cmocka_unit_test(mail_parameters_are_checked),
 		cmocka_unit_test(errors_unknown_and_nonmail_commands_have_limits), cmocka_unit_test(one_reset_a_message_is_not_counted),
