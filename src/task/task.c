@@ -141,6 +141,7 @@ static int wait_parked(struct task *task, int64_t deadline)
 	task->state = TASK_WAITING;
 	task->trimmed = false;
 	task->parked_at = loop->now;
+	loop->trim_wanted = true;
 	if (deadline != CLOCK_NEVER)
 		timer_add(loop, task, deadline);
 	switch_to_loop(loop, task);
@@ -335,7 +336,6 @@ void loop_run(struct loop *loop)
 		if (loop->stopping || !loop->task_count)
 			break;
 		int timeout = wait_timeout(loop);
-		loop->trim_wanted = loop->trim_wanted || timeout != 0;
 		io_poll(loop, timeout);
 		loop->now = clock_now();
 		timer_expire(loop);
