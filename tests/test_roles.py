@@ -184,6 +184,31 @@ def test_killed_role_comes_back_and_mail_flows(server, role):
     one.maildir().holds(second)
 
 
+def test_connections_are_refused_while_the_server_drains(server):
+    one = server()
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(250, "MAIL FROM:<a@b.example>")
+        client.expect(250, "RCPT TO:<user@example.test>")
+        client.expect(354, "DATA")
+        one.process.send_signal(signal.SIGTERM)
+
+        def refused():
+            try:
+                socket.create_connection(("127.0.0.1", one.smtp), timeout=5).close()
+                return False
+            except ConnectionRefusedError:
+                return True
+        wait_for("connections to be refused", refused)
+        client.send("Subject: last\r\n\r\nwords\r\n.\r\n")
+        assert client.reply()[0] == 250
+        assert client.reply()[0] == 421
+    # A store is started for the message, although the server ends: it is not left for the next start.
+    assert one.process.wait(timeout=60) == 0
+    one.process = None
+    one.maildir().wait()
+
+
 def test_roles_end_when_the_master_is_killed(server):
     one = server()
     roles = one.role_pids()

@@ -195,14 +195,26 @@ def test_unreadable_key_is_said_and_tls_is_not_offered_falsely(server):
         one.process = None
 
 
-def test_key_that_does_not_fit_the_certificate_is_said(server, certificates):
-    other = make_certificate(certificates, "rsa")[1]
+@pytest.mark.parametrize("flaw", ["of another certificate", "malformed"])
+def test_unusable_key_gives_454_then_554_to_all_but_quit(server, certificates, flaw):
+    """Seed 000, 38.1: a configuration problem rejects STARTTLS with 454, and then everything but QUIT with 554."""
+    key = make_certificate(certificates, "rsa")[1]
     one = server(start=False)
-    one.configure({"tls_privatekey": other})
-    one.start(ready=False)
-    wait_for("what is wrong", lambda: re.search("key|match", one.complaints() + one.log_text()))
-    if one.process.poll() is not None:
-        one.process = None
+    if flaw == "malformed":
+        key = one.dir / "malformed.pem"
+        key.write_text("-----BEGIN PRIVATE KEY-----\nbm8ga2V5\n-----END PRIVATE KEY-----\n")
+    one.configure({"tls_privatekey": key})
+    one.start()
+    assert re.search(r"TLS error: .*key", one.log_text())
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(454, "STARTTLS")
+        assert client.expect(554, "MAIL FROM:<a@b.example>") == "Security failure"
+        client.expect(221, "QUIT")
+    # In clear mail comes in all the same.
+    message = make_message("in clear")
+    one.send(message, tls=False)
+    one.maildir().holds(message)
 
 
 def test_sni_of_any_name_is_served(shared):

@@ -25,7 +25,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_C
 /* The configuration: descriptor of the sealed text. All of one generation takes effect together, at `apply`. */
 #define IPC_CONFIGURE(F) F(number, generation)
 #define IPC_APPLY(F) F(number, generation)
-#define IPC_APPLIED(F) F(number, generation) F(bytes, problem) F(bytes, sandbox)
+/* `unusable`: the keeper applied it, but has no use of the private key. */
+#define IPC_APPLIED(F) F(number, generation) F(bytes, problem) F(bytes, sandbox) F(number, unusable)
 /* Descriptors of those that `present` names: bits 0 to 2 the three logs, 3 syslog, 4 the terminal. */
 #define IPC_LOGS(F) F(number, present) F(number, facility) F(number, colour)
 /* A descriptor to another role. `index` tells fronts apart; `uid` stores. */

@@ -41,7 +41,7 @@ struct child *child_find(struct master *master, enum role kind, unsigned index)
 static struct child *find_store(struct master *master, uid_t uid)
 {
 	for (size_t i = 0; i < master->child_count; i++)
-		if (master->children[i]->kind == ROLE_STORE && master->children[i]->uid == uid)
+		if (master->children[i]->kind == ROLE_STORE && master->children[i]->uid == uid && !master->children[i]->ended)
 			return master->children[i];
 	return NULL;
 }
@@ -108,7 +108,7 @@ static void send_front_material(struct child *child)
 	struct ipc_tickets tickets = { .keys = slice_make(&master->tickets, sizeof master->tickets) };
 	ipc_send(child->peer, counters, COUNTERS, 0, &counters, &master->counters_fd, 1);
 	ipc_send(child->peer, tickets, TICKETS, 0, &tickets, NULL, 0);
-	if (master->conf->main.tls_certificate.len) {
+	if (master->conf->main.tls_certificate.len && !master->keys_unusable) {
 		_cleanup_fd_ int fd = open_material(master->conf->main.tls_certificate, name, sizeof name, child);
 		struct ipc_certificate message = { .path = master->conf->main.tls_certificate };
 		/* Without its key a certificate is of no use: the front then answers 454 to STARTTLS. The keeper's part says why. */
@@ -201,6 +201,8 @@ static void take_applied(struct child *child, struct slice body)
 		return;
 	child->awaited = false;
 	snprintf(child->problem, sizeof child->problem, "%.*s", SLICE_ARG(message.problem));
+	if (child->kind == ROLE_KEEPER)
+		master->keys_unusable = message.unusable != 0;
 	if (message.sandbox.len)
 		snprintf(master->sandbox, sizeof master->sandbox, "%.*s", SLICE_ARG(message.sandbox));
 	if (!child->ready && message.problem.len == 0) {
@@ -247,7 +249,7 @@ static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 	(void)peer;
 	if (incoming->type == IPC_APPLIED_MESSAGE)
 		take_applied(child, incoming->body);
-	else if (incoming->type == IPC_STORE_WANTED_MESSAGE && !child->master->stopping)
+	else if (incoming->type == IPC_STORE_WANTED_MESSAGE) /* also while the queue drains: what it has begun may need one */
 		take_store_wanted(child, incoming->body);
 }
 
@@ -326,7 +328,7 @@ static void spawn(struct child *child)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, control) < 0 ||
 	    pipe2(complaints, O_CLOEXEC | O_NONBLOCK) < 0)
 		fatal("starting a role: %s", strerror(errno));
-	child->ready = false;
+	child->ready = child->ended = false;
 	child->awaited = true;
 	child->pid = fork();
 	if (child->pid < 0)
@@ -405,6 +407,7 @@ static void child_task(void *arg)
 		int64_t started = clock_now();
 		spawn(child);
 		int status = wait_for_end(child);
+		child->ended = true;
 		log_death(child, status);
 		child->pid = 0;
 		child->ready = child->awaited = false;

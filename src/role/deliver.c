@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RECIPIENTS_AT_ONCE = 32, STORE_TRIES = 3 };
+enum { RECIPIENTS_AT_ONCE = 32, STORE_TRIES = 8 };
 
 #define STORE_TIMEOUT (5 * 60 * CLOCK_SECOND)
 
@@ -206,7 +206,10 @@ static bool call_store(struct delivering *delivering, const struct route_result 
 	gid_t gid = route->has_user ? route->gid : getgid();
 	int result = -EPIPE;
 	struct ipc_reply reply = { 0 };
+	/* A store that was killed may still look alive to the master for a moment: the next ones are asked for later and later. */
 	for (int tries = 0; result == -EPIPE && tries < STORE_TRIES; tries++) {
+		if (tries > 0)
+			task_sleep_until(clock_after((20 * CLOCK_MS) << tries));
 		struct ipc_peer *store = wait_store(queue, uid, gid, route->home, &delivery->error);
 		if (!store)
 			return false;

@@ -109,7 +109,8 @@ static bool keeper_apply(struct role_process *role, struct error *error)
 		return false;
 	}
 	if (problem)
-		log_line(&role->log, LOG_KIND_PANIC, "TLS error: %s", keeper->problem.text);
+		log_line(&role->log, LOG_KIND_PANIC, "TLS error: %s; STARTTLS is refused with 454", keeper->problem.text);
+	role->unusable = problem;
 	keystore_free(keeper->previous);
 	keeper->previous = keeper->keys;
 	keeper->keys = next;

@@ -118,7 +118,7 @@ void listen_close_unwanted(struct master *master, const struct conf *conf)
 {
 	for (size_t i = 0; i < master->listening_count; i++) {
 		master->listening[i].wanted = false;
-		for (size_t k = 0; k < conf->listener_count; k++) {
+		for (size_t k = 0; conf && k < conf->listener_count; k++) {
 			const struct net_address *address = &conf->listeners[k].address;
 			if (net_address_equal(address, &master->listening[i].address) && address->port == master->listening[i].address.port)
 				master->listening[i].wanted = true;

@@ -180,7 +180,12 @@ static bool start(struct master *master)
 		complain(master, "%s", error.text);
 		return false;
 	}
+	/* The keeper first: whether the private key is of any use decides what the fronts offer. */
 	start_role(master, ROLE_KEEPER, 0);
+	if (!children_settle(master, clock_after(START_TIMEOUT))) {
+		complain(master, "the keeper could not be started");
+		return false;
+	}
 	start_role(master, ROLE_QUEUE, 0);
 	for (unsigned i = 0; i < master->fronts; i++)
 		start_role(master, ROLE_FRONT, i);
@@ -335,6 +340,7 @@ static bool drain(struct master *master)
 	log_line(&master->log, LOG_KIND_MAIN, "shutting down: sessions and deliveries have %lld seconds to end",
 		 (long long)(timeout / CLOCK_SECOND));
 	master->stopping = true;
+	listen_close_unwanted(master, NULL); /* with the fronts' own: who connects now is refused, and tries elsewhere or later */
 	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
 		clean = children_drain(master, order[i], clock_after(timeout)) && clean;
 	log_line(&master->log, LOG_KIND_MAIN, "daemon ended: pid=%d", (int)getpid());

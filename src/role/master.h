@@ -47,6 +47,7 @@ struct child {
 	pid_t pid;
 	struct ipc_peer *peer;
 	struct task *task;
+	bool ended;            /* the process is gone, and what it left is being cleared away */
 	bool ready;            /* has applied a configuration: may be connected */
 	bool awaited;          /* its answer to the order to apply is still to come */
 	char problem[480];     /* what it said last against applying; empty: nothing */
@@ -76,6 +77,7 @@ struct master {
 	struct ticket_keys tickets;
 	struct key_id certificate_key;
 	bool has_certificate_key;
+	bool keys_unusable;    /* the keeper could not use the private key: the fronts get no certificate, and refuse STARTTLS */
 	char sandbox[160];     /* what a role said is in force */
 	bool started, stopping, failed;
 };
@@ -92,7 +94,7 @@ struct child *child_find(struct master *master, enum role kind, unsigned index);
 
 /* listen.c: opens what conf wants and is not open yet. False and *error: nothing has changed. */
 bool listen_open(struct master *master, const struct conf *conf, struct error *error);
-/* Closes what conf does not want. */
+/* Closes what conf does not want; all of it when conf is NULL. */
 void listen_close_unwanted(struct master *master, const struct conf *conf);
 /* "[127.0.0.1]:2525 and ..." */
 void listen_describe(const struct conf *conf, bool tls_on_connect, char *out, size_t size);
