@@ -7,7 +7,6 @@ set -u
 
 command_is() { command -v "$1" >/dev/null 2>&1; }
 library() { command_is pkg-config && pkg-config --exists "$1"; }
-header() { [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ]; }
 python_has() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import $1" >/dev/null 2>&1; }
 perl_has() { command_is perl && perl -M"$1" -e 1 >/dev/null 2>&1; }
 # The C library's headers have a directory of the machine's on Debian, so ask the compiler.
@@ -29,7 +28,6 @@ table() {
 		libssl-dev library libssl
 		libseccomp-dev library libseccomp
 		libidn2-dev library libidn2
-		uthash-dev header uthash.h
 	T
 	try) cat <<-'T' ;;
 		curl command_is curl
@@ -37,6 +35,7 @@ table() {
 	T
 	test) cat <<-'T' ;;
 		libcmocka-dev library cmocka
+		valgrind command_is valgrind
 		python3 command_is /usr/bin/python3
 		python3-pytest python_has pytest
 		swaks command_is swaks
