@@ -299,6 +299,7 @@ class Server:
             "tls_certificate": self.cert,
             "tls_privatekey": self.key,
             "smtp_accept_max_per_host": 0,
+            "front_processes": 2,  # more than one on any machine: what they share is to be tested
         }
         options.update(self.main)
         lines = [f"{name} = {value}" for name, value in options.items() if value is not None]

@@ -63,7 +63,7 @@ struct conf_main {
 	struct slice role_users;  /* with one "%s" */
 	int64_t role_uid_base;
 	int64_t shutdown_timeout; /* ns */
-	int64_t front_processes;  /* 0: one a core */
+	int64_t front_processes;  /* 0: one a core, less one */
 };
 
 /* Where the daemon listens: local_interfaces and daemon_smtp_ports put together. */

@@ -111,8 +111,8 @@ static const struct conf_option options[] = {
 	  .example = "61104" },
 	{ OPTION(shutdown_timeout), .type = CONF_TIME, .fallback = "10s", .max = 3600,
 	  .help = "How long sessions and deliveries may still go on when the server is stopped.", .example = "30s" },
-	{ OPTION(front_processes), .type = CONF_INTEGER, .fallback = "0", .max = 1024,
-	  .help = "How many processes serve connections; 0: one for each core.", .example = "2" },
+	{ OPTION(front_processes), .type = CONF_INTEGER, .fallback = "0", .max = 64,
+	  .help = "How many processes serve connections; 0: one for each core but one, and at least one.", .example = "2" },
 };
 
 const struct conf_table conf_table_main = {
