@@ -6,9 +6,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -223,4 +225,13 @@ int files_probe_link(const struct files *files, int dir, const char *name, enum 
 		files->ops->close(files, fd);
 	*how_r = FILES_LINK_NONE;
 	return probe_named(files, dir, name);
+}
+
+void files_spread_subdirectories(int directory)
+{
+	int flags = 0;
+	if (ioctl(directory, FS_IOC_GETFLAGS, &flags) < 0 || (flags & FS_TOPDIR_FL))
+		return;
+	flags |= FS_TOPDIR_FL;
+	ioctl(directory, FS_IOC_SETFLAGS, &flags);
 }

@@ -134,6 +134,7 @@ static bool open_tree(struct file_spool *spool, int dir, bool *made, struct erro
 	int input = open_directory(spool->files, dir, "input", made, error);
 	if (input < 0)
 		return false;
+	files_spread_subdirectories(input);
 	bool good = true;
 	for (size_t i = 0; good && i < FILE_SPOOL_DIRECTORIES; i++) {
 		char name[2] = { letters[i], '\0' };
