@@ -4,12 +4,18 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/test.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static void slices_compare_without_case_and_cut(void **state)
@@ -207,6 +213,23 @@ static void the_terminal_gets_colours_only_when_it_has_them(void **state)
 	}
 }
 
+static void directories_are_spread_where_the_file_system_can(void **state)
+{
+	(void)state;
+	char name[] = "base-test-XXXXXX";
+	struct statfs system;
+	int flags = 0;
+	assert_non_null(mkdtemp(name));
+	int fd = open(name, O_RDONLY | O_DIRECTORY);
+	assert_true(fd >= 0 && fstatfs(fd, &system) == 0);
+	files_spread_subdirectories(fd);
+	files_spread_subdirectories(fd); /* again: nothing changes */
+	bool marked = ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_TOPDIR_FL);
+	assert_int_equal(marked, system.f_type == EXT4_SUPER_MAGIC);
+	close(fd);
+	rmdir(name);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +240,7 @@ int main(void)
 		cmocka_unit_test(intervals_and_dates_have_their_forms), cmocka_unit_test(errors_carry_context_and_kind),
 		cmocka_unit_test(a_log_line_stays_one_line), cmocka_unit_test(syslog_lines_carry_facility_severity_and_role),
 		cmocka_unit_test(the_terminal_gets_colours_only_when_it_has_them),
+		cmocka_unit_test(directories_are_spread_where_the_file_system_can),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
