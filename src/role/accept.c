@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TRANSACTIONS_MAX = 4096, SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
+enum { TRANSACTIONS_MAX = 4096 };
 
 /* A part of a message, or a whole one, from its arrival to its answer. */
 struct submission {

@@ -24,8 +24,6 @@ enum {
 /* The queue may have to wait for a slow disk; a client waits ten minutes (RFC 5321 §4.5.3.2.6). */
 #define QUEUE_TIMEOUT (5 * 60 * CLOCK_SECOND)
 
-enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
-
 void submission_init(struct incoming_message *message)
 {
 	*message = (struct incoming_message){ 0 };
