@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The processes: what each role may do and holds, that a dead one comes back, reload, log rotation, and an end in good order."""
+import collections
 import grp
 import os
 import re
@@ -39,6 +40,16 @@ def test_front_processes_sets_their_number(server):
 def test_fronts_are_one_a_core_less_one_by_default(server):
     one = server(main={"front_processes": None})
     assert len([name for name in one.roles() if name.startswith("front")]) == max(1, os.cpu_count() - 1)
+
+
+def test_fronts_share_the_listening_sockets_evenly(server):
+    """The kernel spreads by a hash of the ports: of 400 connections each of two fronts gets 200, give or take five deviations."""
+    one = server(main={"smtp_banner": "front $pid"})
+    counts = collections.Counter()
+    for _ in range(400):
+        with one.connect() as client:
+            counts[client.banner[1][0]] += 1
+    assert len(counts) == 2 and min(counts.values()) >= 150, counts
 
 
 def test_every_role_is_confined(server):
