@@ -213,10 +213,11 @@ static bool start(struct master *master)
 
 /* ---- Reload ---- */
 
-static void send_to_all(struct master *master)
+/* `except` may be NULL. */
+static void send_to_all(struct master *master, const struct child *except)
 {
 	for (size_t i = 0; i < master->child_count; i++)
-		if (master->children[i]->peer)
+		if (master->children[i] != except && master->children[i]->peer)
 			child_send_material(master->children[i]);
 }
 
@@ -240,7 +241,7 @@ static void roll_back(struct master *master, struct conf *old, int old_fd, struc
 	master->certificate_key = old_key;
 	master->has_certificate_key = had_key;
 	master->generation++;
-	send_to_all(master);
+	send_to_all(master, NULL);
 	children_settle(master, clock_after(START_TIMEOUT));
 }
 
@@ -276,9 +277,7 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 		child_send_material(keeper);
 	bool settled = children_settle(master, clock_after(START_TIMEOUT));
 	if (settled && keeper && !*keeper->problem) {
-		for (size_t i = 0; i < master->child_count; i++)
-			if (master->children[i] != keeper && master->children[i]->peer)
-				child_send_material(master->children[i]);
+		send_to_all(master, keeper);
 		settled = children_settle(master, clock_after(START_TIMEOUT));
 	}
 	for (size_t i = 0; i < master->child_count; i++) {
