@@ -165,7 +165,7 @@ static bool to_expanded(struct conversion *conversion, void *field)
 {
 	size_t column = 0;
 	struct error why;
-	if (expand_compile(conversion->arena, conversion->text, conversion->option->place, field, &why, &column))
+	if (expand_compile(conversion->arena, conversion->text, conversion->option->place, NULL, field, &why, &column))
 		return true;
 	return error_set(&conversion->error, ERROR_USAGE, "at character %zu of the value: %.400s", column, why.text);
 }

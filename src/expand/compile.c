@@ -213,9 +213,11 @@ static bool compile_sequence(struct compiler *c)
 	return true;
 }
 
-bool expand_compile(struct arena *arena, struct slice text, enum expand_place place, const struct expand_program **program_r,
+bool expand_compile(struct arena *arena, struct slice text, enum expand_place place, const struct expand_language *language,
+		    const struct expand_program **program_r,
 		    struct error *error, size_t *column_r)
 {
+	(void)language;
 	struct compiler c = { .arena = arena, .text = text, .place = place, .error = error };
 	size_t nul = slice_find(text, '\0');
 	bool ok;

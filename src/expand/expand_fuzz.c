@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena arena;
 	struct slice source = slice_make(data, size), constant;
-	struct expand_context context = { piece, &source, 4096 };
+	struct expand_context context = { .variable = piece, .owner = &source, .max_output = 4096 };
 	const struct expand_program *program;
 	struct expand_value value;
 	struct clean_path path;
@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t column;
 	arena_init(&arena, 0);
 	for (enum expand_place place = 0; place < EXPAND_PLACES; place++) {
-		if (!expand_compile(&arena, source, place, &program, &error, &column)) {
+		if (!expand_compile(&arena, source, place, NULL, &program, &error, &column)) {
 			ensure(column >= 1 && column <= size + 1 && error.text[0]);
 			continue;
 		}

@@ -33,14 +33,14 @@ static const struct expand_value values[EXPAND_VARIABLES] = {
 	[EXPAND_SPOOL_DIRECTORY] = CLEAN("../x"),        [EXPAND_MESSAGE_EXIM_ID] = CLEAN("1wXyZa-000Kc3-2B"),
 };
 
-static const struct expand_context context = { test_variable, (void *)(uintptr_t)values, 0 };
+static const struct expand_context context = { .variable = test_variable, .owner = (void *)(uintptr_t)values };
 
 static const struct expand_program *compiled(struct arena *arena, struct slice text)
 {
 	const struct expand_program *program = NULL;
 	struct error error;
 	size_t column;
-	if (!expand_compile(arena, text, EXPAND_PLACE_DELIVERY, &program, &error, &column))
+	if (!expand_compile(arena, text, EXPAND_PLACE_DELIVERY, NULL, &program, &error, &column))
 		fail_msg("\"%.*s\", column %zu: %s", SLICE_ARG(text), column, error.text);
 	return program;
 }
@@ -96,7 +96,7 @@ static void test_taint_is_that_of_any_part(void **state)
 	assert_false(expanded(*state, SLICE("constant")).tainted);
 
 	struct expand_value marked[EXPAND_VARIABLES] = { [EXPAND_HOME] = { SLICE("/home/x"), true } };
-	struct expand_context tainting = { test_variable, marked, 0 };
+	struct expand_context tainting = { .variable = test_variable, .owner = marked };
 	struct expand_value value;
 	struct error error;
 	assert_int_equal(expand_run(compiled(*state, SLICE("$home")), &tainting, *state, &value, &error), EXPAND_OK);
@@ -134,7 +134,7 @@ static void test_load_errors_name_column_and_cause(void **state)
 		const struct expand_program *program;
 		struct error error = { 0 };
 		size_t column = 0;
-		if (expand_compile(*state, slice_of(table[i].text), EXPAND_PLACE_DELIVERY, &program, &error, &column))
+		if (expand_compile(*state, slice_of(table[i].text), EXPAND_PLACE_DELIVERY, NULL, &program, &error, &column))
 			fail_msg("\"%s\" compiled", table[i].text);
 		if (!strstr(error.text, table[i].want))
 			fail_msg("\"%s\": \"%s\" lacks \"%s\"", table[i].text, error.text, table[i].want);
@@ -149,13 +149,13 @@ static void test_nul_and_overlong_sources_are_refused(void **state)
 	const struct expand_program *program;
 	struct error error;
 	size_t column;
-	assert_false(expand_compile(*state, slice_make("ab\0c", 4), EXPAND_PLACE_LOAD, &program, &error, &column));
+	assert_false(expand_compile(*state, slice_make("ab\0c", 4), EXPAND_PLACE_LOAD, NULL, &program, &error, &column));
 	assert_int_equal(column, 3);
 	char *large = arena_alloc(*state, EXPAND_MAX_SOURCE + 1);
 	memset(large, 'x', EXPAND_MAX_SOURCE + 1);
-	assert_false(expand_compile(*state, slice_make(large, EXPAND_MAX_SOURCE + 1), EXPAND_PLACE_LOAD, &program, &error, NULL));
+	assert_false(expand_compile(*state, slice_make(large, EXPAND_MAX_SOURCE + 1), EXPAND_PLACE_LOAD, NULL, &program, &error, NULL));
 	struct slice longest = slice_make(large, EXPAND_MAX_SOURCE);
-	assert_true(expand_compile(*state, longest, EXPAND_PLACE_LOAD, &program, &error, NULL));
+	assert_true(expand_compile(*state, longest, EXPAND_PLACE_LOAD, NULL, &program, &error, NULL));
 }
 
 static void test_variables_only_where_they_can_exist(void **state)
@@ -167,7 +167,7 @@ static void test_variables_only_where_they_can_exist(void **state)
 			const struct expand_program *program;
 			struct error error;
 			struct slice text = arena_printf(*state, "<${%s}>", rows[i].name);
-			bool ok = expand_compile(*state, text, place, &program, &error, NULL);
+			bool ok = expand_compile(*state, text, place, NULL, &program, &error, NULL);
 			assert_int_equal(ok, rows[i].place <= place);
 			if (!ok)
 				assert_non_null(strstr(error.text, "exists only while"));

@@ -155,7 +155,7 @@ static bool expand_text(struct arena *arena, struct slice text, const struct lis
 	const struct expand_program *program;
 	struct expand_value value;
 	size_t column;
-	if (!expand_compile(arena, text, EXPAND_PLACE_LOAD, &program, error, &column))
+	if (!expand_compile(arena, text, EXPAND_PLACE_LOAD, NULL, &program, error, &column))
 		return error_context(error, "column %zu", column);
 	if (expand_constant(program, text_r))
 		return true;

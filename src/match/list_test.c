@@ -52,7 +52,7 @@ static struct expand_value constant(void *owner, enum expand_variable variable)
 	return (struct expand_value){ variable == EXPAND_QUALIFY_DOMAIN ? SLICE("qualify.example") : SLICE(""), false };
 }
 
-static const struct expand_context constants = { constant, NULL, 0 };
+static const struct expand_context constants = { .variable = constant, .owner = NULL };
 
 static const struct list *compiled(struct world *world, enum list_kind kind, struct slice text)
 {

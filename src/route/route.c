@@ -157,7 +157,7 @@ static void finish(struct routing *routing, const struct router *router)
 {
 	struct route_result *result = routing->result;
 	const struct transport *transport = router->transport;
-	const struct expand_context context = { address_variable, routing, 0 };
+	const struct expand_context context = { .variable = address_variable, .owner = routing };
 	if (!choose_user(routing, router))
 		return;
 	switch (expand_run_path(transport->directory, &context, routing->arena, &result->directory, &result->error)) {

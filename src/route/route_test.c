@@ -38,7 +38,7 @@ static struct expand_value variable(void *owner, enum expand_variable which)
 	return (struct expand_value){ SLICE(""), false };
 }
 
-static const struct expand_context variables = { variable, NULL, 0 };
+static const struct expand_context variables = { .variable = variable, .owner = NULL };
 static const struct list_scope no_scope;
 
 static const struct list *list(struct world *world, enum list_kind kind, const char *text)
@@ -53,7 +53,7 @@ static const struct expand_program *program(struct world *world, const char *tex
 {
 	const struct expand_program *compiled = NULL;
 	struct error error;
-	assert_true(expand_compile(&world->arena, slice_of(text), EXPAND_PLACE_DELIVERY, &compiled, &error, NULL));
+	assert_true(expand_compile(&world->arena, slice_of(text), EXPAND_PLACE_DELIVERY, NULL, &compiled, &error, NULL));
 	return compiled;
 }
 
