@@ -11,6 +11,7 @@ python_has() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import $1" >/dev/
 perl_has() { command_is perl && perl -M"$1" -e 1 >/dev/null 2>&1; }
 # The C library's headers have a directory of the machine's on Debian, so ask the compiler.
 libc_headers() { echo '#include <stdio.h>' | ${CC:-gcc} -E -x c - >/dev/null 2>&1; }
+header() { echo "#include <$1>" | ${CC:-gcc} -E -x c - >/dev/null 2>&1; }
 fuzzer_runtime() {
 	command_is clang && [ -e "$(clang -print-resource-dir)/lib/linux/libclang_rt.fuzzer-$(uname -m).a" ]
 }
@@ -28,6 +29,7 @@ table() {
 		libssl-dev library libssl
 		libseccomp-dev library libseccomp
 		libidn2-dev library libidn2
+		libmimalloc-dev header mimalloc.h
 	T
 	try) cat <<-'T' ;;
 		curl command_is curl
