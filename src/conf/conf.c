@@ -3,10 +3,12 @@
 
 #include "base/fatal.h"
 #include "conf/parse.h"
+#include "expand/regex.h"
 
 static void free_conf(struct conf *conf)
 {
 	arena_free(&conf->arena);
+	regex_scratch_free(&conf->language.scratch);
 	free(conf);
 }
 
@@ -101,6 +103,7 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	struct conf_parser parser = { .conf = conf, .source = source, .problems = problems };
 	arena_init(&conf->arena, 0);
 	conf->references = 1;
+	conf->language.scratch = regex_scratch_new();
 	conf_collect(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, false);
 	conf_settle_names(&parser);

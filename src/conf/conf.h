@@ -17,6 +17,7 @@
 #include "expand/expand.h"
 #include "match/list.h"
 #include "net/address.h"
+#include "route/retry.h"
 #include "route/route.h"
 
 struct conf_ports {
@@ -64,6 +65,7 @@ struct conf_main {
 	int64_t role_uid_base;
 	int64_t shutdown_timeout; /* ns */
 	int64_t front_processes;  /* 0: one a core, less one */
+	int64_t retry_interval_max, retry_data_expire; /* ns */
 };
 
 /* Where the daemon listens: local_interfaces and daemon_smtp_ports put together. */
@@ -137,6 +139,8 @@ struct conf {
 	struct conf_acl *acls; /* in order of the configuration */
 	size_t acl_count, acl_room;
 	struct conf_text retry_text, rewrite_text;
+	struct retry_rule *retry; /* NULL: there is no rule */
+	struct expand_language language; /* what its expansions refer to */
 };
 
 /*

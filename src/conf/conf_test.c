@@ -386,6 +386,26 @@ static void acls_are_kept_as_lines_with_their_places(void **state)
 	expect_error("begin acl\na: accept\n", 2, "text after the colon");
 }
 
+static void retry_rules_become_a_chain(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "begin retry\n*.example * F,1h,5m\n\n* * \\\n  F,2h,15m; G,1d,1h,1.5\n" ROUTES);
+	assert_slice(f.conf->retry->pattern_text, "*.example");
+	assert_int_equal(f.conf->retry->next->count, 2);
+	assert_null(f.conf->retry->next->next);
+	assert_int_equal(f.conf->main.retry_interval_max, 24 * 3600 * CLOCK_SECOND);
+	assert_false(f.conf->routers->retry_use_local_part);
+	assert_true(f.conf->transports->retry_use_local_part);
+	done(&f);
+	parse_good(&f, "begin retry\n" ROUTES);
+	assert_null(f.conf->retry);
+	done(&f);
+	expect_error("begin retry\n* * F,1h,5m\n* * \\\n F,2h\n", 4, "a comma and an interval");
+	expect_error("begin retry\n* nothing F,1h,5m\n", 2, "unknown error \"nothing\"");
+	expect_error("retry_interval_max = 25h\n", 1, "out of range");
+}
+
 static void what_cannot_be_says_so(void **state)
 {
 	(void)state;
@@ -513,7 +533,7 @@ static void settings_print_as_exim_prints_them(void **state)
 		{ "+d", "", false, "domainlist d = <value not displayable>\n" },
 		{ "router_list", "", false, "r\n" },
 		{ "router", "r", false,
-		  "driver = accept\ndomains = \nlocal_parts = \nno_check_local_user\ntransport = t\nmore\n" },
+		  "driver = accept\ndomains = \nlocal_parts = \nno_check_local_user\ntransport = t\nno_retry_use_local_part\nmore\n" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		buf_init(&out, 10000);
@@ -558,11 +578,11 @@ static void each_option_has_help_and_an_example_that_parses(void **state)
 	struct fixture f;
 	parse_good(&f,
 		   "domainlist local_domains = example.org\nbegin routers\nr:\n driver = accept\n domains = +local_domains\n"
-		   " local_parts = postmaster : abuse\n check_local_user = true\n transport = local_delivery\n more = "
+		   " local_parts = postmaster : abuse\n check_local_user = true\n transport = local_delivery\n retry_use_local_part = true\n more = "
 		   "false\n"
 		   "begin transports\nlocal_delivery:\n driver = appendfile\n user = 1000\n group = 1000\n return_path_add "
 		   "= true\n"
-		   " delivery_date_add = true\n envelope_to_add = true\n directory = "
+		   " retry_use_local_part = false\n delivery_date_add = true\n envelope_to_add = true\n directory = "
 		   "/var/mail/$domain_data/$local_part_data\n"
 		   " maildir_format = true\n create_directory = false\n directory_mode = 0750\n mode = 0640\n");
 	for (size_t b = 0; b < 2; b++) {
@@ -633,6 +653,7 @@ int main(void)
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
 		cmocka_unit_test(sections_stand_in_any_order_and_once),
 		cmocka_unit_test(acls_are_kept_as_lines_with_their_places),
+		cmocka_unit_test(retry_rules_become_a_chain),
 		cmocka_unit_test(what_cannot_be_says_so),
 		cmocka_unit_test(routers_and_transports_are_tied_together),
 		cmocka_unit_test(mistakes_in_routers_and_transports_are_found),

@@ -57,6 +57,8 @@ void conf_compile_lists(struct conf_parser *parser);
 /* The main section between its two steps (names, ports), and everything after all is converted. */
 void conf_settle_names(struct conf_parser *parser);
 void conf_settle(struct conf_parser *parser);
+/* The rules of the sections retry and rewrite (rules.c). */
+void conf_settle_rules(struct conf_parser *parser);
 /* Routers and transports: their options into their structs, references between them, users (routes.c). */
 void conf_settle_routes(struct conf_parser *parser);
 
