@@ -18,6 +18,7 @@
 #include "match/list.h"
 #include "net/address.h"
 #include "route/retry.h"
+#include "route/rewrite.h"
 #include "route/route.h"
 
 struct conf_ports {
@@ -140,6 +141,7 @@ struct conf {
 	size_t acl_count, acl_room;
 	struct conf_text retry_text, rewrite_text;
 	struct retry_rule *retry; /* NULL: there is no rule */
+	struct rewrite_rule *rewrite; /* NULL: there is no rule */
 	struct expand_language language; /* what its expansions refer to */
 };
 
