@@ -57,6 +57,8 @@ struct dns_answer {
 /* On the loop that will ask. NULL with *error when the settings cannot be used. */
 struct loop;
 struct dns *dns_open(struct loop *loop, const struct dns_settings *settings, struct error *error);
+/* Whether dns_open would take these settings: for the check of a configuration. Sends nothing. */
+bool dns_check(const struct dns_settings *settings, struct error *error);
 /* Ends all queries (-> DNS_TEMPORARY), frees, and clears the pointer; NULL is allowed. */
 void dns_close(struct dns **dns);
 
