@@ -45,6 +45,19 @@ enum acl_step acl_later(struct acl_run *run, const char *format, ...)
 	return ACL_LATER;
 }
 
+static void log_line(const struct acl_run *run, unsigned targets, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void log_line(const struct acl_run *run, unsigned targets, const char *format, ...)
+{
+	struct acl_session *session = run->session;
+	va_list args;
+	if (!session->log)
+		return;
+	va_start(args, format);
+	session->log(session->owner, targets, arena_vprintf(run->arena, format, args));
+	va_end(args);
+}
+
 /* ---- One condition or modifier ---- */
 
 /* False: the step is decided without running the word. */
@@ -111,9 +124,8 @@ static void expand_message(struct acl_run *run, const struct acl_item *item, str
 	if (result == EXPAND_OK && value_r->text.len)
 		return;
 	*value_r = (struct expand_value){ 0 };
-	if (result != EXPAND_OK && result != EXPAND_FORCED_FAIL && run->session->log)
-		run->session->log(run->session->owner, ACL_LOG_MAIN | ACL_LOG_PANIC,
-				  arena_printf(run->arena, "failed to expand ACL message \"%.*s\": %s", SLICE_ARG(item->source), error.text));
+	if (result != EXPAND_OK && result != EXPAND_FORCED_FAIL)
+		log_line(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "failed to expand ACL message \"%.*s\": %s", SLICE_ARG(item->source), error.text);
 }
 
 /* With which outcome of its conditions a verb looks at its messages. */
@@ -176,13 +188,6 @@ static enum acl_step run_items(struct acl_run *run, const struct acl_statement *
 	return step;
 }
 
-static void log_warning(struct acl_run *run, const char *what, struct slice text)
-{
-	struct acl_session *session = run->session;
-	if (session->log)
-		session->log(session->owner, ACL_LOG_MAIN, arena_printf(run->arena, "%s%.*s", what, SLICE_ARG(text)));
-}
-
 /* The same text is logged once a message. */
 static bool warned_before(struct acl_session *session, struct slice text)
 {
@@ -202,7 +207,7 @@ static void warn(struct acl_run *run)
 	struct expand_value message = run->message, text = run->log_message;
 	bool own_text = text.text.data && text.text.data != message.text.data;
 	if (own_text && !warned_before(run->session, text.text))
-		log_warning(run, "Warning: ", text.text);
+		log_line(run, ACL_LOG_MAIN, "Warning: %.*s", SLICE_ARG(text.text));
 	if (message.text.data && run->session->add_header && acl_word_find(SLICE("add_header"))->points >> run->point & 1)
 		acl_add_header_run(run, &header, message);
 }
@@ -241,7 +246,8 @@ static enum flow decide(struct acl_run *run, bool endpass, enum acl_step *step)
 		if (yes)
 			warn(run);
 		else if (*step == ACL_LATER)
-			log_warning(run, "Warning: ACL \"warn\" statement skipped: condition test deferred: ", run->log_message.text);
+			log_line(run, ACL_LOG_MAIN, "Warning: ACL \"warn\" statement skipped: condition test deferred: %.*s",
+				 SLICE_ARG(run->log_message.text));
 		forget_messages(run);
 		return FLOW_NEXT;
 	case ACL_VERBS: break;
@@ -445,8 +451,7 @@ static enum acl_step run_reference(struct acl_run *run, const struct acl_referen
 	default: return acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(reference->line.text), error.text);
 	}
 	if (text.tainted) {
-		run->session->log(run->session->owner, ACL_LOG_MAIN | ACL_LOG_PANIC,
-				  arena_printf(run->arena, "attempt to use tainted ACL text \"%.*s\"", SLICE_ARG(slice_first(text.text, 200))));
+		log_line(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "attempt to use tainted ACL text \"%.*s\"", SLICE_ARG(slice_first(text.text, 200)));
 		return acl_broken(run, "internal configuration error");
 	}
 	enum acl_step step = find_acl(run, text.text, &acl);
