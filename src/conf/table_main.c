@@ -101,6 +101,11 @@ static const struct conf_option options[] = {
 	  .help = "The most Received: lines of a message; more mean a loop.", .example = "50" },
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
 	  .help = "The most bytes of a message's header section.", .example = "256K" },
+	{ OPTION(retry_interval_max), .type = CONF_TIME, .fallback = "1d", .min = 1, .max = 24 * 3600,
+	  .help = "The longest time between two tries, whatever the retry rules say.", .example = "8h" },
+	{ OPTION(retry_data_expire), .type = CONF_TIME, .fallback = "7d", .max = 366 * 24 * 3600,
+	  .help = "What is remembered of the failures of an address is forgotten when it was not tried for so long.",
+	  .example = "2d" },
 	{ OPTION(role_users), .type = CONF_STRING, .fallback = "postern-%s",
 	  .help = "When started as root: the users that the processes run as. %s stands for the role, such as front "
 		  "or queue.",
