@@ -86,8 +86,9 @@ struct acl_set;
 /* A logical line: continuations joined, without the newline. */
 struct acl_line {
 	struct slice text;
-	size_t place; /* the caller's number of it, handed back with an error */
+	size_t place; /* the caller's number of it, handed back with an error; ACL_NO_PLACE: a line of an option's own text */
 };
+#define ACL_NO_PLACE SIZE_MAX
 
 /* Told of each error: the line at fault and the byte in it, from 1 (0: the whole line). */
 struct acl_report {

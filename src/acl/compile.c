@@ -314,7 +314,7 @@ bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct sli
 	if (text.len > ACL_INLINE_MAX)
 		return error_set(error, ERROR_PERMANENT, "the text of the ACL is longer than %d bytes", ACL_INLINE_MAX);
 	while (!c.failed && take_logical_line(arena, &text, &line)) {
-		c.line = (struct acl_line){ arena_copy(arena, line), 0 };
+		c.line = (struct acl_line){ arena_copy(arena, line), ACL_NO_PLACE };
 		compile_line(&c, c.line.text);
 	}
 	return !c.failed;

@@ -76,7 +76,7 @@ struct acl_answer acl_reply(const struct acl_session *session, enum acl_point po
 	bool temporary = result->outcome == ACL_DEFER || result->outcome == ACL_ERROR;
 	struct slice text = result->message, enhanced = { 0 };
 	unsigned code;
-	if (!text.data || (temporary && !result->details)) {
+	if (!text.data || answer.code == 0 || (temporary && !result->details)) {
 		answer.text = default_text(result);
 		return answer;
 	}

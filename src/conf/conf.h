@@ -10,6 +10,7 @@
 #ifndef POSTERN_CONF_CONF_H
 #define POSTERN_CONF_CONF_H
 
+#include "acl/acl.h"
 #include "conf/option.h"
 #include "conf/problem.h"
 #include "conf/source.h"
@@ -59,6 +60,7 @@ struct conf_main {
 	bool accept_8bitmime;
 	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
 	const struct list *limits_advertise_hosts;
+	const struct acl_reference *acl[ACL_POINTS]; /* acl_smtp_...: NULL when unset, or when there is no such option */
 	int64_t received_headers_max, header_maxsize;
 
 	struct slice role_users;  /* with one "%s" */
@@ -140,6 +142,8 @@ struct conf {
 	size_t acl_count, acl_room;
 	struct conf_text retry_text, rewrite_text;
 	struct retry_rule *retry; /* NULL: there is no rule */
+	const struct list_scope *list_scope; /* only while parsing */
+	struct acl_set *acl_set; /* the ACLs, compiled */
 	struct expand_language language; /* what its expansions refer to */
 };
 
