@@ -108,11 +108,14 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	conf_convert_block(&parser, &conf->main_block, &conf->main, false);
 	conf_settle_names(&parser);
 	conf_compile_lists(&parser);
+	conf_prepare_language(&parser);
+	conf_declare_acls(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, true);
 	conf_settle(&parser);
 	spread_hidden(conf->router_blocks, conf->router_count);
 	spread_hidden(conf->transport_blocks, conf->transport_count);
 	forget_all_places(conf);
+	conf->list_scope = NULL;
 	keep_all_places(conf);
 	conf_problems_sort(problems);
 	if (!problems->errors)

@@ -10,6 +10,7 @@
 #ifndef POSTERN_CONF_CONF_H
 #define POSTERN_CONF_CONF_H
 
+#include "acl/acl.h"
 #include "conf/option.h"
 #include "conf/problem.h"
 #include "conf/source.h"
@@ -61,6 +62,7 @@ struct conf_main {
 	bool accept_8bitmime;
 	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
 	const struct list *limits_advertise_hosts;
+	const struct acl_reference *acl[ACL_POINTS]; /* acl_smtp_...: NULL when unset, or when there is no such option */
 	int64_t received_headers_max, header_maxsize;
 
 	struct slice dns_config_file;  /* its path, and what it holds; both empty: the system's resolver */
@@ -156,6 +158,8 @@ struct conf {
 	struct conf_text retry_text, rewrite_text;
 	struct retry_rule *retry; /* NULL: there is no rule */
 	struct rewrite_rule *rewrite; /* NULL: there is no rule */
+	const struct list_scope *list_scope; /* only while parsing */
+	struct acl_set *acl_set; /* the ACLs, compiled */
 	struct expand_language language; /* what its expansions refer to */
 };
 

@@ -170,6 +170,12 @@ static bool to_expanded(struct conversion *conversion, void *field)
 	return error_set(&conversion->error, ERROR_USAGE, "at character %zu of the value: %.400s", column, why.text);
 }
 
+/* Found or compiled when all ACLs are known by their names (acls.c). */
+static bool to_acl(struct conversion *conversion, void *field)
+{
+	return conf_acl_option(conversion->parser, conversion->text, field, &conversion->error);
+}
+
 static bool to_list(struct conversion *conversion, void *field)
 {
 	static const enum list_kind kinds[CONF_TYPES] = {
@@ -203,6 +209,7 @@ static const struct {
 	[CONF_PORTS] = { to_ports, false },
 	[CONF_INTERFACES] = { to_interfaces, false },
 	[CONF_EXPANDED] = { to_expanded, true },
+	[CONF_ACL] = { to_acl, true },
 	[CONF_HOSTS] = { to_list, true },
 	[CONF_DOMAINS] = { to_list, true },
 	[CONF_ADDRESSES] = { to_list, true },

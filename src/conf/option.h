@@ -23,6 +23,7 @@ enum conf_type {
 	CONF_PORTS,      /* struct conf_ports */
 	CONF_INTERFACES, /* struct conf_interfaces */
 	CONF_EXPANDED,   /* const struct expand_program *; NULL when unset */
+	CONF_ACL,        /* const struct acl_reference *; NULL when unset; `place` is the enum acl_point */
 	CONF_HOSTS,      /* const struct list * of hosts; NULL when unset; so are the next three */
 	CONF_DOMAINS,
 	CONF_ADDRESSES,

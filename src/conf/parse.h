@@ -57,6 +57,11 @@ void conf_compile_lists(struct conf_parser *parser);
 /* The main section between its two steps (names, ports), and everything after all is converted. */
 void conf_settle_names(struct conf_parser *parser);
 void conf_settle(struct conf_parser *parser);
+/* The language of the configuration's expansions (language.c), and its ACLs (acls.c): first their names, at the end the rest. */
+void conf_prepare_language(struct conf_parser *parser);
+void conf_declare_acls(struct conf_parser *parser);
+bool conf_acl_option(struct conf_parser *parser, struct slice text, const struct acl_reference **reference_r, struct error *error);
+void conf_settle_acls(struct conf_parser *parser);
 /* The rules of the sections retry and rewrite (rules.c). */
 void conf_settle_rules(struct conf_parser *parser);
 /* Routers and transports: their options into their structs, references between them, users (routes.c). */
