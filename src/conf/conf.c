@@ -3,10 +3,13 @@
 
 #include "base/fatal.h"
 #include "conf/parse.h"
+#include "expand/regex.h"
 
 static void free_conf(struct conf *conf)
 {
+	list_forms_free(&conf->list_forms);
 	arena_free(&conf->arena);
+	regex_scratch_free(&conf->language.scratch);
 	free(conf);
 }
 
@@ -67,6 +70,8 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	struct conf_parser parser = { .conf = conf, .source = source, .problems = problems };
 	arena_init(&conf->arena, 0);
 	conf->references = 1;
+	conf->language.scratch = regex_scratch_new();
+	conf->parser = &parser;
 	conf_collect(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, false);
 	conf_settle_names(&parser);
@@ -77,6 +82,8 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	spread_hidden(conf->transport_blocks, conf->transport_count);
 	forget_all_places(conf);
 	conf_problems_sort(problems);
+	conf->parser = NULL;
+	conf->list_forms.closed = true;
 	if (!problems->errors)
 		return conf;
 	conf_unref(&conf);

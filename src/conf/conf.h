@@ -94,7 +94,7 @@ struct conf_named_list {
 	struct slice name, text;
 	struct conf_place place; /* only while parsing */
 	const struct list *list;
-	bool hidden, compiling, compiled;
+	bool hidden, cached, compiling, compiled; /* cached: defined with "_cache" */
 };
 
 struct conf {
@@ -112,6 +112,10 @@ struct conf {
 	size_t list_count, list_room;
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
+	struct expand_language language; /* what its expansions refer to */
+	struct list_scope list_scope;    /* what its lists refer to */
+	struct list_forms list_forms;    /* what its lists keep between matches */
+	struct conf_parser *parser;      /* only while parsing */
 };
 
 /*

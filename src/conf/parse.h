@@ -13,7 +13,7 @@ struct conf_parser {
 	struct conf *conf;
 	struct conf_source *source;
 	struct conf_problems *problems;
-	struct list_scope scope; /* for the lists; complete once the scalars of the main section are converted */
+	struct list_scope scope; /* for the lists, a copy of the configuration's; complete once the scalars of the main section are converted */
 	unsigned list_depth;     /* named lists that are being compiled */
 };
 
