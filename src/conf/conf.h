@@ -110,7 +110,7 @@ struct conf_named_list {
 	struct slice name, text;
 	struct conf_place place; /* only while parsing */
 	const struct list *list;
-	bool hidden, compiling, compiled;
+	bool hidden, cached, compiling, compiled; /* cached: defined with "_cache" */
 };
 
 /*
@@ -158,9 +158,11 @@ struct conf {
 	struct conf_text retry_text, rewrite_text;
 	struct retry_rule *retry; /* NULL: there is no rule */
 	struct rewrite_rule *rewrite; /* NULL: there is no rule */
-	const struct list_scope *list_scope; /* only while parsing */
 	struct acl_set *acl_set; /* the ACLs, compiled */
 	struct expand_language language; /* what its expansions refer to */
+	struct list_scope list_scope;    /* what its lists refer to */
+	struct list_forms list_forms;    /* what its lists keep between matches */
+	struct conf_parser *parser;      /* only while parsing */
 };
 
 /*

@@ -53,6 +53,14 @@ static void done(struct fixture *f)
 	conf_problems_free(&f->problems);
 }
 
+static bool in_list(const struct list *list, const struct list_subject *subject)
+{
+	struct list_match match;
+	struct error error;
+	assert_int_equal(list_match(list, subject, NULL, NULL, &match, &error), EXPAND_OK);
+	return match.yes;
+}
+
 static void parse_good(struct fixture *f, const char *text)
 {
 	parse(f, text);
@@ -253,7 +261,7 @@ static void tls_options_depend_on_the_certificate(void **state)
 	struct net_address host;
 	assert_true(net_address_parse(SLICE("192.0.2.1"), &host));
 	subject.host = &host;
-	assert_true(list_match(f.conf->main.tls_advertise_hosts, &subject, NULL));
+	assert_true(in_list(f.conf->main.tls_advertise_hosts, &subject));
 	done(&f);
 	expect_error("tls_certificate = c.pem", 1, "expected an absolute path");
 	expect_error("tls_certificate = /etc/$tls_sni", 1, "\"$\" is not expanded");
@@ -368,7 +376,7 @@ static void named_lists_may_come_in_any_order_but_not_in_a_circle(void **state)
 	assert_int_equal(f.conf->list_count, 3);
 	assert_non_null(f.conf->main.tls_hosts);
 	struct list_subject subject = { .domain = SLICE("a.example") };
-	assert_true(list_match(f.conf->lists[0].list, &subject, NULL));
+	assert_true(in_list(f.conf->lists[0].list, &subject));
 	done(&f);
 	parse(&f, "domainlist one = +two\ndomainlist two = +one\n");
 	assert_null(f.conf);
@@ -376,7 +384,39 @@ static void named_lists_may_come_in_any_order_but_not_in_a_circle(void **state)
 	done(&f);
 	expect_error("domainlist a = x\ndomainlist a = y\n", 2, "already defined");
 	expect_error("domainlist a\n", 1, "expected a name");
-	expect_error("domainlist a = ^regex\n", 1, "domainlist a");
+	expect_error("domainlist a = ^re(gex\n", 1, "domainlist a");
+	expect_error("domainlist a = nosuch;/x\n", 1, "domainlist a");
+	expect_error("domainlist a = $sender_helo_name : +none\n", 1, "domainlist a");
+}
+
+static struct expand_value helo_name(void *owner, enum expand_variable variable)
+{
+	(void)owner;
+	return (struct expand_value){ variable == EXPAND_SENDER_HELO_NAME ? SLICE("b.example") : SLICE(""), true };
+}
+
+static void lists_with_expansions_reach_named_lists_after_the_load(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct error error;
+	struct list_match match;
+	struct arena arena;
+	struct slice text;
+	arena_init(&arena, 0);
+	parse_good(&f, "domainlist one = $sender_helo_name : +two\ndomainlist two = a.example\n");
+	const struct expand_context context = { .variable = helo_name, .language = &f.conf->language };
+	for (int i = 0; i < 2; i++) {
+		struct list_subject subject = { .domain = i ? SLICE("a.example") : SLICE("b.example") };
+		assert_int_equal(list_match(f.conf->lists[0].list, &subject, &context, &arena, &match, &error), EXPAND_OK);
+		assert_true(match.yes);
+	}
+	assert_true(f.conf->language.list_text(f.conf->language.owner, 'd', SLICE("two"), &text));
+	assert_slice(text, "a.example");
+	assert_false(f.conf->language.list_text(f.conf->language.owner, 'h', SLICE("two"), &text));
+	assert_true(f.conf->language.list_text(f.conf->language.owner, 0, SLICE("one"), &text));
+	done(&f);
+	arena_free(&arena);
 }
 
 static void old_names_work_and_their_modern_form_is_told(void **state)
@@ -478,8 +518,8 @@ static void routers_and_transports_are_tied_together(void **state)
 	assert_true(first->next->check_local_user && first->next->more);
 	assert_null(first->next->next);
 	struct list_subject ann = { .local_part = SLICE("ann") }, eve = { .local_part = SLICE("eve") };
-	assert_true(list_match(first->local_parts, &ann, NULL));
-	assert_false(list_match(first->local_parts, &eve, NULL));
+	assert_true(in_list(first->local_parts, &ann));
+	assert_false(in_list(first->local_parts, &eve));
 	const struct transport *transport = first->transport;
 	assert_int_equal(transport->uid, 500);
 	assert_int_equal(transport->gid, 8);
@@ -695,6 +735,7 @@ int main(void)
 		cmocka_unit_test(all_errors_are_reported_with_their_places),
 		cmocka_unit_test(no_more_than_a_hundred_problems_are_kept_but_all_are_counted),
 		cmocka_unit_test(named_lists_may_come_in_any_order_but_not_in_a_circle),
+		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
 		cmocka_unit_test(sections_stand_in_any_order_and_once),
 		cmocka_unit_test(acls_are_kept_as_lines_with_their_places),

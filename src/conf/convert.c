@@ -9,6 +9,7 @@ struct conversion {
 	struct arena *arena;
 	const struct conf_option *option;
 	struct slice text;
+	bool instance; /* of a driver; otherwise of the main section */
 	struct error error;
 };
 
@@ -165,7 +166,7 @@ static bool to_expanded(struct conversion *conversion, void *field)
 {
 	size_t column = 0;
 	struct error why;
-	if (expand_compile(conversion->arena, conversion->text, conversion->option->place, NULL, field, &why, &column))
+	if (expand_compile(conversion->arena, conversion->text, conversion->option->place, &conversion->parser->conf->language, field, &why, &column))
 		return true;
 	return error_set(&conversion->error, ERROR_USAGE, "at character %zu of the value: %.400s", column, why.text);
 }
@@ -182,8 +183,12 @@ static bool to_list(struct conversion *conversion, void *field)
 		[CONF_HOSTS] = LIST_HOST, [CONF_DOMAINS] = LIST_DOMAIN, [CONF_ADDRESSES] = LIST_ADDRESS,
 		[CONF_LOCAL_PARTS] = LIST_LOCAL_PART,
 	};
-	return list_compile(conversion->arena, kinds[conversion->option->type], conversion->text, &conversion->parser->scope,
-			    field, &conversion->error);
+	struct list_scope scope = conversion->parser->scope;
+	scope.place = conversion->instance ? EXPAND_PLACE_DELIVERY : EXPAND_PLACE_CONNECTION;
+	if (conversion->option->place)
+		scope.place = conversion->option->place;
+	return list_compile(conversion->arena, kinds[conversion->option->type], conversion->text, &scope, field,
+			    &conversion->error);
 }
 
 /* Names of drivers and transports have no field: they are resolved when all is read. */
@@ -228,6 +233,7 @@ bool conf_convert(struct conf_parser *parser, const struct conf_block *block, co
 {
 	struct conversion conversion = {
 		.parser = parser, .arena = &parser->conf->arena, .option = setting->option, .text = setting->text,
+		.instance = block->name.len > 0,
 	};
 	if (conversions[setting->option->type].convert(&conversion, field))
 		return true;

@@ -37,7 +37,7 @@ enum conf_type {
 struct conf_option {
 	const char *name;
 	enum conf_type type;
-	unsigned place;       /* CONF_EXPANDED: enum expand_place, where it is expanded */
+	unsigned place;       /* CONF_EXPANDED and lists: enum expand_place, where it is expanded */
 	size_t offset;        /* of the field in the struct that the table is for */
 	const char *fallback; /* the default as text; NULL: unset, or computed (then `computed` says how) */
 	int64_t min, max;     /* of numbers and times (seconds); both 0: any that is not negative */

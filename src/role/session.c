@@ -48,14 +48,34 @@ static void log_session(struct session *session, enum log_kind kind, const char 
 
 /* ---- Policy ---- */
 
-static bool host_in(const struct session *session, const struct list *list)
+static struct expand_value session_variable(void *owner, enum expand_variable variable);
+
+/* `in_doubt`: the answer when the list cannot be evaluated, which is logged. */
+static bool host_matches(struct session *session, const struct list *list, bool in_doubt)
 {
 	const struct session_host *names = &session->host_names;
-	struct list_subject subject = { .host = &session->host, .host_names = names->names, .host_name_count = names->name_count };
-	return list && list_match(list, &subject, NULL);
+	const struct list_subject subject = {
+		.host = &session->host, .host_names = names->names, .host_name_count = names->name_count,
+	};
+	const struct expand_context context = {
+		.variable = session_variable, .owner = session, .language = &session->conf->language,
+	};
+	struct list_match match;
+	struct error error;
+	if (!list)
+		return false;
+	if (list_match(list, &subject, &context, &session->message.arena, &match, &error) == EXPAND_OK)
+		return match.yes;
+	log_session(session, LOG_KIND_MAIN, "%s", error.text);
+	return in_doubt;
 }
 
-static unsigned session_options(const struct session *session)
+static bool host_in(struct session *session, const struct list *list)
+{
+	return host_matches(session, list, false);
+}
+
+static unsigned session_options(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
 	const struct {
@@ -70,7 +90,7 @@ static unsigned session_options(const struct session *session)
 		{ host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
 		{ main->tls_certificate.len && (host_in(session, main->tls_advertise_hosts) || host_in(session, main->tls_hosts)),
 		  SMTP_OFFER_STARTTLS },
-		{ host_in(session, main->tls_hosts), SMTP_REQUIRE_TLS },
+		{ host_matches(session, main->tls_hosts, true), SMTP_REQUIRE_TLS },
 		{ !host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};
 	unsigned all = 0;
