@@ -48,8 +48,6 @@ static void log_session(struct session *session, enum log_kind kind, const char 
 
 /* ---- Policy ---- */
 
-static struct expand_value session_variable(void *owner, enum expand_variable variable);
-
 /* `in_doubt`: the answer when the list cannot be evaluated, which is logged. */
 static bool host_matches(struct session *session, const struct list *list, bool in_doubt)
 {
