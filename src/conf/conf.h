@@ -92,7 +92,9 @@ struct conf_listener {
 struct conf_setting {
 	const struct conf_option *option;
 	struct slice text;       /* as written, without quotes; the default when not given; data NULL: unset */
-	struct conf_place place; /* only while parsing */
+	struct conf_place place; /* only while parsing; so are the next two */
+	const struct conf_line *source; /* the line that sets it */
+	struct slice raw;               /* the value as written there, with quotes */
 	bool given, hidden;
 };
 

@@ -6,7 +6,7 @@
 static void rule_error(struct conf_parser *parser, const struct conf_text_line *line, const char *what, size_t column,
 		       const struct error *error)
 {
-	conf_error(parser->problems, conf_source_place(parser->source, line->source, column - 1), slice_of(what), "%s",
+	conf_error(parser->problems, conf_source_spot(parser->source, line->source, column - 1), slice_of(what), "%s",
 		   error->text);
 }
 
