@@ -44,6 +44,7 @@ void submission_forget(struct session *session)
 	buf_free(&message->recipients);
 	buf_free(&message->body);
 	submission_init(message);
+	acl_session_new_message(&session->acl);
 }
 
 bool submission_add_recipient(struct incoming_message *message, struct slice address)
