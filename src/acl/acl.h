@@ -121,7 +121,10 @@ void acl_reference_check(const struct acl_reference *reference, enum acl_point p
 
 /* ---- Running ---- */
 
-enum acl_log { ACL_LOG_MAIN = 1, ACL_LOG_REJECT = 2, ACL_LOG_PANIC = 4 };
+enum acl_log {
+	ACL_LOG_MAIN = 1, ACL_LOG_REJECT = 2, ACL_LOG_PANIC = 4,
+	ACL_LOG_CLIENT = 8, /* the line begins with the client, as lines about a refusal do */
+};
 
 enum acl_control {
 	ACL_CONTROL_ALLOW_AUTH_UNADVERTISED,
@@ -176,8 +179,8 @@ struct acl_data {
 };
 
 /*
- * A session, or whatever else runs ACLs. The owner fills it, keeps `facts` up to date, and gives the pieces of `state` to the
- * variables of its own expansions (acl_session_variable). Callbacks may be NULL: then what needs them is an error when reached.
+ * A session, or whatever else runs ACLs. The owner fills it, keeps `facts` up to date, and gives the
+ * variables to its own expansions (acl_session_named). Callbacks may be NULL: then what needs them is an error when reached.
  */
 struct acl_session {
 	void *owner;
@@ -199,14 +202,14 @@ struct acl_session {
 	/* One line a step, for `postern session`. */
 	void (*trace)(void *owner, unsigned depth, struct slice text);
 
+	struct acl_data data; /* while an ACL runs; its texts lie in the run's arena */
 	/* The engine's own, kept between runs. */
-	struct acl_data data;
 	bool caseful_local_part, no_delay_flush, no_multiline;
 	uint64_t warned[ACL_WARNINGS_MAX];
 	size_t warned_count;
 };
 
-/* A new recipient: forgets what lists gave for the one before. A new message: also its variables and warnings. */
+/* A new recipient: forgets the one before. A new message: also its sender, variables and warnings. */
 void acl_session_new_recipient(struct acl_session *session);
 void acl_session_new_message(struct acl_session *session);
 

@@ -83,8 +83,8 @@ static struct expand_value no_variable(void *owner, enum expand_variable variabl
 static void note_log(void *owner, unsigned targets, struct slice text)
 {
 	struct fixture *f = owner;
-	buf_printf(&f->log, "{log%s%s%s %.*s}", targets & ACL_LOG_MAIN ? " main" : "", targets & ACL_LOG_REJECT ? " reject" : "",
-		   targets & ACL_LOG_PANIC ? " panic" : "", SLICE_ARG(text));
+	buf_printf(&f->log, "{log%s%s%s%s %.*s}", targets & ACL_LOG_MAIN ? " main" : "", targets & ACL_LOG_REJECT ? " reject" : "",
+		   targets & ACL_LOG_PANIC ? " panic" : "", targets & ACL_LOG_CLIENT ? " client" : "", SLICE_ARG(text));
 }
 
 static void note_delay(void *owner, int64_t time, bool flush)
@@ -289,7 +289,7 @@ static const struct {
 	{ "a:\naccept hosts = 192.0.2.1", "accept 250" },
 	{ "a:\naccept hosts = defer", LATER " | the list cannot be told" },
 	{ "a:\nwarn hosts = defer\naccept",
-	  "accept 250 {log main Warning: ACL \"warn\" statement skipped: condition test deferred: the list cannot be told}" },
+	  "accept 250 {log main client Warning: ACL \"warn\" statement skipped: condition test deferred: the list cannot be told}" },
 	{ "a:\ndeny domains = good.test\nmessage = $domain_data", "deny 550 good.test | good.test" },
 	{ "a:\ndeny local_parts = BOB\nmessage = <$local_part_data>", "deny 550 <BOB> | <BOB>" },
 	{ "a:\naccept authenticated = *", "deny 550 Administrative prohibition" },
@@ -313,7 +313,7 @@ static const struct {
 	{ "a:\ndeny !acl = b\nb:\ndrop message = nested", "deny 550 nested | nested" },
 	{ "a:\naccept acl = b\nb:\ndefer message = nested", "defer 451 nested | nested" },
 	{ "a:\nwarn acl = b\nlog_message = x\naccept\nb:\ndefer message = nested",
-	  "accept 250 {log main Warning: ACL \"warn\" statement skipped: condition test deferred: nested}" },
+	  "accept 250 {log main client Warning: ACL \"warn\" statement skipped: condition test deferred: nested}" },
 	/* Exim answers 550 with the message here; an accepted recipient must get 2xx. */
 	{ "a:\naccept acl = b\nb:\ndiscard message = nested", "discard 250 nested | nested" },
 	{ "a:\ndeny acl = b\nb:\ndiscard",
@@ -342,7 +342,7 @@ static const struct {
 	{ "a:\naccept logwrite = :bogus: hello", BROKEN " | unknown log name in \":bogus: hello\" in \"logwrite\"" },
 	{ "a:\naccept logwrite = : hello", BROKEN " | unknown log name in \": hello\" in \"logwrite\"" },
 	{ "a:\nwarn log_message = once\nwarn log_message = once\nwarn log_message = twice\naccept",
-	  "accept 250 {log main Warning: once}{log main Warning: twice}" },
+	  "accept 250 {log main client Warning: once}{log main client Warning: twice}" },
 	{ "a:\nwarn message = X-Foo: bar\naccept", "accept 250 {add 0 X-Foo: bar}" },
 	{ "a:\nwarn condition = no\nmessage = X-Foo: bar\naccept", "accept 250" },
 	{ "a:\naccept add_header = X-A: 1\\nX-B: 2\\n  more\\n", "accept 250 {add 0 X-A: 1}{add 0 X-B: 2\n  more}" },
@@ -514,9 +514,9 @@ static void warnings_are_repeated_for_the_next_message(void **state)
 	set_up(&f);
 	assert_true(compile(&f, "a:\nwarn log_message = seen\naccept"));
 	run(&f, "a", ACL_POINT_MAIL);
-	assert_string_equal(run(&f, "a", ACL_POINT_MAIL), "accept 250 {log main Warning: seen}");
+	assert_string_equal(run(&f, "a", ACL_POINT_MAIL), "accept 250 {log main client Warning: seen}");
 	acl_session_new_message(&f.session);
-	assert_string_equal(run(&f, "a", ACL_POINT_MAIL), "accept 250 {log main Warning: seen}{log main Warning: seen}");
+	assert_string_equal(run(&f, "a", ACL_POINT_MAIL), "accept 250 {log main client Warning: seen}{log main client Warning: seen}");
 	tear_down(&f);
 }
 

@@ -207,7 +207,7 @@ static void warn(struct acl_run *run)
 	struct expand_value message = run->message, text = run->log_message;
 	bool own_text = text.text.data && text.text.data != message.text.data;
 	if (own_text && !warned_before(run->session, text.text))
-		log_line(run, ACL_LOG_MAIN, "Warning: %.*s", SLICE_ARG(text.text));
+		log_line(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: %.*s", SLICE_ARG(text.text));
 	if (message.text.data && run->session->add_header && acl_word_find(SLICE("add_header"))->points >> run->point & 1)
 		acl_add_header_run(run, &header, message);
 }
@@ -246,7 +246,7 @@ static enum flow decide(struct acl_run *run, bool endpass, enum acl_step *step)
 		if (yes)
 			warn(run);
 		else if (*step == ACL_LATER)
-			log_line(run, ACL_LOG_MAIN, "Warning: ACL \"warn\" statement skipped: condition test deferred: %.*s",
+			log_line(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: ACL \"warn\" statement skipped: condition test deferred: %.*s",
 				 SLICE_ARG(run->log_message.text));
 		forget_messages(run);
 		return FLOW_NEXT;
@@ -472,10 +472,12 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 	run->point = point;
 	run->arena = arena;
 	run->shared = &shared;
+	session->data = (struct acl_data){ 0 };
 	enum acl_step step = run_reference(run, reference);
 	/* There is nothing to discard: the configuration is wrong, and the sender must not lose mail for it. */
 	if (step == ACL_DISCARDED && !acl_point_info(point)->discards)
 		step = acl_broken(run, "\"discard\" verb not allowed in %s ACL", acl_point_info(point)->name);
+	session->data = (struct acl_data){ 0 };
 	*result_r = (struct acl_result){
 		.outcome = outcomes[step], .message = run->message.text, .log_message = run->log_message.text,
 		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted,
@@ -506,8 +508,6 @@ bool acl_session_named(const struct acl_session *session, enum expand_family fam
 
 void acl_session_new_recipient(struct acl_session *session)
 {
-	struct expand_value host = session->data.host;
-	session->data = (struct acl_data){ .host = host, .sender = session->data.sender };
 	session->caseful_local_part = false;
 	session->facts.has_recipient = false;
 }
@@ -515,7 +515,6 @@ void acl_session_new_recipient(struct acl_session *session)
 void acl_session_new_message(struct acl_session *session)
 {
 	acl_session_new_recipient(session);
-	session->data = (struct acl_data){ 0 };
 	session->warned_count = 0;
 	session->facts.has_sender = false;
 	session->facts.sender = session->facts.sender_domain = (struct slice){ 0 };
