@@ -8,6 +8,7 @@
 
 #include "acl/acl.h"
 #include "base/id.h"
+#include "lookup/lookup.h"
 #include "mail/scan.h"
 #include "net/counters.h"
 #include "role/ask.h"
@@ -61,6 +62,7 @@ struct incoming_message {
 	struct slice only_recipient;
 	unsigned recipient_count;
 	bool eight_bit_mime, smtputf8;
+	struct lookup_cache *answers; /* to what expansions asked; in the arena; NULL: nothing yet */
 	struct mail_header_scan scan;
 	struct buf body;       /* what was not handed to the queue yet */
 	uint64_t size;         /* of the message so far, with our Received: */

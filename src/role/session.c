@@ -52,16 +52,13 @@ static bool host_matches(struct session *session, const struct list *list, bool 
 	const struct list_subject subject = {
 		.host = &session->host, .host_names = names->names, .host_name_count = names->name_count,
 	};
-	const struct expand_context context = {
-		.variable = session_variable, .owner = session, .language = &session->conf->language,
-	};
 	struct list_match match;
 	struct error error;
 	if (!list)
 		return false;
-	if (list_match(list, &subject, &context, &session->message.arena, &match, &error) == EXPAND_OK)
+	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
 		return match.yes;
-	log_session(session, LOG_KIND_MAIN, "%s", error.text);
+	session_log(session, LOG_KIND_MAIN, "%s", error.text);
 	return in_doubt;
 }
 
@@ -601,6 +598,7 @@ static bool greet(struct session *session)
 		smtp_server_turn_away(&session->smtp, policy.answer.code, policy.answer.text, "");
 	policy_end(&policy);
 	arena_free(&session->message.arena);
+	session->message.answers = NULL;
 	return true;
 }
 
