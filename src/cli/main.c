@@ -21,7 +21,7 @@ static const struct command command_version = {
 	.usage = "",
 };
 
-static const struct command *const listed[] = { &command_run, &command_init, &command_check, &command_version };
+static const struct command *const listed[] = { &command_run, &command_init, &command_check, &command_rewrite, &command_retry, &command_version };
 
 enum { COMMANDS = sizeof listed / sizeof listed[0] };
 
