@@ -132,29 +132,27 @@ static bool compile_escape(struct expand_compiler *c)
 	return true;
 }
 
-/* An operator that stands with its modifiers ("substr_1_2") or whose own name has underscores ("quote_local_part"). */
-static const struct expand_function_info *find_operator(struct expand_compiler *c, struct slice name, struct expand_operation *operation)
+/* The modifiers after an operator's name: "1" and "2" of "substr_1_2". False: there are too many. */
+static bool split_modifiers(struct expand_compiler *c, struct slice name, struct expand_operation *operation)
 {
-	const struct expand_function_info *info = expand_operator_find(name);
-	if (info)
-		return info;
-	struct slice rest = name;
-	info = expand_operator_find(slice_cut(&rest, '_'));
-	if (!info || !info->split)
-		return NULL;
-	for (size_t count = 0; rest.len; count++) {
-		if (count == sizeof operation->modifiers / sizeof *operation->modifiers)
-			return NULL;
+	size_t len = strlen(operation->info->name);
+	if (name.len <= len)
+		return true;
+	struct slice rest = slice_from(name, len + 1);
+	for (size_t count = 0; count < sizeof operation->modifiers / sizeof *operation->modifiers; count++) {
+		bool last = slice_find(rest, '_') == rest.len;
 		operation->modifiers[count] = arena_copy(c->arena, slice_cut(&rest, '_'));
 		operation->modifier_count = count + 1;
+		if (last)
+			return true;
 	}
-	return info;
+	return false;
 }
 
 static const char *nearest_name(struct slice name, const struct expand_function_info *rows, size_t count)
 {
 	const char *nearest = NULL;
-	size_t best = name.len / 3 + 1;
+	size_t best = expand_near(name);
 	for (size_t i = 0; i < count; i++) {
 		size_t distance = slice_edit_distance(name, slice_of(rows[i].name));
 		if (distance <= best && (!nearest || distance < best)) {
@@ -192,16 +190,23 @@ static bool check_modifiers(struct expand_compiler *c, const struct expand_opera
 static bool compile_operator(struct expand_compiler *c, struct slice name, size_t start, struct expand_node *node)
 {
 	struct expand_operation *operation = arena_new(c->arena, struct expand_operation);
-	operation->info = find_operator(c, name, operation);
+	operation->info = expand_operator_find(name);
 	if (!operation->info) {
 		size_t count;
 		const struct expand_function_info *rows = expand_operators(&count);
 		return unknown_name(c, start, "expansion operator", name, rows, count);
 	}
+	if (!split_modifiers(c, name, operation))
+		return compile_fail(c, start, "the operator ${%s:...} has too many arguments: write it as %s", operation->info->name,
+				    operation->info->syntax);
 	if (!check_modifiers(c, operation, start))
 		return false;
-	if (slice_starts(name, SLICE("quote_")))
-		operation->quotes = search_type_find(slice_from(name, 6));
+	if (operation->modifier_count && slice_equal(slice_of(operation->info->name), SLICE("quote"))) {
+		operation->quotes = search_type_find(operation->modifiers[0]);
+		if (!operation->quotes)
+			return compile_fail(c, start, "unknown lookup type \"%.*s\" in ${%.*s:...}", SLICE_ARG(operation->modifiers[0]),
+					    SLICE_ARG(slice_first(name, 64)));
+	}
 	c->at++;
 	if (!compile_sequence(c, true, start, &operation->text))
 		return false;
@@ -371,6 +376,8 @@ bool expand_compile_within(unsigned depth, struct arena *arena, struct slice tex
 		c.literal = xcalloc(text.len + 1, 1);
 		ok = compile_parts(&c, true, false, &c.program->body);
 		free(c.literal);
+		if (!ok && c.odd_header)
+			error_context(error, "a header's name may lack the colon at its end");
 	}
 	if (!ok) {
 		if (column_r)

@@ -217,7 +217,7 @@ static struct slice read_condition_name(struct expand_compiler *c)
 static bool unknown_condition(struct expand_compiler *c, struct slice name, size_t start)
 {
 	const struct expand_function_info *refused = expand_condition_find(name);
-	size_t best = name.len / 3 + 1;
+	size_t best = expand_near(name);
 	const char *nearest = NULL;
 	if (refused && refused->refused)
 		return compile_fail(c, start, "the condition \"%s\" is not available: %s", refused->name, refused->refused);
@@ -227,7 +227,7 @@ static bool unknown_condition(struct expand_compiler *c, struct slice name, size
 	name = slice_first(name, 64);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		size_t distance = slice_edit_distance(name, slice_of(kinds[i].name));
-		if (distance < best || (distance == best && !nearest)) {
+		if (distance <= best && (!nearest || distance < best)) {
 			best = distance;
 			nearest = kinds[i].name;
 		}

@@ -113,6 +113,7 @@ bool compile_header(struct expand_compiler *c, struct slice name, const struct e
 		while (compile_peek(c) > ' ' && compile_peek(c) < 127 && compile_peek(c) != ':')
 			c->at++;
 		reference->name.len = (size_t)(c->text.data + c->at - reference->name.data);
+		c->odd_header |= slice_find(reference->name, '}') < reference->name.len;
 		if (compile_peek(c) == ':')
 			c->at++;
 		*reference_r = reference;

@@ -18,6 +18,7 @@ struct expand_compiler {
 	unsigned depth; /* of nesting, now */
 	char *literal;  /* as long as the source: an escape is never shorter than what it stands for */
 	size_t literal_len;
+	bool odd_header; /* a header's name holds a brace: its colon may be missing */
 	struct error *error;
 	size_t column; /* of the error, from 1 */
 };
@@ -34,6 +35,12 @@ static inline bool compile_at_end(const struct expand_compiler *c)
 static inline char compile_peek(const struct expand_compiler *c)
 {
 	return c->at < c->text.len ? c->text.data[c->at] : '\0';
+}
+
+/* How many letters may be wrong in a name for another to be meant: a third, but never nearly all. */
+static inline size_t expand_near(struct slice name)
+{
+	return name.len < 4 ? 1 : name.len / 3 + 1;
 }
 
 /* Skips white space; returns the next byte. */

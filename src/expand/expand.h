@@ -117,7 +117,6 @@ struct expand_context {
 	const struct expand_language *language; /* for what is compiled while running; NULL: nothing can be */
 	const struct expand_trace *trace;       /* NULL: none */
 	struct expand_memory *memory;           /* NULL: each evaluation is on its own */
-	struct slice headers_charset;           /* into which $h_ decodes; empty: UTF-8 */
 	bool first_delivery, queue_running;     /* for the conditions of these names */
 	struct expand_value *numbers;           /* EXPAND_NUMBERS values of $0, $1, ... to begin with, not changed; NULL: empty */
 	size_t max_output;   /* most bytes of the result and of each value on the way; 0: EXPAND_DEFAULT_OUTPUT */

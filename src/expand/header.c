@@ -98,10 +98,10 @@ static struct slice without_nul(struct arena *arena, struct slice text)
 	return slice_make(out, text.len);
 }
 
-bool expand_header(struct slice headers, struct slice name, enum expand_header kind, struct slice charset, struct arena *arena,
+bool expand_header(struct slice headers, struct slice name, enum expand_header kind, struct charset_set *charsets, struct arena *arena,
 		   struct slice *value_r)
 {
-	struct slice rest = headers, decoded;
+	struct slice rest = headers;
 	struct joiner joiner = { 0 };
 	bool found = false, addresses = holds_addresses(name);
 	while (rest.len) {
@@ -116,8 +116,7 @@ bool expand_header(struct slice headers, struct slice name, enum expand_header k
 		put_line(&joiner, slice_from(line, name.len + 1), kind, addresses);
 	}
 	*value_r = without_nul(arena, slice_make(joiner.out, joiner.len));
-	bool decode = found && (kind == EXPAND_HEADER || kind == EXPAND_HEADER_BASE);
-	if (decode && mail_rfc2047_decode(*value_r, kind == EXPAND_HEADER ? charset : SLICE(""), arena, &decoded))
-		*value_r = without_nul(arena, decoded);
+	if (found && (kind == EXPAND_HEADER || kind == EXPAND_HEADER_BASE))
+		*value_r = without_nul(arena, mail_rfc2047_decode(*value_r, true, kind == EXPAND_HEADER ? charsets : NULL, arena));
 	return found;
 }

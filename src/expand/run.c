@@ -52,9 +52,9 @@ struct expand_value expand_run_header(struct expand_evaluation *run, const struc
 {
 	const struct expand_context *context = run->context;
 	struct slice text = context->headers ? context->headers(context->owner) : (struct slice){ 0 };
-	struct slice charset = context->headers_charset.len ? context->headers_charset : SLICE("UTF-8");
+	struct charset_set *charsets = context->language ? context->language->charsets : NULL;
 	struct slice value = { 0 };
-	bool found = expand_header(text, reference->name, (enum expand_header)reference->kind, charset, run->arena, &value);
+	bool found = expand_header(text, reference->name, (enum expand_header)reference->kind, charsets, run->arena, &value);
 	if (found_r)
 		*found_r = found;
 	return (struct expand_value){ value, found };

@@ -309,7 +309,7 @@ enum expand_result expand_item_prvscheck(struct expand_evaluation *run, const st
 		return result;
 	*expand_own(run, EXPAND_PRVSCHECK_RESULT) = empty;
 	*value_r = empty;
-	if (!expand_prvs_parse(address.text, run->arena, &prvs))
+	if (!expand_prvs_parse(address.text, &prvs))
 		return EXPAND_OK;
 	result = check_prvs(run, item, address.tainted, &prvs, value_r);
 	*expand_own(run, EXPAND_PRVSCHECK_ADDRESS) = empty;
