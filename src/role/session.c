@@ -141,6 +141,16 @@ static struct expand_value session_variable(void *owner, enum expand_variable va
 	}
 }
 
+enum expand_result session_ask(void *owner, const struct expand_request *request, struct arena *arena,
+			       struct expand_answer *answer_r, struct error *error)
+{
+	struct session *session = owner;
+	struct incoming_message *message = &session->message;
+	if (!message->lookups)
+		message->lookups = lookup_cache_new(&message->arena);
+	return lookup_cache_ask(message->lookups, role_ask, &session->front->lookup, request, arena, answer_r, error);
+}
+
 /* ---- Reading and writing ---- */
 
 static bool flush(struct session *session)
@@ -290,7 +300,7 @@ static bool on_rcpt(struct session *session, const struct smtp_event *event)
 	struct mail_address_parts parts = { event->path.address.local_part, event->path.address.domain };
 	if (parts.domain.len == 0)
 		parts.domain = session->conf->main.qualify_recipient;
-	struct expand_context variables = { .variable = session_variable, .owner = session };
+	struct expand_context variables = { .variable = session_variable, .ask = session_ask, .owner = session };
 	struct route_host host = { .owner = session, .lookup_user = find_user, .variables = &variables };
 	struct route_result route;
 	switch (route_address(session->conf->routers, &parts, &host, &message->arena, &route)) {
@@ -429,7 +439,7 @@ static bool on_event(struct session *session, const struct smtp_event *event)
 
 static bool greet(struct session *session)
 {
-	struct expand_context context = { .variable = session_variable, .owner = session };
+	struct expand_context context = { .variable = session_variable, .ask = session_ask, .owner = session };
 	struct expand_value banner;
 	struct error error;
 	if (session->tls_on_connect && (!session->front->tls || !start_tls(session)))
@@ -439,6 +449,7 @@ static bool greet(struct session *session)
 	bool waiting = session->conf->main.smtp_enforce_sync && stream_input_waiting(&session->stream);
 	smtp_server_begin(&session->smtp, banner.text, waiting);
 	arena_free(&session->message.arena);
+	session->message.lookups = NULL;
 	return true;
 }
 
