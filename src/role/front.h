@@ -62,11 +62,11 @@ struct incoming_message {
 	struct slice only_recipient;
 	unsigned recipient_count;
 	bool eight_bit_mime, smtputf8;
-	struct lookup_cache *answers; /* to what expansions asked; in the arena; NULL: nothing yet */
 	struct mail_header_scan scan;
 	struct buf body;       /* what was not handed to the queue yet */
 	uint64_t size;         /* of the message so far, with our Received: */
 	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
+	struct lookup_cache *lookups; /* in the arena; NULL before the first */
 	bool begun;            /* the body has started */
 	bool held;             /* rewrite rules want to see the whole header section before anything of the message goes on */
 	struct buf header;     /* what is held */
@@ -114,6 +114,10 @@ struct session {
 void session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener);
 /* Ends a session that is not receiving a message; `hard` also one that is. */
 void session_interrupt(struct session *session, bool hard);
+
+/* expand_context.ask of a session (its owner): what was asked once for this message is not asked again. */
+enum expand_result session_ask(void *session, const struct expand_request *request, struct arena *arena,
+			       struct expand_answer *answer_r, struct error *error);
 
 /* Looks the host's name up unless that was done, and waits for it; all of it is in session->host_names. */
 const struct session_host *session_look_host_up(struct session *session);

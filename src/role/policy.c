@@ -113,17 +113,6 @@ static enum expand_result policy_expand(void *owner, struct slice name, const st
 	return acl_expand(&session->acl, name, arguments, count, arena, text_r, error);
 }
 
-/* The same question within a message is asked once. */
-static enum expand_result policy_ask(void *owner, const struct expand_request *request, struct arena *arena,
-				     struct expand_answer *answer_r, struct error *error)
-{
-	struct session *session = owner;
-	struct incoming_message *message = &session->message;
-	if (!message->answers)
-		message->answers = lookup_cache_new(&message->arena);
-	return lookup_cache_ask(message->answers, role_ask, &session->front->lookup, request, arena, answer_r, error);
-}
-
 /* ---- What they are told ---- */
 
 /* "TLS1.3:TLS_AES_256_GCM_SHA384:256": the part in the middle. */
@@ -137,7 +126,7 @@ static struct slice cipher_name(const char *cipher)
 void policy_init(struct session *session)
 {
 	session->expansions = (struct expand_context){
-		.owner = session, .variable = session_variable, .named = policy_named, .acl = policy_expand, .ask = policy_ask,
+		.owner = session, .variable = session_variable, .named = policy_named, .acl = policy_expand, .ask = session_ask,
 		.language = &session->conf->language,
 	};
 	session->acl = (struct acl_session){

@@ -160,6 +160,16 @@ struct expand_value session_variable(void *owner, enum expand_variable variable)
 	}
 }
 
+enum expand_result session_ask(void *owner, const struct expand_request *request, struct arena *arena,
+			       struct expand_answer *answer_r, struct error *error)
+{
+	struct session *session = owner;
+	struct incoming_message *message = &session->message;
+	if (!message->lookups)
+		message->lookups = lookup_cache_new(&message->arena);
+	return lookup_cache_ask(message->lookups, role_ask, &session->front->lookup, request, arena, answer_r, error);
+}
+
 /* ---- Reading and writing ---- */
 
 bool session_flush(struct session *session)
@@ -598,7 +608,7 @@ static bool greet(struct session *session)
 		smtp_server_turn_away(&session->smtp, policy.answer.code, policy.answer.text, "");
 	policy_end(&policy);
 	arena_free(&session->message.arena);
-	session->message.answers = NULL;
+	session->message.lookups = NULL;
 	return true;
 }
 
