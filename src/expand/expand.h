@@ -88,6 +88,15 @@ struct expand_trace {
 	void (*step)(void *owner, unsigned depth, struct slice source, enum expand_result result, struct expand_value value);
 };
 
+/*
+ * What is kept from one evaluation to the next, as Exim does: $runrc, $lookup_dnssec_authenticated, $prvscheck_result and
+ * $srs_recipient. The texts lie in the arenas of the evaluations that set them. Begins zeroed.
+ */
+enum { EXPAND_MEMORY_VALUES = 4 };
+struct expand_memory {
+	struct expand_value values[EXPAND_MEMORY_VALUES];
+};
+
 /* What one evaluation works with. Only `variable` and `owner` must be set. */
 struct expand_context {
 	void *owner;
@@ -105,6 +114,8 @@ struct expand_context {
 				  struct arena *arena, struct expand_value *text_r, struct error *error);
 	const struct expand_language *language; /* for what is compiled while running; NULL: nothing can be */
 	const struct expand_trace *trace;       /* NULL: none */
+	struct expand_memory *memory;           /* NULL: each evaluation is on its own */
+	bool first_delivery, queue_running;     /* for the conditions of these names */
 	struct expand_value *numbers;           /* EXPAND_NUMBERS values of $0, $1, ... to begin with, not changed; NULL: empty */
 	size_t max_output;   /* most bytes of the result and of each value on the way; 0: EXPAND_DEFAULT_OUTPUT */
 	size_t max_steps;    /* 0: EXPAND_DEFAULT_STEPS */
