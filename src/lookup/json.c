@@ -3,6 +3,7 @@
  * json: an element of a JSON file, chosen by a list of names and indexes (Exim's manual, chapter 9 §3). The file is parsed once.
  * Strings are given without quotes, objects and arrays as JSON text; null counts as absent.
  */
+#include "expand/items.h"
 #include "lookup/files.h"
 
 #include <jansson.h>
@@ -23,35 +24,6 @@ static void release(struct lookup_file *file)
 }
 
 static const struct lookup_file_kind kind = { .name = "json", .purpose = "json lookup", .build = build, .release = release };
-
-static char key_separator(struct slice *key)
-{
-	struct slice rest = *key;
-	while (rest.len > 0 && ascii_is_space(rest.data[0]))
-		rest = slice_from(rest, 1);
-	if (rest.len < 2 || rest.data[0] != '<' || ascii_is_alnum(rest.data[1]) || !ascii_is_print(rest.data[1]))
-		return ':';
-	*key = slice_from(rest, 2);
-	return rest.data[1];
-}
-
-/* The next selector: white space around it is dropped, a separator written twice stands for itself. */
-static bool next_selector(struct slice *rest, char separator, struct arena *arena, struct slice *selector_r)
-{
-	if (rest->len == 0)
-		return false;
-	char *out = arena_alloc(arena, rest->len);
-	size_t len = 0, at = 0;
-	for (; at < rest->len; at++) {
-		if (rest->data[at] == separator && (at + 1 == rest->len || rest->data[at + 1] != separator))
-			break;
-		at += rest->data[at] == separator;
-		out[len++] = rest->data[at];
-	}
-	*rest = slice_from(*rest, at + 1);
-	*selector_r = slice_trim(slice_make(out, len));
-	return true;
-}
 
 static const json_t *choose(const json_t *element, struct slice selector)
 {
@@ -94,8 +66,8 @@ static enum expand_result find(struct lookup_world *world, const struct search *
 		return result;
 	const json_t *element = file->index;
 	struct slice selector;
-	char separator = key_separator(&key);
-	while (element && next_selector(&key, separator, arena, &selector))
+	char separator = '\0';
+	while (element && expand_list_next(&key, &separator, arena, &selector))
 		element = choose(element, selector);
 	if (element && !json_is_null(element)) {
 		answer_r->found = true;

@@ -5,14 +5,15 @@
  */
 #include "base/fatal.h"
 #include "lookup/files.h"
+#include "lookup/pgsql.h"
+#include "lookup/redis.h"
 #include "lookup/sqlite.h"
 
 #include <stdio.h>
 
 const struct lookup_driver *const lookup_drivers[] = {
 	&lookup_driver_lsearch, &lookup_driver_iplsearch, &lookup_driver_cdb, &lookup_driver_dsearch, &lookup_driver_passwd,
-	&lookup_driver_sqlite, &lookup_driver_dnsdb,
-	&lookup_driver_json,
+	&lookup_driver_sqlite, &lookup_driver_dnsdb, &lookup_driver_json, &lookup_driver_pgsql, &lookup_driver_redis,
 };
 const size_t lookup_driver_count = sizeof lookup_drivers / sizeof *lookup_drivers;
 
@@ -281,6 +282,8 @@ struct lookup_world *lookup_open(struct loop *loop, const struct lookup_settings
 	world->settings.redis_servers = arena_copy(&world->arena, settings->redis_servers);
 	world->files = lookup_files_new();
 	world->sqlite = lookup_sqlite_new();
+	world->pgsql = lookup_pgsql_new();
+	world->redis = lookup_redis_new();
 	return world;
 }
 
@@ -290,6 +293,8 @@ void lookup_close(struct lookup_world **world)
 		return;
 	lookup_files_free(&(*world)->files);
 	lookup_sqlite_free(&(*world)->sqlite);
+	lookup_pgsql_free(&(*world)->pgsql);
+	lookup_redis_free(&(*world)->redis);
 	arena_free(&(*world)->arena);
 	free(*world);
 	*world = NULL;

@@ -10,6 +10,7 @@
 
 #include "base/fatal.h"
 #include "expand/expand.h"
+#include "lookup/servers.h"
 #include "lookup/sql.h"
 #include "task/offload.h"
 
@@ -328,11 +329,9 @@ static enum expand_result find_path(struct lookup_world *world, const struct sea
 static enum expand_result find(struct lookup_world *world, const struct search *search, const struct expand_request *request,
 			       struct slice key, struct arena *arena, struct expand_answer *answer_r, struct error *error)
 {
-	struct expand_piece whole = { .text = key, .value = request->key_tainted, .tainted = request->key_tainted };
-	size_t count = request->piece_count ? request->piece_count : 1;
-	struct expand_piece *pieces = arena_array(arena, count, sizeof *pieces);
-	memcpy(pieces, request->piece_count ? request->pieces : &whole, count * sizeof *pieces);
-
+	(void)key;
+	size_t count;
+	struct expand_piece *pieces = lookup_copy_pieces(request, arena, &count);
 	struct clean_path path;
 	struct sql_query query;
 	enum expand_result result = find_path(world, search, request, pieces, &count, arena, &path, error);
