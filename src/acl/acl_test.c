@@ -5,6 +5,7 @@
  * otherwise. Lists are those of a small language of the test's own: "*", exact items, "!".
  */
 #include "acl/acl.h"
+#include "base/sanitize.h"
 #include "base/test.h"
 
 enum { PLACE = 7 };
@@ -355,6 +356,31 @@ static const struct {
 	{ "a:\naccept control = no_multiline_responses\nmessage = one\\ntwo", "accept 250 one | one" },
 	{ "a:\nwarn control = caseful_local_part\ndeny message = $local_part", "deny 550 Bob | Bob" },
 	{ "a:\nwarn control = caseful_local_part\nwarn control = caselower_local_part\ndeny message = $local_part", "deny 550 bob | bob" },
+	/* Expansions within ACLs */
+	{ "a:\nrequire acl = b one two ${lc:THREE}\nb:\ndeny message = narg=$acl_narg 1=$acl_arg1 2=$acl_arg2 3=$acl_arg3 4=$acl_arg4",
+	  "deny 550 narg=3 1=one 2=two 3=three 4= | narg=3 1=one 2=two 3=three 4=" },
+	/* An ACL that is called in between has arguments of its own. */
+	{ "a:\nrequire acl = b one\nb:\nwarn acl = c two three\ndeny message = $acl_narg $acl_arg1\nc:\naccept", "deny 550 1 one | 1 one" },
+	{ "a:\ndeny !acl = b\nmessage = outer <$acl_verify_message>\nlog_message = log <$acl_verify_message>\n"
+	  "b:\ndeny message = nested msg\nlog_message = nested log", "deny 550 outer <nested msg> | log <nested log>: nested log" },
+	{ "a:\ndeny message = ${acl{b}{p}{q}}\nb:\ndeny message = $acl_narg=$acl_arg1,$acl_arg2", "deny 550 2=p,q | 2=p,q" },
+	{ "a:\ndeny message = ${acl{b}}.\nb:\naccept", "deny 550 . | ." },
+	{ "a:\ndeny message = ${acl{b}}\nb:\ndefer message = nested", "deny 550 Administrative prohibition" },
+	{ "a:\ndeny message = ${acl{b}}\nb:\ndrop message = nested",
+	  "deny 550 Administrative prohibition {log main panic failed to expand ACL message \"${acl{b}}\": drop from ACL \"b\": nested}" },
+	{ "a:\ndeny message = ${if acl {{b}{x}}{yes $value}{no $value}}\nb:\naccept message = got $acl_arg1",
+	  "deny 550 yes got x | yes got x" },
+	{ "a:\ndeny condition = ${if acl {{b}}}\naccept\nb:\ndeny", "accept 250" },
+	{ "a:\ndeny condition = ${if eq{1}{2}{x}fail}\nmessage = ignored condition", "deny 550 ignored condition | ignored condition" },
+	{ "a:\ndeny !condition = ${if eq{1}{2}{x}fail}\nmessage = ignored condition", "deny 550 ignored condition | ignored condition" },
+	{ "a:\naccept acl = b ${if eq{1}{2}{x}fail}\nb:\ndeny", "20: the name of a condition expected, but found \"\"\n" },
+	{ "a:\naccept senders = ${if eq{1}{2}{x}fail}", "deny 550 Administrative prohibition" },
+	{ "a:\ndeny message = ${if eq{1}{2}{x}fail}", "deny 550 Administrative prohibition" },
+	{ "a:\ndeny message = ${if eq{1}{1}{}}", "deny 550 Administrative prohibition" },
+	{ "a:\nwarn set acl_m_n = ${eval:1+1}\nset acl_c_n = $acl_m_n.\ndeny message = $acl_m_n $acl_c_n <$acl_m_other>",
+	  "deny 550 2 2. <> | 2 2. <>" },
+	{ "a:\nwarn set acl_m0 = 1\nset acl_m0 = ${eval:$acl_m0+1}\ndeny message = $acl_m0", "deny 550 2 | 2" },
+	{ "a:\nrequire acl = $acl_c_nothing", "deny 550 Administrative prohibition" },
 	/* Options */
 	{ "a:\naccept", "deny 550 inline words | inline words", "deny message = inline words", RCPT },
 	{ "a:\naccept", "accept 250", "accept", RCPT },
@@ -558,6 +584,43 @@ static void a_run_ends(void **state)
 	tear_down(&f);
 }
 
+struct depth {
+	uintptr_t lowest;
+	unsigned steps;
+};
+
+static void note_depth(void *owner, unsigned depth, struct slice text)
+{
+	struct depth *noted = owner;
+	uintptr_t here = (uintptr_t)&depth;
+	(void)text;
+	if (noted->lowest == 0 || here < noted->lowest)
+		noted->lowest = here;
+	noted->steps++;
+}
+
+/* ${acl} within an ACL nests like the condition, and must not need more stack than a task has (256 KiB). */
+static void expansions_nest_to_the_same_depth(void **state)
+{
+	struct fixture f;
+	struct depth noted = { 0 };
+	struct acl_report report = { .owner = &f, .error = note_error };
+	const struct acl_reference *reference;
+	struct acl_result result;
+	(void)state;
+	set_up(&f);
+	assert_true(compile(&f, "a:\ndeny condition = ${if and{{eq{1}{1}}{or{{eq{1}{2}}{eq{1}{${acl{a}}}}}}}{yes}{no}}\naccept"));
+	assert_true(acl_reference_compile(f.set, SLICE("a"), PLACE, &report, &reference));
+	f.session.owner = &noted;
+	f.session.trace = note_depth;
+	assert_int_equal(acl_run(reference, &f.session, ACL_POINT_RCPT, &f.arena, &result), ACL_ERROR);
+	assert_int_equal(noted.steps, 2 * (ACL_DEPTH_MAX + 1));
+	size_t used = (uintptr_t)&result - noted.lowest;
+	if (used > (SANITIZED ? 1024u : 192u) * 1024)
+		fail_msg("%zu bytes of stack", used);
+	tear_down(&f);
+}
+
 static void each_word_has_its_help(void **state)
 {
 	struct acl_word_info info;
@@ -579,6 +642,7 @@ int main(void)
 		cmocka_unit_test(warnings_are_repeated_for_the_next_message),
 		cmocka_unit_test(an_expansion_calls_an_acl),
 		cmocka_unit_test(a_run_ends),
+		cmocka_unit_test(expansions_nest_to_the_same_depth),
 		cmocka_unit_test(each_word_has_its_help),
 	};
 	return cmocka_run_group_tests_name("acl", tests, NULL, NULL);

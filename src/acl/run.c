@@ -4,6 +4,8 @@
 
 #include "base/crc32c.h"
 
+_Static_assert(EXPAND_ACL_ARG9 - EXPAND_ACL_ARG1 + 1 == ACL_ARGUMENTS_MAX, "the arguments are variables in a row");
+
 struct expand_value acl_text(struct slice text)
 {
 	return (struct expand_value){ .text = text };
@@ -340,24 +342,37 @@ enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct 
 
 /* ---- What expansions within an ACL see: the session's, the arguments of the ACL, its variables ---- */
 
-static struct slice lower(struct acl_run *run, struct slice text)
+/* What belongs to the ACL that runs. */
+static bool call_variable(struct acl_run *run, enum expand_variable variable, struct expand_value *value_r)
 {
-	return arena_copy_lower(run->arena, text);
+	if (variable >= EXPAND_ACL_ARG1 && variable <= EXPAND_ACL_ARG9)
+		*value_r = run->arguments[variable - EXPAND_ACL_ARG1];
+	else if (variable == EXPAND_ACL_NARG)
+		*value_r = acl_text(arena_printf(run->arena, "%zu", run->argument_count));
+	else if (variable == EXPAND_ACL_VERIFY_MESSAGE)
+		*value_r = run->verify_message;
+	else
+		return false;
+	return true;
 }
 
-/* The variables that the engine knows better than the session. */
-static bool own_variable(struct acl_run *run, enum expand_variable variable, struct expand_value *value_r)
+/* The address being checked, and what lists gave. */
+static bool address_variable(struct acl_run *run, enum expand_variable variable, struct expand_value *value_r)
 {
 	const struct acl_session *session = run->session;
+	bool known = session->facts.has_recipient;
 	switch (variable) {
 	case EXPAND_LOCAL_PART:
 		*value_r = (struct expand_value){ session->facts.local_part, true };
 		if (!session->caseful_local_part)
-			value_r->text = lower(run, value_r->text);
-		return session->facts.has_recipient;
-	case EXPAND_DOMAIN: *value_r = (struct expand_value){ session->facts.domain, true }; return session->facts.has_recipient;
-	case EXPAND_DOMAIN_DATA: *value_r = session->data.domain; return session->facts.has_recipient;
-	case EXPAND_LOCAL_PART_DATA: *value_r = session->data.local_part; return session->facts.has_recipient;
+			value_r->text = arena_copy_lower(run->arena, value_r->text);
+		return known;
+	case EXPAND_DOMAIN: *value_r = (struct expand_value){ session->facts.domain, true }; return known;
+	case EXPAND_DOMAIN_DATA: *value_r = session->data.domain; return known;
+	case EXPAND_LOCAL_PART_DATA: *value_r = session->data.local_part; return known;
+	case EXPAND_HOST_DATA: *value_r = session->data.host; return true;
+	case EXPAND_SENDER_DATA: *value_r = session->data.sender; return true;
+	case EXPAND_RECIPIENT_DATA: *value_r = session->data.recipient; return true;
 	default: return false;
 	}
 }
@@ -366,7 +381,7 @@ static struct expand_value run_variable(void *owner, enum expand_variable variab
 {
 	struct acl_run *run = owner;
 	struct expand_value value;
-	if (own_variable(run, variable, &value))
+	if (call_variable(run, variable, &value) || address_variable(run, variable, &value))
 		return value;
 	return run->session->context->variable(run->session->context->owner, variable);
 }

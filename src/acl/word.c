@@ -275,6 +275,11 @@ static enum acl_step run_set(struct acl_run *run, const struct acl_item *item, s
 #define CONDITION(word) .name = word
 #define MODIFIER(word) .name = word, .modifier = true
 #define LATER(word, text) .name = word, .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = text
+/*
+ * A list of names with wildcards and regular expressions, as Exim's string lists are outside of ${if inlist}: there the items of
+ * EXPAND_LIST_STRING are plain texts. Lists of local parts have the same items.
+ */
+#define NAMES EXPAND_LIST_LOCAL_PART
 #define SCANNING "scanning of message contents comes later"
 
 static const struct acl_word words[] = {
@@ -285,7 +290,7 @@ static const struct acl_word words[] = {
 	{ MODIFIER("add_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_add_header_run,
 	  .help = "Adds header lines to the message: at the end, or where :at_start:, :after_received: or :at_start_rfc: says.",
 	  .example = "add_header = X-Checked: yes" },
-	{ CONDITION("authenticated"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_STRING,
+	{ CONDITION("authenticated"), .value = ACL_VALUE_LIST, .list = NAMES,
 	  .points = ACL_EVERYWHERE & ~(NOT_SMTP_POINTS | AT(CONNECT) | AT(HELO)), .run = run_authenticated,
 	  .help = "Whether the client has authenticated, with one of these authenticators.", .example = "authenticated = *" },
 	{ CONDITION("condition"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_condition,
@@ -302,7 +307,7 @@ static const struct acl_word words[] = {
 	{ CONDITION("domains"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_DOMAIN, .points = ADDRESS_POINTS, .run = run_domains,
 	  .help = "Whether the recipient's domain is in this domain list. What the list gives is in $domain_data.",
 	  .example = "domains = +local_domains" },
-	{ CONDITION("encrypted"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_STRING,
+	{ CONDITION("encrypted"), .value = ACL_VALUE_LIST, .list = NAMES,
 	  .points = ACL_EVERYWHERE & ~(NOT_SMTP_POINTS | AT(HELO)), .run = run_encrypted,
 	  .help = "Whether the connection is in TLS, with one of these cipher suites.", .example = "encrypted = *" },
 	{ MODIFIER("endpass"), .value = ACL_VALUE_NONE, .points = ACL_EVERYWHERE,
