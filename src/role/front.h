@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "mail/scan.h"
 #include "net/counters.h"
+#include "role/ask.h"
 #include "role/process.h"
 #include "smtp/server.h"
 #include "tls/stream.h"
@@ -34,6 +35,7 @@ struct front {
 	char certificate_path[1024];
 	struct counters *counters;
 	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */
+	struct ask_line lookup;
 	struct wait_list connected;      /* of tasks that wait for one of them */
 	struct front_listener **listeners, **next_listeners;
 	size_t listener_count, next_count;
