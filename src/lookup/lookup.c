@@ -5,12 +5,13 @@
  */
 #include "base/fatal.h"
 #include "lookup/files.h"
-#include "lookup/private.h"
+#include "lookup/sqlite.h"
 
 #include <stdio.h>
 
 const struct lookup_driver *const lookup_drivers[] = {
-	&lookup_driver_lsearch,
+	&lookup_driver_lsearch, &lookup_driver_iplsearch, &lookup_driver_cdb, &lookup_driver_dsearch, &lookup_driver_passwd,
+	&lookup_driver_sqlite,
 };
 const size_t lookup_driver_count = sizeof lookup_drivers / sizeof *lookup_drivers;
 
@@ -270,6 +271,7 @@ struct lookup_world *lookup_open(struct loop *loop, const struct lookup_settings
 	world->settings.pgsql_servers = arena_copy(&world->arena, settings->pgsql_servers);
 	world->settings.redis_servers = arena_copy(&world->arena, settings->redis_servers);
 	world->files = lookup_files_new();
+	world->sqlite = lookup_sqlite_new();
 	return world;
 }
 
@@ -278,6 +280,7 @@ void lookup_close(struct lookup_world **world)
 	if (!*world)
 		return;
 	lookup_files_free(&(*world)->files);
+	lookup_sqlite_free(&(*world)->sqlite);
 	arena_free(&(*world)->arena);
 	free(*world);
 	*world = NULL;
