@@ -18,6 +18,7 @@
 #include "lookup/lookup.h"
 #include "match/list.h"
 #include "net/address.h"
+#include "route/retry.h"
 #include "route/route.h"
 
 struct conf_ports {
@@ -75,6 +76,7 @@ struct conf_main {
 	int64_t role_uid_base;
 	int64_t shutdown_timeout; /* ns */
 	int64_t front_processes;  /* 0: one a core, less one */
+	int64_t retry_interval_max, retry_data_expire; /* ns */
 };
 
 /* Where the daemon listens: local_interfaces and daemon_smtp_ports put together. */
@@ -108,6 +110,28 @@ struct conf_named_list {
 	bool hidden, compiling, compiled;
 };
 
+/*
+ * A section that is lines rather than options (acl, retry, rewrite) is collected as text and compiled by its own module.
+ * A line is a logical one without blanks at its ends; its place is good for as long as the configuration.
+ */
+struct conf_text_line {
+	struct slice text;
+	struct conf_place place;
+	const struct conf_line *source; /* only while parsing: for conf_source_place */
+};
+
+struct conf_text {
+	struct conf_text_line *lines;
+	size_t count, room;
+};
+
+/* An ACL: what stands between its "name:" and the next one. Verbs and conditions are not looked at yet. */
+struct conf_acl {
+	struct slice name;
+	struct conf_place place;
+	struct conf_text text;
+};
+
 struct conf {
 	struct arena arena;
 	size_t references;
@@ -126,6 +150,11 @@ struct conf {
 	size_t lookup_directory_count, lookup_directory_room;
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
+	struct conf_acl *acls; /* in order of the configuration */
+	size_t acl_count, acl_room;
+	struct conf_text retry_text, rewrite_text;
+	struct retry_rule *retry; /* NULL: there is no rule */
+	struct expand_language language; /* what its expansions refer to */
 };
 
 /*
@@ -144,6 +173,9 @@ void conf_use_path(struct conf *conf, struct slice prefix);
 struct conf *conf_ref(struct conf *conf);
 /* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */
 void conf_unref(struct conf **conf);
+
+/* NULL when there is no ACL of that name. */
+const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name);
 
 /* The value alone, in that form: booleans as true or false, nothing when unset. False when `out` is full. */
 bool conf_setting_value(const struct conf_setting *setting, bool privileged, struct buf *out);

@@ -71,6 +71,7 @@ bool conf_exim_has_router(struct slice name);
 bool conf_exim_has_transport(struct slice name);
 bool conf_exim_has_router_driver(struct slice name);
 bool conf_exim_has_transport_driver(struct slice name);
+bool conf_exim_has_authenticator_driver(struct slice name);
 /* Exim's built-in macros, "_OPT_MAIN_MESSAGE_SIZE_LIMIT", "_DRIVER_ROUTER_ACCEPT": whether this version has the thing. */
 bool conf_builtin_macro(struct slice name);
 

@@ -131,6 +131,11 @@ static const struct conf_option options[] = {
 	  .help = "How the name of a host is looked up: bydns asks the DNS for PTR records, byaddr looks into /etc/hosts. "
 		  "The first that knows a name decides.",
 	  .example = "bydns" },
+	{ OPTION(retry_interval_max), .type = CONF_TIME, .fallback = "1d", .min = 1, .max = 24 * 3600,
+	  .help = "The longest time between two tries, whatever the retry rules say.", .example = "8h" },
+	{ OPTION(retry_data_expire), .type = CONF_TIME, .fallback = "7d", .max = 366 * 24 * 3600,
+	  .help = "What is remembered of the failures of an address is forgotten when it was not tried for so long.",
+	  .example = "2d" },
 	{ OPTION(role_users), .type = CONF_STRING, .fallback = "postern-%s",
 	  .help = "When started as root: the users that the processes run as. %s stands for the role, such as front "
 		  "or queue.",
