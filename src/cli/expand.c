@@ -132,6 +132,7 @@ static void expand_one(struct run *run, struct slice expression)
 	struct outcome outcome = { .expression = expression };
 	arena_init(&arena, 0);
 	arena_reset(&run->session.momentary);
+	expand_world_begin(&run->world, &arena);
 	if (!assign(run, expression, &arena)) {
 		evaluate(run, &arena, &outcome);
 		if (run->arguments->trace && !run->arguments->json) {
@@ -186,8 +187,9 @@ static void expand_all(void *arg)
 		run->status = COMMAND_USAGE;
 		return;
 	}
-	run->context.ask = expand_world_ask;
-	run->context.language = expand_world_language(&run->world);
+	run->session.world = &run->world;
+	run->context.ask = expand_session_ask;
+	run->context.language = &run->world.language;
 	for (int i = 0; i < run->arguments->expression_count; i++)
 		expand_one(run, slice_of(run->arguments->expressions[i]));
 	if (!run->arguments->expression_count)

@@ -112,10 +112,9 @@ static void set_body(struct expand_session *session, struct slice body)
 	expand_session_set_number(session, "body_zerocount", (int64_t)count_byte(body, '\0'));
 }
 
-bool expand_session_message(struct expand_session *session, const char *file, const struct conf *conf, struct error *error)
+bool expand_session_message(struct expand_session *session, const char *file, struct error *error)
 {
 	struct slice text;
-	(void)conf;
 	if (!read_message(file, &session->arena, &text, error))
 		return false;
 	size_t length = header_length(text);

@@ -2,6 +2,7 @@
 #include "cli/expand_session.h"
 
 #include "base/clock.h"
+#include "cli/expand_world.h"
 #include "net/address.h"
 
 #include <limits.h>
@@ -154,6 +155,13 @@ struct slice expand_session_headers(void *owner)
 {
 	const struct expand_session *session = owner;
 	return session->headers;
+}
+
+enum expand_result expand_session_ask(void *owner, const struct expand_request *request, struct arena *arena,
+				      struct expand_answer *answer_r, struct error *error)
+{
+	struct expand_session *session = owner;
+	return expand_world_ask(session->world, request, arena, answer_r, error);
 }
 
 void expand_session_set(struct expand_session *session, const char *name, struct slice text, bool tainted)

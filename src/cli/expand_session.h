@@ -14,6 +14,8 @@
 
 enum { EXPAND_SESSION_SETS = 100 }; /* ACL variables that "set" gave */
 
+struct expand_world;
+
 struct expand_session_set {
 	enum expand_family family;
 	struct slice name;
@@ -29,6 +31,7 @@ struct expand_session {
 	bool has_message;
 	struct expand_session_set sets[EXPAND_SESSION_SETS];
 	size_t set_count;
+	struct expand_world *world; /* borrowed: whom questions go to; NULL: they fail */
 };
 
 /* Takes the facts of the configuration, read from `file`, and of this process. `conf` must outlive the session. */
@@ -49,9 +52,11 @@ void expand_session_settle(struct expand_session *session);
 bool expand_session_assign(struct expand_session *session, struct slice name, struct slice text, struct error *error);
 
 /* Reads a message (headers, empty line, body; LF or CRLF) and sets what is known of it. */
-bool expand_session_message(struct expand_session *session, const char *file, const struct conf *conf, struct error *error);
+bool expand_session_message(struct expand_session *session, const char *file, struct error *error);
 
 /* Callbacks of struct expand_context; the owner is the session. */
+enum expand_result expand_session_ask(void *owner, const struct expand_request *request, struct arena *arena,
+				      struct expand_answer *answer_r, struct error *error);
 struct expand_value expand_session_variable(void *owner, enum expand_variable variable);
 bool expand_session_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r);
 struct slice expand_session_headers(void *owner);
