@@ -25,6 +25,7 @@
 struct expand_program;
 struct expand_context;
 struct regex_scratch;
+struct charset_set;
 struct list;
 
 struct expand_value {
@@ -51,6 +52,7 @@ enum expand_list { EXPAND_LIST_HOST, EXPAND_LIST_DOMAIN, EXPAND_LIST_ADDRESS, EX
 struct expand_language {
 	void *owner;
 	struct regex_scratch *scratch; /* NULL: regular expressions are errors */
+	struct charset_set *charsets;  /* mail/charset.h, into headers_charset; NULL: texts of other sets than UTF-8 stay as they are */
 	/* Compiles the text of a list; it is expanded on the way, now when it is constant, otherwise at each match. */
 	bool (*list_compile)(const struct expand_language *language, struct arena *arena, enum expand_list kind,
 			     struct slice text, enum expand_place place, const struct list **list_r, struct error *error);
