@@ -14,14 +14,11 @@
 /* Writes the value of a moment; false leaves it empty. */
 typedef bool moment_function(const struct expand_session *session, time_t now, char *out, size_t size);
 
-static bool format_now(const char *format, bool local, time_t now, char *out, size_t size)
+static struct tm local_time(time_t now)
 {
 	struct tm parts;
-	if (local)
-		localtime_r(&now, &parts);
-	else
-		gmtime_r(&now, &parts);
-	return strftime(out, size, format, &parts) > 0;
+	localtime_r(&now, &parts);
+	return parts;
 }
 
 static bool moment_tod_full(const struct expand_session *session, time_t now, char *out, size_t size)
@@ -39,25 +36,30 @@ static bool moment_tod_log(const struct expand_session *session, time_t now, cha
 static bool moment_tod_bsdinbox(const struct expand_session *session, time_t now, char *out, size_t size)
 {
 	(void)session;
-	return format_now("%a %b %e %H:%M:%S %Y", true, now, out, size);
+	struct tm parts = local_time(now);
+	return strftime(out, size, "%a %b %e %H:%M:%S %Y", &parts) > 0;
 }
 
 static bool moment_tod_zone(const struct expand_session *session, time_t now, char *out, size_t size)
 {
 	(void)session;
-	return format_now("%z", true, now, out, size);
+	struct tm parts = local_time(now);
+	return strftime(out, size, "%z", &parts) > 0;
 }
 
 static bool moment_tod_zulu(const struct expand_session *session, time_t now, char *out, size_t size)
 {
 	(void)session;
-	return format_now("%Y%m%d%H%M%SZ", false, now, out, size);
+	struct tm parts;
+	gmtime_r(&now, &parts);
+	return strftime(out, size, "%Y%m%d%H%M%SZ", &parts) > 0;
 }
 
 static bool moment_tod_logfile(const struct expand_session *session, time_t now, char *out, size_t size)
 {
 	(void)session;
-	return format_now("%Y%m%d", true, now, out, size);
+	struct tm parts = local_time(now);
+	return strftime(out, size, "%Y%m%d", &parts) > 0;
 }
 
 static bool moment_tod_epoch(const struct expand_session *session, time_t now, char *out, size_t size)
