@@ -9,6 +9,9 @@ enum expand_result expand_fail(struct expand_call *call, const char *format, ...
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	for (char *c = text; *c; c++) /* an error is one line, whatever was in the text that it quotes */
+		if ((unsigned char)*c < 32 || *c == 127)
+			*c = '?';
 	error_set(call->error, ERROR_PERMANENT, "%s", text);
 	return EXPAND_FAIL;
 }
@@ -71,8 +74,13 @@ bool expand_call_numbers(struct expand_call *call, bool negative, int64_t *first
 {
 	struct slice numbers[2] = { 0 };
 	size_t count = call->modifier_count;
-	for (size_t i = 0; i < count && i < 2; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (i > 1 || (i == 1 && call->modifiers[i].len == 0)) {
+			expand_fail(call, "non-digit after underscore in \"%s_...\"", call->name);
+			return false;
+		}
 		numbers[i] = call->modifiers[i];
+	}
 	if (call->argument_count > 1) {
 		count = call->argument_count - 1;
 		for (size_t i = 0; i < count && i < 2; i++)

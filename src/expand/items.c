@@ -13,9 +13,10 @@ static struct slice skip_space(struct slice s)
 	return s;
 }
 
+/* A backslash protects what follows it, as in Exim. */
 static struct slice drop_space_at_end(struct slice s)
 {
-	while (s.len > 0 && is_space(s.data[s.len - 1]))
+	while (s.len > 0 && is_space(s.data[s.len - 1]) && (s.len < 2 || s.data[s.len - 2] != '\\'))
 		s.len--;
 	return s;
 }
@@ -66,7 +67,7 @@ static struct slice merge_doubled(struct slice item, char separator, size_t doub
 bool expand_list_next(struct slice *rest, char *separator, struct arena *arena, struct slice *item_r)
 {
 	struct slice s = *rest;
-	/* White space goes before a control character could be taken for a separator only when none is chosen yet. */
+	/* White space goes, unless it is what separates the items. */
 	while (s.len > 0 && is_space(*s.data) && *s.data != *separator)
 		s = slice_from(s, 1);
 	if (*separator == 0)

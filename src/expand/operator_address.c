@@ -10,7 +10,7 @@
 static struct mail_mailbox parse(struct expand_call *call)
 {
 	struct mail_mailbox mailbox;
-	if (!mail_mailbox_parse(expand_call_text(call), false, call->arena, &mailbox))
+	if (!mail_mailbox_parse(expand_call_text(call), NULL, call->arena, &mailbox))
 		mailbox = (struct mail_mailbox){ 0 };
 	return mailbox;
 }
@@ -31,10 +31,10 @@ enum expand_result operator_addresses(struct expand_call *call)
 	}
 	struct buf out _cleanup_(buf_free);
 	buf_init(&out, rest.len * 2 + 1);
-	bool first = true;
+	bool first = true, group = false;
 	while (mail_mailbox_next(&rest, &text)) {
 		struct mail_mailbox mailbox;
-		if (!mail_mailbox_parse(text, true, call->arena, &mailbox))
+		if (!mail_mailbox_parse(text, &group, call->arena, &mailbox))
 			continue;
 		expand_list_append(&out, separator, first, mailbox.address);
 		first = false;

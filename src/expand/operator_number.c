@@ -56,8 +56,9 @@ enum expand_result operator_base62d(struct expand_call *call) { return give_from
 static enum expand_result give_value(struct expand_call *call, bool decimal)
 {
 	int64_t value;
-	if (!expand_eval(expand_call_text(call), decimal, &value, call->error))
-		return EXPAND_FAIL;
+	struct error error;
+	if (!expand_eval(expand_call_text(call), decimal, &value, &error))
+		return expand_fail(call, "%s", error.text);
 	return expand_call_give_number(call, value);
 }
 

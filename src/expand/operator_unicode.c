@@ -35,7 +35,7 @@ enum expand_result operator_from_utf8(struct expand_call *call)
 static size_t wrong_length(struct slice s)
 {
 	unsigned char first = (unsigned char)s.data[0];
-	size_t length = first < 0xc2 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 1;
+	size_t length = first < 0xc2 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 1;
 	size_t i = 1;
 	while (i < length && i < s.len && ((unsigned char)s.data[i] & 0xc0) == 0x80)
 		i++;

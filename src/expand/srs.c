@@ -7,6 +7,7 @@
 #include "expand/srs.h"
 
 #include "mail/address.h"
+#include "mail/mailbox.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -34,21 +35,21 @@ bool expand_srs_encode(struct slice sender, struct slice domain, struct slice se
 	*out_r = SLICE("");
 	if (sender.len == 0)
 		return true;
-	size_t at = slice_find_last(sender, '@');
-	if (at == 0 || at + 1 >= sender.len)
+	struct mail_mailbox mailbox;
+	if (!mail_mailbox_parse(sender, NULL, arena, &mailbox) || mailbox.domain.len == 0)
 		return error_set(error, ERROR_PERMANENT, "srs_encode second argument must be a qualified email address");
-	struct slice local_part = slice_first(sender, at);
+	struct slice local_part = mailbox.local_part;
 	if (local_part.len > 1 && local_part.data[0] == '"')
 		local_part = mail_local_part_unquote(local_part, arena);
 	char hash[HASH];
 	if (secret.len == 0)
 		return error_set(error, ERROR_PERMANENT,
 				 "srs_encode first argument, the secret, is empty: everybody could make such an address");
-	if (!sign(sender, secret, arena, hash))
+	if (!sign(mailbox.address, secret, arena, hash))
 		return error_set(error, ERROR_PERMANENT, "srs_encode: HMAC with MD5 is not to be had from the TLS library");
 	unsigned day = (unsigned)(now / SECONDS_A_DAY) & DAYS_MASK;
 	struct slice made = arena_printf(arena, "SRS0=%.*s=%c%c=%.*s=%.*s", HASH, hash, base32_digits[day >> 5],
-					 base32_digits[day & 31], SLICE_ARG(slice_from(sender, at + 1)), SLICE_ARG(local_part));
+					 base32_digits[day & 31], SLICE_ARG(mailbox.domain), SLICE_ARG(local_part));
 	struct mail_address address = { .local_part = made, .domain = domain };
 	*out_r = mail_address_format(&address, arena);
 	return true;

@@ -189,42 +189,50 @@ static bool read_address(struct slice *s, struct arena *arena, struct mail_mailb
 	return true;
 }
 
-/* A name before "<": words, dots, and "@" as in an address. */
+/* A name before "<" or ":": words, dots, and after a word, "@" as in an address. */
 static bool is_phrase(struct slice s)
 {
+	bool word = false;
 	for (skip_blank(&s); s.len > 0; skip_blank(&s)) {
-		size_t length = *s.data == '"' ? quoted_length(s) : *s.data == '.' || *s.data == '@' ? 1 : atom_length(s);
+		bool sign = *s.data == '.' || (*s.data == '@' && word);
+		size_t length = *s.data == '"' ? quoted_length(s) : sign ? 1 : atom_length(s);
 		if (length == 0 || (*s.data == '"' && (length < 2 || s.data[length - 1] != '"')))
 			return false;
+		word = true;
 		s = slice_from(s, length);
 	}
 	return true;
 }
 
-bool mail_mailbox_parse(struct slice text, bool group, struct arena *arena, struct mail_mailbox *mailbox_r)
+static bool read_in_angle(struct slice *s, struct arena *arena, struct mail_mailbox *mailbox_r)
+{
+	if (!skip_route(s, arena) || !read_address(s, arena, mailbox_r) || s->len == 0 || *s->data != '>')
+		return false;
+	*s = slice_from(*s, 1);
+	return true;
+}
+
+bool mail_mailbox_parse(struct slice text, bool *group, struct arena *arena, struct mail_mailbox *mailbox_r)
 {
 	struct slice rest = text;
 	size_t colon = group ? find_outside(rest, ':') : rest.len;
-	if (colon < rest.len && is_phrase(slice_first(rest, colon)))
+	if (colon < rest.len && is_phrase(slice_first(rest, colon))) {
 		rest = slice_from(rest, colon + 1);
+		*group = true;
+	}
 	size_t angle = find_outside(rest, '<');
-	bool in_angle = angle < rest.len;
-	if (in_angle) {
+	if (angle < rest.len) {
 		if (!is_phrase(slice_first(rest, angle)))
 			return false;
 		rest = slice_from(rest, angle + 1);
-		if (!skip_route(&rest, arena))
+		if (!read_in_angle(&rest, arena, mailbox_r))
 			return false;
-	}
-	if (!read_address(&rest, arena, mailbox_r))
+	} else if (!read_address(&rest, arena, mailbox_r)) {
 		return false;
-	if (in_angle) {
-		if (rest.len == 0 || *rest.data != '>')
-			return false;
-		rest = slice_from(rest, 1);
 	}
 	skip_blank(&rest);
-	if (group && rest.len > 0 && *rest.data == ';') {
+	if (group && *group && rest.len > 0 && *rest.data == ';') {
+		*group = false;
 		rest = slice_from(rest, 1);
 		skip_blank(&rest);
 	}

@@ -18,10 +18,10 @@ struct mail_mailbox {
 };
 
 /*
- * All of `text` is one mailbox. With `group`, it may be one of a group: "name:" in front and ";" behind are skipped. False when
- * it is malformed, or empty ("<>" is empty).
+ * All of `text` is one mailbox. False when it is malformed, or empty ("<>" is empty). Where groups may be ("name: a@b, c@d;"), *group tells
+ * from one mailbox to the next whether they are in one, false at first: "name:" in front and ";" behind are skipped. NULL: no groups.
  */
-bool mail_mailbox_parse(struct slice text, bool group, struct arena *arena, struct mail_mailbox *mailbox_r);
+bool mail_mailbox_parse(struct slice text, bool *group, struct arena *arena, struct mail_mailbox *mailbox_r);
 
 /* Takes the text up to the next comma that separates addresses off *rest. False at the end. */
 bool mail_mailbox_next(struct slice *rest, struct slice *text_r);
