@@ -177,6 +177,6 @@ def test_servers_of_resolv_conf_are_asked(probe, tmp_path):
 
 @pytest.mark.parametrize("text, complaint", [("server:\n  nonsense: 1\n", "line 2: unknown keyword 'nonsense'"),
                                              ("include: /etc/passwd\n", "line 1: include is not supported"),
-                                             ("server:\n  trust-anchor: \"x. IN DS q\"\n", "dns_config_file")])
+                                             ("server:\n  trust-anchor: \"x. IN DS q\"\n", "cannot use this configuration")])
 def test_wrong_configurations_are_refused_with_their_line(probe, text, complaint):
     assert complaint in probe(text, "x", "A", status=1)

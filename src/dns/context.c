@@ -197,7 +197,7 @@ static bool configure(struct ub_ctx *context, const struct dns_settings *setting
 		return error->kind != ERROR_NONE ? false : error_set(error, ERROR_PERMANENT, "the DNS resolver has no threads");
 	if (settings->config_text.len && (!check_config(settings->config_text, &root_decided, error) ||
 					  !apply_config(context, settings->config_text, error)))
-		return error_context(error, "dns_config_file");
+		return false;
 	if (!settings->config_text.len && settings->resolv_conf.len && !apply_resolv_conf(context, settings->resolv_conf, error))
 		return false;
 	if (!settings->dnssec)
@@ -207,8 +207,7 @@ static bool configure(struct ub_ctx *context, const struct dns_settings *setting
 		return error->kind != ERROR_NONE ? false : error_set(error, ERROR_PERMANENT, "the DNS resolver does not take the root's trust anchor");
 	/* Any change of local data makes the library take everything into use: anchors are read here. */
 	int result = ub_ctx_data_remove(context, "complete.invalid.");
-	return result == 0 || error_set(error, ERROR_USAGE, "%sthe DNS resolver cannot use its configuration: %s",
-					settings->config_text.len ? "dns_config_file: " : "", ub_strerror(result));
+	return result == 0 || error_set(error, ERROR_USAGE, "the DNS resolver cannot use this configuration: %s", ub_strerror(result));
 }
 
 struct ub_ctx *dns_context_new(const struct dns_settings *settings, struct error *error)

@@ -202,10 +202,10 @@ static void wrong_settings_are_named(void **state)
 	} cases[] = {
 		{ "server:\n  val-permissive-mode: no\n", NULL },
 		{ "forward-zone:\n  name: \".\"\n  forward-addr: 192.0.2.1@5353", NULL },
-		{ "server:\n  fooo: 1\n", "dns_config_file: line 2: unknown keyword 'fooo'" },
-		{ "server:\n  trust-anchor: \"x.test. IN DS nonsense\"\n", "dns_config_file: the DNS resolver cannot use its configuration" },
-		{ "\ninclude: /etc/passwd\n", "dns_config_file: line 2: include is not supported" },
-		{ "server:\n  auto-trust-anchor-file: \"x\"\n", "dns_config_file: line 2: auto-trust-anchor-file is not supported" },
+		{ "server:\n  fooo: 1\n", "line 2: unknown keyword 'fooo'" },
+		{ "server:\n  trust-anchor: \"x.test. IN DS nonsense\"\n", "the DNS resolver cannot use this configuration" },
+		{ "\ninclude: /etc/passwd\n", "line 2: include is not supported" },
+		{ "server:\n  auto-trust-anchor-file: \"x\"\n", "line 2: auto-trust-anchor-file is not supported" },
 		{ "# include: x\n", NULL },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -12,6 +12,8 @@
 const struct lookup_driver *const lookup_drivers[] = {
 	&lookup_driver_lsearch, &lookup_driver_iplsearch, &lookup_driver_cdb, &lookup_driver_dsearch, &lookup_driver_passwd,
 	&lookup_driver_sqlite,
+	&lookup_driver_lsearch,
+	&lookup_driver_dnsdb,
 };
 const size_t lookup_driver_count = sizeof lookup_drivers / sizeof *lookup_drivers;
 
@@ -217,6 +219,8 @@ static enum expand_result ask_lookup(struct lookup_world *world, const struct ex
 
 static lookup_service *const services[EXPAND_SERVICES] = {
 	[EXPAND_SERVICE_LOOKUP] = ask_lookup,
+	[EXPAND_SERVICE_HOST_NAMES] = lookup_host_names,
+	[EXPAND_SERVICE_HOST_ADDRESSES] = lookup_host_addresses,
 };
 
 /* A request comes from another process: its sizes are checked before they are trusted. */

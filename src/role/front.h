@@ -67,6 +67,16 @@ struct incoming_message {
 	bool begun;            /* the body has started */
 };
 
+/* The verified names of a client's host (role/host_name.c). */
+struct session_host {
+	struct arena arena;
+	struct slice name;         /* the first; empty: none, or not looked up */
+	struct slice *names;
+	size_t name_count;
+	bool dnssec;               /* both ways were validated */
+	bool failed, deferred;     /* Exim's $host_lookup_failed and $host_lookup_deferred */
+};
+
 struct session {
 	struct front *front;
 	struct session *next, *previous;
@@ -75,6 +85,7 @@ struct session {
 	struct stream stream;
 	struct net_address host, interface;
 	struct net_text host_text;
+	struct session_host host_names;
 	bool tls_on_connect;
 	bool receiving;            /* between DATA and its answer: a drain waits for it */
 	struct smtp_settings settings;
@@ -91,7 +102,10 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 /* Ends a session that is not receiving a message; `hard` also one that is. */
 void session_interrupt(struct session *session, bool hard);
 
-/* "H=(helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
+/* Looks the host's name up unless that was done, and waits for it; all of it is in session->host_names. */
+const struct session_host *session_look_host_up(struct session *session);
+
+/* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
 const char *session_peer(const struct session *session, char *out, size_t size);
 
 /* ---- Submission ---- */

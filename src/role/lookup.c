@@ -127,6 +127,7 @@ static struct means *open_means(struct role_process *role, struct error *error)
 		means->world = lookup_open(role->loop, &settings, error);
 	if (means->world)
 		return means;
+	error_context(error, "opening the DNS and lookups");
 	release_means(means);
 	return NULL;
 }
