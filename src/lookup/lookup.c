@@ -14,6 +14,7 @@ const struct lookup_driver *const lookup_drivers[] = {
 	&lookup_driver_sqlite,
 	&lookup_driver_lsearch,
 	&lookup_driver_dnsdb,
+	&lookup_driver_sqlite, &lookup_driver_json,
 };
 const size_t lookup_driver_count = sizeof lookup_drivers / sizeof *lookup_drivers;
 
@@ -221,6 +222,12 @@ static lookup_service *const services[EXPAND_SERVICES] = {
 	[EXPAND_SERVICE_LOOKUP] = ask_lookup,
 	[EXPAND_SERVICE_HOST_NAMES] = lookup_host_names,
 	[EXPAND_SERVICE_HOST_ADDRESSES] = lookup_host_addresses,
+	[EXPAND_SERVICE_READ_FILE] = lookup_read_file,
+	[EXPAND_SERVICE_EXISTS] = lookup_exists,
+	[EXPAND_SERVICE_STAT] = lookup_stat,
+	[EXPAND_SERVICE_RUN] = lookup_run,
+	[EXPAND_SERVICE_READ_SOCKET] = lookup_read_socket,
+	[EXPAND_SERVICE_CRYPT] = lookup_crypt,
 };
 
 /* A request comes from another process: its sizes are checked before they are trusted. */
