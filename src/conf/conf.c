@@ -48,8 +48,11 @@ static void spread_hidden(struct conf_block *blocks, size_t count)
 static void forget_places(struct conf_block *block)
 {
 	block->place = (struct conf_place){ 0 };
-	for (size_t i = 0; i < block->setting_count; i++)
+	for (size_t i = 0; i < block->setting_count; i++) {
 		block->settings[i].place = (struct conf_place){ 0 };
+		block->settings[i].source = NULL;
+		block->settings[i].raw = (struct slice){ 0 };
+	}
 }
 
 static void forget_all_places(struct conf *conf)
@@ -115,6 +118,7 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	forget_all_places(conf);
 	keep_all_places(conf);
 	conf_problems_sort(problems);
+	conf_source_quote(source, problems);
 	if (!problems->errors)
 		return conf;
 	conf_unref(&conf);

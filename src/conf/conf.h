@@ -19,6 +19,7 @@
 #include "match/list.h"
 #include "net/address.h"
 #include "route/retry.h"
+#include "route/rewrite.h"
 #include "route/route.h"
 
 struct conf_ports {
@@ -89,7 +90,9 @@ struct conf_listener {
 struct conf_setting {
 	const struct conf_option *option;
 	struct slice text;       /* as written, without quotes; the default when not given; data NULL: unset */
-	struct conf_place place; /* only while parsing */
+	struct conf_place place; /* only while parsing; so are the next two */
+	const struct conf_line *source; /* the line that sets it */
+	struct slice raw;               /* the value as written there, with quotes */
 	bool given, hidden;
 };
 
@@ -154,6 +157,7 @@ struct conf {
 	size_t acl_count, acl_room;
 	struct conf_text retry_text, rewrite_text;
 	struct retry_rule *retry; /* NULL: there is no rule */
+	struct rewrite_rule *rewrite; /* NULL: there is no rule */
 	struct expand_language language; /* what its expansions refer to */
 };
 

@@ -65,6 +65,8 @@ struct incoming_message {
 	uint64_t size;         /* of the message so far, with our Received: */
 	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
 	bool begun;            /* the body has started */
+	bool held;             /* rewrite rules want to see the whole header section before anything of the message goes on */
+	struct buf header;     /* what is held */
 };
 
 /* The verified names of a client's host (role/host_name.c). */
@@ -92,6 +94,7 @@ struct session {
 	struct smtp_server smtp;
 	struct buf in, out;
 	struct incoming_message message;
+	const struct pattern_subject *rewriting; /* what $local_part and $domain are about while a rewrite rule runs */
 	char cipher[96];           /* Exim's $tls_in_cipher, empty in clear */
 	char cipher_name[64];      /* the standard name alone */
 	const char *tls_version;
@@ -107,6 +110,21 @@ const struct session_host *session_look_host_up(struct session *session);
 
 /* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
 const char *session_peer(const struct session *session, char *out, size_t size);
+
+/* Values of variables while a client is connected. `owner`: the session. */
+struct expand_value session_variable(void *owner, enum expand_variable variable);
+
+/* ---- Rewriting (rewriting.c) ---- */
+
+/* SMTP-time rules into the settings of the session's core. */
+void rewriting_start(struct session *session);
+/* `target`: REWRITE_ENVELOPE_FROM or _TO. The result lies in the message's arena. False with *error: not now. */
+bool rewriting_address(struct session *session, unsigned target, struct slice address, struct slice *address_r,
+		       struct error *error);
+/* Whether the message must be held until its header section is there. */
+bool rewriting_holds(const struct session *session);
+/* The envelope of the message, then its held header section, from `text` to `out`. False with *error: not now. */
+bool rewriting_message(struct session *session, struct slice text, struct buf *out, struct error *error);
 
 /* ---- Submission ---- */
 

@@ -96,6 +96,7 @@ static void set_settings(struct session *session)
 	session->settings.max_synprot_errors = (uint32_t)main->smtp_max_synprot_errors;
 	session->settings.max_unknown_commands = (uint32_t)main->smtp_max_unknown_commands;
 	session->settings.enforce_sync = main->smtp_enforce_sync;
+	rewriting_start(session);
 }
 
 static struct expand_value number_value(struct session *session, uint64_t number)
@@ -111,7 +112,7 @@ static struct expand_value date_value(struct session *session, size_t (*format)(
 }
 
 /* Values of the variables that exist while a client is connected. */
-static struct expand_value session_variable(void *owner, enum expand_variable variable)
+struct expand_value session_variable(void *owner, enum expand_variable variable)
 {
 	struct session *session = owner;
 	const struct conf_main *main = &session->conf->main;
@@ -137,6 +138,10 @@ static struct expand_value session_variable(void *owner, enum expand_variable va
 	case EXPAND_TLS_IN_CIPHER: return (struct expand_value){ .text = slice_of(session->cipher) };
 	case EXPAND_TLS_IN_VER: return (struct expand_value){ .text = slice_of(session->tls_version) };
 	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ .text = session->message.sender, .tainted = true };
+	case EXPAND_LOCAL_PART:
+		return (struct expand_value){ session->rewriting ? session->rewriting->local_part : (struct slice){ 0 }, true };
+	case EXPAND_DOMAIN:
+		return (struct expand_value){ session->rewriting ? session->rewriting->domain : (struct slice){ 0 }, true };
 	default: return (struct expand_value){ 0 };
 	}
 }
@@ -283,13 +288,33 @@ static void refuse_recipient(struct session *session, struct slice address, unsi
 		    code < 500 ? "temporarily rejected" : "rejected", SLICE_ARG(address), log_text);
 }
 
+static bool rewrite_parts(struct session *session, struct slice address, struct mail_address_parts *parts, struct error *error)
+{
+	struct slice rewritten;
+	struct mail_address parsed;
+	if (!rewriting_address(session, REWRITE_ENVELOPE_TO, address, &rewritten, error))
+		return false;
+	if (slice_equal(rewritten, address))
+		return true;
+	if (!mail_address_parse(rewritten, &session->message.arena, MAIL_PATH_UTF8 | MAIL_PATH_LONG_LOCAL, &parsed, error))
+		return false;
+	*parts = (struct mail_address_parts){ parsed.local_part, parsed.domain };
+	return true;
+}
+
 static bool on_rcpt(struct session *session, const struct smtp_event *event)
 {
 	struct incoming_message *message = &session->message;
 	struct slice address = format_address(session, &event->path.address);
 	struct mail_address_parts parts = { event->path.address.local_part, event->path.address.domain };
+	struct error error;
 	if (parts.domain.len == 0)
 		parts.domain = session->conf->main.qualify_recipient;
+	/* What is routed is the address that the message will have; the envelope is rewritten when its header is there. */
+	if (session->conf->rewrite && !rewrite_parts(session, address, &parts, &error)) {
+		refuse_recipient(session, address, 451, "Temporary local problem - please try later", error.text);
+		return true;
+	}
 	struct expand_context variables = { .variable = session_variable, .owner = session };
 	struct route_host host = { .owner = session, .lookup_user = find_user, .variables = &variables };
 	struct route_result route;
