@@ -18,5 +18,7 @@ const struct command command_version = {
 	.usage = "",
 };
 
-const struct command *const commands[] = { &command_run, &command_init, &command_check, &command_expand, &command_version };
+const struct command *const commands[] = {
+	&command_run, &command_init, &command_check, &command_expand, &command_rewrite, &command_retry, &command_version,
+};
 const size_t command_count = sizeof commands / sizeof *commands;

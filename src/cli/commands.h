@@ -8,4 +8,7 @@
 extern const struct command *const commands[];
 extern const size_t command_count;
 
+/* postern(8), for man(1). False when `out` is full. */
+bool commands_manual_page(struct buf *out);
+
 #endif

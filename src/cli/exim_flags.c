@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* What the whole command line asks for: the last flag that says so decides. */
-enum mode { MODE_NONE, MODE_EXPAND, MODE_PRINT, MODE_VERSION, MODE_DAEMON, MODE_FOREGROUND, MODE_REWRITE, MODE_NOTHING };
+enum mode { MODE_NONE, MODE_EXPAND, MODE_PRINT, MODE_VERSION, MODE_DAEMON, MODE_FOREGROUND, MODE_REWRITE, MODE_RETRY, MODE_NOTHING };
 
 enum action {
 	ACTION_MODE,
@@ -32,28 +32,28 @@ struct exim_flag {
 	enum shape shape;
 	enum action action;
 	enum mode mode;
-	const char *what; /* ACTION_ABSENT */
+	const char *what; /* it does; of ACTION_ABSENT: what is missing */
 };
 
 #define ABSENT(text, shape, what) { text, shape, ACTION_ABSENT, MODE_NONE, what }
-#define MODE(text, mode) { text, SHAPE_WHOLE, ACTION_MODE, mode, NULL }
-#define TAKE(text, shape, action) { text, shape, action, MODE_NONE, NULL }
+#define MODE(text, mode, what) { text, SHAPE_WHOLE, ACTION_MODE, mode, what }
+#define TAKE(text, shape, action, what) { text, shape, action, MODE_NONE, what }
 
 /* The first that fits counts, so longer flags stand before those that they begin with. */
 static const struct exim_flag table[] = {
-	MODE("-be", MODE_EXPAND),
-	{ "-bem", SHAPE_VALUE, ACTION_MESSAGE, MODE_EXPAND, NULL },
-	MODE("-bP", MODE_PRINT),
-	MODE("-bV", MODE_VERSION),
-	MODE("-bd", MODE_DAEMON),
-	MODE("-bdf", MODE_FOREGROUND),
-	MODE("-brw", MODE_REWRITE),
-	MODE("-bi", MODE_NOTHING),
+	MODE("-be", MODE_EXPAND, "evaluate expansion strings: postern expand --exim"),
+	{ "-bem", SHAPE_VALUE, ACTION_MESSAGE, MODE_EXPAND, "the same against the message in that file" },
+	MODE("-bP", MODE_PRINT, "print values of the configuration: postern check --print"),
+	MODE("-bV", MODE_VERSION, "print the version and the configuration's name, after a check of it"),
+	MODE("-bd", MODE_DAEMON, "run the server in the background: postern run -d"),
+	MODE("-bdf", MODE_FOREGROUND, "run the server in the foreground: postern run"),
+	MODE("-brw", MODE_REWRITE, "show what the rewrite rules make of an address: postern rewrite"),
+	MODE("-brt", MODE_RETRY, "show which retry rule holds: postern retry"),
+	MODE("-bi", MODE_NOTHING, "nothing, as newaliases: files of aliases need no preparation"),
 	ABSENT("-bhc", SHAPE_PREFIX, "a pretended SMTP session with callouts"),
 	ABSENT("-bh", SHAPE_PREFIX, "a pretended SMTP session"),
 	ABSENT("-bt", SHAPE_WHOLE, "the test of an address's routing"),
 	ABSENT("-bv", SHAPE_PREFIX, "the verification of an address"),
-	ABSENT("-brt", SHAPE_WHOLE, "the test of retry rules"),
 	ABSENT("-bp", SHAPE_PREFIX, "the listing of the queue"),
 	ABSENT("-bs", SHAPE_WHOLE, "SMTP on standard input"),
 	ABSENT("-bS", SHAPE_WHOLE, "batched SMTP on standard input"),
@@ -67,25 +67,39 @@ static const struct exim_flag table[] = {
 	ABSENT("-M", SHAPE_PREFIX, "work on messages of the queue"),
 	ABSENT("-R", SHAPE_PREFIX, "a queue run for some recipients"),
 	ABSENT("-S", SHAPE_PREFIX, "a queue run for some senders"),
-	TAKE("-oMaa", SHAPE_VALUE, ACTION_SESSION), TAKE("-oMai", SHAPE_VALUE, ACTION_SESSION),
-	TAKE("-oMas", SHAPE_VALUE, ACTION_SESSION), TAKE("-oMa", SHAPE_VALUE, ACTION_SESSION),
-	TAKE("-oMi", SHAPE_VALUE, ACTION_SESSION), TAKE("-oMr", SHAPE_VALUE, ACTION_SESSION),
-	TAKE("-oMs", SHAPE_VALUE, ACTION_SESSION), TAKE("-oMt", SHAPE_VALUE, ACTION_SESSION),
+	TAKE("-oMaa", SHAPE_VALUE, ACTION_SESSION, "for -be: $sender_host_authenticated"),
+	TAKE("-oMai", SHAPE_VALUE, ACTION_SESSION, "for -be: $authenticated_id"),
+	TAKE("-oMas", SHAPE_VALUE, ACTION_SESSION, "for -be: $authenticated_sender"),
+	TAKE("-oMa", SHAPE_VALUE, ACTION_SESSION, "for -be: $sender_host_address, with $sender_host_port"),
+	TAKE("-oMi", SHAPE_VALUE, ACTION_SESSION, "for -be: $received_ip_address, with $received_port"),
+	TAKE("-oMr", SHAPE_VALUE, ACTION_SESSION, "for -be: $received_protocol"),
+	TAKE("-oMs", SHAPE_VALUE, ACTION_SESSION, "for -be: $sender_host_name"),
+	TAKE("-oMt", SHAPE_VALUE, ACTION_SESSION, "for -be: $sender_ident"),
 	ABSENT("-oMm", SHAPE_VALUE, "a message reference"),
 	ABSENT("-oX", SHAPE_VALUE, "the choice of ports on the command line (use daemon_smtp_ports)"),
 	ABSENT("-oP", SHAPE_PREFIX, "a file for the process number"),
-	TAKE("-o", SHAPE_PREFIX, ACTION_IGNORE), /* how a message from standard input is taken */
-	TAKE("-C", SHAPE_VALUE, ACTION_CONFIGURATION),
-	TAKE("-D", SHAPE_VALUE, ACTION_MACRO),
-	TAKE("-f", SHAPE_VALUE, ACTION_SESSION),
-	TAKE("-d", SHAPE_PREFIX, ACTION_TRACE),
-	TAKE("-v", SHAPE_WHOLE, ACTION_VERBOSE),
-	TAKE("-n", SHAPE_WHOLE, ACTION_IGNORE),
-	TAKE("-i", SHAPE_WHOLE, ACTION_IGNORE),
-	TAKE("-t", SHAPE_WHOLE, ACTION_IGNORE),
-	TAKE("-ti", SHAPE_WHOLE, ACTION_IGNORE),
-	TAKE("-q", SHAPE_PREFIX, ACTION_IGNORE), /* with -bd; alone it is refused below */
+	TAKE("-o", SHAPE_PREFIX, ACTION_IGNORE, "other flags with -o: nothing, they are about messages from standard input"),
+	TAKE("-C", SHAPE_VALUE, ACTION_CONFIGURATION, "the configuration file"),
+	TAKE("-D", SHAPE_VALUE, ACTION_MACRO, "define a macro: -DNAME=text"),
+	TAKE("-f", SHAPE_VALUE, ACTION_SESSION, "the envelope sender, for -be and -brt"),
+	TAKE("-d", SHAPE_PREFIX, ACTION_TRACE, "for -be: --trace"),
+	TAKE("-v", SHAPE_WHOLE, ACTION_VERBOSE, "for -bd and -bdf: copy the log to standard error"),
+	TAKE("-n", SHAPE_WHOLE, ACTION_IGNORE, "nothing"),
+	TAKE("-i", SHAPE_WHOLE, ACTION_IGNORE, "nothing, it is about messages from standard input"),
+	TAKE("-t", SHAPE_WHOLE, ACTION_IGNORE, "nothing, it is about messages from standard input"),
+	TAKE("-ti", SHAPE_WHOLE, ACTION_IGNORE, "nothing, it is about messages from standard input"),
+	TAKE("-q", SHAPE_PREFIX, ACTION_IGNORE, "with -bd and -bdf: nothing, the server runs its queue itself"),
 };
+
+bool exim_flags_row(size_t row, const char **flag_r, const char **what_r, bool *available_r)
+{
+	if (row >= sizeof table / sizeof *table)
+		return false;
+	*flag_r = table[row].text;
+	*what_r = table[row].what;
+	*available_r = table[row].action != ACTION_ABSENT;
+	return true;
+}
 
 enum { ARGUMENTS_MAX = 256 };
 
@@ -115,10 +129,10 @@ static const struct exim_flag *by_name(const char *name)
 		struct exim_flag flag;
 	} names[] = {
 		{ "mailq", ABSENT("mailq", SHAPE_WHOLE, "the listing of the queue") },
-		{ "newaliases", MODE("newaliases", MODE_NOTHING) },
-		{ "exim", MODE("exim", MODE_NONE) },
-		{ "exim4", MODE("exim4", MODE_NONE) },
-		{ "sendmail", MODE("sendmail", MODE_NONE) },
+		{ "newaliases", MODE("newaliases", MODE_NOTHING, NULL) },
+		{ "exim", MODE("exim", MODE_NONE, NULL) },
+		{ "exim4", MODE("exim4", MODE_NONE, NULL) },
+		{ "sendmail", MODE("sendmail", MODE_NONE, NULL) },
 	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (strcmp(base_name(name), names[i].name) == 0)
@@ -275,6 +289,21 @@ static int run_print(const struct request *request)
 	return run_command(&command_check, &arguments, request);
 }
 
+/* -brw and -brt */
+static int run_rules(const struct command *command, const struct request *request)
+{
+	struct arguments arguments = { .count = 0 };
+	add(&arguments, command->name);
+	add_configuration(&arguments, request);
+	/* -f, of the session's arguments the one that retry rules look at. */
+	for (size_t i = 0; i + 1 < request->session_count && command == &command_retry; i += 2)
+		if (strcmp(request->session[i], "-f") == 0) {
+			add(&arguments, "-f");
+			add(&arguments, request->session[i + 1]);
+		}
+	return run_command(command, &arguments, request);
+}
+
 static int run_daemon(const struct request *request)
 {
 	struct arguments arguments = { .count = 0 };
@@ -326,7 +355,8 @@ int exim_flags_main(int argc, char **argv)
 	case MODE_VERSION: return run_version(&request);
 	case MODE_DAEMON:
 	case MODE_FOREGROUND: return run_daemon(&request);
-	case MODE_REWRITE: return complain("-brw: the test of rewriting is not available in this version of Postern", "");
+	case MODE_REWRITE: return run_rules(&command_rewrite, &request);
+	case MODE_RETRY: return run_rules(&command_retry, &request);
 	case MODE_NOTHING: return COMMAND_DONE;
 	case MODE_NONE: break;
 	}

@@ -8,25 +8,6 @@
 #include <string.h>
 
 enum { COMMANDS_MAX = 32 };
-static int version_command(int argc, char **argv)
-{
-	(void)argc;
-	(void)argv;
-	printf("Postern %s\n", POSTERN_VERSION);
-	return COMMAND_DONE;
-}
-
-static const struct command command_version = {
-	.name = "version",
-	.run = version_command,
-	.summary = "print the version",
-	.usage = "",
-};
-
-static const struct command *const listed[] = { &command_run, &command_init, &command_check, &command_rewrite, &command_retry, &command_version };
-
-enum { COMMANDS = sizeof listed / sizeof listed[0] };
-
 int main(int argc, char **argv)
 {
 	struct command known[COMMANDS_MAX];

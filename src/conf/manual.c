@@ -106,6 +106,23 @@ void manual_paragraph(struct manual *manual, const char *format, ...)
 	buf_free(&text);
 }
 
+void manual_term(struct manual *manual, const char *term, const char *meaning)
+{
+	if (manual->form == MANUAL_MARKDOWN) {
+		put(manual, SLICE("- `"));
+		put(manual, slice_of(term));
+		put(manual, SLICE("`: "));
+		put(manual, slice_of(meaning));
+		put(manual, SLICE("\n"));
+		return;
+	}
+	put(manual, SLICE(".TP\n\\fB"));
+	put_page_text(manual, slice_of(term), false);
+	put(manual, SLICE("\\fR\n"));
+	put_page_text(manual, slice_of(meaning), true);
+	put(manual, SLICE("\n"));
+}
+
 void manual_example(struct manual *manual, const char *format, ...)
 {
 	struct buf text;

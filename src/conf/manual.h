@@ -23,6 +23,8 @@ void manual_begin(struct manual *manual, struct buf *out, enum manual_form form,
 void manual_heading(struct manual *manual, unsigned level, const char *text);
 /* A paragraph. In `text` backquotes stand around what is literal. Lines are not broken. */
 void manual_paragraph(struct manual *manual, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A term and what it means, indented below it. */
+void manual_term(struct manual *manual, const char *term, const char *meaning);
 /* Text as it stands, every line of it, indented. */
 void manual_example(struct manual *manual, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* False when `out` was too small. */
