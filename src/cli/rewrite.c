@@ -85,7 +85,7 @@ static int print_all(struct rewriting *rewriting, struct slice item)
 			printf("    SMTP: %.*s\n", SLICE_ARG(smtp.len ? smtp : SLICE("<>")));
 		item = smtp;
 	}
-	if (!mail_mailbox_next(item, &at, &mailbox) || mail_mailbox_next(item, &at, &(struct mail_mailbox){ 0 }) ||
+	if (!mail_mailbox_list_next(item, &at, &mailbox) || mail_mailbox_list_next(item, &at, &(struct mail_mailbox){ 0 }) ||
 	    !mail_address_parse(mailbox.address, &rewriting->arena, MAIL_PATH_UNQUALIFIED | MAIL_PATH_LONG_LOCAL | MAIL_PATH_UTF8,
 				&parsed, &rewriting->error)) {
 		fprintf(stderr, "Syntax error in %.*s\n%s\n", SLICE_ARG(item),

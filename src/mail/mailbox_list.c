@@ -103,7 +103,7 @@ static void give(const struct scanner *s, size_t end, struct mail_mailbox *mailb
 	mailbox_r->address = s->angle.data ? s->angle : slice_first(slice_from(s->value, s->first - 1), s->last - s->first + 1);
 }
 
-bool mail_mailbox_next(struct slice value, size_t *at, struct mail_mailbox *mailbox_r)
+bool mail_mailbox_list_next(struct slice value, size_t *at, struct mail_mailbox *mailbox_r)
 {
 	struct scanner s = { .value = value, .at = *at };
 	restart(&s);

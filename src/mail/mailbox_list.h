@@ -16,7 +16,7 @@ struct mail_mailbox {
 };
 
 /* The next mailbox at or behind *at, which moves behind it. False at the end. */
-bool mail_mailbox_next(struct slice value, size_t *at, struct mail_mailbox *mailbox_r);
+bool mail_mailbox_list_next(struct slice value, size_t *at, struct mail_mailbox *mailbox_r);
 /* Whether the item has its address in angle brackets. */
 bool mail_mailbox_bracketed(const struct mail_mailbox *mailbox);
 

@@ -132,11 +132,11 @@ static bool take_replacement(const struct rewriter *rewriter, const struct rewri
 	struct mail_mailbox another;
 	struct error error = { 0 };
 	size_t at = 0;
-	if (!mail_mailbox_next(text, &at, mailbox_r)) {
+	if (!mail_mailbox_list_next(text, &at, mailbox_r)) {
 		tell(rewriter, "Rewrite of %.*s yielded an empty address", SLICE_ARG(old));
 		return false;
 	}
-	if (mail_mailbox_next(text, &at, &another))
+	if (mail_mailbox_list_next(text, &at, &another))
 		error_set(&error, ERROR_PERMANENT, "more than one address");
 	else
 		mail_address_parse(mailbox_r->address, rewriter->arena, flags, &parsed, &error);
@@ -160,7 +160,7 @@ static struct slice replace_in_whole(struct arena *arena, struct slice whole, st
 {
 	struct mail_mailbox mailbox;
 	size_t at = 0;
-	if (!mail_mailbox_next(whole, &at, &mailbox))
+	if (!mail_mailbox_list_next(whole, &at, &mailbox))
 		return address;
 	size_t before = (size_t)(mailbox.address.data - whole.data);
 	return arena_printf(arena, "%.*s%.*s%.*s", SLICE_ARG(slice_first(whole, before)), SLICE_ARG(address),

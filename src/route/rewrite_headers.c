@@ -51,7 +51,7 @@ static enum expand_result rewrite_value(const struct rewriter *rewriter, unsigne
 	const char *copied = value.data;
 	struct mail_mailbox mailbox;
 	size_t at = 0;
-	while (*fits && mail_mailbox_next(value, &at, &mailbox)) {
+	while (*fits && mail_mailbox_list_next(value, &at, &mailbox)) {
 		struct rewrite_result result;
 		enum expand_result outcome = rewrite_address(rewriter, target, mailbox.address, &result, error);
 		if (outcome != EXPAND_OK)
