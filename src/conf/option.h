@@ -80,8 +80,10 @@ const char *conf_type_name(enum conf_type type);
 /* What a value of this type looks like, for "expected ...". */
 const char *conf_type_expected(enum conf_type type);
 
-/* The whole manual of options, as docs/reference.md has it. False when `out` is full. */
+/* The whole manual of the configuration, as docs/reference.md has it. False when `out` is full. */
 struct buf;
 bool conf_reference(struct buf *out);
+/* The same for man(1): postern.conf(5). */
+bool conf_manual_page(struct buf *out);
 
 #endif
