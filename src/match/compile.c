@@ -194,8 +194,6 @@ static bool check_lookup(struct compiler *c, struct slice item)
 
 static bool add_split_item(struct compiler *c, struct slice item)
 {
-	if (c->context.source->plain)
-		return add_item(c, item, false);
 	if (take_flag(c, item))
 		return true;
 	bool negative = take_negation(&item);
@@ -238,6 +236,20 @@ static struct list *finish(struct compiler *c)
 	return list;
 }
 
+/* Strings are compared with or without case, as the match wants: so both forms are there. */
+static bool add_caseless(struct compiler *c, struct list *list)
+{
+	c->items = NULL;
+	c->count = c->size = 0;
+	c->context.caseful = false;
+	if (!add_items(c)) {
+		free(c->items);
+		return false;
+	}
+	list->caseless = finish(c);
+	return true;
+}
+
 bool list_compile_source(struct arena *arena, enum list_kind kind, const struct list_scope *scope, const struct list_source *source,
 			 struct list **list_r, struct error *error)
 {
@@ -252,14 +264,7 @@ bool list_compile_source(struct arena *arena, enum list_kind kind, const struct 
 		return false;
 	}
 	*list_r = finish(&c);
-	if (source->plain) {
-		c.items = NULL;
-		c.count = c.size = 0;
-		c.context.caseful = false;
-		ensure(add_items(&c));
-		(*list_r)->caseless = finish(&c);
-	}
-	return true;
+	return kind != LIST_STRING || add_caseless(&c, *list_r);
 }
 
 bool list_compile_item(struct list_item_context *context, enum list_kind kind, struct slice text, const struct list **list_r,
@@ -279,16 +284,4 @@ bool list_compile_item(struct list_item_context *context, enum list_kind kind, s
 	context->varies = c.context.varies;
 	*list_r = finish(&c);
 	return true;
-}
-
-bool list_compile(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope,
-		  const struct list **list_r, struct error *error)
-{
-	return list_compile_dynamic(arena, kind, text, scope, false, list_r, error);
-}
-
-bool list_compile_plain(struct arena *arena, struct slice text, const struct list_scope *scope, const struct list **list_r,
-			struct error *error)
-{
-	return list_compile_dynamic(arena, LIST_STRING, text, scope, true, list_r, error);
 }
