@@ -9,6 +9,8 @@
 /* A file of items that was read when the list was compiled first. */
 struct list_file {
 	struct slice path, text;
+	const struct list *list; /* compiled with `caseful`; NULL when what it gives depends on what stands around it */
+	bool caseful;
 	struct list_file *next;
 };
 
