@@ -10,6 +10,7 @@ struct conversion {
 	const struct conf_option *option;
 	struct slice text;
 	bool instance; /* of a driver; otherwise of the main section */
+	size_t column; /* of an error, the byte of the value, from 1; 0: not known */
 	struct error error;
 };
 
@@ -164,11 +165,14 @@ static bool to_interfaces(struct conversion *conversion, void *field)
 
 static bool to_expanded(struct conversion *conversion, void *field)
 {
-	size_t column = 0;
-	struct error why;
-	if (expand_compile(conversion->arena, conversion->text, conversion->option->place, &conversion->parser->conf->language, field, &why, &column))
-		return true;
-	return error_set(&conversion->error, ERROR_USAGE, "at character %zu of the value: %.400s", column, why.text);
+	return expand_compile(conversion->arena, conversion->text, conversion->option->place, &conversion->parser->conf->language,
+			      field, &conversion->error, &conversion->column);
+}
+
+/* Found or compiled when all ACLs are known by their names (acls.c). */
+static bool to_acl(struct conversion *conversion, void *field)
+{
+	return conf_acl_option(conversion->parser, conversion->text, field, &conversion->error);
 }
 
 static bool to_list(struct conversion *conversion, void *field)
@@ -208,6 +212,7 @@ static const struct {
 	[CONF_PORTS] = { to_ports, false },
 	[CONF_INTERFACES] = { to_interfaces, false },
 	[CONF_EXPANDED] = { to_expanded, true },
+	[CONF_ACL] = { to_acl, true },
 	[CONF_HOSTS] = { to_list, true },
 	[CONF_DOMAINS] = { to_list, true },
 	[CONF_ADDRESSES] = { to_list, true },
@@ -222,6 +227,23 @@ bool conf_type_needs_scope(enum conf_type type)
 	return conversions[type].scoped;
 }
 
+/* At the very column, where it is known; a macro in the line leaves only the count within the value. */
+static void value_error(struct conf_parser *parser, const struct conf_setting *setting, struct slice label,
+			const struct conversion *conversion)
+{
+	struct conf_place place = setting->place;
+	if (conversion->column && setting->source && setting->raw.data) {
+		size_t offset = (size_t)(setting->raw.data - setting->source->text.data);
+		place = conf_source_spot(parser->source, setting->source,
+					 offset + conf_value_offset(setting->raw, conversion->column - 1));
+	}
+	if (conversion->column && !place.column)
+		conf_error(parser->problems, place, label, "at character %zu of the value: %s", conversion->column,
+			   conversion->error.text);
+	else
+		conf_error(parser->problems, place, label, "%s", conversion->error.text);
+}
+
 bool conf_convert(struct conf_parser *parser, const struct conf_block *block, const struct conf_setting *setting, void *field)
 {
 	struct conversion conversion = {
@@ -230,8 +252,7 @@ bool conf_convert(struct conf_parser *parser, const struct conf_block *block, co
 	};
 	if (conversions[setting->option->type].convert(&conversion, field))
 		return true;
-	conf_error(parser->problems, setting->place, conf_block_label(parser, block, slice_of(setting->option->name)), "%s",
-		   conversion.error.text);
+	value_error(parser, setting, conf_block_label(parser, block, slice_of(setting->option->name)), &conversion);
 	return false;
 }
 
