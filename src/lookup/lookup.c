@@ -5,13 +5,15 @@
  */
 #include "base/fatal.h"
 #include "lookup/files.h"
-#include "lookup/private.h"
+#include "lookup/pgsql.h"
+#include "lookup/redis.h"
+#include "lookup/sqlite.h"
 
 #include <stdio.h>
 
 const struct lookup_driver *const lookup_drivers[] = {
-	&lookup_driver_lsearch,
-	&lookup_driver_dnsdb,
+	&lookup_driver_lsearch, &lookup_driver_iplsearch, &lookup_driver_cdb, &lookup_driver_dsearch, &lookup_driver_passwd,
+	&lookup_driver_sqlite, &lookup_driver_json, &lookup_driver_pgsql, &lookup_driver_redis, &lookup_driver_dnsdb,
 };
 const size_t lookup_driver_count = sizeof lookup_drivers / sizeof *lookup_drivers;
 
@@ -219,6 +221,12 @@ static lookup_service *const services[EXPAND_SERVICES] = {
 	[EXPAND_SERVICE_LOOKUP] = ask_lookup,
 	[EXPAND_SERVICE_HOST_NAMES] = lookup_host_names,
 	[EXPAND_SERVICE_HOST_ADDRESSES] = lookup_host_addresses,
+	[EXPAND_SERVICE_READ_FILE] = lookup_read_file,
+	[EXPAND_SERVICE_EXISTS] = lookup_exists,
+	[EXPAND_SERVICE_STAT] = lookup_stat,
+	[EXPAND_SERVICE_RUN] = lookup_run,
+	[EXPAND_SERVICE_READ_SOCKET] = lookup_read_socket,
+	[EXPAND_SERVICE_CRYPT] = lookup_crypt,
 };
 
 /* A request comes from another process: its sizes are checked before they are trusted. */
@@ -273,6 +281,9 @@ struct lookup_world *lookup_open(struct loop *loop, const struct lookup_settings
 	world->settings.pgsql_servers = arena_copy(&world->arena, settings->pgsql_servers);
 	world->settings.redis_servers = arena_copy(&world->arena, settings->redis_servers);
 	world->files = lookup_files_new();
+	world->sqlite = lookup_sqlite_new();
+	world->pgsql = lookup_pgsql_new();
+	world->redis = lookup_redis_new();
 	return world;
 }
 
@@ -281,6 +292,9 @@ void lookup_close(struct lookup_world **world)
 	if (!*world)
 		return;
 	lookup_files_free(&(*world)->files);
+	lookup_sqlite_free(&(*world)->sqlite);
+	lookup_pgsql_free(&(*world)->pgsql);
+	lookup_redis_free(&(*world)->redis);
 	arena_free(&(*world)->arena);
 	free(*world);
 	*world = NULL;

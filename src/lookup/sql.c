@@ -33,6 +33,7 @@ struct binder {
 	bool own_number;     /* the query's text has a $1 of its own */
 	struct arena *arena;
 	const char **parameters;
+	bool *bare;
 	size_t count;
 	struct error *error;
 };
@@ -84,6 +85,7 @@ static bool put_placeholder(struct binder *b, struct slice value, struct slice t
 {
 	if (b->count == SQL_PARAMETERS_MAX)
 		return refuse(b, "too many values");
+	b->bare[b->count] = b->value_last;
 	b->parameters[b->count++] = arena_cstr(b->arena, value);
 	/* A name or keyword right before it would swallow it. */
 	const char *space = is_name_byte(written(b, 0)) ? " " : "";
@@ -414,6 +416,7 @@ bool sql_bind(enum sql_dialect dialect, const struct expand_piece *pieces, size_
 {
 	struct binder b = { .dialect = dialect, .arena = arena, .error = error };
 	b.parameters = arena_array(arena, SQL_PARAMETERS_MAX, sizeof *b.parameters);
+	b.bare = arena_array(arena, SQL_PARAMETERS_MAX, sizeof *b.bare);
 	buf_init(&b.out, 2 * EXPAND_REQUEST_MAX);
 	buf_init(&b.raw, EXPAND_REQUEST_MAX);
 	buf_init(&b.content, EXPAND_REQUEST_MAX);
@@ -422,7 +425,7 @@ bool sql_bind(enum sql_dialect dialect, const struct expand_piece *pieces, size_
 		done = pieces[i].value ? add_value(&b, &pieces[i]) : add_text(&b, pieces[i].text);
 	done = done && finish(&b);
 	if (done)
-		*query_r = (struct sql_query){ arena_copy(arena, buf_slice(&b.out)), b.parameters, b.count };
+		*query_r = (struct sql_query){ arena_copy(arena, buf_slice(&b.out)), b.parameters, b.bare, b.count };
 	buf_free(&b.out);
 	buf_free(&b.raw);
 	buf_free(&b.content);

@@ -27,6 +27,7 @@ enum { SQL_PARAMETERS_MAX = 500 };
 struct sql_query {
 	struct slice text;        /* followed by a NUL, holds none */
 	const char **parameters;  /* NUL-ended */
+	bool *bare;               /* for each: it stood outside of quotes, where a number is a number */
 	size_t count;
 };
 

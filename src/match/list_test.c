@@ -436,7 +436,7 @@ static void test_load_errors_say_what_and_where(void **state)
 		{ LIST_DOMAIN, "/named", "file \"/named\": line 1: item \"+dom1\"" },
 		{ LIST_DOMAIN, "$domain", "variable $domain has no value here" },
 		{ LIST_DOMAIN, "ab$", "column 3" },
-		{ LIST_DOMAIN, "${lookup{a}lsearch{b}}", "not available in this version" },
+		{ LIST_DOMAIN, "${lookup{a}lsearch{b}}", "is not an absolute path" },
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		const struct list *list;
