@@ -250,4 +250,6 @@ void conf_settle(struct conf_parser *parser)
 {
 	settle_listeners(parser);
 	conf_settle_routes(parser);
+	conf_settle_rules(parser);
+	conf_settle_acls(parser);
 }

@@ -132,11 +132,11 @@ static enum expand_result give_quoted(struct expand_call *call, struct slice tex
 
 static enum expand_result quote_for_search(struct expand_call *call, struct slice name)
 {
-	const struct search_type *type = search_type_find(name);
-	if (!type)
-		return expand_fail(call, "unknown lookup type \"%.*s\"", SLICE_ARG(slice_first(name, 50)));
+	struct search search;
+	if (!search_parse(name, call->arena, &search, call->error))
+		return EXPAND_FAIL;
 	struct slice out = expand_call_text(call);
-	if (type->quote && !type->quote(out, call->arena, &out, call->error))
+	if (search.type->quote && !search.type->quote(out, call->arena, &out, call->error))
 		return EXPAND_FAIL;
 	return expand_call_give(call, out);
 }

@@ -13,7 +13,7 @@
 
 const struct lookup_driver *const lookup_drivers[] = {
 	&lookup_driver_lsearch, &lookup_driver_iplsearch, &lookup_driver_cdb, &lookup_driver_dsearch, &lookup_driver_passwd,
-	&lookup_driver_sqlite, &lookup_driver_json, &lookup_driver_pgsql, &lookup_driver_redis, &lookup_driver_dnsdb,
+	&lookup_driver_sqlite, &lookup_driver_dnsdb, &lookup_driver_json, &lookup_driver_pgsql, &lookup_driver_redis,
 };
 const size_t lookup_driver_count = sizeof lookup_drivers / sizeof *lookup_drivers;
 
