@@ -54,6 +54,8 @@ table() {
 		openssl command_is openssl
 		gnutls-bin command_is gnutls-cli
 		procps command_is ps
+		nsd command_is /usr/sbin/nsd
+		ldnsutils command_is ldns-signzone
 	T
 	fuzz) cat <<-'T' ;;
 		clang command_is clang

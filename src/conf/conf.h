@@ -15,6 +15,7 @@
 #include "conf/source.h"
 #include "conf/value.h"
 #include "expand/expand.h"
+#include "lookup/lookup.h"
 #include "match/list.h"
 #include "net/address.h"
 #include "route/route.h"
@@ -59,6 +60,16 @@ struct conf_main {
 	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
 	const struct list *limits_advertise_hosts;
 	int64_t received_headers_max, header_maxsize;
+
+	struct slice dns_config_file;  /* its path, and what it holds; both empty: the system's resolver */
+	struct slice dns_config_text;
+	int64_t dns_retrans;           /* ns; 0: the resolver's own */
+	int64_t dns_retry;             /* 0: the resolver's own */
+	int64_t dns_dnssec_ok;         /* 0: never validate; 1 and -1: always */
+	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup; /* domains; NULL: none */
+	const struct list *host_lookup; /* hosts whose name is looked up at once; NULL: none */
+	struct conf_strings host_lookup_order;
+	struct lookup_name_order name_order; /* the same, understood */
 
 	struct slice role_users;  /* with one "%s" */
 	int64_t role_uid_base;
@@ -110,6 +121,9 @@ struct conf {
 	size_t transport_count;
 	struct conf_named_list *lists;
 	size_t list_count, list_room;
+	/* Directories below which lookups may read files: those that expansions and lists name as constant text. */
+	struct slice *lookup_directories;
+	size_t lookup_directory_count, lookup_directory_room;
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
 };
@@ -120,6 +134,12 @@ struct conf {
  * the first reference.
  */
 struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems);
+
+/*
+ * Notes that a lookup will open a file whose path begins with this constant text (expand_language.uses_path): the directory that the text names
+ * for certain is one below which the lookup role may read. Text that names none but the root is left out.
+ */
+void conf_use_path(struct conf *conf, struct slice prefix);
 
 struct conf *conf_ref(struct conf *conf);
 /* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */

@@ -11,6 +11,8 @@
 static const struct fake_fact machine_facts[] = {
 	{ CONF_FACT_HOSTNAME, "", "host.example.net" }, { CONF_FACT_ROOT, "", "0" },
 	{ CONF_FACT_ADDRESSES, "", "127.0.0.1 192.0.2.5 ::1" }, { CONF_FACT_FILE, "/etc/users", "ann\n# none\nbob\n" },
+	{ CONF_FACT_FILE, "/etc/postern/unbound.conf", "server:\n  prefetch: yes\n" },
+	{ CONF_FACT_FILE, "/etc/bad.conf", "server:\n  nonsense: 1\n" },
 	{ CONF_FACT_SERVICE, "odd", "2500" }, { CONF_FACT_USER, "vmail", "500 501 /var/vmail" },
 	{ CONF_FACT_USER, "toor", "0 0 /root" }, { CONF_FACT_GROUP, "mail", "8" },
 };
@@ -257,6 +259,47 @@ static void tls_options_depend_on_the_certificate(void **state)
 	expect_error("tls_certificate = /etc/$tls_sni", 1, "\"$\" is not expanded");
 	expect_error("tls_on_connect_ports = 465\ndaemon_smtp_ports = 465", 1, "needs tls_certificate");
 	expect_error("tls_privatekey = /k", 1, "tls_certificate is not set");
+}
+
+static void options_of_the_dns_are_checked(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "dns_config_file = /etc/postern/unbound.conf\ndns_retrans = 2s\ndns_retry = 4\nhost_lookup_order = byaddr\n");
+	assert_slice(f.conf->main.dns_config_text, "server:\n  prefetch: yes\n");
+	assert_true(f.conf->main.dns_retrans == 2 * CLOCK_SECOND && f.conf->main.dns_retry == 4 && f.conf->main.dns_dnssec_ok == -1);
+	assert_true(f.conf->main.name_order.count == 1 && f.conf->main.name_order.items[0] == LOOKUP_NAME_BY_HOSTS_FILE);
+	done(&f);
+	parse_good(&f, "");
+	assert_true(f.conf->main.name_order.count == 2 && f.conf->main.name_order.items[0] == LOOKUP_NAME_BY_DNS);
+	assert_int_equal(f.conf->main.dns_config_text.len, 0);
+	done(&f);
+	expect_error("dns_config_file = /etc/bad.conf", 1, "line 2: unknown keyword 'nonsense'");
+	expect_error("dns_config_file = /etc/none.conf", 1, "asking for /etc/none.conf");
+	expect_error("dns_dnssec_ok = 2", 1, "");
+	expect_error("host_lookup_order = bydns:bymagic", 1, "found \"bymagic\"");
+}
+
+static void directories_of_lookups_are_those_that_texts_name_for_certain(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *prefix;
+		size_t count; /* afterwards */
+	} steps[] = {
+		{ "", 0 }, { "relative/x", 0 }, { "/aliases", 0 }, { "/etc/mail/aliases", 1 }, { "/etc/mail/list.", 1 },
+		{ "/etc/mail/sub/x", 1 }, { "/etc/mailing/x", 2 }, { "/srv/", 3 },
+	};
+	struct fixture f;
+	parse_good(&f, "");
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		conf_use_path(f.conf, slice_of(steps[i].prefix));
+		assert_int_equal(f.conf->lookup_directory_count, steps[i].count);
+	}
+	assert_slice(f.conf->lookup_directories[0], "/etc/mail");
+	assert_slice(f.conf->lookup_directories[1], "/etc/mailing");
+	assert_slice(f.conf->lookup_directories[2], "/srv");
+	done(&f);
 }
 
 static void unknown_options_name_the_nearest_one(void **state)
@@ -588,6 +631,8 @@ int main(void)
 		cmocka_unit_test(string_lists_follow_exims_rules),
 		cmocka_unit_test(ports_and_interfaces_make_listeners),
 		cmocka_unit_test(tls_options_depend_on_the_certificate),
+		cmocka_unit_test(options_of_the_dns_are_checked),
+		cmocka_unit_test(directories_of_lookups_are_those_that_texts_name_for_certain),
 		cmocka_unit_test(unknown_options_name_the_nearest_one),
 		cmocka_unit_test(all_errors_are_reported_with_their_places),
 		cmocka_unit_test(no_more_than_a_hundred_problems_are_kept_but_all_are_counted),

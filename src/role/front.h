@@ -7,8 +7,10 @@
 #define POSTERN_ROLE_FRONT_H
 
 #include "base/id.h"
+#include "lookup/lookup.h"
 #include "mail/scan.h"
 #include "net/counters.h"
+#include "role/ask.h"
 #include "role/process.h"
 #include "smtp/server.h"
 #include "tls/stream.h"
@@ -34,6 +36,7 @@ struct front {
 	char certificate_path[1024];
 	struct counters *counters;
 	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */
+	struct ask_line lookup;
 	struct wait_list connected;      /* of tasks that wait for one of them */
 	struct front_listener **listeners, **next_listeners;
 	size_t listener_count, next_count;
@@ -62,7 +65,18 @@ struct incoming_message {
 	struct buf body;       /* what was not handed to the queue yet */
 	uint64_t size;         /* of the message so far, with our Received: */
 	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
+	struct lookup_cache *lookups; /* in the arena; NULL before the first */
 	bool begun;            /* the body has started */
+};
+
+/* The verified names of a client's host (role/host_name.c). */
+struct session_host {
+	struct arena arena;
+	struct slice name;         /* the first; empty: none, or not looked up */
+	struct slice *names;
+	size_t name_count;
+	bool dnssec;               /* both ways were validated */
+	bool failed, deferred;     /* Exim's $host_lookup_failed and $host_lookup_deferred */
 };
 
 struct session {
@@ -73,6 +87,7 @@ struct session {
 	struct stream stream;
 	struct net_address host, interface;
 	struct net_text host_text;
+	struct session_host host_names;
 	bool tls_on_connect;
 	bool receiving;            /* between DATA and its answer: a drain waits for it */
 	struct smtp_settings settings;
@@ -89,7 +104,14 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 /* Ends a session that is not receiving a message; `hard` also one that is. */
 void session_interrupt(struct session *session, bool hard);
 
-/* "H=(helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
+/* expand_context.ask of a session (its owner): what was asked once for this message is not asked again. */
+enum expand_result session_ask(void *session, const struct expand_request *request, struct arena *arena,
+			       struct expand_answer *answer_r, struct error *error);
+
+/* Looks the host's name up unless that was done, and waits for it; all of it is in session->host_names. */
+const struct session_host *session_look_host_up(struct session *session);
+
+/* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
 const char *session_peer(const struct session *session, char *out, size_t size);
 
 /* ---- Submission ---- */

@@ -5,6 +5,7 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "mail/host.h"
 #include "role/front.h"
 
 #include <errno.h>
@@ -23,10 +24,8 @@ enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
 
 const char *session_peer(const struct session *session, char *out, size_t size)
 {
-	if (session->smtp.helo.len)
-		snprintf(out, size, "H=(%.*s) [%s]", SLICE_ARG(slice_first(session->smtp.helo, 255)), session->host_text.text);
-	else
-		snprintf(out, size, "H=[%s]", session->host_text.text);
+	memcpy(out, "H=", 2);
+	mail_host_format(session->host_names.name, session->smtp.helo, slice_of(session->host_text.text), out + 2, size - 2);
 	return out;
 }
 
@@ -35,7 +34,7 @@ static void log_session(struct session *session, enum log_kind kind, const char 
 /* A line about this client: "H=(helo) [addr] text". Rejections go to the reject log as well. */
 static void log_session(struct session *session, enum log_kind kind, const char *format, ...)
 {
-	char text[2048], peer[512];
+	char text[2048], peer[640];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
@@ -51,7 +50,8 @@ static void log_session(struct session *session, enum log_kind kind, const char 
 
 static bool host_in(const struct session *session, const struct list *list)
 {
-	struct list_subject subject = { .host = &session->host };
+	const struct session_host *names = &session->host_names;
+	struct list_subject subject = { .host = &session->host, .host_names = names->names, .host_name_count = names->name_count };
 	return list && list_match(list, &subject, NULL);
 }
 
@@ -127,6 +127,7 @@ static struct expand_value session_variable(void *owner, enum expand_variable va
 	case EXPAND_TOD_EPOCH: return number_value(session, (uint64_t)(clock_wall_now() / CLOCK_SECOND));
 	case EXPAND_SENDER_HOST_ADDRESS: return (struct expand_value){ .text = slice_of(session->host_text.text) };
 	case EXPAND_SENDER_HOST_PORT: return number_value(session, session->host.port);
+	case EXPAND_SENDER_HOST_NAME: return (struct expand_value){ .text = session_look_host_up(session)->name, .tainted = true };
 	case EXPAND_SENDER_HELO_NAME: return (struct expand_value){ .text = session->smtp.helo, .tainted = true };
 	case EXPAND_RECEIVED_PORT: return number_value(session, session->interface.port);
 	case EXPAND_RECEIVED_IP_ADDRESS: {
@@ -138,6 +139,16 @@ static struct expand_value session_variable(void *owner, enum expand_variable va
 	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ .text = session->message.sender, .tainted = true };
 	default: return (struct expand_value){ 0 };
 	}
+}
+
+enum expand_result session_ask(void *owner, const struct expand_request *request, struct arena *arena,
+			       struct expand_answer *answer_r, struct error *error)
+{
+	struct session *session = owner;
+	struct incoming_message *message = &session->message;
+	if (!message->lookups)
+		message->lookups = lookup_cache_new(&message->arena);
+	return lookup_cache_ask(message->lookups, role_ask, &session->front->lookup, request, arena, answer_r, error);
 }
 
 /* ---- Reading and writing ---- */
@@ -158,7 +169,7 @@ static void lost_connection(struct session *session, ssize_t result)
 	bool in_data = session->smtp.state == SMTP_STATE_DATA || session->smtp.state == SMTP_STATE_CHUNK;
 	const char *what = in_data ? "message" : "command";
 	struct log *log = &session->front->role->log;
-	char peer[512];
+	char peer[640];
 	session_peer(session, peer, sizeof peer);
 	const char *client = peer + 2; /* without "H=" */
 	if (result == -ETIMEDOUT) {
@@ -202,7 +213,7 @@ static bool read_more(struct session *session)
 static bool start_tls(struct session *session)
 {
 	struct error error = { 0 };
-	char peer[512];
+	char peer[640];
 	int64_t timeout = session->conf->main.smtp_receive_timeout < HANDSHAKE_TIMEOUT ? session->conf->main.smtp_receive_timeout
 										       : HANDSHAKE_TIMEOUT;
 	bool done = stream_accept_tls(&session->stream, session->front->tls, clock_after(timeout), &error);
@@ -289,7 +300,7 @@ static bool on_rcpt(struct session *session, const struct smtp_event *event)
 	struct mail_address_parts parts = { event->path.address.local_part, event->path.address.domain };
 	if (parts.domain.len == 0)
 		parts.domain = session->conf->main.qualify_recipient;
-	struct expand_context variables = { .variable = session_variable, .owner = session };
+	struct expand_context variables = { .variable = session_variable, .ask = session_ask, .owner = session };
 	struct route_host host = { .owner = session, .lookup_user = find_user, .variables = &variables };
 	struct route_result route;
 	switch (route_address(session->conf->routers, &parts, &host, &message->arena, &route)) {
@@ -428,7 +439,7 @@ static bool on_event(struct session *session, const struct smtp_event *event)
 
 static bool greet(struct session *session)
 {
-	struct expand_context context = { .variable = session_variable, .owner = session };
+	struct expand_context context = { .variable = session_variable, .ask = session_ask, .owner = session };
 	struct expand_value banner;
 	struct error error;
 	if (session->tls_on_connect && (!session->front->tls || !start_tls(session)))
@@ -438,6 +449,7 @@ static bool greet(struct session *session)
 	bool waiting = session->conf->main.smtp_enforce_sync && stream_input_waiting(&session->stream);
 	smtp_server_begin(&session->smtp, banner.text, waiting);
 	arena_free(&session->message.arena);
+	session->message.lookups = NULL;
 	return true;
 }
 
@@ -465,6 +477,7 @@ static void end_session(struct session *session)
 	submission_forget(session);
 	smtp_server_free(&session->smtp);
 	stream_close(&session->stream);
+	arena_free(&session->host_names.arena);
 	buf_free(&session->in);
 	buf_free(&session->out);
 	conf_unref(&session->conf);
@@ -485,6 +498,8 @@ static void session_task(void *arg)
 	struct smtp_event event;
 	session->task = task_current();
 	if (within_limits(session)) {
+		if (host_in(session, session->conf->main.host_lookup))
+			session_look_host_up(session);
 		if (greet(session))
 			while (smtp_server_next(&session->smtp, &session->in, &event), on_event(session, &event))
 				continue;
@@ -505,6 +520,7 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 	session->interface = listener->address;
 	session->tls_on_connect = listener->tls_on_connect;
 	session->tls_version = "";
+	arena_init(&session->host_names.arena, 0);
 	stream_init(&session->stream, fd);
 	buf_init(&session->in, IN_MAX);
 	buf_init(&session->out, OUT_MAX);

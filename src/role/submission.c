@@ -75,6 +75,7 @@ void submission_begin(struct session *session)
 	mail_header_scan_init(&message->scan);
 	clock_format_rfc5322((time_t)(clock_wall_now() / CLOCK_SECOND), date, sizeof date);
 	struct mail_received received = {
+		.host_name = session->host_names.name,
 		.host_address = slice_of(session->host_text.text),
 		.helo = session->smtp.helo,
 		.primary_hostname = session->conf->main.primary_hostname,
@@ -125,6 +126,7 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.sender = message->sender,
 		.recipients = buf_slice(&message->recipients),
 		.helo = session->smtp.helo,
+		.host_name = session->host_names.name,
 		.host_address = slice_of(session->host_text.text),
 		.host_port = session->host.port,
 		.protocol = slice_of(protocol_of(session)),
