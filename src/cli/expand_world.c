@@ -20,6 +20,9 @@ static bool open_lookups(struct expand_world *world, struct error *error)
 		return false;
 	struct lookup_settings settings = {
 		.dns = world->dns,
+		.sqlite_dbfile = main->sqlite_dbfile,
+		.pgsql_servers = main->pgsql_servers,
+		.redis_servers = main->redis_servers,
 		.commands = true,
 		.dns_again_means_nonexist = main->dns_again_means_nonexist,
 		.dns_ipv4_lookup = main->dns_ipv4_lookup,
