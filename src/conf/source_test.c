@@ -5,7 +5,10 @@
 #include "conf/macro.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct fixture {
@@ -284,6 +287,90 @@ static void places_name_file_line_and_macro(void **state)
 	done(&f);
 }
 
+static void expect_spot(const struct fixture *f, size_t line, char byte, uint32_t want_line, uint32_t want_column)
+{
+	const struct conf_line *logical = &f->source->lines[line];
+	struct conf_place place = conf_source_spot(f->source, logical, slice_find(logical->text, byte));
+	if (place.line != want_line || place.column != want_column)
+		fail_msg("'%c' is at %u:%u, not %u:%u", byte, place.line, place.column, want_line, want_column);
+}
+
+static void columns_are_those_of_the_physical_line(void **state)
+{
+	(void)state;
+	struct fixture f;
+	read_text(&f, "MAC = mmm\n\t ab = x \\\n   yz \\\n# comment\n  MAC1 \\\n 2\n\xef\xbb\xbf" "c=d\n  \\\n   e = f\n");
+	expect_spot(&f, 0, 'a', 2, 3);
+	expect_spot(&f, 0, 'x', 2, 8);
+	expect_spot(&f, 0, 'z', 3, 5);
+	expect_spot(&f, 0, '1', 5, 0); /* a macro was replaced before it */
+	expect_spot(&f, 0, '2', 6, 2);
+	expect_spot(&f, 2, 'e', 9, 4);
+	assert_int_equal(conf_source_place(f.source, &f.source->lines[0], 0).column, 0);
+	done(&f);
+}
+
+static void a_problem_with_a_column_shows_its_line(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct buf out;
+	buf_init(&out, 10000);
+	read_text(&f, "x\n\tab = \xc3\xa4$b\r\n");
+	conf_error(&f.problems, conf_source_spot(f.source, &f.source->lines[1], 7), SLICE("ab"), "bad");
+	conf_error(&f.problems, conf_source_place(f.source, &f.source->lines[0], 0), SLICE("x"), "worse");
+	conf_source_quote(f.source, &f.problems);
+	assert_true(conf_problem_format(&f.problems.items[0], &out));
+	assert_slice(buf_slice(&out), "/etc/conf:2:9: error: ab: bad");
+	buf_reset(&out);
+	assert_true(conf_problem_excerpt(&f.problems.items[0], &out) && conf_problem_excerpt(&f.problems.items[1], &out));
+	assert_slice(buf_slice(&out), "\tab = \xc3\xa4$b\n\t      ^\n");
+	buf_free(&out);
+	done(&f);
+}
+
+static _Noreturn void write_for_ever(int fd, size_t size)
+{
+	char *text = malloc(size);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (char c = 'a';; c = c == 'z' ? 'a' : (char)(c + 1)) {
+		memset(text, c, size);
+		if (pwrite(fd, text, size, 0) != (ssize_t)size)
+			_exit(1);
+	}
+}
+
+static void half_of_a_change_is_never_read(void **state)
+{
+	(void)state;
+	enum { SIZE = 1 << 20, READS = 15 };
+	const struct conf_system *system = conf_system_local();
+	char path[] = "/tmp/postern-source-test-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0 && ftruncate(fd, SIZE) == 0);
+	pid_t writer = fork();
+	if (writer == 0)
+		write_for_ever(fd, SIZE);
+	size_t mixed = 0, unclear = 0;
+	for (int i = 0; i < READS; i++) {
+		struct arena arena;
+		struct slice text;
+		struct error error = { 0 };
+		arena_init(&arena, 0);
+		if (!system->ask(system->context, CONF_FACT_FILE, slice_of(path), &arena, &text, &error))
+			unclear += !strstr(error.text, "changes while it is read");
+		else
+			mixed += memcmp(text.data, text.data + 1, text.len - 1) != 0;
+		arena_free(&arena);
+	}
+	kill(writer, SIGKILL);
+	waitpid(writer, NULL, 0);
+	unlink(path);
+	close(fd);
+	assert_int_equal(mixed, 0);
+	assert_int_equal(unclear, 0);
+}
+
 static void a_sealed_source_is_the_same_in_a_role(void **state)
 {
 	(void)state;
@@ -364,6 +451,9 @@ int main(void)
 		cmocka_unit_test(inclusion_cycles_and_missing_files_are_errors),
 		cmocka_unit_test(a_nul_byte_is_an_error),
 		cmocka_unit_test(places_name_file_line_and_macro),
+		cmocka_unit_test(columns_are_those_of_the_physical_line),
+		cmocka_unit_test(a_problem_with_a_column_shows_its_line),
+		cmocka_unit_test(half_of_a_change_is_never_read),
 		cmocka_unit_test(a_sealed_source_is_the_same_in_a_role),
 		cmocka_unit_test(a_damaged_or_unsealed_source_is_refused),
 	};
