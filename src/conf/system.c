@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The facts of this machine. Used by the master and by commands, never by a role. */
 #include "conf/source.h"
+#include "conf/system.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -80,11 +81,8 @@ static bool just_written(const struct stat *status)
 	return clock_wall_now() - changed < 2 * TICK;
 }
 
-/*
- * Reads a file that somebody may be writing. Good is what the file's size and times did not change around; where they are too
- * fresh to tell, what two readings agree on. After a few tries it is an error: half of a configuration is never used.
- */
-static bool read_unchanged(const char *path, struct arena *arena, struct slice *value_r, struct error *error)
+bool conf_read_file(const char *path, struct arena *arena, struct slice *value_r, struct error *error,
+		    void (*meanwhile)(void *owner), void *owner)
 {
 	for (int tries = 0; tries < READ_TRIES; tries++) {
 		struct stat before, after;
@@ -99,6 +97,8 @@ static bool read_unchanged(const char *path, struct arena *arena, struct slice *
 			return error_set(error, ERROR_USAGE, "%s is larger than %d MiB", path, CONF_FILE_MAX / 1024 / 1024);
 		if (!read_file(fd, (size_t)before.st_size, arena, value_r, path, error))
 			return false;
+		if (meanwhile)
+			meanwhile(owner);
 		bool good = value_r->len == (size_t)before.st_size && fstat(fd, &after) == 0 && same_file(&before, &after);
 		if (good && just_written(&after))
 			good = read_file(fd, (size_t)before.st_size, arena, &again, path, error) && slice_equal(*value_r, again);
@@ -114,7 +114,7 @@ static bool ask_file(struct slice name, struct arena *arena, struct slice *value
 	char path[4096];
 	if (!slice_to_cstr(name, path, sizeof path))
 		return error_set(error, ERROR_USAGE, "%.*s: not a usable file name", SLICE_ARG(slice_first(name, 100)));
-	return read_unchanged(path, arena, value_r, error);
+	return conf_read_file(path, arena, value_r, error, NULL, NULL);
 }
 
 static bool ask_service(struct slice name, struct arena *arena, struct slice *value_r, struct error *error)
