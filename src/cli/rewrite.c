@@ -54,7 +54,7 @@ static int cannot_tell(struct rewriting *rewriting)
 }
 
 static int print_place(struct rewriting *rewriting, const char *label, unsigned target, struct slice item,
-		       const struct mail_mailbox *mailbox, struct slice address)
+		       const struct mail_address_item *mailbox, struct slice address)
 {
 	struct rewrite_result result;
 	struct slice text = item;
@@ -74,7 +74,7 @@ static int print_place(struct rewriting *rewriting, const char *label, unsigned 
 
 static int print_all(struct rewriting *rewriting, struct slice item)
 {
-	struct mail_mailbox mailbox = { item, item };
+	struct mail_address_item mailbox = { item, item };
 	struct mail_address parsed;
 	struct slice smtp;
 	size_t at = 0;
@@ -85,7 +85,7 @@ static int print_all(struct rewriting *rewriting, struct slice item)
 			printf("    SMTP: %.*s\n", SLICE_ARG(smtp.len ? smtp : SLICE("<>")));
 		item = smtp;
 	}
-	if (!mail_mailbox_next(item, &at, &mailbox) || mail_mailbox_next(item, &at, &(struct mail_mailbox){ 0 }) ||
+	if (!mail_address_item_next(item, &at, &mailbox) || mail_address_item_next(item, &at, &(struct mail_address_item){ 0 }) ||
 	    !mail_address_parse(mailbox.address, &rewriting->arena, MAIL_PATH_UNQUALIFIED | MAIL_PATH_LONG_LOCAL | MAIL_PATH_UTF8,
 				&parsed, &rewriting->error)) {
 		fprintf(stderr, "Syntax error in %.*s\n%s\n", SLICE_ARG(item),

@@ -283,7 +283,7 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 	}
 	conf->lists[conf->list_count++] = (struct conf_named_list){
 		.kind = kinds[i].kind, .name = arena_copy(&conf->arena, name), .text = arena_copy(&conf->arena, rest),
-		.place = collector->place, .hidden = hidden,
+		.place = collector->place, .hidden = hidden, .cached = bare.len < first.len,
 	};
 	return true;
 }

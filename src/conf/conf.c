@@ -7,6 +7,7 @@
 
 static void free_conf(struct conf *conf)
 {
+	list_forms_free(&conf->list_forms);
 	arena_free(&conf->arena);
 	regex_scratch_free(&conf->language.scratch);
 	free(conf);
@@ -107,9 +108,11 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	arena_init(&conf->arena, 0);
 	conf->references = 1;
 	conf->language.scratch = regex_scratch_new();
+	conf->parser = &parser;
 	conf_collect(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, false);
 	conf_settle_names(&parser);
+	conf_declare_acls(&parser);
 	conf_compile_lists(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, true);
 	conf_settle(&parser);
@@ -118,6 +121,8 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	forget_all_places(conf);
 	keep_all_places(conf);
 	conf_problems_sort(problems);
+	conf->parser = NULL;
+	conf->list_forms.closed = true;
 	conf_source_quote(source, problems);
 	if (!problems->errors)
 		return conf;

@@ -10,11 +10,13 @@
 #ifndef POSTERN_CONF_CONF_H
 #define POSTERN_CONF_CONF_H
 
+#include "acl/acl.h"
 #include "conf/option.h"
 #include "conf/problem.h"
 #include "conf/source.h"
 #include "conf/value.h"
 #include "expand/expand.h"
+#include "lookup/lookup.h"
 #include "match/list.h"
 #include "net/address.h"
 #include "route/retry.h"
@@ -60,7 +62,18 @@ struct conf_main {
 	bool accept_8bitmime;
 	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
 	const struct list *limits_advertise_hosts;
+	const struct acl_reference *acl[ACL_POINTS]; /* acl_smtp_...: NULL when unset, or when there is no such option */
 	int64_t received_headers_max, header_maxsize;
+
+	struct slice dns_config_file;  /* its path, and what it holds; both empty: the system's resolver */
+	struct slice dns_config_text;
+	int64_t dns_retrans;           /* ns; 0: the resolver's own */
+	int64_t dns_retry;             /* 0: the resolver's own */
+	int64_t dns_dnssec_ok;         /* 0: never validate; 1 and -1: always */
+	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup; /* domains; NULL: none */
+	const struct list *host_lookup; /* hosts whose name is looked up at once; NULL: none */
+	struct conf_strings host_lookup_order;
+	struct lookup_name_order name_order; /* the same, understood */
 
 	struct slice role_users;  /* with one "%s" */
 	int64_t role_uid_base;
@@ -99,7 +112,7 @@ struct conf_named_list {
 	struct slice name, text;
 	struct conf_place place; /* only while parsing */
 	const struct list *list;
-	bool hidden, compiling, compiled;
+	bool hidden, cached, compiling, compiled; /* cached: defined with "_cache" */
 };
 
 /*
@@ -137,6 +150,9 @@ struct conf {
 	size_t transport_count;
 	struct conf_named_list *lists;
 	size_t list_count, list_room;
+	/* Directories below which lookups may read files: those that expansions and lists name as constant text. */
+	struct slice *lookup_directories;
+	size_t lookup_directory_count, lookup_directory_room;
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
 	struct conf_acl *acls; /* in order of the configuration */
@@ -144,7 +160,11 @@ struct conf {
 	struct conf_text retry_text, rewrite_text;
 	struct retry_rule *retry; /* NULL: there is no rule */
 	struct rewrite_rule *rewrite; /* NULL: there is no rule */
+	struct acl_set *acl_set; /* the ACLs, compiled */
 	struct expand_language language; /* what its expansions refer to */
+	struct list_scope list_scope;    /* what its lists refer to */
+	struct list_forms list_forms;    /* what its lists keep between matches */
+	struct conf_parser *parser;      /* only while parsing */
 };
 
 /*
@@ -153,6 +173,12 @@ struct conf {
  * the first reference.
  */
 struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems);
+
+/*
+ * Notes that a lookup will open a file whose path begins with this constant text (expand_language.uses_path): the directory that the text names
+ * for certain is one below which the lookup role may read. Text that names none but the root is left out.
+ */
+void conf_use_path(struct conf *conf, struct slice prefix);
 
 struct conf *conf_ref(struct conf *conf);
 /* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */

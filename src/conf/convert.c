@@ -9,6 +9,7 @@ struct conversion {
 	struct arena *arena;
 	const struct conf_option *option;
 	struct slice text;
+	bool instance; /* of a driver; otherwise of the main section */
 	size_t column; /* of an error, the byte of the value, from 1; 0: not known */
 	struct error error;
 };
@@ -168,14 +169,24 @@ static bool to_expanded(struct conversion *conversion, void *field)
 			      field, &conversion->error, &conversion->column);
 }
 
+/* Found or compiled when all ACLs are known by their names (acls.c). */
+static bool to_acl(struct conversion *conversion, void *field)
+{
+	return conf_acl_option(conversion->parser, conversion->text, field, &conversion->error);
+}
+
 static bool to_list(struct conversion *conversion, void *field)
 {
 	static const enum list_kind kinds[CONF_TYPES] = {
 		[CONF_HOSTS] = LIST_HOST, [CONF_DOMAINS] = LIST_DOMAIN, [CONF_ADDRESSES] = LIST_ADDRESS,
 		[CONF_LOCAL_PARTS] = LIST_LOCAL_PART,
 	};
-	return list_compile(conversion->arena, kinds[conversion->option->type], conversion->text, &conversion->parser->scope,
-			    field, &conversion->error);
+	struct list_scope scope = conversion->parser->scope;
+	scope.place = conversion->instance ? EXPAND_PLACE_DELIVERY : EXPAND_PLACE_CONNECTION;
+	if (conversion->option->place)
+		scope.place = conversion->option->place;
+	return list_compile(conversion->arena, kinds[conversion->option->type], conversion->text, &scope, field,
+			    &conversion->error);
 }
 
 /* Names of drivers and transports have no field: they are resolved when all is read. */
@@ -201,6 +212,7 @@ static const struct {
 	[CONF_PORTS] = { to_ports, false },
 	[CONF_INTERFACES] = { to_interfaces, false },
 	[CONF_EXPANDED] = { to_expanded, true },
+	[CONF_ACL] = { to_acl, true },
 	[CONF_HOSTS] = { to_list, true },
 	[CONF_DOMAINS] = { to_list, true },
 	[CONF_ADDRESSES] = { to_list, true },
@@ -236,6 +248,7 @@ bool conf_convert(struct conf_parser *parser, const struct conf_block *block, co
 {
 	struct conversion conversion = {
 		.parser = parser, .arena = &parser->conf->arena, .option = setting->option, .text = setting->text,
+		.instance = block->name.len > 0,
 	};
 	if (conversions[setting->option->type].convert(&conversion, field))
 		return true;

@@ -25,7 +25,9 @@
 struct expand_program;
 struct expand_context;
 struct regex_scratch;
+struct charset_set;
 struct list;
+struct list_scope;
 
 struct expand_value {
 	struct slice text;
@@ -45,12 +47,14 @@ enum expand_list { EXPAND_LIST_HOST, EXPAND_LIST_DOMAIN, EXPAND_LIST_ADDRESS, EX
 
 /*
  * The configuration around a string: what its conditions refer to. `match` is below this directory, so it comes as
- * functions (match_language, match/list.h). Lives as long as the programs compiled with it. Function pointers may be NULL:
+ * functions (list_language_init, match/list.h). Lives as long as the programs compiled with it. Function pointers may be NULL:
  * then the conditions that need them are errors.
  */
 struct expand_language {
 	void *owner;
 	struct regex_scratch *scratch; /* NULL: regular expressions are errors */
+	struct charset_set *charsets;  /* mail/charset.h, into headers_charset; NULL: texts of other sets than UTF-8 stay as they are */
+	const struct list_scope *lists; /* what lists refer to: list_language_init sets it with the two functions below */
 	/* Compiles the text of a list; it is expanded on the way, now when it is constant, otherwise at each match. */
 	bool (*list_compile)(const struct expand_language *language, struct arena *arena, enum expand_list kind,
 			     struct slice text, enum expand_place place, const struct list **list_r, struct error *error);
@@ -86,6 +90,15 @@ struct expand_trace {
 	void (*step)(void *owner, unsigned depth, struct slice source, enum expand_result result, struct expand_value value);
 };
 
+/*
+ * What is kept from one evaluation to the next, as Exim does: $runrc, $lookup_dnssec_authenticated, $prvscheck_result and
+ * $srs_recipient. The texts lie in the arenas of the evaluations that set them. Begins zeroed.
+ */
+enum { EXPAND_MEMORY_VALUES = 4 };
+struct expand_memory {
+	struct expand_value values[EXPAND_MEMORY_VALUES];
+};
+
 /* What one evaluation works with. Only `variable` and `owner` must be set. */
 struct expand_context {
 	void *owner;
@@ -103,6 +116,8 @@ struct expand_context {
 				  struct arena *arena, struct expand_value *text_r, struct error *error);
 	const struct expand_language *language; /* for what is compiled while running; NULL: nothing can be */
 	const struct expand_trace *trace;       /* NULL: none */
+	struct expand_memory *memory;           /* NULL: each evaluation is on its own */
+	bool first_delivery, queue_running;     /* for the conditions of these names */
 	struct expand_value *numbers;           /* EXPAND_NUMBERS values of $0, $1, ... to begin with, not changed; NULL: empty */
 	size_t max_output;   /* most bytes of the result and of each value on the way; 0: EXPAND_DEFAULT_OUTPUT */
 	size_t max_steps;    /* 0: EXPAND_DEFAULT_STEPS */

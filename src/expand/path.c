@@ -42,10 +42,10 @@ bool expand_to_path(struct expand_value value, struct arena *arena, struct clean
 
 static bool ends_in_slash(const struct expand_program *program)
 {
-	const struct expand_node *last = program->first;
+	const struct expand_node *last = program->body.first;
 	while (last && last->next)
 		last = last->next;
-	return last && last->kind == EXPAND_NODE_LITERAL && last->literal.data[last->literal.len - 1] == '/';
+	return last && last->kind == EXPAND_NODE_LITERAL && last->of.literal.data[last->of.literal.len - 1] == '/';
 }
 
 enum expand_result expand_run_path(const struct expand_program *program, const struct expand_context *context,

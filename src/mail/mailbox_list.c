@@ -97,13 +97,13 @@ static bool step(struct scanner *s)
 	}
 }
 
-static void give(const struct scanner *s, size_t end, struct mail_mailbox *mailbox_r)
+static void give(const struct scanner *s, size_t end, struct mail_address_item *mailbox_r)
 {
 	mailbox_r->whole = slice_trim(slice_first(slice_from(s->value, s->start), end - s->start));
 	mailbox_r->address = s->angle.data ? s->angle : slice_first(slice_from(s->value, s->first - 1), s->last - s->first + 1);
 }
 
-bool mail_mailbox_next(struct slice value, size_t *at, struct mail_mailbox *mailbox_r)
+bool mail_address_item_next(struct slice value, size_t *at, struct mail_address_item *mailbox_r)
 {
 	struct scanner s = { .value = value, .at = *at };
 	restart(&s);
@@ -124,7 +124,7 @@ bool mail_mailbox_next(struct slice value, size_t *at, struct mail_mailbox *mail
 	return true;
 }
 
-bool mail_mailbox_bracketed(const struct mail_mailbox *mailbox)
+bool mail_address_item_bracketed(const struct mail_address_item *mailbox)
 {
 	const char *address = mailbox->address.data, *end = address + mailbox->address.len;
 	while (address > mailbox->whole.data && ascii_is_space(address[-1]))

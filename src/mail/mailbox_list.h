@@ -10,14 +10,14 @@
 
 #include "base/slice.h"
 
-struct mail_mailbox {
+struct mail_address_item {
 	struct slice whole;   /* from the first to the last byte of the item, comments and phrase included */
 	struct slice address; /* the working part: between the angle brackets, or what is not comment; may be empty */
 };
 
 /* The next mailbox at or behind *at, which moves behind it. False at the end. */
-bool mail_mailbox_next(struct slice value, size_t *at, struct mail_mailbox *mailbox_r);
+bool mail_address_item_next(struct slice value, size_t *at, struct mail_address_item *mailbox_r);
 /* Whether the item has its address in angle brackets. */
-bool mail_mailbox_bracketed(const struct mail_mailbox *mailbox);
+bool mail_address_item_bracketed(const struct mail_address_item *mailbox);
 
 #endif

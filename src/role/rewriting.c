@@ -32,9 +32,7 @@ struct work {
 
 static void begin(struct work *work, struct session *session, struct arena *arena)
 {
-	work->context = (struct expand_context){
-		.owner = session, .variable = session_variable, .language = &session->conf->language,
-	};
+	work->context = session->expansions;
 	work->rewriter = (struct rewriter){
 		.rules = session->conf->rewrite, .context = &work->context, .subject = &session->rewriting,
 		.qualify_recipient = session->conf->main.qualify_recipient, .utf8 = session->message.smtputf8, .arena = arena,

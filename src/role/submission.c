@@ -46,6 +46,7 @@ void submission_forget(struct session *session)
 	buf_free(&message->body);
 	buf_free(&message->header);
 	submission_init(message);
+	acl_session_new_message(&session->acl);
 }
 
 bool submission_add_recipient(struct incoming_message *message, struct slice address)
@@ -75,6 +76,7 @@ static void add_received(struct session *session)
 	char date[64];
 	clock_format_rfc5322((time_t)(clock_wall_now() / CLOCK_SECOND), date, sizeof date);
 	struct mail_received received = {
+		.host_name = session->host_names.name,
 		.host_address = slice_of(session->host_text.text),
 		.helo = session->smtp.helo,
 		.primary_hostname = session->conf->main.primary_hostname,
@@ -137,6 +139,7 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.sender = message->sender,
 		.recipients = buf_slice(&message->recipients),
 		.helo = session->smtp.helo,
+		.host_name = session->host_names.name,
 		.host_address = slice_of(session->host_text.text),
 		.host_port = session->host.port,
 		.protocol = slice_of(protocol_of(session)),

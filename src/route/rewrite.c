@@ -125,18 +125,18 @@ static bool split(struct slice address, struct pattern_subject *subject_r)
 
 /* The working part of what a replacement gave, as on the wire. False when it is no address; the caller is told. */
 static bool take_replacement(const struct rewriter *rewriter, const struct rewrite_rule *rule, struct slice old, struct slice text,
-			     struct mail_mailbox *mailbox_r, struct slice *address_r)
+			     struct mail_address_item *mailbox_r, struct slice *address_r)
 {
 	unsigned flags = MAIL_PATH_UNQUALIFIED | MAIL_PATH_LONG_LOCAL | (rewriter->utf8 ? MAIL_PATH_UTF8 : 0);
 	struct mail_address parsed;
-	struct mail_mailbox another;
+	struct mail_address_item another;
 	struct error error = { 0 };
 	size_t at = 0;
-	if (!mail_mailbox_next(text, &at, mailbox_r)) {
+	if (!mail_address_item_next(text, &at, mailbox_r)) {
 		tell(rewriter, "Rewrite of %.*s yielded an empty address", SLICE_ARG(old));
 		return false;
 	}
-	if (mail_mailbox_next(text, &at, &another))
+	if (mail_address_item_next(text, &at, &another))
 		error_set(&error, ERROR_PERMANENT, "more than one address");
 	else
 		mail_address_parse(mailbox_r->address, rewriter->arena, flags, &parsed, &error);
@@ -158,9 +158,9 @@ static bool take_replacement(const struct rewriter *rewriter, const struct rewri
 /* The item that a rule with w made, brought up to date by a later rule. */
 static struct slice replace_in_whole(struct arena *arena, struct slice whole, struct slice address)
 {
-	struct mail_mailbox mailbox;
+	struct mail_address_item mailbox;
 	size_t at = 0;
-	if (!mail_mailbox_next(whole, &at, &mailbox))
+	if (!mail_address_item_next(whole, &at, &mailbox))
 		return address;
 	size_t before = (size_t)(mailbox.address.data - whole.data);
 	return arena_printf(arena, "%.*s%.*s%.*s", SLICE_ARG(slice_first(whole, before)), SLICE_ARG(address),
@@ -168,12 +168,12 @@ static struct slice replace_in_whole(struct arena *arena, struct slice whole, st
 }
 
 static void take_result(const struct rewriter *rewriter, const struct rewrite_rule *rule, unsigned target,
-		   const struct mail_mailbox *mailbox, struct slice address, struct rewrite_result *result)
+		   const struct mail_address_item *mailbox, struct slice address, struct rewrite_result *result)
 {
 	bool header = target & REWRITE_HEADERS;
 	if (rule->flags & REWRITE_WHOLE && header) {
 		result->whole = rewrite_encode_words(rewriter->arena, mailbox);
-		if (!mail_mailbox_bracketed(mailbox))
+		if (!mail_address_item_bracketed(mailbox))
 			result->whole = replace_in_whole(rewriter->arena, result->whole, address);
 	} else if (result->whole.data) {
 		result->whole = replace_in_whole(rewriter->arena, result->whole, address);
@@ -191,7 +191,7 @@ enum expand_result rewrite_address(const struct rewriter *rewriter, unsigned tar
 	const struct rewrite_rule *rule = split(address, &subject) ? rewriter->rules : NULL;
 	while (rule) {
 		struct slice text = { 0 }, fresh = { 0 };
-		struct mail_mailbox mailbox;
+		struct mail_address_item mailbox;
 		bool yes = false;
 		enum expand_result result = EXPAND_OK;
 		split(result_r->address, &subject);

@@ -49,9 +49,9 @@ static enum expand_result rewrite_value(const struct rewriter *rewriter, unsigne
 					bool *fits, struct error *error)
 {
 	const char *copied = value.data;
-	struct mail_mailbox mailbox;
+	struct mail_address_item mailbox;
 	size_t at = 0;
-	while (*fits && mail_mailbox_next(value, &at, &mailbox)) {
+	while (*fits && mail_address_item_next(value, &at, &mailbox)) {
 		struct rewrite_result result;
 		enum expand_result outcome = rewrite_address(rewriter, target, mailbox.address, &result, error);
 		if (outcome != EXPAND_OK)

@@ -72,10 +72,10 @@ static struct slice without_controls(struct arena *arena, struct slice text)
 	return slice_make(out, text.len);
 }
 
-struct slice rewrite_encode_words(struct arena *arena, const struct mail_mailbox *mailbox)
+struct slice rewrite_encode_words(struct arena *arena, const struct mail_address_item *mailbox)
 {
 	struct slice whole = mailbox->whole;
-	if (!needs_encoding(whole) || !mail_mailbox_bracketed(mailbox))
+	if (!needs_encoding(whole) || !mail_address_item_bracketed(mailbox))
 		return without_controls(arena, whole);
 	size_t open = (size_t)(mailbox->address.data - whole.data);
 	while (whole.data[open] != '<')

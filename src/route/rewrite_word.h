@@ -7,6 +7,6 @@
 #include "mail/mailbox_list.h"
 
 /* The item, its phrase as encoded words of UTF-8 where it needs to be; control characters become spaces. */
-struct slice rewrite_encode_words(struct arena *arena, const struct mail_mailbox *mailbox);
+struct slice rewrite_encode_words(struct arena *arena, const struct mail_address_item *mailbox);
 
 #endif

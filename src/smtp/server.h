@@ -231,6 +231,11 @@ enum smtp_farewell {
 
 /* Queues the text for the end of a connection, at any time; SMTP_CLOSE follows. An event at hand needs no answer any more. */
 void smtp_server_farewell(struct smtp_server *server, enum smtp_farewell kind);
+/*
+ * Turns a client away instead of the banner, or at any time without an event at hand; SMTP_CLOSE follows. `reason` is a
+ * constant, empty when there is nothing more to log.
+ */
+void smtp_server_turn_away(struct smtp_server *server, unsigned code, struct slice text, const char *reason);
 /* Ends the connection after what is queued; `reason` is a constant. Call it after the answer when an event is at hand. */
 void smtp_server_close(struct smtp_server *server, const char *reason);
 

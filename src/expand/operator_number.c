@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: ISC */
+/* Operators on numbers: other bases, arithmetic, time intervals, chance. */
+#include "expand/functions.h"
+
+#include "expand/eval.h"
+
+#include <openssl/rand.h>
+
+static const char base32_digits[] = "abcdefghijklmnopqrstuvwxyz234567";
+static const char base62_digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/* Digits of `number`, at least `least` of them, with zeros in front. */
+static struct slice to_base(struct arena *arena, uint64_t number, const char *digits, unsigned base, size_t least)
+{
+	char text[64];
+	size_t at = sizeof(text);
+	while (number > 0 || sizeof(text) - at < least) {
+		text[--at] = digits[number % base];
+		number /= base;
+	}
+	return arena_copy(arena, slice_make(text + at, sizeof(text) - at));
+}
+
+static enum expand_result give_in_base(struct expand_call *call, const char *digits, unsigned base, size_t least)
+{
+	struct slice text = expand_call_text(call);
+	uint64_t number = 0;
+	if (text.len > 0 && !slice_parse_u64(text, UINT64_MAX, &number))
+		return expand_fail(call, "argument for %s operator is \"%.*s\", which is not a decimal number", call->name,
+				   SLICE_ARG(slice_first(text, 100)));
+	return expand_call_give_clear(call, to_base(call->arena, number, digits, base, least));
+}
+
+static enum expand_result give_from_base(struct expand_call *call, const char *digits, unsigned base)
+{
+	struct slice text = expand_call_text(call);
+	uint64_t number = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		const char *digit = text.data[i] ? strchr(digits, text.data[i]) : NULL;
+		if (!digit)
+			return expand_fail(call, "argument for %s operator is \"%.*s\", which is not a base %u number",
+					   call->name, SLICE_ARG(slice_first(text, 100)), base);
+		if (__builtin_mul_overflow(number, (uint64_t)base, &number) ||
+		    __builtin_add_overflow(number, (uint64_t)(digit - digits), &number))
+			return expand_fail(call, "argument for %s operator is \"%.*s\", which is too large", call->name,
+					   SLICE_ARG(slice_first(text, 100)));
+	}
+	return expand_call_give_clear(call, arena_printf(call->arena, "%ju", (uintmax_t)number));
+}
+
+enum expand_result operator_base32(struct expand_call *call) { return give_in_base(call, base32_digits, 32, 0); }
+enum expand_result operator_base32d(struct expand_call *call) { return give_from_base(call, base32_digits, 32); }
+enum expand_result operator_base62(struct expand_call *call) { return give_in_base(call, base62_digits, 62, 6); }
+enum expand_result operator_base62d(struct expand_call *call) { return give_from_base(call, base62_digits, 62); }
+
+static enum expand_result give_value(struct expand_call *call, bool decimal)
+{
+	int64_t value;
+	struct error error;
+	if (!expand_eval(expand_call_text(call), decimal, &value, &error))
+		return expand_fail(call, "%s", error.text);
+	return expand_call_give_number(call, value);
+}
+
+enum expand_result operator_eval(struct expand_call *call) { return give_value(call, false); }
+enum expand_result operator_eval10(struct expand_call *call) { return give_value(call, true); }
+
+static const struct unit {
+	char letter;
+	int seconds;
+} units[] = { { 'w', 604800 }, { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
+
+enum { UNITS = sizeof(units) / sizeof(units[0]) };
+
+static int unit_seconds(char letter)
+{
+	for (size_t i = 0; i < UNITS; i++)
+		if (units[i].letter == letter)
+			return units[i].seconds;
+	return 0;
+}
+
+/* Numbers, each followed by its unit; their order does not matter. The sum must fit into 31 bits, as Exim's intervals do. */
+static bool parse_interval(struct slice text, int64_t *seconds_r)
+{
+	int64_t sum = 0;
+	if (text.len == 0)
+		return false;
+	while (text.len > 0) {
+		size_t digits = 0;
+		while (digits < text.len && ascii_is_digit(text.data[digits]))
+			digits++;
+		uint64_t count;
+		int seconds = digits < text.len ? unit_seconds(text.data[digits]) : 0;
+		if (seconds == 0 || !slice_parse_u64(slice_first(text, digits), INT32_MAX, &count))
+			return false;
+		sum += (int64_t)count * seconds;
+		if (sum > INT32_MAX)
+			return false;
+		text = slice_from(text, digits + 1);
+	}
+	*seconds_r = sum;
+	return true;
+}
+
+enum expand_result operator_time_eval(struct expand_call *call)
+{
+	struct slice text = expand_call_text(call);
+	int64_t seconds;
+	if (!parse_interval(text, &seconds))
+		return expand_fail(call, "string \"%.*s\" is not an Exim time interval in \"%s\" operator",
+				   SLICE_ARG(slice_first(text, 100)), call->name);
+	return expand_call_give_number(call, seconds);
+}
+
+enum expand_result operator_time_interval(struct expand_call *call)
+{
+	struct slice text = expand_call_text(call);
+	uint64_t seconds = 0;
+	if (text.len > 0 && !slice_parse_u64(text, INT64_MAX, &seconds))
+		return expand_fail(call, "string \"%.*s\" is not a positive number in \"%s\" operator",
+				   SLICE_ARG(slice_first(text, 100)), call->name);
+	char out[128] = "0s";
+	size_t len = 2;
+	for (size_t i = 0, start = 0; i < UNITS; i++) {
+		uint64_t count = seconds / (uint64_t)units[i].seconds;
+		seconds %= (uint64_t)units[i].seconds;
+		if (count == 0)
+			continue;
+		start = len = start + (size_t)snprintf(out + start, sizeof(out) - start, "%ju%c", (uintmax_t)count, units[i].letter);
+	}
+	return expand_call_give_clear(call, arena_copy(call->arena, slice_make(out, len)));
+}
+
+/* Evenly from 0 to limit - 1: numbers in the last, incomplete, round of the generator's range are drawn again. */
+static bool draw(uint64_t limit, uint64_t *number_r)
+{
+	uint64_t usable = UINT64_MAX - UINT64_MAX % limit;
+	do {
+		if (RAND_bytes((unsigned char *)number_r, sizeof(*number_r)) != 1)
+			return false;
+	} while (*number_r >= usable);
+	*number_r %= limit;
+	return true;
+}
+
+enum expand_result operator_randint(struct expand_call *call)
+{
+	struct slice text = expand_call_text(call);
+	uint64_t limit, number = 0;
+	bool negative = text.len > 1 && text.data[0] == '-' && ascii_is_digit(text.data[1]);
+	if (!slice_parse_size(text, INT64_MAX, &limit))
+		return expand_fail(call, "%sinteger expected but \"%.*s\" found", negative ? "non-negative " : "",
+				   SLICE_ARG(slice_first(text, 100)));
+	if (limit > 1 && !draw(limit, &number))
+		return expand_fail(call, "no random numbers are to be had");
+	return expand_call_give_number(call, (int64_t)number);
+}
