@@ -29,6 +29,7 @@ struct collector {
 	bool seen[SECTIONS];
 	struct conf_block *block;      /* being filled; NULL between instances, or after a bad name */
 	bool skipping;                 /* the instance's name was bad: its options are not looked at */
+	const struct conf_line *source;
 	struct conf_place place;
 };
 
@@ -177,6 +178,7 @@ static bool option_text(struct collector *collector, struct conf_setting *settin
 		return false;
 	}
 	rest = slice_trim(slice_from(rest, 1));
+	setting->raw = rest;
 	struct slice text;
 	if (!conf_value_unquote(arena, rest, &text, &error)) {
 		conf_error(problems, collector->place, label, "%s", error.text);
@@ -226,6 +228,7 @@ static void option_line(struct collector *collector, struct slice line, bool hid
 	setting->given = true;
 	setting->hidden = hidden;
 	setting->place = collector->place;
+	setting->source = collector->source;
 	if (!option_text(collector, setting, negated, rest, label))
 		return;
 	if (setting->option->modern)
@@ -280,7 +283,7 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 	}
 	conf->lists[conf->list_count++] = (struct conf_named_list){
 		.kind = kinds[i].kind, .name = arena_copy(&conf->arena, name), .text = arena_copy(&conf->arena, rest),
-		.place = collector->place, .hidden = hidden,
+		.place = collector->place, .hidden = hidden, .cached = bare.len < first.len,
 	};
 	return true;
 }
@@ -404,7 +407,8 @@ void conf_collect(struct conf_parser *parser)
 	add_table(parser->conf, &parser->conf->main_block, conf_table(CONF_TABLE_MAIN));
 	for (size_t i = 0; i < parser->source->line_count; i++) {
 		collector.place = conf_source_place(parser->source, &parser->source->lines[i], 0);
-		logical_line(&collector, &parser->source->lines[i]);
+		collector.source = &parser->source->lines[i];
+		logical_line(&collector, collector.source);
 	}
 	end_section(&collector);
 }

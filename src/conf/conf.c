@@ -7,6 +7,7 @@
 
 static void free_conf(struct conf *conf)
 {
+	list_forms_free(&conf->list_forms);
 	arena_free(&conf->arena);
 	regex_scratch_free(&conf->language.scratch);
 	free(conf);
@@ -48,8 +49,11 @@ static void spread_hidden(struct conf_block *blocks, size_t count)
 static void forget_places(struct conf_block *block)
 {
 	block->place = (struct conf_place){ 0 };
-	for (size_t i = 0; i < block->setting_count; i++)
+	for (size_t i = 0; i < block->setting_count; i++) {
 		block->settings[i].place = (struct conf_place){ 0 };
+		block->settings[i].source = NULL;
+		block->settings[i].raw = (struct slice){ 0 };
+	}
 }
 
 static void forget_all_places(struct conf *conf)
@@ -104,20 +108,22 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	arena_init(&conf->arena, 0);
 	conf->references = 1;
 	conf->language.scratch = regex_scratch_new();
+	conf->parser = &parser;
 	conf_collect(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, false);
 	conf_settle_names(&parser);
-	conf_compile_lists(&parser);
-	conf_prepare_language(&parser);
 	conf_declare_acls(&parser);
+	conf_compile_lists(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, true);
 	conf_settle(&parser);
 	spread_hidden(conf->router_blocks, conf->router_count);
 	spread_hidden(conf->transport_blocks, conf->transport_count);
 	forget_all_places(conf);
-	conf->list_scope = NULL;
 	keep_all_places(conf);
 	conf_problems_sort(problems);
+	conf->parser = NULL;
+	conf->list_forms.closed = true;
+	conf_source_quote(source, problems);
 	if (!problems->errors)
 		return conf;
 	conf_unref(&conf);

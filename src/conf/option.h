@@ -37,7 +37,7 @@ enum conf_type {
 struct conf_option {
 	const char *name;
 	enum conf_type type;
-	unsigned place;       /* CONF_EXPANDED: enum expand_place, where it is expanded */
+	unsigned place;       /* CONF_EXPANDED and lists: enum expand_place, where it is expanded */
 	size_t offset;        /* of the field in the struct that the table is for */
 	const char *fallback; /* the default as text; NULL: unset, or computed (then `computed` says how) */
 	int64_t min, max;     /* of numbers and times (seconds); both 0: any that is not negative */
@@ -80,8 +80,10 @@ const char *conf_type_name(enum conf_type type);
 /* What a value of this type looks like, for "expected ...". */
 const char *conf_type_expected(enum conf_type type);
 
-/* The whole manual of options, as docs/reference.md has it. False when `out` is full. */
+/* The whole manual of the configuration, as docs/reference.md has it. False when `out` is full. */
 struct buf;
 bool conf_reference(struct buf *out);
+/* The same for man(1): postern.conf(5). */
+bool conf_manual_page(struct buf *out);
 
 #endif

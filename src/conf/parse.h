@@ -13,7 +13,7 @@ struct conf_parser {
 	struct conf *conf;
 	struct conf_source *source;
 	struct conf_problems *problems;
-	struct list_scope scope; /* for the lists; complete once the scalars of the main section are converted */
+	struct list_scope scope; /* for the lists, a copy of the configuration's; complete once the scalars of the main section are converted */
 	unsigned list_depth;     /* named lists that are being compiled */
 };
 
@@ -57,8 +57,7 @@ void conf_compile_lists(struct conf_parser *parser);
 /* The main section between its two steps (names, ports), and everything after all is converted. */
 void conf_settle_names(struct conf_parser *parser);
 void conf_settle(struct conf_parser *parser);
-/* The language of the configuration's expansions (language.c), and its ACLs (acls.c): first their names, at the end the rest. */
-void conf_prepare_language(struct conf_parser *parser);
+/* ACLs (acls.c): first their names, at the end the rest. */
 void conf_declare_acls(struct conf_parser *parser);
 bool conf_acl_option(struct conf_parser *parser, struct slice text, const struct acl_reference **reference_r, struct error *error);
 void conf_settle_acls(struct conf_parser *parser);

@@ -72,6 +72,10 @@ static bool ask_file(struct slice name, struct arena *arena, struct slice *value
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return error_set_errno(error, errno, "opening %s", path);
+	if (!S_ISREG(status.st_mode) && slice_equal(name, SLICE("/dev/null"))) {
+		*value_r = SLICE("");
+		return true;
+	}
 	if (!S_ISREG(status.st_mode))
 		return error_set(error, ERROR_USAGE, "%s is not a regular file", path);
 	if (status.st_size > CONF_FILE_MAX)

@@ -151,7 +151,7 @@ static void test_load_errors_name_column_and_cause(void **state)
 		{ "${run{/bin/echo ${if eq{a}{a}{b c}{d}}}}", "word 2 of the command", 1 },
 		{ "${certextract{subject}{$domain}}", "must be a variable that holds a certificate", 1 },
 		{ "${quote_nosuch:x}", "unknown lookup type \"nosuch\"", 1 },
-		{ "${substr:x}", "lacks its argument", 1 },
+		{ "${substr:x}", "not enough arguments for \"substr\"", 9 },
 		{ "${substr_1_2_3_4:x}", "too many arguments", 1 },
 		{ "${1x}", "} expected after number", 1 },
 		{ "${domain", "missing }", 1 },

@@ -6,6 +6,7 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "lookup/lookup.h"
 #include "mail/address.h"
 #include "role/queue.h"
 #include "task/offload.h"
@@ -42,6 +43,7 @@ struct delivering {
 	int64_t started_ns; /* wall clock */
 	unsigned workers;
 	struct wait_list done;
+	struct lookup_cache *lookups; /* in the entry's arena: what was asked once in this attempt is not asked again */
 };
 
 /* ---- Local users ---- */
@@ -93,11 +95,21 @@ static struct expand_value delivery_variable(void *owner, enum expand_variable v
 	case EXPAND_MESSAGE_EXIM_ID: return (struct expand_value){ .text = slice_of(delivering->entry->id.text) };
 	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ .text = envelope->sender, .tainted = true };
 	case EXPAND_SENDER_HOST_ADDRESS: return (struct expand_value){ .text = envelope->host_address };
+	case EXPAND_SENDER_HOST_NAME: return (struct expand_value){ .text = envelope->host_name, .tainted = true };
 	case EXPAND_SENDER_HELO_NAME: return (struct expand_value){ .text = envelope->helo, .tainted = true };
 	case EXPAND_RECEIVED_PROTOCOL: return (struct expand_value){ .text = envelope->protocol };
 	case EXPAND_TLS_IN_CIPHER: return (struct expand_value){ .text = envelope->cipher };
 	default: return (struct expand_value){ 0 };
 	}
+}
+
+static enum expand_result delivery_ask(void *owner, const struct expand_request *request, struct arena *arena,
+				       struct expand_answer *answer_r, struct error *error)
+{
+	struct delivering *delivering = owner;
+	if (!delivering->lookups)
+		delivering->lookups = lookup_cache_new(&delivering->entry->arena);
+	return lookup_cache_ask(delivering->lookups, role_ask, &delivering->entry->queue->lookup, request, arena, answer_r, error);
 }
 
 /* ---- Stores ---- */
@@ -289,7 +301,7 @@ static void deliver_routed(struct delivering *delivering, const struct route_res
 static void deliver_one(struct delivering *delivering, struct delivery *delivery)
 {
 	struct arena *arena = &delivering->entry->arena;
-	struct expand_context variables = { .variable = delivery_variable, .owner = delivering };
+	struct expand_context variables = { .variable = delivery_variable, .ask = delivery_ask, .owner = delivering };
 	struct route_host host = { .owner = delivering, .lookup_user = find_user, .variables = &variables };
 	struct mail_address_parts parts;
 	struct mail_address parsed;

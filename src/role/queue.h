@@ -13,6 +13,7 @@
 #ifndef POSTERN_ROLE_QUEUE_H
 #define POSTERN_ROLE_QUEUE_H
 
+#include "role/ask.h"
 #include "role/process.h"
 #include "role/retries.h"
 #include "spool/spool.h"
@@ -49,6 +50,7 @@ struct queue_store {
 
 struct queue {
 	struct role_process *role;
+	struct ask_line lookup;
 	int spool_dir;
 	struct spool *spool;
 	struct submission *submitted_first, *submitted_last; /* waiting for the accepting tasks */

@@ -5,6 +5,7 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "mail/host.h"
 #include "role/front.h"
 
 #include <errno.h>
@@ -23,16 +24,14 @@ enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
 
 const char *session_peer(const struct session *session, char *out, size_t size)
 {
-	if (session->smtp.helo.len)
-		snprintf(out, size, "H=(%.*s) [%s]", SLICE_ARG(slice_first(session->smtp.helo, 255)), session->host_text.text);
-	else
-		snprintf(out, size, "H=[%s]", session->host_text.text);
+	memcpy(out, "H=", 2);
+	mail_host_format(session->host_names.name, session->smtp.helo, slice_of(session->host_text.text), out + 2, size - 2);
 	return out;
 }
 
 void session_log(struct session *session, enum log_kind kind, const char *format, ...)
 {
-	char text[2048], peer[512];
+	char text[2048], peer[640];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
@@ -46,13 +45,29 @@ void session_log(struct session *session, enum log_kind kind, const char *format
 
 /* ---- Policy ---- */
 
-static bool host_in(const struct session *session, const struct list *list)
+/* `in_doubt`: the answer when the list cannot be evaluated, which is logged. */
+static bool host_matches(struct session *session, const struct list *list, bool in_doubt)
 {
-	struct list_subject subject = { .host = &session->host };
-	return list && list_match(list, &subject, NULL);
+	const struct session_host *names = &session->host_names;
+	const struct list_subject subject = {
+		.host = &session->host, .host_names = names->names, .host_name_count = names->name_count,
+	};
+	struct list_match match;
+	struct error error;
+	if (!list)
+		return false;
+	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
+		return match.yes;
+	session_log(session, LOG_KIND_MAIN, "%s", error.text);
+	return in_doubt;
 }
 
-static unsigned session_options(const struct session *session)
+static bool host_in(struct session *session, const struct list *list)
+{
+	return host_matches(session, list, false);
+}
+
+static unsigned session_options(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
 	const struct {
@@ -67,7 +82,7 @@ static unsigned session_options(const struct session *session)
 		{ host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
 		{ main->tls_certificate.len && (host_in(session, main->tls_advertise_hosts) || host_in(session, main->tls_hosts)),
 		  SMTP_OFFER_STARTTLS },
-		{ host_in(session, main->tls_hosts), SMTP_REQUIRE_TLS },
+		{ host_matches(session, main->tls_hosts, true), SMTP_REQUIRE_TLS },
 		{ !host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};
 	unsigned all = 0;
@@ -93,6 +108,17 @@ static void set_settings(struct session *session)
 	session->settings.max_synprot_errors = (uint32_t)main->smtp_max_synprot_errors;
 	session->settings.max_unknown_commands = (uint32_t)main->smtp_max_unknown_commands;
 	session->settings.enforce_sync = main->smtp_enforce_sync;
+	rewriting_start(session);
+}
+
+enum expand_result session_ask(void *owner, const struct expand_request *request, struct arena *arena,
+			       struct expand_answer *answer_r, struct error *error)
+{
+	struct session *session = owner;
+	struct incoming_message *message = &session->message;
+	if (!message->lookups)
+		message->lookups = lookup_cache_new(&message->arena);
+	return lookup_cache_ask(message->lookups, role_ask, &session->front->lookup, request, arena, answer_r, error);
 }
 
 /* ---- Reading and writing ---- */
@@ -113,7 +139,7 @@ static void lost_connection(struct session *session, ssize_t result)
 	bool in_data = session->smtp.state == SMTP_STATE_DATA || session->smtp.state == SMTP_STATE_CHUNK;
 	const char *what = in_data ? "message" : "command";
 	struct log *log = &session->front->role->log;
-	char peer[512];
+	char peer[640];
 	session_peer(session, peer, sizeof peer);
 	const char *client = peer + 2; /* without "H=" */
 	if (result == -ETIMEDOUT) {
@@ -157,7 +183,7 @@ static bool read_more(struct session *session)
 static bool start_tls(struct session *session)
 {
 	struct error error = { 0 };
-	char peer[512];
+	char peer[640];
 	int64_t timeout = session->conf->main.smtp_receive_timeout < HANDSHAKE_TIMEOUT ? session->conf->main.smtp_receive_timeout
 										       : HANDSHAKE_TIMEOUT;
 	bool done = stream_accept_tls(&session->stream, session->front->tls, clock_after(timeout), &error);
@@ -273,11 +299,28 @@ static void refuse_recipient(struct session *session, struct slice address, unsi
 		    code < 500 ? "temporarily rejected" : "rejected", SLICE_ARG(address), log_text);
 }
 
+/* What is routed is the address that the message will have; the envelope is rewritten when its header is there. */
+static bool rewrite_recipient(struct session *session, struct slice address, struct mail_address *target, struct error *error)
+{
+	struct slice rewritten;
+	if (!session->conf->rewrite)
+		return true;
+	if (!rewriting_address(session, REWRITE_ENVELOPE_TO, address, &rewritten, error))
+		return false;
+	return slice_equal(rewritten, address) ||
+	       mail_address_parse(rewritten, &session->message.arena, MAIL_PATH_UTF8 | MAIL_PATH_LONG_LOCAL, target, error);
+}
+
 /* What the routers say of a recipient that the ACL (if there is one) accepts. */
 static bool routeable(struct session *session, const struct smtp_event *event, struct slice address)
 {
-	struct route_result route;
-	switch (session_route(session, &event->path.address, &session->message.arena, &route)) {
+	struct route_result route = { 0 };
+	struct mail_address target = event->path.address;
+	if (!rewrite_recipient(session, address, &target, &route.error)) {
+		refuse_recipient(session, address, 451, "Temporary local problem - please try later", route.error.text);
+		return false;
+	}
+	switch (session_route(session, &target, &session->message.arena, &route)) {
 	case ROUTE_ACCEPTED: return true;
 	case ROUTE_UNROUTEABLE:
 	case ROUTE_NOT_LOCAL:
@@ -347,8 +390,10 @@ static bool header_complete(struct session *session, struct error *error)
 {
 	struct incoming_message *message = &session->message;
 	message->header_done = true;
-	if (!submission_edit_header(session, error))
+	if (!submission_release(session, error) || !submission_edit_header(session, error))
 		return false;
+	/* It may have been rewritten. */
+	policy_set_sender(session, slice_from(message->sender, slice_find_last(message->sender, '@') + 1));
 	if (policy_has(session, ACL_POINT_DATA))
 		message->headers = arena_copy(&message->arena, submission_header(session));
 	return true;
@@ -408,10 +453,9 @@ static bool may_have_message(struct session *session)
 {
 	struct incoming_message *message = &session->message;
 	struct policy policy = { .outcome = ACL_ACCEPT };
-	struct error error = { 0 };
-	bool go_on = message->header_done || header_complete(session, &error);
+	bool go_on = true;
 	/* Where no recipient is left there is nothing to decide. */
-	if (go_on && message->recipient_count)
+	if (message->recipient_count)
 		go_on = policy_run(&policy, session, ACL_POINT_DATA, "after DATA", (struct slice){ 0 });
 	if (policy.outcome == ACL_DISCARD)
 		message->discarded_by = "DATA";
@@ -441,11 +485,12 @@ static bool on_body_end(struct session *session, const struct smtp_event *event)
 		after_message(session);
 		return true;
 	}
-	if (!may_have_message(session)) {
+	bool good = message->header_done || !message->recipient_count || header_complete(session, &error);
+	if (good && !may_have_message(session)) {
 		after_message(session);
 		return true;
 	}
-	if (submission_edit_header(session, &error) && submission_commit(session, &error)) {
+	if (good && submission_edit_header(session, &error) && submission_commit(session, &error)) {
 		answer_taken(session);
 	} else {
 		session_log(session, LOG_KIND_REJECT, "F=<%.*s> temporarily rejected after DATA: %s", SLICE_ARG(message->sender),
@@ -552,6 +597,7 @@ static bool greet(struct session *session)
 		smtp_server_turn_away(&session->smtp, policy.answer.code, policy.answer.text, "");
 	policy_end(&policy);
 	arena_free(&session->message.arena);
+	session->message.lookups = NULL;
 	return true;
 }
 
@@ -580,6 +626,7 @@ static void end_session(struct session *session)
 	policy_free(session);
 	smtp_server_free(&session->smtp);
 	stream_close(&session->stream);
+	arena_free(&session->host_names.arena);
 	buf_free(&session->in);
 	buf_free(&session->out);
 	conf_unref(&session->conf);
@@ -600,6 +647,8 @@ static void session_task(void *arg)
 	struct smtp_event event;
 	session->task = task_current();
 	if (within_limits(session)) {
+		if (host_in(session, session->conf->main.host_lookup))
+			session_look_host_up(session);
 		if (greet(session))
 			while (smtp_server_next(&session->smtp, &session->in, &event), on_event(session, &event))
 				continue;
@@ -620,6 +669,7 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 	session->interface = listener->address;
 	session->tls_on_connect = listener->tls_on_connect;
 	session->tls_version = "";
+	arena_init(&session->host_names.arena, 0);
 	stream_init(&session->stream, fd);
 	buf_init(&session->in, IN_MAX);
 	buf_init(&session->out, OUT_MAX);

@@ -71,6 +71,7 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	switch (variable) {
 	case EXPAND_SENDER_HOST_ADDRESS: return text_value(slice_of(session->host_text.text));
 	case EXPAND_SENDER_HOST_PORT: return number_value(session, session->host.port);
+	case EXPAND_SENDER_HOST_NAME: return (struct expand_value){ session_look_host_up(session)->name, true };
 	case EXPAND_SENDER_FULLHOST: return text_value(full_host(session));
 	case EXPAND_SENDER_RCVHOST: return text_value(received_host(session));
 	case EXPAND_SENDER_HELO_NAME: return text_value(helo_name(session));
@@ -101,6 +102,8 @@ static struct expand_value message_variable(struct session *session, enum expand
 	case EXPAND_RCPT_COUNT: return number_value(session, message->rcpt_count);
 	case EXPAND_RECEIVED_COUNT: return number_value(session, message->scan.received);
 	case EXPAND_HEADERS_ADDED: return text_value(added_headers(session));
+	case EXPAND_LOCAL_PART: return text_value(session->rewriting ? session->rewriting->local_part : (struct slice){ 0 });
+	case EXPAND_DOMAIN: return text_value(session->rewriting ? session->rewriting->domain : (struct slice){ 0 });
 	default: return connection_variable(session, variable);
 	}
 }

@@ -17,11 +17,11 @@ static enum expand_result match_addresses(const struct list *list, const struct 
 					  struct error *error)
 {
 	struct list_subject probe = { .local_part = subject->local_part, .domain = subject->domain };
-	(void)context;
-	(void)arena;
-	(void)error;
-	*yes_r = list_match(list, &probe, NULL);
-	return EXPAND_OK;
+	struct list_match match;
+	enum expand_result result = list_match(list, &probe, context, arena, &match, error);
+	if (result == EXPAND_OK)
+		*yes_r = match.yes;
+	return result;
 }
 
 /* The text of the pattern as it is when the configuration is loaded. */

@@ -131,3 +131,16 @@ size_t rule_word_column(const struct rule_reader *reader)
 {
 	return (size_t)(reader->raw.data - reader->line.data) + 1;
 }
+
+size_t rule_word_offset(const struct rule_reader *reader, size_t index)
+{
+	struct slice raw = reader->raw;
+	size_t at = 1;
+	if (!raw.len || raw.data[0] != '"')
+		return index;
+	for (; index && at < raw.len; index--) {
+		if (raw.data[at++] == '\\' && at < raw.len)
+			escape(raw, &at);
+	}
+	return at;
+}

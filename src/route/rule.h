@@ -29,5 +29,7 @@ bool rule_time(struct rule_reader *reader, int64_t *nanoseconds_r);
 /* The byte of the line, from 1, at which `rest` begins, or for rule_word_column the word read last. */
 size_t rule_column(const struct rule_reader *reader);
 size_t rule_word_column(const struct rule_reader *reader);
+/* Where byte `index` of the word read last stands in its written form: the two differ by quotes and escapes. */
+size_t rule_word_offset(const struct rule_reader *reader, size_t index);
 
 #endif

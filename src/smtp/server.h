@@ -64,6 +64,12 @@ struct smtp_settings {
 	uint32_t accept_max_nonmail;        /* these three: SMTP_NO_LIMIT for none */
 	uint32_t max_synprot_errors;
 	uint32_t max_unknown_commands;
+	/*
+	 * Changes the path of MAIL or RCPT, with its brackets and without parameters, before it is parsed (Exim's rewrite flag S);
+	 * NULL: nothing does. The result lies in `arena`. False: it cannot be told now, and the command gets 451.
+	 */
+	bool (*rewrite)(void *owner, struct slice path, struct arena *arena, struct slice *path_r);
+	void *rewrite_owner;
 	bool recipients_max_reject;         /* 552 and 554 instead of 452 */
 	bool enforce_sync;
 	bool long_local_parts;              /* over the 64 octets of RFC 5321 §4.5.3.1.1 */
