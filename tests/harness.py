@@ -376,6 +376,7 @@ class Server:
     def check_reports(self):
         for text in (self.complaints(), self.log_text()):
             assert not REPORT.search(text), f"a sanitizer reported:\n{text[-6000:]}"
+            assert "its sandbox forbids" not in text, f"a role hit its walls:\n{text[-6000:]}"
 
     def complaints(self):
         return self.stderr.read_text(errors="replace") if self.stderr.exists() else ""

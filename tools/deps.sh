@@ -37,6 +37,7 @@ table() {
 		libhiredis-dev library hiredis
 		libcdb-dev library libcdb
 		dns-root-data test -r /usr/share/dns/root.key
+		libmimalloc-dev header mimalloc.h
 	T
 	try) cat <<-'T' ;;
 		curl command_is curl
@@ -54,6 +55,8 @@ table() {
 		openssl command_is openssl
 		gnutls-bin command_is gnutls-cli
 		procps command_is ps
+		nsd command_is /usr/sbin/nsd
+		ldnsutils command_is ldns-signzone
 	T
 	fuzz) cat <<-'T' ;;
 		clang command_is clang

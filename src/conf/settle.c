@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Defaults that are computed, and options checked against each other. */
 #include "conf/parse.h"
+#include "dns/dns.h"
 
 #include <string.h>
 
@@ -183,6 +184,39 @@ static void settle_listeners(struct conf_parser *parser)
 	}
 }
 
+/* The text is a fact of the source; only where files can be read is it tried as well. */
+static void settle_dns(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	struct error why = { 0 };
+	struct slice text;
+	if (!conf->dns_config_file.len)
+		return;
+	if (!conf_source_fact(parser->source, CONF_FACT_FILE, conf->dns_config_file, &text, &why)) {
+		main_error(parser, "dns_config_file", "%s", why.text);
+		return;
+	}
+	conf->dns_config_text = arena_copy(&parser->conf->arena, text.len ? text : SLICE("\n"));
+	struct dns_settings settings = { .config_text = conf->dns_config_text, .dnssec = conf->dns_dnssec_ok != 0 };
+	if (parser->source->system && !dns_check(&settings, &why))
+		main_error(parser, "dns_config_file", "%.*s: %s", SLICE_ARG(conf->dns_config_file), why.text);
+}
+
+static void settle_host_lookup(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	struct lookup_name_order *order = &conf->name_order;
+	for (size_t i = 0; i < conf->host_lookup_order.count; i++) {
+		struct slice item = conf->host_lookup_order.items[i];
+		bool dns = slice_equal(item, SLICE("bydns")), file = slice_equal(item, SLICE("byaddr"));
+		if ((dns || file) && order->count < 2)
+			order->items[order->count++] = dns ? LOOKUP_NAME_BY_DNS : LOOKUP_NAME_BY_HOSTS_FILE;
+		else
+			main_error(parser, "host_lookup_order", "expected bydns, byaddr, or both, found \"%.*s\"",
+				   SLICE_ARG(slice_first(item, 100)));
+	}
+}
+
 static void settle_role_users(struct conf_parser *parser)
 {
 	struct slice users = parser->conf->main.role_users;
@@ -207,6 +241,8 @@ void conf_settle_names(struct conf_parser *parser)
 	settle_host_names(parser);
 	settle_logs(parser);
 	settle_tls(parser);
+	settle_dns(parser);
+	settle_host_lookup(parser);
 	settle_role_users(parser);
 }
 
@@ -214,4 +250,6 @@ void conf_settle(struct conf_parser *parser)
 {
 	settle_listeners(parser);
 	conf_settle_routes(parser);
+	conf_settle_rules(parser);
+	conf_settle_acls(parser);
 }

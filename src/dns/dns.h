@@ -25,6 +25,17 @@ struct dns_settings {
 	unsigned retries;          /* dns_retry; 0: libunbound's own */
 };
 
+/* The system's files that settings are made from, and where they are. */
+enum dns_system_file { DNS_RESOLV_CONF, DNS_HOSTS, DNS_ROOT_ANCHOR, DNS_SYSTEM_FILES };
+enum { DNS_SYSTEM_FILE_MAX = 4 * 1024 * 1024 };
+const char *dns_system_path(enum dns_system_file file);
+/* Where the text of such a file belongs. */
+struct slice *dns_settings_slot(struct dns_settings *settings, enum dns_system_file file);
+/* Reads them all into `arena`; those that cannot be read stay empty. Blocks; for processes that may open files. */
+void dns_settings_read(struct dns_settings *settings, struct arena *arena);
+/* One of them from its descriptor, from the start: empty when it is no file, or larger than DNS_SYSTEM_FILE_MAX. */
+struct slice dns_system_read(int fd, struct arena *arena);
+
 enum dns_type {
 	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_SRV = 33,
 	DNS_TLSA = 52, DNS_SPF = 99,
@@ -57,6 +68,8 @@ struct dns_answer {
 /* On the loop that will ask. NULL with *error when the settings cannot be used. */
 struct loop;
 struct dns *dns_open(struct loop *loop, const struct dns_settings *settings, struct error *error);
+/* Whether dns_open would take these settings: for the check of a configuration. Sends nothing. */
+bool dns_check(const struct dns_settings *settings, struct error *error);
 /* Ends all queries (-> DNS_TEMPORARY), frees, and clears the pointer; NULL is allowed. */
 void dns_close(struct dns **dns);
 

@@ -19,7 +19,7 @@
 /* One datagram's most; a process without privileges may send 200 KiB with the kernel's defaults. */
 enum { IPC_MESSAGE_MAX = 192 * 1024, IPC_FDS_MAX = 5 };
 
-enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_COUNT };
+enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_LOOKUP, ROLE_COUNT };
 
 #define IPC_NO_FIELDS(F)
 /* The configuration: descriptor of the sealed text. All of one generation takes effect together, at `apply`. */
@@ -67,9 +67,25 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	F(number, offset) F(number, size)
 #define IPC_DELIVERED(F) F(number, kind) F(number, number) F(bytes, text)
 
+/* Material of the lookup role: a file of the system (enum dns_system_file); a directory below which it may read. */
+#define IPC_SYSTEM_FILE(F) F(number, file)
+#define IPC_READABLE(F) F(bytes, path)
+/* An expand_request, its deadline on the clock that all processes share; role/ask.h packs and unpacks the two. */
+#define IPC_ASK(F)                                                                                              \
+	F(number, service) F(bytes, type) F(bytes, file) F(bytes, key) F(bytes, pieces) F(bytes, options)      \
+	F(number, flags) F(number, deadline)
+/*
+ * An expand_result with its answer, or with the kind and text of its error. A text too long for a message is in the descriptor, a sealed memfd of
+ * `size` bytes; otherwise size is 0.
+ */
+#define IPC_ANSWERED(F)                                                                                         \
+	F(number, result) F(number, kind) F(bytes, problem) F(number, flags) F(number, number) F(bytes, text)  \
+	F(number, size) F(bytes, wild) F(bytes, fixed) F(bytes, name)
+
 /* M(name, NAME, from, to, descriptors, fields): `from` and `to` are masks of roles. */
 #define IPC_R(role) (1u << ROLE_##role)
-#define IPC_ALL (IPC_R(KEEPER) | IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(STORE))
+#define IPC_ALL (IPC_R(KEEPER) | IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(STORE) | IPC_R(LOOKUP))
+#define IPC_ASKERS (IPC_R(FRONT) | IPC_R(QUEUE))
 #define IPC_MESSAGES(M)                                                                    \
 	M(configure, CONFIGURE, IPC_R(MASTER), IPC_ALL, 1, IPC_CONFIGURE)                  \
 	M(apply, APPLY, IPC_R(MASTER), IPC_ALL, 0, IPC_APPLY)                              \
@@ -95,7 +111,11 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(find_user, FIND_USER, IPC_R(FRONT), IPC_R(QUEUE), 0, IPC_FIND_USER)              \
 	M(user, USER, IPC_R(QUEUE), IPC_R(FRONT), 0, IPC_USER)                             \
 	M(deliver, DELIVER, IPC_R(QUEUE), IPC_R(STORE), 1, IPC_DELIVER)                    \
-	M(delivered, DELIVERED, IPC_R(STORE), IPC_R(QUEUE), 0, IPC_DELIVERED)
+	M(delivered, DELIVERED, IPC_R(STORE), IPC_R(QUEUE), 0, IPC_DELIVERED)              \
+	M(system_file, SYSTEM_FILE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_SYSTEM_FILE)      \
+	M(readable, READABLE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_READABLE)               \
+	M(ask, ASK, IPC_ASKERS, IPC_R(LOOKUP), 0, IPC_ASK)                                 \
+	M(answered, ANSWERED, IPC_R(LOOKUP), IPC_ASKERS, 1, IPC_ANSWERED)
 
 enum ipc_type {
 #define M(name, NAME, from, to, fds, fields) IPC_##NAME##_MESSAGE,

@@ -14,15 +14,25 @@
 #include "expand/service.h"
 
 struct dns;
+struct list;
 struct loop;
 struct lookup_world;
+
+/* host_lookup_order: how the name of a host is looked up, in this order. */
+enum lookup_name_source { LOOKUP_NAME_BY_DNS, LOOKUP_NAME_BY_HOSTS_FILE };
+struct lookup_name_order {
+	enum lookup_name_source items[2];
+	size_t count;
+};
 
 struct lookup_settings {
 	struct dns *dns;             /* borrowed; NULL: no DNS */
 	struct slice sqlite_dbfile;  /* options of those names, as the configuration gives them */
 	struct slice pgsql_servers, redis_servers;
 	bool commands;               /* ${run} and sockets are allowed: only in commands and roles whose sandbox has them */
-	bool dns_again_means_nonexist_all;
+	/* Options of those names; borrowed, NULL: nothing matches. */
+	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup;
+	struct lookup_name_order name_order; /* empty: the DNS, then the file of hosts */
 };
 
 struct lookup_world *lookup_open(struct loop *loop, const struct lookup_settings *settings, struct error *error);

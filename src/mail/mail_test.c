@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/test.h"
 #include "mail/address.h"
+#include "mail/host.h"
 #include "mail/received.h"
 #include "mail/scan.h"
 #include "mail/utf8.h"
@@ -235,6 +236,29 @@ static void received_headers_have_exims_form(void **state)
 	                           "\tid 1xUrCk-0001qt-0X;\r\n\tSat, 21 Nov 2026 10:00:00 +0000\r\n");
 }
 
+/* Exim's manual, chapter 11, $sender_fullhost. */
+static void hosts_are_written_as_exim_writes_them(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *helo, *text;
+	} cases[] = {
+		{ "", "", "[192.0.2.1]" },
+		{ "", "client", "(client) [192.0.2.1]" },
+		{ "mx.example", "", "mx.example [192.0.2.1]" },
+		{ "mx.example", "MX.example", "mx.example [192.0.2.1]" },
+		{ "mx.example", "other", "mx.example (other) [192.0.2.1]" },
+		{ "mx.example", "[192.0.2.1]", "mx.example [192.0.2.1]" },
+		{ "", "[192.0.2.2]", "([192.0.2.2]) [192.0.2.1]" },
+	};
+	char text[640];
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		size_t len = mail_host_format(slice_of(cases[i].name), slice_of(cases[i].helo), SLICE("192.0.2.1"), text, sizeof text);
+		assert_slice(slice_make(text, len), cases[i].text);
+	}
+	assert_int_equal(mail_host_format(SLICE("mx.example"), SLICE(""), SLICE("192.0.2.1"), text, 8), 7);
+}
+
 static void local_messages_name_their_user(void **state)
 {
 	(void)state;
@@ -327,6 +351,7 @@ int main(void)
 		cmocka_unit_test(lengths_have_the_bounds_of_rfc5321), cmocka_unit_test(a_nul_is_no_part_of_an_address),
 		cmocka_unit_test(addresses_without_brackets_are_whole), cmocka_unit_test(formatting_quotes_only_where_needed),
 		cmocka_unit_test(utf8_is_as_rfc3629_says), cmocka_unit_test(received_headers_have_exims_form),
+		cmocka_unit_test(hosts_are_written_as_exim_writes_them),
 		cmocka_unit_test(local_messages_name_their_user), cmocka_unit_test(received_headers_hold_no_control_characters),
 		cmocka_unit_test(header_scans_do_not_depend_on_the_runs), cmocka_unit_test(header_sections_end_where_fields_end),
 		cmocka_unit_test(message_ids_are_cut_at_their_bound),

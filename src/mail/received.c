@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "mail/received.h"
 
+#include "mail/host.h"
+
 #define FOLD "\r\n\t"
 
 /* `text` without control characters between `before` and `after`, all left out when it is empty. */
@@ -20,24 +22,11 @@ static bool part(struct buf *out, const char *before, struct slice text, const c
 	return buf_append(out, slice_of(after));
 }
 
-/* Whether HELO says something that the host's name and address do not. */
-static bool helo_tells(const struct mail_received *received)
-{
-	struct slice helo = received->helo;
-	if (helo.len == 0 || slice_equal_nocase(helo, received->host_name))
-		return false;
-	if (helo.data[0] != '[' || helo.data[helo.len - 1] != ']')
-		return true;
-	helo = slice_first(slice_from(helo, 1), helo.len - 2);
-	if (slice_starts_nocase(helo, SLICE("IPv6:")))
-		helo = slice_from(helo, 5);
-	return !slice_equal_nocase(helo, received->host_address);
-}
-
 /* "name ([192.0.2.1]:2525 helo=x ident=y)" when the name is known, "[192.0.2.1] (port=2525 helo=x ident=y)" when not. */
 static bool from_host(const struct mail_received *received, struct buf *out)
 {
-	bool named = received->host_name.len > 0, helo = helo_tells(received), good;
+	bool named = received->host_name.len > 0, good;
+	bool helo = mail_helo_tells(received->helo, received->host_name, received->host_address);
 	const char *gap = named ? " " : " (";
 	if (named)
 		good = part(out, "from ", received->host_name, "") && part(out, " ([", received->host_address, "]");

@@ -7,6 +7,7 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "mail/host.h"
 #include "role/queue.h"
 #include "task/offload.h"
 
@@ -280,16 +281,15 @@ static void log_arrival(struct queue *queue, const struct queue_entry *entry, ui
 {
 	const struct spool_envelope *envelope = entry->envelope;
 	struct slice sender = envelope->sender.len ? envelope->sender : SLICE("<>");
-	char host[400] = "", cipher[128] = "", message_id[300] = "";
+	char host[640] = "", cipher[128] = "", message_id[300] = "";
 	if (envelope->host_address.len)
-		snprintf(host, sizeof host, " H=(%.*s) [%.*s]", SLICE_ARG(slice_first(envelope->helo, 255)),
-			 SLICE_ARG(envelope->host_address));
+		mail_host_format(envelope->host_name, envelope->helo, envelope->host_address, host, sizeof host);
 	if (envelope->cipher.len)
 		snprintf(cipher, sizeof cipher, " X=%.*s CV=no", SLICE_ARG(envelope->cipher));
 	if (entry->message_id.len)
 		snprintf(message_id, sizeof message_id, " id=%.*s", SLICE_ARG(entry->message_id));
-	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s P=%.*s%s S=%llu%s", entry->id.text,
-		 SLICE_ARG(sender), host, SLICE_ARG(envelope->protocol), cipher, (unsigned long long)size, message_id);
+	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s%s P=%.*s%s S=%llu%s", entry->id.text,
+		 SLICE_ARG(sender), *host ? " H=" : "", host, SLICE_ARG(envelope->protocol), cipher, (unsigned long long)size, message_id);
 }
 
 /* The message is durable: log it, answer, deliver. A whole small message goes on from memory, without reading it back. */

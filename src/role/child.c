@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "dns/dns.h"
 #include "role/process.h"
 
 #include <errno.h>
@@ -73,18 +74,21 @@ static void connect_pair(struct child *a, struct child *b)
 	close(ends[1]);
 }
 
-/* Who talks to whom: fronts to the keeper and the queue, the queue to the stores. */
+/* Who talks to whom: fronts to the keeper, the queue and the lookup role, the queue to the stores and the lookup role. */
 static void connect_all(struct child *child)
 {
 	struct master *master = child->master;
 	for (unsigned i = 0; i < master->fronts; i++)
-		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE)
+		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP)
 			connect_pair(child, child_find(master, ROLE_FRONT, i));
 	if (child->kind == ROLE_FRONT) {
 		connect_pair(child, child_find(master, ROLE_KEEPER, 0));
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
+		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
 	}
-	if (child->kind == ROLE_STORE)
+	if (child->kind == ROLE_QUEUE)
+		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
+	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP)
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
 }
 
@@ -169,6 +173,27 @@ static void send_store_material(struct child *child)
 	}
 }
 
+/* The system's files as they are now, and the directories of the configuration's files. What is not there, a lookup will report. */
+static void send_lookup_material(struct child *child)
+{
+	const struct conf *conf = child->master->conf;
+	char name[4096];
+	for (int file = 0; file < DNS_SYSTEM_FILES; file++) {
+		_cleanup_fd_ int fd = open(dns_system_path((enum dns_system_file)file), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		struct ipc_system_file message = { .file = (uint64_t)file };
+		if (fd >= 0)
+			ipc_send(child->peer, system_file, SYSTEM_FILE, 0, &message, &fd, 1);
+	}
+	for (size_t i = 0; i < conf->lookup_directory_count; i++) {
+		struct ipc_readable message = { .path = conf->lookup_directories[i] };
+		if (!slice_to_cstr(message.path, name, sizeof name))
+			continue;
+		_cleanup_fd_ int fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0)
+			ipc_send(child->peer, readable, READABLE, 0, &message, &fd, 1);
+	}
+}
+
 void child_send_material(struct child *child)
 {
 	struct master *master = child->master;
@@ -182,6 +207,8 @@ void child_send_material(struct child *child)
 		send_keeper_material(child);
 	if (child->kind == ROLE_STORE)
 		send_store_material(child);
+	if (child->kind == ROLE_LOOKUP)
+		send_lookup_material(child);
 	if (child->kind == ROLE_QUEUE) {
 		struct ipc_spool message = { .path = master->conf->main.spool_directory };
 		ipc_send(child->peer, spool, SPOOL, 0, &message, &master->spool_fd, 1);
@@ -351,7 +378,9 @@ static void log_death(struct child *child, int status)
 {
 	char name[NAME_SIZE];
 	child_name(child, name, sizeof name);
-	if (child->master->stopping || (child->kind == ROLE_STORE && WIFEXITED(status) && WEXITSTATUS(status) == 0))
+	/* A store ends when it has nothing to do, and the lookup role when a reload gives it other directories. */
+	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP;
+	if (child->master->stopping || (may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0))
 		return;
 	if (WIFSIGNALED(status))
 		log_line(&child->master->log, LOG_KIND_PANIC, "%s (pid %d) was killed by signal %d (%s)%s", name, (int)child->pid,

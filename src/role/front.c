@@ -74,6 +74,10 @@ static void front_connected(struct role_process *role, int fd, enum role other, 
 	struct front *front = role->state;
 	(void)index;
 	(void)uid;
+	if (other == ROLE_LOOKUP) {
+		ask_connected(&front->lookup, role->loop, fd, ROLE_FRONT);
+		return;
+	}
 	struct ipc_peer **slot = other == ROLE_KEEPER ? &front->keeper : &front->queue;
 	ensure(other == ROLE_KEEPER || other == ROLE_QUEUE);
 	if (*slot)

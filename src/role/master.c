@@ -171,9 +171,9 @@ static void announce(struct master *master)
 	log_line(&master->log, LOG_KIND_MAIN, "sandbox of the roles: %s", master->sandbox);
 	if (getuid() == 0) {
 		struct identity front = identity_of(master->conf, ROLE_FRONT), queue = identity_of(master->conf, ROLE_QUEUE),
-				keeper = identity_of(master->conf, ROLE_KEEPER);
-		log_line(&master->log, LOG_KIND_MAIN, "users of the roles: front %u, queue %u, keeper %u", (unsigned)front.uid,
-			 (unsigned)queue.uid, (unsigned)keeper.uid);
+				keeper = identity_of(master->conf, ROLE_KEEPER), lookup = identity_of(master->conf, ROLE_LOOKUP);
+		log_line(&master->log, LOG_KIND_MAIN, "users of the roles: front %u, queue %u, keeper %u, lookup %u", (unsigned)front.uid,
+			 (unsigned)queue.uid, (unsigned)keeper.uid, (unsigned)lookup.uid);
 	}
 }
 
@@ -190,6 +190,7 @@ static bool start(struct master *master)
 		complain(master, "the keeper could not be started");
 		return false;
 	}
+	start_role(master, ROLE_LOOKUP, 0);
 	start_role(master, ROLE_QUEUE, 0);
 	for (unsigned i = 0; i < master->fronts; i++)
 		start_role(master, ROLE_FRONT, i);
@@ -245,13 +246,27 @@ static void roll_back(struct master *master, struct conf *old, int old_fd, struc
 	children_settle(master, clock_after(START_TIMEOUT));
 }
 
-/* Stores are walled in the directories of the old configuration: they end, and are started anew when needed. */
-static void replace_stores(struct master *master)
+static bool same_directories(const struct conf *a, const struct conf *b)
+{
+	bool same = a->lookup_directory_count == b->lookup_directory_count;
+	for (size_t i = 0; same && i < a->lookup_directory_count; i++)
+		same = slice_equal(a->lookup_directories[i], b->lookup_directories[i]);
+	return same;
+}
+
+/*
+ * Stores are walled in the directories of the old configuration: they end, and are started anew when needed. So does the lookup
+ * role, when its directories are others now.
+ */
+static void replace_walled(struct master *master, const struct conf *old)
 {
 	struct ipc_drain message = { .seconds = 30 };
-	for (size_t i = 0; i < master->child_count; i++)
-		if (master->children[i]->kind == ROLE_STORE && master->children[i]->peer)
-			ipc_send(master->children[i]->peer, drain, DRAIN, 0, &message, NULL, 0);
+	bool lookup_too = !same_directories(old, master->conf);
+	for (size_t i = 0; i < master->child_count; i++) {
+		struct child *child = master->children[i];
+		if (child->peer && (child->kind == ROLE_STORE || (child->kind == ROLE_LOOKUP && lookup_too)))
+			ipc_send(child->peer, drain, DRAIN, 0, &message, NULL, 0);
+	}
 }
 
 static bool take_over(struct master *master, struct conf *conf, int source_fd, struct error *error)
@@ -288,9 +303,9 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 		roll_back(master, old, old_fd, old_key, had_key);
 		return false;
 	}
+	replace_walled(master, old);
 	conf_unref(&old);
 	fd_close(&old_fd);
-	replace_stores(master);
 	return settled || error_set(error, ERROR_TEMPORARY, "a role did not answer in time");
 }
 
@@ -337,7 +352,7 @@ static void ticket_task(void *arg)
 /* From the outside in: no new mail, then what is under way, then the keys. */
 static bool drain(struct master *master)
 {
-	static const enum role order[] = { ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_KEEPER };
+	static const enum role order[] = { ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_LOOKUP, ROLE_KEEPER };
 	int64_t timeout = master->conf->main.shutdown_timeout;
 	bool clean = true;
 	log_line(&master->log, LOG_KIND_MAIN, "shutting down: sessions and deliveries have %lld seconds to end",

@@ -85,8 +85,10 @@ static void queue_connected(struct role_process *role, int fd, enum role other, 
 		ipc_open(role->loop, fd, ROLE_QUEUE, ROLE_FRONT, &front_handler, queue);
 	else if (other == ROLE_STORE)
 		deliver_store_connected(queue, fd, uid);
+	else if (other == ROLE_LOOKUP)
+		ask_connected(&queue->lookup, role->loop, fd, ROLE_QUEUE);
 	else
-		fatal("the queue talks to fronts and stores only");
+		fatal("the queue talks to fronts, stores and the lookup role only");
 }
 
 /* ---- Material ---- */
@@ -137,6 +139,7 @@ static bool queue_start(struct role_process *role, struct error *error)
 	(void)error;
 	queue->role = role;
 	queue->spool_dir = -1;
+	queue->retries = retries_new();
 	umask(077);
 	/* Loads the name service's libraries while they can still be found without restriction. */
 	struct user_lookup lookup = { .name = "root" };

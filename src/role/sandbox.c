@@ -12,6 +12,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -54,6 +55,18 @@ static const int calls_of_queue[] = {
 
 static const int calls_of_store[] = { CALLS_OF_FILES };
 
+/*
+ * The lookup role asks name servers and databases, and reads files. It may also make pipes and memory files and copy descriptors: a
+ * reload makes another resolver.
+ */
+static const int calls_of_lookup[] = {
+	CALL(connect), CALL(bind), CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(recvfrom), CALL(sendto), CALL(getsockopt),
+	CALL(setsockopt), CALL(getsockname), CALL(getpeername), CALL(shutdown), CALL(epoll_create1), CALL(pipe2), CALL(socketpair),
+	CALL(memfd_create), CALL(ftruncate), CALL(pwrite64), CALL(dup2), CALL(dup3), CALL(access), CALL(faccessat), CALL(faccessat2),
+	CALL(readlink), CALL(readlinkat), CALL(getdents64), CALL(statx), CALL(flock), CALL(fstatfs), CALL(fadvise64),
+	CALL(inotify_init1), CALL(inotify_add_watch), CALL(inotify_rm_watch), CALL(geteuid), CALL(getuid), CALL(getegid), CALL(getgid),
+};
+
 /* What AddressSanitizer and LeakSanitizer need to report; in no other build. */
 static const int calls_of_sanitizers[] = {
 	CALL(openat), CALL(open), CALL(readlink), CALL(readlinkat), CALL(prctl), CALL(clone), CALL(wait4), CALL(ptrace),
@@ -70,6 +83,7 @@ static const struct {
 	[ROLE_FRONT] = LIST(calls_of_front),
 	[ROLE_QUEUE] = LIST(calls_of_queue),
 	[ROLE_STORE] = LIST(calls_of_store),
+	[ROLE_LOOKUP] = LIST(calls_of_lookup),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count)
@@ -108,6 +122,33 @@ static int allow_for_queue(scmp_filter_ctx filter)
 	return result;
 }
 
+/* Sockets of the Internet and to local servers, and no other; files for reading. */
+static int allow_for_lookup(scmp_filter_ctx filter)
+{
+	static const unsigned families[] = { AF_UNIX, AF_INET, AF_INET6 }, writing[] = { O_WRONLY, O_RDWR };
+	bool files = !SANITIZED; /* a sanitizer opens what it likes */
+	int result = 0;
+	for (size_t i = 0; result == 0 && i < 3; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, families[i]));
+	/* How the C library finds this machine's addresses before it sorts those of others: it does without. */
+	if (result == 0)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK));
+	/* The resolver's scanner asks whether its configuration is a terminal. */
+	if (result == 0 && files)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TCGETS));
+	if (result == 0 && files)
+		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
+	if (result == 0 && files)
+		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONBIO));
+	if (result == 0 && files)
+		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+					  SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
+	for (size_t i = 0; result == 0 && files && i < 2; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EROFS), SCMP_SYS(openat), 1,
+					  SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, writing[i]));
+	return result;
+}
+
 static bool enter_seccomp(enum role role, struct error *error)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -126,6 +167,8 @@ static bool enter_seccomp(enum role role, struct error *error)
 		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	if (result == 0 && role == ROLE_QUEUE && !SANITIZED)
 		result = allow_for_queue(filter);
+	if (result == 0 && role == ROLE_LOOKUP)
+		result = allow_for_lookup(filter);
 	if (result == 0)
 		result = seccomp_load(filter);
 	seccomp_release(filter);
@@ -161,7 +204,7 @@ static int landlock_abi(void)
 /* ABI 1 forbids moving a file between directories altogether, which Maildir and the spool's damaged/ need. */
 enum { LANDLOCK_ABI_LEAST = 2 };
 
-static size_t ruleset_for(int abi, struct ruleset *rules)
+static size_t ruleset_for(enum role role, int abi, struct ruleset *rules)
 {
 	*rules = (struct ruleset){ .fs = FS_ABI1 | FS_REFER };
 	if (abi >= 3)
@@ -169,7 +212,7 @@ static size_t ruleset_for(int abi, struct ruleset *rules)
 	if (abi >= 5)
 		rules->fs |= FS_IOCTL_DEV;
 	if (abi >= 4)
-		rules->net = NET_BIND_TCP | NET_CONNECT_TCP;
+		rules->net = NET_BIND_TCP | (role == ROLE_LOOKUP ? 0 : NET_CONNECT_TCP);
 	if (abi >= 6)
 		rules->scoped = SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL;
 	return abi >= 6 ? sizeof *rules : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
@@ -190,10 +233,10 @@ static uint64_t rights_of(const struct sandbox_path *path, uint64_t handled)
 	return rights & handled;
 }
 
-static bool enter_landlock(const struct sandbox_path *paths, size_t count, int abi, struct error *error)
+static bool enter_landlock(enum role role, const struct sandbox_path *paths, size_t count, int abi, struct error *error)
 {
 	struct ruleset rules;
-	size_t size = ruleset_for(abi, &rules);
+	size_t size = ruleset_for(role, abi, &rules);
 	_cleanup_fd_ int ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
 	if (ruleset < 0)
 		return error_set_errno(error, errno, "making a Landlock rule set");
@@ -219,7 +262,7 @@ bool sandbox_enter(enum role role, const struct sandbox_path *paths, size_t coun
 	if (prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0) < 0)
 		return error_set_errno(error, errno, "forbidding core files");
 	/* The sanitizers' runtime opens its reports and /proc when it likes. */
-	if (!SANITIZED && abi >= LANDLOCK_ABI_LEAST && !enter_landlock(paths, count, abi, error))
+	if (!SANITIZED && abi >= LANDLOCK_ABI_LEAST && !enter_landlock(role, paths, count, abi, error))
 		return false;
 	if (!enter_seccomp(role, error))
 		return false;

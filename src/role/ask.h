@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Questions of expansions (expand/service.h) to the lookup role, and their way through a message in both directions. An asker
+ * is a task of a front or of the queue; its role holds the one connection.
+ *
+ * Requests are at most EXPAND_REQUEST_MAX bytes and fit into a message. An answer's text that does not is in a sealed memfd.
+ */
+#ifndef POSTERN_ROLE_ASK_H
+#define POSTERN_ROLE_ASK_H
+
+#include "expand/service.h"
+#include "ipc/peer.h"
+#include "task/task.h"
+
+/* No question takes longer than this, whatever its deadline says. */
+#define ASK_TIME_MAX (60 * CLOCK_SECOND)
+
+enum { ASK_ANSWER_MAX = 16 << 20, ASK_PIECES_MAX = 10000 };
+
+/* The connection of a role to the lookup role. Zeroed: there is none yet. */
+struct ask_line {
+	struct ipc_peer *peer; /* NULL while the lookup role is being started again */
+	struct wait_list connected;
+};
+
+/* The master gave a connection: takes the descriptor, in place of an earlier one. */
+void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role self);
+
+/*
+ * Asks and waits for the answer; usable as expand_context.ask with the line as its owner. EXPAND_DEFER with *error when the lookup role is gone, does
+ * not answer in time, or refuses for having too much to do.
+ */
+enum expand_result role_ask(void *line, const struct expand_request *request, struct arena *arena,
+			    struct expand_answer *answer_r, struct error *error);
+
+/* ---- The forms of the messages ---- */
+
+/* False: the request is too large. `buf` holds the lists that *message_r refers to. */
+bool ask_pack_request(const struct expand_request *request, struct buf *buf, struct ipc_ask *message_r);
+/* False: malformed. Slices point into the message; the arrays are of `arena`. */
+bool ask_unpack_request(const struct ipc_ask *message, struct arena *arena, struct expand_request *request_r);
+
+struct ask_result {
+	enum expand_result result;
+	struct expand_answer answer; /* EXPAND_OK */
+	struct error error;          /* the others */
+};
+/* Sends it as the answer to `call`. */
+void ask_send_result(struct ipc_peer *peer, uint64_t call, const struct ask_result *result);
+/* False: malformed. Everything is copied to `arena`. */
+bool ask_unpack_result(const struct ipc_reply *reply, struct arena *arena, struct ask_result *result_r);
+
+#endif
