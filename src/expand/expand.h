@@ -96,10 +96,10 @@ struct expand_trace {
 };
 
 /*
- * What is kept from one evaluation to the next, as Exim does: $runrc, $lookup_dnssec_authenticated, $prvscheck_result and
- * $srs_recipient. The texts lie in the arenas of the evaluations that set them. Begins zeroed.
+ * What is kept from one evaluation to the next, as Exim does: $value (the output of run, for lookups restore it), $runrc,
+ * $lookup_dnssec_authenticated, $prvscheck_result and $srs_recipient. The texts lie in the arenas of the evaluations that set them. Begins zeroed.
  */
-enum { EXPAND_MEMORY_VALUES = 4 };
+enum { EXPAND_MEMORY_VALUES = 5 };
 struct expand_memory {
 	struct expand_value values[EXPAND_MEMORY_VALUES];
 };
