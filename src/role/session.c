@@ -141,6 +141,9 @@ struct expand_value session_variable(void *owner, enum expand_variable variable)
 	case EXPAND_SENDER_HOST_ADDRESS: return (struct expand_value){ .text = slice_of(session->host_text.text) };
 	case EXPAND_SENDER_HOST_PORT: return number_value(session, session->host.port);
 	case EXPAND_SENDER_HOST_NAME: return (struct expand_value){ .text = session_look_host_up(session)->name, .tainted = true };
+	case EXPAND_SENDER_HOST_DNSSEC: return (struct expand_value){ .text = session->host_names.dnssec ? SLICE("yes") : SLICE("no") };
+	case EXPAND_HOST_LOOKUP_FAILED: return number_value(session, session->host_names.failed);
+	case EXPAND_HOST_LOOKUP_DEFERRED: return number_value(session, session->host_names.deferred);
 	case EXPAND_SENDER_HELO_NAME:
 		return (struct expand_value){ .text = session->acl.facts.helo.len ? session->acl.facts.helo : session->smtp.helo,
 					      .tainted = true };
