@@ -181,12 +181,7 @@ static void expand_input_lines(struct run *run)
 static void expand_all(void *arg)
 {
 	struct run *run = arg;
-	struct error error = { 0 };
-	if (!expand_world_open(&run->world, run->loop, run->conf, &error)) {
-		fprintf(stderr, "postern expand: %s\n", error.text);
-		run->status = COMMAND_USAGE;
-		return;
-	}
+	expand_world_open(&run->world, run->loop, run->conf);
 	run->session.world = &run->world;
 	run->context.ask = expand_session_ask;
 	run->context.language = &run->world.language;

@@ -154,11 +154,6 @@ static const struct conf_option options[] = {
 	  .help = "How the name of a host is looked up: bydns asks the DNS for PTR records, byaddr looks into /etc/hosts. "
 		  "The first that knows a name decides.",
 	  .example = "bydns" },
-	{ OPTION(retry_interval_max), .type = CONF_TIME, .fallback = "1d", .min = 1, .max = 24 * 3600,
-	  .help = "The longest time between two tries, whatever the retry rules say.", .example = "8h" },
-	{ OPTION(retry_data_expire), .type = CONF_TIME, .fallback = "7d", .max = 366 * 24 * 3600,
-	  .help = "What is remembered of the failures of an address is forgotten when it was not tried for so long.",
-	  .example = "2d" },
 	{ OPTION(sqlite_dbfile), .type = CONF_PATH,
 	  .help = "The database of sqlite lookups that name none themselves.", .example = "/etc/postern/users.db" },
 	{ OPTION(pgsql_servers), .type = CONF_STRING,
