@@ -37,6 +37,7 @@ table() {
 		libhiredis-dev library hiredis
 		libcdb-dev library libcdb
 		dns-root-data test -r /usr/share/dns/root.key
+		libmimalloc-dev header mimalloc.h
 	T
 	try) cat <<-'T' ;;
 		curl command_is curl

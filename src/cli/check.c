@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* postern check: everything that is wrong with a configuration; or its values, or the manual of its options. */
-#include "cli/command.h"
+#include "cli/commands.h"
 
 #include "cli/json.h"
 #include "role/sandbox.h"
@@ -16,6 +16,7 @@ enum { OUTPUT_MAX = 64 * 1024 * 1024 };
 struct options {
 	struct command_configuration configuration;
 	bool print, json, reference;
+	const char *man; /* the page; NULL: none */
 	int rest; /* index of the first argument behind the options */
 };
 
@@ -78,7 +79,8 @@ static bool json_problems(struct buf *out, const struct conf_problems *problems)
 		fits = buf_printf(out, "%s\n  {", i ? "," : "") && json_name(out, "severity") &&
 		       buf_printf(out, "\"%s\"", problem->warning ? "warning" : "error") && buf_append_byte(out, ',') &&
 		       json_name(out, "file") && json_string(out, problem->place.file) && buf_append_byte(out, ',') &&
-		       json_name(out, "line") && buf_printf(out, "%u,", problem->place.line) && json_name(out, "macro") &&
+		       json_name(out, "line") && buf_printf(out, "%u,", problem->place.line) && json_name(out, "column") &&
+		       buf_printf(out, "%u,", problem->place.column) && json_name(out, "macro") &&
 		       json_string(out, problem->place.macro) && buf_append_byte(out, ',') && json_name(out, "option") &&
 		       json_string(out, problem->option) && buf_append_byte(out, ',') && json_name(out, "text") &&
 		       json_string(out, problem->text) && buf_append_byte(out, '}');
@@ -200,6 +202,18 @@ static int print_reference(void)
 	return status;
 }
 
+static int print_manual_page(const char *name)
+{
+	bool program = strcmp(name, "postern") == 0;
+	if (!program && strcmp(name, "postern.conf") != 0)
+		return command_usage_error(&command_check, "--man %s: there are the pages postern and postern.conf", name);
+	struct buf out;
+	buf_init(&out, OUTPUT_MAX);
+	int status = write_out(&out, program ? commands_manual_page(&out) : conf_manual_page(&out));
+	buf_free(&out);
+	return status;
+}
+
 static int check(const struct options *options, char **names)
 {
 	const char *file = command_configuration_file(&options->configuration);
@@ -236,6 +250,7 @@ static int run(int argc, char **argv)
 		{ "print", no_argument, NULL, 'p' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "reference", no_argument, NULL, 'r' },
+		{ "man", required_argument, NULL, 'm' },
 		{ 0 },
 	};
 	struct options options = { 0 };
@@ -250,12 +265,16 @@ static int run(int argc, char **argv)
 			return command_usage_error(&command_check, "%s", error.text);
 		else if (option == '?')
 			return command_usage_error(&command_check, "unknown option or missing value: %s", argv[optind - 1]);
+		else if (option == 'm')
+			options.man = optarg;
 		options.print |= option == 'p';
 		options.json |= option == 'j';
 		options.reference |= option == 'r';
 	}
 	if (optind < argc && !options.print)
 		return command_usage_error(&command_check, "unexpected argument \"%s\"", argv[optind]);
+	if (options.man)
+		return print_manual_page(options.man);
 	return options.reference ? print_reference() : check(&options, argv + optind);
 }
 
@@ -264,12 +283,13 @@ const struct command command_check = {
 	.run = run,
 	.summary = "check the configuration: every error, every warning",
 	.usage = "[-c FILE] [-D NAME=text] [--print [OPTION | router NAME | transport NAME | +LIST ...]] [--json] "
-		 "[--reference]",
+		 "[--reference] [--man PAGE]",
 	.help = "  -c FILE       the configuration; otherwise $POSTERN_CONF, or /etc/postern/postern.conf\n"
 		"  -D NAME=text  define a macro, whatever the file defines\n"
 		"  --print       print values instead: all of the main section, or those named; \"routers\", "
 		"\"transports\",\n"
 		"                \"router_list\" and \"transport_list\" are possible as well\n"
 		"  --json        print for programs\n"
-		"  --reference   print the manual of all options\n",
+		"  --reference   print the manual of the configuration\n"
+		"  --man PAGE    print the manual page postern or postern.conf, for man(1)\n",
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The commands of the program: one file each, and one table of them in main.c. A command gets its own arguments (argv[0] is
+ * The commands of the program: one file each, and one table of them in commands.c. A command gets its own arguments (argv[0] is
  * its name), writes its answer to standard output and all complaints to standard error, and returns an exit status.
  */
 #ifndef POSTERN_CLI_COMMAND_H
@@ -23,8 +23,8 @@ struct command {
 	const char *help;    /* what they mean, several lines, each ended by a newline; may be NULL */
 };
 
-/* The commands, as they stand in the table of main.c. */
-extern const struct command command_check, command_init, command_run;
+/* The commands, listed in commands.c. */
+extern const struct command command_check, command_expand, command_init, command_retry, command_rewrite, command_run, command_version;
 
 /* Prints the list of commands, or what one of them takes. COMMAND_USAGE when `name` is no command; NULL for the list. */
 int command_help(const struct command *commands, size_t count, const char *name);

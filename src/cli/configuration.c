@@ -45,7 +45,9 @@ void command_print_problems(const struct conf_problems *problems)
 	for (size_t i = 0; i < problems->count; i++) {
 		buf_init(&line, 16384);
 		conf_problem_format(&problems->items[i], &line);
-		fprintf(stderr, "%.*s\n", SLICE_ARG(buf_slice(&line)));
+		buf_append_byte(&line, '\n');
+		conf_problem_excerpt(&problems->items[i], &line);
+		fprintf(stderr, "%.*s", SLICE_ARG(buf_slice(&line)));
 		buf_free(&line);
 	}
 	size_t all = problems->errors + problems->warnings;

@@ -3,36 +3,37 @@
 
 #include <string.h>
 
-enum section { SECTION_MAIN, SECTION_ROUTERS, SECTION_TRANSPORTS, SECTION_LATER, SECTION_UNKNOWN };
+enum section { SECTION_MAIN, SECTION_ROUTERS, SECTION_TRANSPORTS, SECTION_LINES, SECTION_SKIPPED };
 
-/* Sections of which a configuration may have one each. The later ones may be there and empty. */
+/* Sections of which a configuration may have one each, in any order. */
 static const struct section_info {
 	const char *name;
 	enum section section;
+	conf_section_line *take; /* of SECTION_LINES */
 } sections[] = {
-	{ "routers", SECTION_ROUTERS },
-	{ "transports", SECTION_TRANSPORTS },
-	{ "acl", SECTION_LATER },
-	{ "retry", SECTION_LATER },
-	{ "rewrite", SECTION_LATER },
-	{ "authenticators", SECTION_LATER },
-	{ "local_scan", SECTION_LATER },
+	{ "routers", SECTION_ROUTERS, NULL },
+	{ "transports", SECTION_TRANSPORTS, NULL },
+	{ "acl", SECTION_LINES, conf_acl_line },
+	{ "retry", SECTION_LINES, conf_retry_line },
+	{ "rewrite", SECTION_LINES, conf_rewrite_line },
+	{ "authenticators", SECTION_LINES, conf_authenticator_line },
+	{ "local_scan", SECTION_LINES, conf_local_scan_line },
 };
 enum { SECTIONS = sizeof sections / sizeof *sections, INSTANCES_MAX = 10000, LISTS_MAX = 10000 };
 
 struct collector {
 	struct conf_parser *parser;
 	enum section section;
-	const char *section_name;
-	bool seen[SECTIONS], reported; /* reported: the content of a section that is not there */
+	const struct section_info *info; /* of SECTION_LINES */
+	struct conf_sections lines;
+	bool seen[SECTIONS];
 	struct conf_block *block;      /* being filled; NULL between instances, or after a bad name */
 	bool skipping;                 /* the instance's name was bad: its options are not looked at */
-	const struct conf_line *line;
+	const struct conf_line *source;
 	struct conf_place place;
 };
 
-/* A word of letters, digits and underscores at the start. */
-static struct slice word(struct slice s)
+struct slice conf_word(struct slice s)
 {
 	size_t n = 0;
 	while (n < s.len && (ascii_is_alnum(s.data[n]) || s.data[n] == '_'))
@@ -177,6 +178,7 @@ static bool option_text(struct collector *collector, struct conf_setting *settin
 		return false;
 	}
 	rest = slice_trim(slice_from(rest, 1));
+	setting->raw = rest;
 	struct slice text;
 	if (!conf_value_unquote(arena, rest, &text, &error)) {
 		conf_error(problems, collector->place, label, "%s", error.text);
@@ -197,7 +199,7 @@ static void option_line(struct collector *collector, struct slice line, bool hid
 {
 	struct conf_problems *problems = collector->parser->problems;
 	struct conf_block *block = collector->block;
-	struct slice name = word(line), rest = slice_trim(slice_from(line, name.len));
+	struct slice name = conf_word(line), rest = slice_trim(slice_from(line, name.len));
 	bool negated;
 	if (!name.len || (rest.len && rest.data[0] != '=')) {
 		conf_error(problems, collector->place, (struct slice){ 0 },
@@ -226,6 +228,7 @@ static void option_line(struct collector *collector, struct slice line, bool hid
 	setting->given = true;
 	setting->hidden = hidden;
 	setting->place = collector->place;
+	setting->source = collector->source;
 	if (!option_text(collector, setting, negated, rest, label))
 		return;
 	if (setting->option->modern)
@@ -244,7 +247,7 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 	};
 	struct conf *conf = collector->parser->conf;
 	struct conf_problems *problems = collector->parser->problems;
-	struct slice first = word(line), rest = slice_trim(slice_from(line, first.len)), name;
+	struct slice first = conf_word(line), rest = slice_trim(slice_from(line, first.len)), name;
 	struct error error;
 	size_t i = 0;
 	struct slice bare = slice_ends_nocase(first, SLICE("_cache")) ? slice_first(first, first.len - 6) : first;
@@ -252,7 +255,7 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 		i++;
 	if (i == 4)
 		return false;
-	name = word(rest);
+	name = conf_word(rest);
 	rest = slice_trim(slice_from(rest, name.len));
 	if (!name.len || !rest.len || rest.data[0] != '=') {
 		conf_error(problems, collector->place, first,
@@ -280,7 +283,7 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 	}
 	conf->lists[conf->list_count++] = (struct conf_named_list){
 		.kind = kinds[i].kind, .name = arena_copy(&conf->arena, name), .text = arena_copy(&conf->arena, rest),
-		.place = collector->place, .hidden = hidden,
+		.place = collector->place, .hidden = hidden, .cached = bare.len < first.len,
 	};
 	return true;
 }
@@ -324,18 +327,25 @@ static void begin_instance(struct collector *collector, struct slice name)
 	add_table(conf, collector->block, conf_table(router ? CONF_TABLE_ROUTER : CONF_TABLE_TRANSPORT));
 }
 
+static void end_section(struct collector *collector)
+{
+	if (collector->section != SECTION_MAIN)
+		check_block(collector);
+	if (collector->section == SECTION_LINES)
+		conf_sections_end(&collector->lines);
+	collector->block = NULL;
+	collector->skipping = false;
+}
+
 static void begin_section(struct collector *collector, struct slice name)
 {
 	struct conf_problems *problems = collector->parser->problems;
 	size_t i = 0;
-	if (collector->section != SECTION_MAIN)
-		check_block(collector);
-	collector->block = NULL;
-	collector->skipping = collector->reported = false;
+	end_section(collector);
 	while (i < SECTIONS && !slice_equal_nocase(name, slice_of(sections[i].name)))
 		i++;
-	collector->section = i < SECTIONS ? sections[i].section : SECTION_UNKNOWN;
-	collector->section_name = i < SECTIONS ? sections[i].name : "";
+	collector->section = i < SECTIONS ? sections[i].section : SECTION_SKIPPED;
+	collector->info = i < SECTIONS ? &sections[i] : NULL;
 	if (i == SECTIONS) {
 		conf_error(problems, collector->place, (struct slice){ 0 },
 			   "unknown section \"%.*s\"; expected routers, transports, acl, "
@@ -344,15 +354,15 @@ static void begin_section(struct collector *collector, struct slice name)
 	} else if (collector->seen[i]) {
 		conf_error(problems, collector->place, (struct slice){ 0 }, "the section %s is there for the second time",
 			   sections[i].name);
-		collector->section = SECTION_UNKNOWN;
-	} else {
-		collector->seen[i] = true;
+		collector->section = SECTION_SKIPPED;
 	}
+	if (i < SECTIONS)
+		collector->seen[i] = true;
 }
 
 static void driver_line(struct collector *collector, struct slice line, bool hidden)
 {
-	struct slice name = word(line), rest = slice_trim(slice_from(line, name.len));
+	struct slice name = conf_word(line), rest = slice_trim(slice_from(line, name.len));
 	if (!hidden && name.len && slice_equal(rest, SLICE(":"))) {
 		begin_instance(collector, name);
 		return;
@@ -367,20 +377,17 @@ static void driver_line(struct collector *collector, struct slice line, bool hid
 			   collector->section == SECTION_ROUTERS ? "router" : "transport");
 }
 
-static void logical_line(struct collector *collector, struct slice line)
+static void logical_line(struct collector *collector, const struct conf_line *source_line)
 {
-	struct conf_problems *problems = collector->parser->problems;
-	struct slice first = word(line);
+	struct slice line = source_line->text, first = conf_word(line);
 	if (slice_equal_nocase(first, SLICE("begin")) && first.len < line.len && ascii_is_space(line.data[first.len])) {
 		begin_section(collector, slice_trim(slice_from(line, first.len)));
 		return;
 	}
-	if (collector->section == SECTION_UNKNOWN || collector->section == SECTION_LATER) {
-		if (collector->section == SECTION_LATER && !collector->reported)
-			conf_error(problems, collector->place, (struct slice){ 0 },
-				   "the section %s is not available in this version of Postern; it must be empty",
-				   collector->section_name);
-		collector->reported = true;
+	if (collector->section == SECTION_SKIPPED)
+		return;
+	if (collector->section == SECTION_LINES) {
+		collector->info->take(&collector->lines, &(struct conf_input){ source_line, collector->place });
 		return;
 	}
 	bool hidden = slice_equal(first, SLICE("hide")) && first.len < line.len && ascii_is_space(line.data[first.len]);
@@ -394,13 +401,14 @@ static void logical_line(struct collector *collector, struct slice line)
 
 void conf_collect(struct conf_parser *parser)
 {
-	struct collector collector = { .parser = parser, .block = &parser->conf->main_block };
+	struct collector collector = {
+		.parser = parser, .block = &parser->conf->main_block, .lines = { .parser = parser },
+	};
 	add_table(parser->conf, &parser->conf->main_block, conf_table(CONF_TABLE_MAIN));
 	for (size_t i = 0; i < parser->source->line_count; i++) {
-		collector.line = &parser->source->lines[i];
-		collector.place = conf_source_place(parser->source, collector.line, 0);
-		logical_line(&collector, collector.line->text);
+		collector.place = conf_source_place(parser->source, &parser->source->lines[i], 0);
+		collector.source = &parser->source->lines[i];
+		logical_line(&collector, collector.source);
 	}
-	if (collector.section != SECTION_MAIN)
-		check_block(&collector);
+	end_section(&collector);
 }

@@ -3,10 +3,13 @@
 
 #include "base/fatal.h"
 #include "conf/parse.h"
+#include "expand/regex.h"
 
 static void free_conf(struct conf *conf)
 {
+	list_forms_free(&conf->list_forms);
 	arena_free(&conf->arena);
+	regex_scratch_free(&conf->language.scratch);
 	free(conf);
 }
 
@@ -46,8 +49,11 @@ static void spread_hidden(struct conf_block *blocks, size_t count)
 static void forget_places(struct conf_block *block)
 {
 	block->place = (struct conf_place){ 0 };
-	for (size_t i = 0; i < block->setting_count; i++)
+	for (size_t i = 0; i < block->setting_count; i++) {
 		block->settings[i].place = (struct conf_place){ 0 };
+		block->settings[i].source = NULL;
+		block->settings[i].raw = (struct slice){ 0 };
+	}
 }
 
 static void forget_all_places(struct conf *conf)
@@ -61,22 +67,63 @@ static void forget_all_places(struct conf *conf)
 		conf->lists[i].place = (struct conf_place){ 0 };
 }
 
+/* Text lines keep their places (a log line may name one), but not the source. */
+static void keep_places(struct conf *conf, struct conf_text *text)
+{
+	struct slice file = { 0 };
+	for (size_t i = 0; i < text->count; i++) {
+		struct conf_text_line *line = &text->lines[i];
+		if (!slice_equal(file, line->place.file))
+			file = arena_copy(&conf->arena, line->place.file);
+		line->place.file = file;
+		line->place.macro = arena_copy(&conf->arena, line->place.macro);
+		line->source = NULL;
+	}
+}
+
+static void keep_all_places(struct conf *conf)
+{
+	keep_places(conf, &conf->retry_text);
+	keep_places(conf, &conf->rewrite_text);
+	for (size_t i = 0; i < conf->acl_count; i++) {
+		struct conf_acl *acl = &conf->acls[i];
+		keep_places(conf, &acl->text);
+		acl->place.file = arena_copy(&conf->arena, acl->place.file);
+		acl->place.macro = arena_copy(&conf->arena, acl->place.macro);
+	}
+}
+
+const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name)
+{
+	for (size_t i = 0; i < conf->acl_count; i++)
+		if (slice_equal(conf->acls[i].name, name))
+			return &conf->acls[i];
+	return NULL;
+}
+
 struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems)
 {
 	struct conf *conf = xcalloc(1, sizeof *conf);
 	struct conf_parser parser = { .conf = conf, .source = source, .problems = problems };
 	arena_init(&conf->arena, 0);
 	conf->references = 1;
+	conf->language.scratch = regex_scratch_new();
+	conf->parser = &parser;
 	conf_collect(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, false);
 	conf_settle_names(&parser);
+	conf_declare_acls(&parser);
 	conf_compile_lists(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, true);
 	conf_settle(&parser);
 	spread_hidden(conf->router_blocks, conf->router_count);
 	spread_hidden(conf->transport_blocks, conf->transport_count);
 	forget_all_places(conf);
+	keep_all_places(conf);
 	conf_problems_sort(problems);
+	conf->parser = NULL;
+	conf->list_forms.closed = true;
+	conf_source_quote(source, problems);
 	if (!problems->errors)
 		return conf;
 	conf_unref(&conf);

@@ -10,6 +10,7 @@
 #ifndef POSTERN_CONF_CONF_H
 #define POSTERN_CONF_CONF_H
 
+#include "acl/acl.h"
 #include "conf/option.h"
 #include "conf/problem.h"
 #include "conf/source.h"
@@ -18,6 +19,8 @@
 #include "lookup/lookup.h"
 #include "match/list.h"
 #include "net/address.h"
+#include "route/retry.h"
+#include "route/rewrite.h"
 #include "route/route.h"
 
 struct conf_ports {
@@ -59,6 +62,7 @@ struct conf_main {
 	bool accept_8bitmime;
 	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
 	const struct list *limits_advertise_hosts;
+	const struct acl_reference *acl[ACL_POINTS]; /* acl_smtp_...: NULL when unset, or when there is no such option */
 	int64_t received_headers_max, header_maxsize;
 
 	struct slice dns_config_file;  /* its path, and what it holds; both empty: the system's resolver */
@@ -71,10 +75,18 @@ struct conf_main {
 	struct conf_strings host_lookup_order;
 	struct lookup_name_order name_order; /* the same, understood */
 
+	/* What expansions use. */
+	struct slice sqlite_dbfile, pgsql_servers, redis_servers; /* empty: none */
+	struct conf_strings keep_environment, add_environment;
+	struct slice headers_charset;
+	int64_t message_body_visible;
+	bool message_body_newlines;
+
 	struct slice role_users;  /* with one "%s" */
 	int64_t role_uid_base;
 	int64_t shutdown_timeout; /* ns */
 	int64_t front_processes;  /* 0: one a core, less one */
+	int64_t retry_interval_max, retry_data_expire; /* ns */
 };
 
 /* Where the daemon listens: local_interfaces and daemon_smtp_ports put together. */
@@ -87,7 +99,9 @@ struct conf_listener {
 struct conf_setting {
 	const struct conf_option *option;
 	struct slice text;       /* as written, without quotes; the default when not given; data NULL: unset */
-	struct conf_place place; /* only while parsing */
+	struct conf_place place; /* only while parsing; so are the next two */
+	const struct conf_line *source; /* the line that sets it */
+	struct slice raw;               /* the value as written there, with quotes */
 	bool given, hidden;
 };
 
@@ -105,7 +119,29 @@ struct conf_named_list {
 	struct slice name, text;
 	struct conf_place place; /* only while parsing */
 	const struct list *list;
-	bool hidden, compiling, compiled;
+	bool hidden, cached, compiling, compiled; /* cached: defined with "_cache" */
+};
+
+/*
+ * A section that is lines rather than options (acl, retry, rewrite) is collected as text and compiled by its own module.
+ * A line is a logical one without blanks at its ends; its place is good for as long as the configuration.
+ */
+struct conf_text_line {
+	struct slice text;
+	struct conf_place place;
+	const struct conf_line *source; /* only while parsing: for conf_source_place */
+};
+
+struct conf_text {
+	struct conf_text_line *lines;
+	size_t count, room;
+};
+
+/* An ACL: what stands between its "name:" and the next one. Verbs and conditions are not looked at yet. */
+struct conf_acl {
+	struct slice name;
+	struct conf_place place;
+	struct conf_text text;
 };
 
 struct conf {
@@ -126,6 +162,16 @@ struct conf {
 	size_t lookup_directory_count, lookup_directory_room;
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
+	struct conf_acl *acls; /* in order of the configuration */
+	size_t acl_count, acl_room;
+	struct conf_text retry_text, rewrite_text;
+	struct retry_rule *retry; /* NULL: there is no rule */
+	struct rewrite_rule *rewrite; /* NULL: there is no rule */
+	struct acl_set *acl_set; /* the ACLs, compiled */
+	struct expand_language language; /* what its expansions refer to */
+	struct list_scope list_scope;    /* what its lists refer to */
+	struct list_forms list_forms;    /* what its lists keep between matches */
+	struct conf_parser *parser;      /* only while parsing */
 };
 
 /*
@@ -144,6 +190,9 @@ void conf_use_path(struct conf *conf, struct slice prefix);
 struct conf *conf_ref(struct conf *conf);
 /* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */
 void conf_unref(struct conf **conf);
+
+/* NULL when there is no ACL of that name. */
+const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name);
 
 /* The value alone, in that form: booleans as true or false, nothing when unset. False when `out` is full. */
 bool conf_setting_value(const struct conf_setting *setting, bool privileged, struct buf *out);

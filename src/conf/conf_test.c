@@ -53,6 +53,14 @@ static void done(struct fixture *f)
 	conf_problems_free(&f->problems);
 }
 
+static bool in_list(const struct list *list, const struct list_subject *subject)
+{
+	struct list_match match;
+	struct error error;
+	assert_int_equal(list_match(list, subject, NULL, NULL, &match, &error), EXPAND_OK);
+	return match.yes;
+}
+
 static void parse_good(struct fixture *f, const char *text)
 {
 	parse(f, text);
@@ -253,7 +261,7 @@ static void tls_options_depend_on_the_certificate(void **state)
 	struct net_address host;
 	assert_true(net_address_parse(SLICE("192.0.2.1"), &host));
 	subject.host = &host;
-	assert_true(list_match(f.conf->main.tls_advertise_hosts, &subject, NULL));
+	assert_true(in_list(f.conf->main.tls_advertise_hosts, &subject));
 	done(&f);
 	expect_error("tls_certificate = c.pem", 1, "expected an absolute path");
 	expect_error("tls_certificate = /etc/$tls_sni", 1, "\"$\" is not expanded");
@@ -307,7 +315,7 @@ static void unknown_options_name_the_nearest_one(void **state)
 	(void)state;
 	expect_error("tls_certficate = /x", 1, "unknown option; did you mean tls_certificate?");
 	expect_error("zzzzzzzzzzz = 1", 1, "unknown option; `postern check --reference`");
-	expect_error("acl_smtp_rcpt = x", 1, "Exim's option acl_smtp_rcpt is not available in this version of Postern");
+	expect_error("acl_smtp_etrn = x", 1, "Exim's option acl_smtp_etrn is not available in this version of Postern");
 	expect_error("begin routers\nr:\n driver = accept\n condition = yes\n transport = t\n"
 		     "begin transports\nt:\n driver = appendfile\n directory = /x\n maildir_format\n",
 		     4, "Exim's option condition");
@@ -368,7 +376,7 @@ static void named_lists_may_come_in_any_order_but_not_in_a_circle(void **state)
 	assert_int_equal(f.conf->list_count, 3);
 	assert_non_null(f.conf->main.tls_hosts);
 	struct list_subject subject = { .domain = SLICE("a.example") };
-	assert_true(list_match(f.conf->lists[0].list, &subject, NULL));
+	assert_true(in_list(f.conf->lists[0].list, &subject));
 	done(&f);
 	parse(&f, "domainlist one = +two\ndomainlist two = +one\n");
 	assert_null(f.conf);
@@ -376,7 +384,39 @@ static void named_lists_may_come_in_any_order_but_not_in_a_circle(void **state)
 	done(&f);
 	expect_error("domainlist a = x\ndomainlist a = y\n", 2, "already defined");
 	expect_error("domainlist a\n", 1, "expected a name");
-	expect_error("domainlist a = ^regex\n", 1, "domainlist a");
+	expect_error("domainlist a = ^re(gex\n", 1, "domainlist a");
+	expect_error("domainlist a = nosuch;/x\n", 1, "domainlist a");
+	expect_error("domainlist a = $sender_helo_name : +none\n", 1, "domainlist a");
+}
+
+static struct expand_value helo_name(void *owner, enum expand_variable variable)
+{
+	(void)owner;
+	return (struct expand_value){ variable == EXPAND_SENDER_HELO_NAME ? SLICE("b.example") : SLICE(""), true };
+}
+
+static void lists_with_expansions_reach_named_lists_after_the_load(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct error error;
+	struct list_match match;
+	struct arena arena;
+	struct slice text;
+	arena_init(&arena, 0);
+	parse_good(&f, "domainlist one = $sender_helo_name : +two\ndomainlist two = a.example\n");
+	const struct expand_context context = { .variable = helo_name, .language = &f.conf->language };
+	for (int i = 0; i < 2; i++) {
+		struct list_subject subject = { .domain = i ? SLICE("a.example") : SLICE("b.example") };
+		assert_int_equal(list_match(f.conf->lists[0].list, &subject, &context, &arena, &match, &error), EXPAND_OK);
+		assert_true(match.yes);
+	}
+	assert_true(f.conf->language.list_text(f.conf->language.owner, 'd', SLICE("two"), &text));
+	assert_slice(text, "a.example");
+	assert_false(f.conf->language.list_text(f.conf->language.owner, 'h', SLICE("two"), &text));
+	assert_true(f.conf->language.list_text(f.conf->language.owner, 0, SLICE("one"), &text));
+	done(&f);
+	arena_free(&arena);
 }
 
 static void old_names_work_and_their_modern_form_is_told(void **state)
@@ -391,15 +431,73 @@ static void old_names_work_and_their_modern_form_is_told(void **state)
 	done(&f);
 }
 
-static void sections_not_there_yet_must_be_empty(void **state)
+static void sections_stand_in_any_order_and_once(void **state)
 {
 	(void)state;
 	struct fixture f;
-	parse_good(&f, "begin acl\nbegin retry\nbegin rewrite\nbegin authenticators\nbegin local_scan\n" ROUTES);
+	parse_good(&f, "begin rewrite\nbegin retry\nbegin acl\nbegin authenticators\nbegin local_scan\n" ROUTES);
 	done(&f);
-	expect_error("begin acl\ncheck_rcpt:\n accept\n", 2, "the section acl is not available in this version");
 	expect_error("begin routers\nbegin routers\n", 2, "second time");
+	expect_error("begin acl\nbegin retry\nbegin acl\nx:\n", 3, "second time");
 	expect_error("begin nosuch\n", 1, "unknown section");
+}
+
+static void acls_are_kept_as_lines_with_their_places(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "begin acl\n\ncheck_rcpt:\n  accept  hosts = :\n\n  deny  message = no \\\n   thanks\n"
+		       "     domains = a.example : b.example\nother :\nlast:\n warn\n" ROUTES);
+	assert_int_equal(f.conf->acl_count, 3);
+	const struct conf_acl *acl = conf_acl_find(f.conf, SLICE("check_rcpt"));
+	assert_non_null(acl);
+	assert_ptr_equal(acl, &f.conf->acls[0]);
+	assert_int_equal(acl->place.line, 3);
+	assert_int_equal(acl->text.count, 3);
+	assert_slice(acl->text.lines[0].text, "accept  hosts = :");
+	assert_slice(acl->text.lines[1].text, "deny  message = no thanks");
+	assert_int_equal(acl->text.lines[1].place.line, 6);
+	assert_slice(acl->text.lines[1].place.file, "conf");
+	assert_slice(acl->text.lines[2].text, "domains = a.example : b.example");
+	assert_int_equal(acl->text.lines[2].place.line, 8);
+	assert_int_equal(conf_acl_find(f.conf, SLICE("other"))->text.count, 0);
+	assert_slice(conf_acl_find(f.conf, SLICE("last"))->text.lines[0].text, "warn");
+	assert_null(conf_acl_find(f.conf, SLICE("accept")));
+	done(&f);
+	expect_error("begin acl\n accept\n", 2, "a name and a colon, which begin an ACL");
+	expect_error("begin acl\na:\n accept\na:\n deny\n", 4, "there are two ACLs called a");
+	expect_error("begin acl\na: accept\n", 2, "text after the colon");
+}
+
+static void retry_rules_become_a_chain(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "begin retry\n*.example * F,1h,5m\n\n* * \\\n  F,2h,15m; G,1d,1h,1.5\n" ROUTES);
+	assert_slice(f.conf->retry->pattern_text, "*.example");
+	assert_int_equal(f.conf->retry->next->count, 2);
+	assert_null(f.conf->retry->next->next);
+	assert_int_equal(f.conf->main.retry_interval_max, 24 * 3600 * CLOCK_SECOND);
+	assert_false(f.conf->routers->retry_use_local_part);
+	assert_true(f.conf->transports->retry_use_local_part);
+	done(&f);
+	parse_good(&f, "begin retry\n" ROUTES);
+	assert_null(f.conf->retry);
+	done(&f);
+	expect_error("begin retry\n* * F,1h,5m\n* * \\\n F,2h\n", 4, "a comma and an interval");
+	expect_error("begin retry\n* nothing F,1h,5m\n", 2, "unknown error \"nothing\"");
+	expect_error("retry_interval_max = 25h\n", 1, "out of range");
+}
+
+static void what_cannot_be_says_so(void **state)
+{
+	(void)state;
+	expect_error("begin authenticators\nplain:\n driver = plaintext\n public_name = PLAIN\n", 3,
+		     "Exim's driver plaintext is not available in this version of Postern");
+	expect_error("begin authenticators\nplain:\n public_name = PLAIN\n", 2, "authenticators are not available");
+	expect_error("begin authenticators\nplain:\n driver = plane\n", 3, "unknown driver plane");
+	expect_error("begin authenticators\n driver = plaintext\n", 2, "begin an authenticator");
+	expect_error("begin local_scan\n\n x = 1\n y = 2\n", 3, "a C function that was compiled into Exim");
 }
 
 static void routers_and_transports_are_tied_together(void **state)
@@ -420,8 +518,8 @@ static void routers_and_transports_are_tied_together(void **state)
 	assert_true(first->next->check_local_user && first->next->more);
 	assert_null(first->next->next);
 	struct list_subject ann = { .local_part = SLICE("ann") }, eve = { .local_part = SLICE("eve") };
-	assert_true(list_match(first->local_parts, &ann, NULL));
-	assert_false(list_match(first->local_parts, &eve, NULL));
+	assert_true(in_list(first->local_parts, &ann));
+	assert_false(in_list(first->local_parts, &eve));
 	const struct transport *transport = first->transport;
 	assert_int_equal(transport->uid, 500);
 	assert_int_equal(transport->gid, 8);
@@ -518,7 +616,7 @@ static void settings_print_as_exim_prints_them(void **state)
 		{ "+d", "", false, "domainlist d = <value not displayable>\n" },
 		{ "router_list", "", false, "r\n" },
 		{ "router", "r", false,
-		  "driver = accept\ndomains = \nlocal_parts = \nno_check_local_user\ntransport = t\nmore\n" },
+		  "driver = accept\ndomains = \nlocal_parts = \nno_check_local_user\ntransport = t\nno_retry_use_local_part\nmore\n" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		buf_init(&out, 10000);
@@ -563,11 +661,11 @@ static void each_option_has_help_and_an_example_that_parses(void **state)
 	struct fixture f;
 	parse_good(&f,
 		   "domainlist local_domains = example.org\nbegin routers\nr:\n driver = accept\n domains = +local_domains\n"
-		   " local_parts = postmaster : abuse\n check_local_user = true\n transport = local_delivery\n more = "
+		   " local_parts = postmaster : abuse\n check_local_user = true\n transport = local_delivery\n retry_use_local_part = true\n more = "
 		   "false\n"
 		   "begin transports\nlocal_delivery:\n driver = appendfile\n user = 1000\n group = 1000\n return_path_add "
 		   "= true\n"
-		   " delivery_date_add = true\n envelope_to_add = true\n directory = "
+		   " retry_use_local_part = false\n delivery_date_add = true\n envelope_to_add = true\n directory = "
 		   "/var/mail/$domain_data/$local_part_data\n"
 		   " maildir_format = true\n create_directory = false\n directory_mode = 0750\n mode = 0640\n");
 	for (size_t b = 0; b < 2; b++) {
@@ -637,8 +735,12 @@ int main(void)
 		cmocka_unit_test(all_errors_are_reported_with_their_places),
 		cmocka_unit_test(no_more_than_a_hundred_problems_are_kept_but_all_are_counted),
 		cmocka_unit_test(named_lists_may_come_in_any_order_but_not_in_a_circle),
+		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
-		cmocka_unit_test(sections_not_there_yet_must_be_empty),
+		cmocka_unit_test(sections_stand_in_any_order_and_once),
+		cmocka_unit_test(acls_are_kept_as_lines_with_their_places),
+		cmocka_unit_test(retry_rules_become_a_chain),
+		cmocka_unit_test(what_cannot_be_says_so),
 		cmocka_unit_test(routers_and_transports_are_tied_together),
 		cmocka_unit_test(mistakes_in_routers_and_transports_are_found),
 		cmocka_unit_test(started_as_root_a_transport_needs_a_user),

@@ -9,6 +9,8 @@ struct conversion {
 	struct arena *arena;
 	const struct conf_option *option;
 	struct slice text;
+	bool instance; /* of a driver; otherwise of the main section */
+	size_t column; /* of an error, the byte of the value, from 1; 0: not known */
 	struct error error;
 };
 
@@ -163,11 +165,14 @@ static bool to_interfaces(struct conversion *conversion, void *field)
 
 static bool to_expanded(struct conversion *conversion, void *field)
 {
-	size_t column = 0;
-	struct error why;
-	if (expand_compile(conversion->arena, conversion->text, conversion->option->place, NULL, field, &why, &column))
-		return true;
-	return error_set(&conversion->error, ERROR_USAGE, "at character %zu of the value: %.400s", column, why.text);
+	return expand_compile(conversion->arena, conversion->text, conversion->option->place, &conversion->parser->conf->language,
+			      field, &conversion->error, &conversion->column);
+}
+
+/* Found or compiled when all ACLs are known by their names (acls.c). */
+static bool to_acl(struct conversion *conversion, void *field)
+{
+	return conf_acl_option(conversion->parser, conversion->text, field, &conversion->error);
 }
 
 static bool to_list(struct conversion *conversion, void *field)
@@ -176,8 +181,12 @@ static bool to_list(struct conversion *conversion, void *field)
 		[CONF_HOSTS] = LIST_HOST, [CONF_DOMAINS] = LIST_DOMAIN, [CONF_ADDRESSES] = LIST_ADDRESS,
 		[CONF_LOCAL_PARTS] = LIST_LOCAL_PART,
 	};
-	return list_compile(conversion->arena, kinds[conversion->option->type], conversion->text, &conversion->parser->scope,
-			    field, &conversion->error);
+	struct list_scope scope = conversion->parser->scope;
+	scope.place = conversion->instance ? EXPAND_PLACE_DELIVERY : EXPAND_PLACE_CONNECTION;
+	if (conversion->option->place)
+		scope.place = conversion->option->place;
+	return list_compile(conversion->arena, kinds[conversion->option->type], conversion->text, &scope, field,
+			    &conversion->error);
 }
 
 /* Names of drivers and transports have no field: they are resolved when all is read. */
@@ -203,6 +212,7 @@ static const struct {
 	[CONF_PORTS] = { to_ports, false },
 	[CONF_INTERFACES] = { to_interfaces, false },
 	[CONF_EXPANDED] = { to_expanded, true },
+	[CONF_ACL] = { to_acl, true },
 	[CONF_HOSTS] = { to_list, true },
 	[CONF_DOMAINS] = { to_list, true },
 	[CONF_ADDRESSES] = { to_list, true },
@@ -217,15 +227,32 @@ bool conf_type_needs_scope(enum conf_type type)
 	return conversions[type].scoped;
 }
 
+/* At the very column, where it is known; a macro in the line leaves only the count within the value. */
+static void value_error(struct conf_parser *parser, const struct conf_setting *setting, struct slice label,
+			const struct conversion *conversion)
+{
+	struct conf_place place = setting->place;
+	if (conversion->column && setting->source && setting->raw.data) {
+		size_t offset = (size_t)(setting->raw.data - setting->source->text.data);
+		place = conf_source_spot(parser->source, setting->source,
+					 offset + conf_value_offset(setting->raw, conversion->column - 1));
+	}
+	if (conversion->column && !place.column)
+		conf_error(parser->problems, place, label, "at character %zu of the value: %s", conversion->column,
+			   conversion->error.text);
+	else
+		conf_error(parser->problems, place, label, "%s", conversion->error.text);
+}
+
 bool conf_convert(struct conf_parser *parser, const struct conf_block *block, const struct conf_setting *setting, void *field)
 {
 	struct conversion conversion = {
 		.parser = parser, .arena = &parser->conf->arena, .option = setting->option, .text = setting->text,
+		.instance = block->name.len > 0,
 	};
 	if (conversions[setting->option->type].convert(&conversion, field))
 		return true;
-	conf_error(parser->problems, setting->place, conf_block_label(parser, block, slice_of(setting->option->name)), "%s",
-		   conversion.error.text);
+	value_error(parser, setting, conf_block_label(parser, block, slice_of(setting->option->name)), &conversion);
 	return false;
 }
 

@@ -140,6 +140,10 @@ static const char *const transport_drivers[] = {
 	"appendfile", "autoreply", "lmtp", "pipe", "queuefile", "smtp",
 };
 
+static const char *const authenticator_drivers[] = {
+	"cram_md5", "cyrus_sasl", "dovecot", "external", "gsasl", "heimdal_gssapi", "plaintext", "spa", "tls",
+};
+
 static int compare(const void *key, const void *element)
 {
 	return slice_compare(*(const struct slice *)key, slice_of(*(const char *const *)element));
@@ -175,4 +179,9 @@ bool conf_exim_has_router_driver(struct slice name)
 bool conf_exim_has_transport_driver(struct slice name)
 {
 	return HAS(transport_drivers, name);
+}
+
+bool conf_exim_has_authenticator_driver(struct slice name)
+{
+	return HAS(authenticator_drivers, name);
 }

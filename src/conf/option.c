@@ -18,6 +18,7 @@ static const struct { const char *name, *expected; } types[CONF_TYPES] = {
 	[CONF_PORTS] = { "port list", "a list of ports" },
 	[CONF_INTERFACES] = { "interface list", "a list of addresses" },
 	[CONF_EXPANDED] = { "string, expanded", "a text" },
+	[CONF_ACL] = { "ACL, expanded", "the name of an ACL, or its text" },
 	[CONF_HOSTS] = { "host list", "a list of hosts" },
 	[CONF_DOMAINS] = { "domain list", "a list of domains" },
 	[CONF_ADDRESSES] = { "address list", "a list of addresses" },

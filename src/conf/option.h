@@ -23,6 +23,7 @@ enum conf_type {
 	CONF_PORTS,      /* struct conf_ports */
 	CONF_INTERFACES, /* struct conf_interfaces */
 	CONF_EXPANDED,   /* const struct expand_program *; NULL when unset */
+	CONF_ACL,        /* const struct acl_reference *; NULL when unset; `place` is the enum acl_point */
 	CONF_HOSTS,      /* const struct list * of hosts; NULL when unset; so are the next three */
 	CONF_DOMAINS,
 	CONF_ADDRESSES,
@@ -36,7 +37,7 @@ enum conf_type {
 struct conf_option {
 	const char *name;
 	enum conf_type type;
-	unsigned place;       /* CONF_EXPANDED: enum expand_place, where it is expanded */
+	unsigned place;       /* CONF_EXPANDED and lists: enum expand_place, where it is expanded */
 	size_t offset;        /* of the field in the struct that the table is for */
 	const char *fallback; /* the default as text; NULL: unset, or computed (then `computed` says how) */
 	int64_t min, max;     /* of numbers and times (seconds); both 0: any that is not negative */
@@ -71,6 +72,7 @@ bool conf_exim_has_router(struct slice name);
 bool conf_exim_has_transport(struct slice name);
 bool conf_exim_has_router_driver(struct slice name);
 bool conf_exim_has_transport_driver(struct slice name);
+bool conf_exim_has_authenticator_driver(struct slice name);
 /* Exim's built-in macros, "_OPT_MAIN_MESSAGE_SIZE_LIMIT", "_DRIVER_ROUTER_ACCEPT": whether this version has the thing. */
 bool conf_builtin_macro(struct slice name);
 
@@ -78,8 +80,10 @@ const char *conf_type_name(enum conf_type type);
 /* What a value of this type looks like, for "expected ...". */
 const char *conf_type_expected(enum conf_type type);
 
-/* The whole manual of options, as docs/reference.md has it. False when `out` is full. */
+/* The whole manual of the configuration, as docs/reference.md has it. False when `out` is full. */
 struct buf;
 bool conf_reference(struct buf *out);
+/* The same for man(1): postern.conf(5). */
+bool conf_manual_page(struct buf *out);
 
 #endif

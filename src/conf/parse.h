@@ -13,12 +13,36 @@ struct conf_parser {
 	struct conf *conf;
 	struct conf_source *source;
 	struct conf_problems *problems;
-	struct list_scope scope; /* for the lists; complete once the scalars of the main section are converted */
+	struct list_scope scope; /* for the lists, a copy of the configuration's; complete once the scalars of the main section are converted */
 	unsigned list_depth;     /* named lists that are being compiled */
 };
 
 /* Lines to blocks. */
 void conf_collect(struct conf_parser *parser);
+
+/* A logical line where it stands. */
+struct conf_input {
+	const struct conf_line *line;
+	struct conf_place place;
+};
+
+/* The sections that are not settings of drivers (sections.c). Each takes one line. */
+struct conf_sections {
+	struct conf_parser *parser;
+	struct conf_acl *acl;       /* being filled; NULL before the first, or after a bad name */
+	bool acl_skipping;          /* the name was bad: its lines are not looked at */
+	struct slice authenticator; /* the name of the instance that is being read */
+	struct conf_place authenticator_place;
+	bool authenticator_told;    /* its driver was named */
+	bool local_scan_told;       /* that it is refused */
+};
+
+typedef void conf_section_line(struct conf_sections *sections, const struct conf_input *input);
+conf_section_line conf_acl_line, conf_retry_line, conf_rewrite_line, conf_authenticator_line, conf_local_scan_line;
+/* At the end of a section, or of the configuration. */
+void conf_sections_end(struct conf_sections *sections);
+/* A word of letters, digits and underscores at the start of the line. */
+struct slice conf_word(struct slice line);
 
 /* Which types convert in which step: those that need the host name and the named lists come second. */
 bool conf_type_needs_scope(enum conf_type type);
@@ -33,6 +57,12 @@ void conf_compile_lists(struct conf_parser *parser);
 /* The main section between its two steps (names, ports), and everything after all is converted. */
 void conf_settle_names(struct conf_parser *parser);
 void conf_settle(struct conf_parser *parser);
+/* ACLs (acls.c): first their names, at the end the rest. */
+void conf_declare_acls(struct conf_parser *parser);
+bool conf_acl_option(struct conf_parser *parser, struct slice text, const struct acl_reference **reference_r, struct error *error);
+void conf_settle_acls(struct conf_parser *parser);
+/* The rules of the sections retry and rewrite (rules.c). */
+void conf_settle_rules(struct conf_parser *parser);
 /* Routers and transports: their options into their structs, references between them, users (routes.c). */
 void conf_settle_routes(struct conf_parser *parser);
 

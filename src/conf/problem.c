@@ -29,7 +29,7 @@ static void add(struct conf_problems *problems, struct conf_place place, struct 
 	if (!problems->items)
 		problems->items = arena_array(arena, CONF_PROBLEMS_MAX, sizeof *problems->items);
 	problems->items[problems->count++] = (struct conf_problem){
-		.place = { arena_copy(arena, place.file), place.line, arena_copy(arena, place.macro) },
+		.place = { arena_copy(arena, place.file), place.line, arena_copy(arena, place.macro), place.column },
 		.option = arena_copy(arena, option), .text = arena_vprintf(arena, format, args), .warning = warning,
 	};
 }
@@ -95,7 +95,7 @@ bool conf_problem_format(const struct conf_problem *problem, struct buf *out)
 	bool fits = true;
 	if (place->file.len)
 		fits = append_visible(out, place->file) && (!place->line || buf_printf(out, ":%u", place->line)) &&
-		       buf_append(out, SLICE(": "));
+		       (!place->column || buf_printf(out, ":%u", place->column)) && buf_append(out, SLICE(": "));
 	fits = fits && buf_append(out, problem->warning ? SLICE("warning: ") : SLICE("error: "));
 	if (problem->option.len)
 		fits = fits && append_visible(out, problem->option) && buf_append(out, SLICE(": "));
@@ -104,4 +104,28 @@ bool conf_problem_format(const struct conf_problem *problem, struct buf *out)
 		fits = fits && buf_append(out, SLICE(" (macro ")) && append_visible(out, place->macro) &&
 		       buf_append(out, SLICE(" was replaced in this line)"));
 	return fits;
+}
+
+enum { EXCERPT_BEFORE = 70, EXCERPT_MAX = 100 };
+
+bool conf_problem_excerpt(const struct conf_problem *problem, struct buf *out)
+{
+	size_t at = problem->place.column;
+	if (!at || at > problem->line.len + 1)
+		return true;
+	/* A long line is cut around the column. */
+	size_t from = at > EXCERPT_BEFORE ? at - EXCERPT_BEFORE : 0;
+	struct slice shown = slice_first(slice_from(problem->line, from), EXCERPT_MAX);
+	bool fits = true;
+	for (size_t i = 0; fits && i < shown.len; i++) {
+		unsigned char c = (unsigned char)shown.data[i];
+		fits = buf_append_byte(out, c == '\t' ? '\t' : c < 32 || c == 127 ? '?' : (char)c);
+	}
+	fits = fits && buf_append_byte(out, '\n');
+	/* Tabs stay what they are and the bytes of a character in UTF-8 count once, so that the caret stands below it. */
+	for (size_t i = 0; fits && i + 1 < at - from; i++) {
+		unsigned char c = (unsigned char)shown.data[i];
+		fits = (c & 0xc0) == 0x80 || buf_append_byte(out, c == '\t' ? '\t' : ' ');
+	}
+	return fits && buf_append(out, SLICE("^\n"));
 }

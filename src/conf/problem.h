@@ -17,12 +17,14 @@ struct conf_place {
 	struct slice file;  /* empty: the configuration as a whole, or a command line */
 	uint32_t line;      /* from 1; 0: the file as a whole */
 	struct slice macro; /* the macro that was replaced in this line, or empty */
+	uint32_t column;    /* the byte of the physical line, from 1; 0: not known */
 };
 
 struct conf_problem {
 	struct conf_place place;
 	struct slice option; /* "tls_certificate", "router local: user", or empty */
 	struct slice text;   /* what is wrong, what was expected */
+	struct slice line;   /* the physical line, when the column is known */
 	bool warning;
 };
 
@@ -45,8 +47,12 @@ void conf_warning(struct conf_problems *problems, struct conf_place place, struc
 /* Puts the problems of each file in the order of its lines; what has no line comes first. */
 void conf_problems_sort(struct conf_problems *problems);
 
-/* One line without newline: "FILE:12: error: option X: text (macro Y was replaced in this line)". False when `out` is full.
+/*
+ * One line without newline: "FILE:12:7: error: option X: text (macro Y was replaced in this line)"; the column only where it is
+ * known. False when `out` is full.
  */
 bool conf_problem_format(const struct conf_problem *problem, struct buf *out);
+/* Two lines with newlines, the line of the file and a caret below the column; nothing where that is not known. */
+bool conf_problem_excerpt(const struct conf_problem *problem, struct buf *out);
 
 #endif

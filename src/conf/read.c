@@ -74,7 +74,7 @@ static bool push(struct reader *reader, struct slice name, struct slice text)
 	}
 	if (slice_starts(text, SLICE("\xef\xbb\xbf"))) /* a byte order mark, as some editors leave it */
 		text = slice_from(text, 3);
-	reader->stack[reader->depth++] = (struct input){ text, conf_source_add_file(reader->source, name), 0 };
+	reader->stack[reader->depth++] = (struct input){ text, conf_source_add_file(reader->source, name, text), 0 };
 	return true;
 }
 
@@ -231,6 +231,17 @@ static void follow_sections(struct reader *reader, struct slice line, struct con
 	reader->macro_in_driver = false;
 }
 
+/* The first `cut` bytes of the logical line go. */
+static void cut_piece(struct conf_piece *piece, uint32_t cut)
+{
+	if (piece->offset >= cut) {
+		piece->offset -= cut;
+		return;
+	}
+	piece->column += piece->column ? cut - piece->offset : 0;
+	piece->offset = 0;
+}
+
 static void finish_logical(struct reader *reader)
 {
 	struct conf_source *source = reader->source;
@@ -252,7 +263,7 @@ static void finish_logical(struct reader *reader)
 			struct conf_piece *pieces = arena_array(&source->arena, reader->piece_count, sizeof *pieces);
 			memcpy(pieces, reader->pieces, reader->piece_count * sizeof *pieces);
 			for (uint32_t i = 0; i < reader->piece_count; i++)
-				pieces[i].offset = pieces[i].offset > cut ? pieces[i].offset - (uint32_t)cut : 0;
+				cut_piece(&pieces[i], (uint32_t)cut);
 			*out = (struct conf_line){ arena_copy(&source->arena, line), pieces, reader->piece_count };
 			follow_sections(reader, line, place);
 		}
@@ -261,10 +272,10 @@ static void finish_logical(struct reader *reader)
 	reader->piece_count = 0;
 }
 
-static void append_piece(struct reader *reader, struct slice text, uint32_t macro)
+static void append_piece(struct reader *reader, struct slice text, uint32_t macro, uint32_t column)
 {
 	const struct input *input = &reader->stack[reader->depth - 1];
-	struct conf_piece piece = { (uint32_t)buf_len(&reader->logical), input->line, input->file, macro };
+	struct conf_piece piece = { (uint32_t)buf_len(&reader->logical), input->line, input->file, macro, column };
 	reader->total += text.len + 1;
 	if (reader->piece_count < PIECES_MAX)
 		reader->pieces[reader->piece_count++] = piece;
@@ -282,6 +293,7 @@ static void physical_line(struct reader *reader, struct slice raw)
 	bool again;
 	size_t replacements;
 	uint32_t macro;
+	const char *start = raw.data;
 	raw = slice_trim(raw);
 	if (slice_find(raw, '\0') != raw.len) {
 		conf_error(reader->problems, here(reader), none, "there is a NUL byte in this line");
@@ -307,7 +319,7 @@ static void physical_line(struct reader *reader, struct slice raw)
 	bool goes_on = line.data[line.len - 1] == '\\';
 	if (goes_on)
 		line.len--;
-	append_piece(reader, line, macro);
+	append_piece(reader, line, macro, replacements ? 0 : (uint32_t)(raw.data - start) + 1);
 	reader->continued = goes_on;
 	if (!goes_on)
 		finish_logical(reader);
@@ -345,7 +357,8 @@ struct conf_source *conf_source_from_text(struct slice text, const char *name, c
 	buf_init(&reader->scratch, CONF_LINE_MAX);
 	buf_init(&reader->logical, CONF_LINE_MAX);
 	reader->pieces = xcalloc(PIECES_MAX, sizeof *reader->pieces);
-	if (push(reader, slice_of(name), text))
+	/* A copy: the source quotes it in messages. */
+	if (push(reader, slice_of(name), arena_copy(&reader->source->arena, text)))
 		read_all(reader);
 	struct conf_source *source = reader->source;
 	buf_free(&reader->replaced);

@@ -1,71 +1,103 @@
 /* SPDX-License-Identifier: ISC */
-/* The manual of options, written from the tables: docs/reference.md is this text. */
-#include "base/buf.h"
+/* The manual of the configuration, written from the tables: docs/reference.md and postern.conf(5) are this text. */
+#include "conf/reference.h"
+
 #include "conf/option.h"
 #include "conf/value.h"
 
-static bool append_number(struct buf *out, const struct conf_option *option, int64_t value)
+#include <stdio.h>
+
+static const char *number_text(const struct conf_option *option, int64_t value, char *text, size_t size)
 {
-	char text[40];
 	if (option->type == CONF_OCTAL)
-		return buf_printf(out, "%#o", (unsigned)value);
-	size_t len = (option->type == CONF_TIME ? conf_format_time : conf_format_integer)(value, text, sizeof text);
-	return buf_append(out, slice_make(text, len));
+		snprintf(text, size, "%#o", (unsigned)value);
+	else
+		text[(option->type == CONF_TIME ? conf_format_time : conf_format_integer)(value, text, size)] = '\0';
+	return text;
 }
 
-static bool append_default(struct buf *out, const struct conf_option *option)
+static void append_default(const struct conf_option *option, struct buf *out)
 {
-	if (option->fallback)
-		return *option->fallback ? buf_printf(out, "`%s`", option->fallback) : buf_append(out, SLICE("empty"));
-	return buf_append(out, option->computed ? slice_of(option->computed) : SLICE("unset"));
+	if (option->fallback && *option->fallback)
+		buf_printf(out, "`%s`", option->fallback);
+	else
+		buf_append(out, option->fallback ? SLICE("empty") : option->computed ? slice_of(option->computed) : SLICE("unset"));
 }
 
-static bool append_option(struct buf *out, const struct conf_option *option)
+/* Type, default, range and so on, in one paragraph. */
+static void describe_option(struct manual *manual, const struct conf_option *option)
 {
-	bool fits = buf_printf(out, "### %s\n\n", option->name) &&
-		    buf_printf(out, "Type: %s. Default: ", conf_type_name(option->type)) && append_default(out, option) &&
-		    buf_append_byte(out, '.');
+	char low[40], high[40];
+	struct buf text;
+	buf_init(&text, 4096);
+	buf_printf(&text, "Type: %s. Default: ", conf_type_name(option->type));
+	append_default(option, &text);
+	buf_append_byte(&text, '.');
 	if (option->min || option->max)
-		fits = fits && buf_append(out, SLICE(" Range: ")) && append_number(out, option, option->min) &&
-		       buf_append(out, SLICE(" to ")) && append_number(out, option, option->max) && buf_append_byte(out, '.');
+		buf_printf(&text, " Range: %s to %s.", number_text(option, option->min, low, sizeof low),
+			   number_text(option, option->max, high, sizeof high));
 	if (option->choices)
-		fits = fits && buf_printf(out, " One of: %s.", option->choices);
-	fits = fits && buf_printf(out, " Since %s.\n\n%s\n\n", option->since, option->help);
-	if (option->modern)
-		fits = fits && buf_printf(out, "This is an old name; the modern form: %s.\n\n", option->modern);
-	return fits && buf_printf(out, "    %s = %s\n\n", option->name, option->example);
+		buf_printf(&text, " One of: %s.", option->choices);
+	buf_printf(&text, " Since %s.", option->since);
+	manual_paragraph(manual, "%.*s", SLICE_ARG(buf_slice(&text)));
+	buf_free(&text);
 }
 
-static bool append_table(struct buf *out, const struct conf_table *table)
+static void reference_option(struct manual *manual, const struct conf_option *option)
 {
-	bool fits = buf_printf(out, "## %s\n\n", table->title);
+	manual_heading(manual, 3, option->name);
+	describe_option(manual, option);
+	manual_paragraph(manual, "%s", option->help);
+	if (option->modern)
+		manual_paragraph(manual, "This is an old name; the modern form: %s.", option->modern);
+	manual_example(manual, "%s = %s", option->name, option->example);
+}
+
+static void reference_options(struct manual *manual, const struct conf_table *table)
+{
+	manual_heading(manual, 2, table->title);
 	if (!table->count)
-		return fits && buf_append(out, SLICE("This driver has no options of its own.\n\n"));
-	for (size_t i = 0; fits && i < table->count; i++)
-		fits = append_option(out, &table->options[i]);
-	return fits;
+		manual_paragraph(manual, "This driver has no options of its own.");
+	for (size_t i = 0; i < table->count; i++)
+		reference_option(manual, &table->options[i]);
+}
+
+static const char intro[] =
+	"The file is in Exim's language: comments begin with `#`, a backslash at the end continues a line, `NAME = text` defines\n"
+	"a macro and `NAME == text` defines it again, `.include`, `.include_if_exists`, `.ifdef`, `.ifndef`, `.elifdef`,\n"
+	"`.elifndef`, `.else` and `.endif` work as in Exim, and so does `hide` before an option. `domainlist`, `hostlist`,\n"
+	"`addresslist` and `localpartlist` name lists for use as `+name`. The main section comes first; `begin routers` and\n"
+	"`begin transports` open the others, in which `name:` begins an instance.";
+
+static bool write_reference(struct buf *out, enum manual_form form)
+{
+	struct manual manual;
+	bool page = form == MANUAL_PAGE;
+	manual_begin(&manual, out, form, "postern.conf", 5, page ? "configuration of the mail server Postern" : "Configuration reference");
+	if (page)
+		manual_heading(&manual, 2, "Description");
+	manual_paragraph(&manual, "%s", intro);
+	manual_paragraph(&manual,
+			 "`postern check` reports every error of a file, `postern check --print` the value of each option, and\n"
+			 "`postern expand` evaluates an expansion string. This page is what `postern check %s` prints.",
+			 page ? "--man postern.conf" : "--reference");
+	for (enum conf_table_id id = 0; id < CONF_TABLES; id++)
+		reference_options(&manual, conf_table(id));
+	reference_lists(&manual);
+	reference_expansions(&manual);
+	if (page) {
+		manual_heading(&manual, 2, "See also");
+		manual_paragraph(&manual, "postern(8)");
+	}
+	return manual_end(&manual);
 }
 
 bool conf_reference(struct buf *out)
 {
-	static const char intro[] = "# Configuration reference\n\n"
-				    "The file is in Exim's language: comments begin with `#`, a backslash at the end "
-				    "continues a line, `NAME = text` defines\n"
-				    "a macro and `NAME == text` defines it again, `.include`, `.include_if_exists`, "
-				    "`.ifdef`, `.ifndef`, `.elifdef`,\n"
-				    "`.elifndef`, `.else` and `.endif` work as in Exim, and so does `hide` before an "
-				    "option. `domainlist`, `hostlist`,\n"
-				    "`addresslist` and `localpartlist` name lists for use as `+name`. The main section "
-				    "comes first; `begin routers` and\n"
-				    "`begin transports` open the others, in which `name:` begins an instance.\n\n"
-				    "`postern check` reports every error of a file, `postern check --print` the value of "
-				    "each option. This page is what\n"
-				    "`postern check --reference` prints.\n\n";
-	bool fits = buf_append(out, slice_of(intro));
-	for (enum conf_table_id id = 0; fits && id < CONF_TABLES; id++)
-		fits = append_table(out, conf_table(id));
-	/* One newline at the end, not two. */
-	if (fits)
-		out->end--;
-	return fits;
+	return write_reference(out, MANUAL_MARKDOWN);
+}
+
+bool conf_manual_page(struct buf *out)
+{
+	return write_reference(out, MANUAL_PAGE);
 }

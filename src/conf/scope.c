@@ -20,9 +20,11 @@ static void compile_named(struct conf_parser *parser, struct conf_named_list *li
 		[LIST_LOCAL_PART] = "localpartlist", [LIST_STRING] = "list",
 	};
 	struct error error;
+	struct list_scope scope = parser->scope;
+	scope.cached = list->cached;
 	list->compiling = true;
 	parser->list_depth++;
-	bool done = list_compile(&parser->conf->arena, list->kind, list->text, &parser->scope, &list->list, &error);
+	bool done = list_compile(&parser->conf->arena, list->kind, list->text, &scope, &list->list, &error);
 	parser->list_depth--;
 	list->compiling = false;
 	list->compiled = true;
@@ -34,14 +36,17 @@ static void compile_named(struct conf_parser *parser, struct conf_named_list *li
 		   error.text);
 }
 
+/* While parsing, a list is compiled when it is first named; later all are. */
 static const struct list *find_named(void *owner, enum list_kind kind, struct slice name)
 {
-	struct conf_parser *parser = owner;
-	struct conf *conf = parser->conf;
+	struct conf *conf = owner;
+	struct conf_parser *parser = conf->parser;
 	for (size_t i = 0; i < conf->list_count; i++) {
 		struct conf_named_list *list = &conf->lists[i];
 		if (list->kind != kind || !slice_equal(list->name, name))
 			continue;
+		if (!parser)
+			return list->list;
 		if (list->compiling || parser->list_depth > LIST_MAX_DEPTH)
 			conf_error(parser->problems, list->place, (struct slice){ 0 }, list->compiling ?
 				   "the named list %.*s refers to itself, directly or through others" :
@@ -53,10 +58,33 @@ static const struct list *find_named(void *owner, enum list_kind kind, struct sl
 	return NULL;
 }
 
+/* The text of a named list as it was written; `letter`: a, d, h or l, or 0 for any kind. */
+static bool named_text(void *owner, char letter, struct slice name, struct slice *text_r)
+{
+	static const char letters[LIST_KINDS] = { [LIST_HOST] = 'h', [LIST_DOMAIN] = 'd', [LIST_ADDRESS] = 'a', [LIST_LOCAL_PART] = 'l' };
+	const struct conf *conf = owner;
+	for (size_t i = 0; i < conf->list_count; i++) {
+		const struct conf_named_list *list = &conf->lists[i];
+		if ((letter && letter != letters[list->kind]) || !slice_equal(list->name, name))
+			continue;
+		*text_r = list->text;
+		return true;
+	}
+	return false;
+}
+
+/* ${run} starts programs, which the lookup role does not. What is compiled while the server runs opens no new directories. */
+static void note_path(void *owner, struct slice prefix, enum expand_service service)
+{
+	struct conf *conf = owner;
+	if (conf->parser && service != EXPAND_SERVICE_RUN)
+		conf_use_path(conf, prefix);
+}
+
 static bool read_items(void *owner, struct slice path, struct slice *text_r, struct error *error)
 {
-	struct conf_parser *parser = owner;
-	return conf_source_fact(parser->source, CONF_FACT_FILE, path, text_r, error);
+	const struct conf *conf = owner;
+	return conf_source_fact(conf->parser->source, CONF_FACT_FILE, path, text_r, error);
 }
 
 /* For "@[]": the addresses of local_interfaces, or those of all interfaces when it names all. */
@@ -86,14 +114,22 @@ void conf_compile_lists(struct conf_parser *parser)
 	struct conf *conf = parser->conf;
 	struct expand_context *constants = arena_new(&conf->arena, struct expand_context);
 	*constants = (struct expand_context){ .variable = constant, .owner = &conf->main };
+	conf->language.owner = conf;
+	conf->language.list_text = named_text;
+	conf->language.uses_path = note_path;
+	list_language_init(&conf->language, &conf->list_scope);
 	parser->scope = (struct list_scope){
-		.owner = parser,
+		.owner = conf,
 		.named = find_named,
 		.read_file = read_items,
 		.primary_hostname = conf->main.primary_hostname,
 		.constants = constants,
+		.language = &conf->language,
+		.place = EXPAND_PLACE_DELIVERY,
+		.forms = &conf->list_forms,
 	};
 	find_interfaces(parser);
+	conf->list_scope = parser->scope;
 	for (size_t i = 0; i < conf->list_count; i++)
 		if (!conf->lists[i].compiled)
 			compile_named(parser, &conf->lists[i]);

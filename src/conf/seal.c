@@ -144,7 +144,7 @@ struct conf_source *conf_source_decode(struct slice bytes, struct error *error)
 	cursor.bad = bytes.len > CONF_SEALED_MAX || !slice_starts(bytes, SLICE("PCF1"));
 	cursor.rest = cursor.bad ? (struct slice){ 0 } : slice_from(bytes, 4);
 	for (uint32_t i = get_count(&cursor, 4); i && !cursor.bad; i--)
-		conf_source_add_file(source, get_text(&cursor));
+		conf_source_add_file(source, get_text(&cursor), (struct slice){ 0 });
 	for (uint32_t i = get_count(&cursor, 4); i && !cursor.bad; i--)
 		conf_source_add_macro(source, get_text(&cursor), (struct slice){ 0 });
 	for (uint32_t i = get_count(&cursor, 24); i && !cursor.bad; i--)

@@ -48,8 +48,11 @@ struct conf_fact *conf_source_add_fact(struct conf_source *source)
 	return &source->facts[source->fact_count - 1];
 }
 
-uint32_t conf_source_add_file(struct conf_source *source, struct slice name)
+uint32_t conf_source_add_file(struct conf_source *source, struct slice name, struct slice text)
 {
+	size_t count = source->file_count, room = source->file_room;
+	source->texts = grow(&source->arena, source->texts, &count, &room, sizeof *source->texts);
+	source->texts[count - 1] = text;
 	source->files = grow(&source->arena, source->files, &source->file_count, &source->file_room, sizeof *source->files);
 	source->files[source->file_count - 1] = arena_copy(&source->arena, name);
 	return (uint32_t)(source->file_count - 1);
@@ -75,6 +78,37 @@ struct conf_place conf_source_place(const struct conf_source *source, const stru
 		.file = source->files[piece->file], .line = piece->line,
 		.macro = piece->macro ? source->macros[piece->macro - 1].name : (struct slice){ 0 },
 	};
+}
+
+struct conf_place conf_source_spot(const struct conf_source *source, const struct conf_line *line, size_t offset)
+{
+	struct conf_place place = conf_source_place(source, line, offset);
+	const struct conf_piece *piece = &line->pieces[0];
+	for (uint32_t i = 1; i < line->piece_count && line->pieces[i].offset <= offset; i++)
+		piece = &line->pieces[i];
+	if (piece->column)
+		place.column = piece->column + (uint32_t)(offset > piece->offset ? offset - piece->offset : 0);
+	return place;
+}
+
+static struct slice physical_line(struct slice text, uint32_t number)
+{
+	struct slice line = { 0 };
+	for (uint32_t i = 0; i < number && text.len; i++)
+		line = slice_cut(&text, '\n');
+	while (line.len && line.data[line.len - 1] == '\r')
+		line.len--;
+	return line;
+}
+
+void conf_source_quote(const struct conf_source *source, struct conf_problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++) {
+		struct conf_problem *problem = &problems->items[i];
+		for (size_t f = 0; problem->place.column && f < source->file_count; f++)
+			if (source->texts[f].data && slice_equal(source->files[f], problem->place.file))
+				problem->line = arena_copy(&problems->arena, physical_line(source->texts[f], problem->place.line));
+	}
 }
 
 static bool answer(const struct conf_fact *fact, struct slice *value_r, struct error *error)

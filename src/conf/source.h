@@ -65,6 +65,7 @@ struct conf_piece {
 	uint32_t line;
 	uint32_t file;  /* index */
 	uint32_t macro; /* index + 1 of the macro replaced last in this line; 0: none */
+	uint32_t column; /* of the physical line, from 1, where the text begins; 0: not known, because of a macro or in a role */
 };
 
 struct conf_line {
@@ -81,6 +82,7 @@ struct conf_macro {
 struct conf_source {
 	struct arena arena;
 	struct slice *files;
+	struct slice *texts; /* of the files, in the same order; data NULL: not known, as in a role */
 	size_t file_count, file_room;
 	struct conf_macro *macros; /* in order of definition, which is the order of replacement */
 	size_t macro_count, macro_room;
@@ -106,8 +108,12 @@ void conf_source_free(struct conf_source *source);
 /* Splits "NAME=text" or "NAME" (as -D takes it); the name must have the form of a macro's. */
 bool conf_macro_parse(struct slice argument, struct conf_macro *macro_r, struct error *error);
 
-/* Which file and line the byte at `offset` of this line comes from. */
+/* Which file and line the byte at `offset` of this line comes from; the column is left out. */
 struct conf_place conf_source_place(const struct conf_source *source, const struct conf_line *line, size_t offset);
+/* The same with the column, where that is known. */
+struct conf_place conf_source_spot(const struct conf_source *source, const struct conf_line *line, size_t offset);
+/* Gives the problems that have a column the text of their line. */
+void conf_source_quote(const struct conf_source *source, struct conf_problems *problems);
 
 /*
  * A fact: the one that the source holds, or else (in the master) asked of the system and remembered. False: does not exist or
@@ -127,7 +133,7 @@ struct conf_source *conf_source_load(int fd, struct error *error);
 /* For the reader and the decoder: grows one of the tables above by an element. */
 struct conf_line *conf_source_add_line(struct conf_source *source);
 struct conf_fact *conf_source_add_fact(struct conf_source *source);
-uint32_t conf_source_add_file(struct conf_source *source, struct slice name);
+uint32_t conf_source_add_file(struct conf_source *source, struct slice name, struct slice text);
 struct conf_macro *conf_source_add_macro(struct conf_source *source, struct slice name, struct slice value);
 struct conf_source *conf_source_new(const struct conf_system *system);
 

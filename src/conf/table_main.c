@@ -5,6 +5,11 @@
 
 #define OPTION(field) .name = #field, .offset = offsetof(struct conf_main, field), .since = "0.1"
 
+/* Expanded when it is run, then the name of an ACL, its text, or an absolute path. */
+#define ACL(option, point)                                                                         \
+	.name = "acl_" #option, .type = CONF_ACL, .place = ACL_POINT_##point,                      \
+	.offset = offsetof(struct conf_main, acl[ACL_POINT_##point]), .since = "0.1"
+
 static const struct conf_option options[] = {
 	{ OPTION(primary_hostname), .type = CONF_STRING, .computed = "the name of this machine",
 	  .help = "The name of this host: in the SMTP greeting, in Received: lines, and wherever $primary_hostname "
@@ -97,10 +102,28 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that are offered SMTPUTF8 (RFC 6531).", .example = "!192.0.2.7 : *" },
 	{ OPTION(limits_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
 	  .help = "The hosts that are told the limits of a session with LIMITS (RFC 9422).", .example = "*" },
+	{ ACL(smtp_connect, CONNECT),
+	  .help = "The ACL for a new connection. What its accept has as message takes the place of smtp_banner.",
+	  .example = "deny hosts = 192.0.2.0/24" },
+	{ ACL(smtp_helo, HELO), .help = "The ACL for HELO and EHLO.", .example = "accept" },
+	{ ACL(smtp_starttls, STARTTLS), .help = "The ACL for STARTTLS.", .example = "accept" },
+	{ ACL(smtp_mail, MAIL), .help = "The ACL for MAIL.", .example = "deny senders = spammer@example.com" },
+	{ ACL(smtp_rcpt, RCPT),
+	  .help = "The ACL for each RCPT. What it accepts must be routeable as well. Unset: what is routeable is accepted.",
+	  .example = "accept domains = example.org" },
+	{ ACL(smtp_predata, PREDATA), .help = "The ACL for DATA, before the message is sent. BDAT does not run it.",
+	  .example = "accept" },
+	{ ACL(smtp_data, DATA), .help = "The ACL for a message that is here, before it is accepted.", .example = "accept" },
+	{ ACL(smtp_quit, QUIT), .help = "The ACL for QUIT, for what it logs; it can refuse nothing.", .example = "accept" },
 	{ OPTION(received_headers_max), .type = CONF_INTEGER, .fallback = "30", .min = 1, .max = 10000,
 	  .help = "The most Received: lines of a message; more mean a loop.", .example = "50" },
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
 	  .help = "The most bytes of a message's header section.", .example = "256K" },
+	{ OPTION(retry_interval_max), .type = CONF_TIME, .fallback = "1d", .min = 1, .max = 24 * 3600,
+	  .help = "The longest time between two tries, whatever the retry rules say.", .example = "8h" },
+	{ OPTION(retry_data_expire), .type = CONF_TIME, .fallback = "7d", .max = 366 * 24 * 3600,
+	  .help = "What is remembered of the failures of an address is forgotten when it was not tried for so long.",
+	  .example = "2d" },
 	{ OPTION(dns_config_file), .type = CONF_PATH,
 	  .help = "A file in the form of unbound.conf(5) that says how names are resolved: forwarders, stub zones, trust "
 		  "anchors. Without it the servers of /etc/resolv.conf are asked, or the root servers when there are none. "
@@ -131,6 +154,28 @@ static const struct conf_option options[] = {
 	  .help = "How the name of a host is looked up: bydns asks the DNS for PTR records, byaddr looks into /etc/hosts. "
 		  "The first that knows a name decides.",
 	  .example = "bydns" },
+	{ OPTION(sqlite_dbfile), .type = CONF_PATH,
+	  .help = "The database of sqlite lookups that name none themselves.", .example = "/etc/postern/users.db" },
+	{ OPTION(pgsql_servers), .type = CONF_STRING,
+	  .help = "The PostgreSQL servers of pgsql lookups, tried in turn: host/database/user/password, separated by colons; a "
+		  "port follows the host after a doubled colon, and a socket's path stands in parentheses. Write hide before it.",
+	  .example = "localhost/mail/postern/secret" },
+	{ OPTION(redis_servers), .type = CONF_STRING,
+	  .help = "The Redis servers of redis lookups, tried in turn: host/number of the database/password, separated by colons; "
+		  "a port follows the host after a doubled colon, and a socket's path stands in parentheses. Write hide before it.",
+	  .example = "127.0.0.1/0/secret" },
+	{ OPTION(keep_environment), .type = CONF_STRINGS,
+	  .help = "The variables of the environment that ${env and commands of ${run see; an item may begin or end with \"*\". "
+		  "Without it there are none but those of add_environment.",
+	  .example = "TZ : POSTERN_*" },
+	{ OPTION(add_environment), .type = CONF_STRINGS,
+	  .help = "Variables that are added to that environment.", .example = "PATH=/usr/bin::/bin" },
+	{ OPTION(headers_charset), .type = CONF_STRING, .fallback = "UTF-8",
+	  .help = "The character set into which header lines are decoded in expansions.", .example = "ISO-8859-1" },
+	{ OPTION(message_body_visible), .type = CONF_INTEGER, .fallback = "500", .max = 1024 * 1024,
+	  .help = "How many bytes of a message's body $message_body and $message_body_end hold.", .example = "2K" },
+	{ OPTION(message_body_newlines), .type = CONF_BOOL, .fallback = "false",
+	  .help = "Line ends in $message_body and $message_body_end stay; otherwise they become spaces.", .example = "true" },
 	{ OPTION(role_users), .type = CONF_STRING, .fallback = "postern-%s",
 	  .help = "When started as root: the users that the processes run as. %s stands for the role, such as front "
 		  "or queue.",

@@ -21,6 +21,10 @@ static const struct conf_option router_options[] = {
 	  .example = "true" },
 	{ REFERENCE("transport"), .help = "The transport that delivers what the router accepts.",
 	  .example = "local_delivery" },
+	{ OPTION(router, retry_use_local_part), .type = CONF_BOOL, .computed = "true where check_local_user is, otherwise false",
+	  .help = "Whether a failure to route an address is remembered, and its retry rule chosen, for the whole "
+		  "address rather than for its domain.",
+	  .example = "true" },
 	{ OPTION(router, more), .type = CONF_BOOL, .fallback = "true",
 	  .help = "Whether an address that has the right domain but is not for this router is handed on to the next "
 		  "one.",
@@ -50,6 +54,10 @@ static const struct conf_option transport_options[] = {
 	  .example = "true" },
 	{ OPTION(transport, delivery_date_add), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Put a Delivery-date: line at the top of the delivered message.", .example = "true" },
+	{ OPTION(transport, retry_use_local_part), .type = CONF_BOOL, .fallback = "true",
+	  .help = "Whether a failure to deliver is remembered, and its retry rule chosen, for the whole address rather "
+		  "than for its domain.",
+	  .example = "false" },
 	{ OPTION(transport, envelope_to_add), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Put an Envelope-to: line with the recipient at the top of the delivered message.", .example = "true" },
 };

@@ -54,6 +54,18 @@ bool conf_value_unquote(struct arena *arena, struct slice text, struct slice *ou
 	return true;
 }
 
+size_t conf_value_offset(struct slice raw, size_t index)
+{
+	size_t at = 1;
+	if (!raw.len || raw.data[0] != '"')
+		return index;
+	for (; index && at < raw.len; index--) {
+		if (raw.data[at++] == '\\' && at < raw.len)
+			unescape(raw, &at);
+	}
+	return at;
+}
+
 bool conf_value_bool(struct slice text, bool *out_r, struct error *error)
 {
 	bool yes = slice_equal_nocase(text, SLICE("yes")) || slice_equal_nocase(text, SLICE("true"));

@@ -27,6 +27,7 @@ struct expand_context;
 struct regex_scratch;
 struct charset_set;
 struct list;
+struct list_scope;
 
 struct expand_value {
 	struct slice text;
@@ -41,18 +42,24 @@ enum {
 	EXPAND_NUMBERS = 20,            /* $0 to $19 */
 };
 
-/* The kinds of lists that conditions match; the numbers are those of enum list_kind (match/list.h). */
-enum expand_list { EXPAND_LIST_HOST, EXPAND_LIST_DOMAIN, EXPAND_LIST_ADDRESS, EXPAND_LIST_LOCAL_PART, EXPAND_LIST_STRING };
+/*
+ * The kinds of lists that conditions match; the numbers are those of enum list_kind (match/list.h). The last is a host list for
+ * match_ip: names are never asked for, and all lookups are by address.
+ */
+enum expand_list {
+	EXPAND_LIST_HOST, EXPAND_LIST_DOMAIN, EXPAND_LIST_ADDRESS, EXPAND_LIST_LOCAL_PART, EXPAND_LIST_STRING, EXPAND_LIST_IP,
+};
 
 /*
  * The configuration around a string: what its conditions refer to. `match` is below this directory, so it comes as
- * functions (match_language, match/list.h). Lives as long as the programs compiled with it. Function pointers may be NULL:
+ * functions (list_language_init, match/list.h). Lives as long as the programs compiled with it. Function pointers may be NULL:
  * then the conditions that need them are errors.
  */
 struct expand_language {
 	void *owner;
 	struct regex_scratch *scratch; /* NULL: regular expressions are errors */
 	struct charset_set *charsets;  /* mail/charset.h, into headers_charset; NULL: texts of other sets than UTF-8 stay as they are */
+	const struct list_scope *lists; /* what lists refer to: list_language_init sets it with the two functions below */
 	/* Compiles the text of a list; it is expanded on the way, now when it is constant, otherwise at each match. */
 	bool (*list_compile)(const struct expand_language *language, struct arena *arena, enum expand_list kind,
 			     struct slice text, enum expand_place place, const struct list **list_r, struct error *error);

@@ -25,6 +25,8 @@ static struct slice drop_space_at_end(struct slice s)
 static struct slice choose_separator(struct slice s, char *separator)
 {
 	*separator = ':';
+	if (slice_equal(s, SLICE("<")))
+		return SLICE("");
 	if (s.len < 2 || s.data[0] != '<' || !(is_punctuation(s.data[1]) || is_control(s.data[1])))
 		return s;
 	*separator = s.data[1];

@@ -132,11 +132,11 @@ static enum expand_result give_quoted(struct expand_call *call, struct slice tex
 
 static enum expand_result quote_for_search(struct expand_call *call, struct slice name)
 {
-	const struct search_type *type = search_type_find(name);
-	if (!type)
-		return expand_fail(call, "unknown lookup type \"%.*s\"", SLICE_ARG(slice_first(name, 50)));
+	struct search search;
+	if (!search_parse(name, call->arena, &search, call->error))
+		return EXPAND_FAIL;
 	struct slice out = expand_call_text(call);
-	if (type->quote && !type->quote(out, call->arena, &out, call->error))
+	if (search.type->quote && !search.type->quote(out, call->arena, &out, call->error))
 		return EXPAND_FAIL;
 	return expand_call_give(call, out);
 }
@@ -156,8 +156,8 @@ enum expand_result operator_quote(struct expand_call *call)
 enum expand_result operator_quote_local_part(struct expand_call *call)
 {
 	struct slice text = expand_call_text(call);
-	/* Dots may stand next to each other, but not at an end. */
-	bool plain = text.len > 0 && text.data[0] != '.' && text.data[text.len - 1] != '.';
+	/* A dot stands between atoms (RFC 5322 §3.2.3): not at an end, nor beside another. */
+	bool plain = text.len > 0 && text.data[0] != '.' && text.data[text.len - 1] != '.' && !memmem(text.data, text.len, "..", 2);
 	for (size_t i = 0; i < text.len; i++)
 		if (!ascii_is_alnum(text.data[i]) && (!text.data[i] || !strchr("!#$%&'*+-/=?^_`{|}~.", text.data[i])))
 			plain = false;

@@ -166,26 +166,48 @@ static void shifted_add_character(struct shifted *shifted, uint32_t c)
 	shifted_add(shifted, c);
 }
 
-/* The separator becomes a dot, which Maildir uses between levels; neither a dot nor a slash may come in otherwise. */
+/* One character within a level. */
+static bool folder_add(struct expand_call *call, struct slice text, size_t length, struct slice specials, struct shifted *shifted)
+{
+	char c = *text.data;
+	if (c == '.' || c == '/') {
+		expand_fail(call, "imapfolder: illegal character '%c'", c);
+		return false;
+	}
+	if (!ascii_is_print(c) || slice_find(specials, c) < specials.len) {
+		shifted_add_character(shifted, character(text, length));
+		return true;
+	}
+	shifted_end(shifted);
+	buf_append_byte(shifted->out, c);
+	if (c == '&')
+		buf_append_byte(shifted->out, '-');
+	return true;
+}
+
+/*
+ * The separator becomes a dot, which Maildir uses between levels, and empty levels are dropped; neither a dot nor a slash may come
+ * in otherwise, so the result names one directory entry.
+ */
 static enum expand_result folder_text(struct expand_call *call, char separator, struct slice specials, struct buf *out)
 {
 	struct slice text = call->arguments[0].text;
 	struct shifted shifted = { .out = out };
+	bool between = false;
 	for (size_t length; text.len > 0; text = slice_from(text, length)) {
 		length = mail_utf8_char(text);
-		char c = *text.data;
 		if (length == 0)
 			return expand_fail(call, "imapfolder: the folder's name is not UTF-8");
-		if (c != separator && (c == '.' || c == '/'))
-			return expand_fail(call, "imapfolder: illegal character '%c'", c);
-		if (c != separator && (!ascii_is_print(c) || slice_find(specials, c) < specials.len)) {
-			shifted_add_character(&shifted, character(text, length));
+		if (*text.data == separator) {
+			shifted_end(&shifted);
+			between = buf_len(out) > 0;
 			continue;
 		}
-		shifted_end(&shifted);
-		buf_append_byte(out, c == separator ? '.' : c);
-		if (c == '&' && c != separator)
-			buf_append_byte(out, '-');
+		if (between)
+			buf_append_byte(out, '.');
+		between = false;
+		if (!folder_add(call, text, length, specials, &shifted))
+			return EXPAND_FAIL;
 	}
 	shifted_end(&shifted);
 	return expand_call_give(call, arena_copy(call->arena, buf_slice(out)));

@@ -16,10 +16,13 @@ struct names {
 	bool secure;
 };
 
-static bool domain_in(const struct list *list, struct slice name)
+/* The lists of the DNS' own options: what they would have to ask for does not match. */
+static bool domain_in(const struct list *list, struct slice name, struct arena *arena)
 {
 	struct list_subject subject = { .domain = name };
-	return list && list_match(list, &subject, NULL);
+	struct list_match match;
+	struct error error;
+	return list && list_match(list, &subject, NULL, arena, &match, &error) == EXPAND_OK && match.yes;
 }
 
 void lookup_dns(struct lookup_world *world, struct slice name, unsigned type, int64_t deadline, struct arena *arena,
@@ -30,7 +33,7 @@ void lookup_dns(struct lookup_world *world, struct slice name, unsigned type, in
 		return;
 	}
 	dns_query(world->settings.dns, name, type, deadline, arena, answer_r);
-	if (answer_r->outcome == DNS_TEMPORARY && domain_in(world->settings.dns_again_means_nonexist, name))
+	if (answer_r->outcome == DNS_TEMPORARY && domain_in(world->settings.dns_again_means_nonexist, name, arena))
 		answer_r->outcome = DNS_NO_NAME;
 }
 
@@ -131,7 +134,7 @@ static void find_addresses(struct lookup_world *world, struct slice name, sa_fam
 {
 	const struct dns_hosts *hosts = world->settings.dns ? dns_hosts(world->settings.dns) : NULL;
 	const struct net_address *address;
-	bool six = family != AF_INET && !domain_in(world->settings.dns_ipv4_lookup, name);
+	bool six = family != AF_INET && !domain_in(world->settings.dns_ipv4_lookup, name, arena);
 	for (size_t n = 0; hosts && (address = dns_hosts_address(hosts, name, n)) != NULL; n++)
 		if (address->family == AF_INET ? family != AF_INET6 : six)
 			add_address(found, address);

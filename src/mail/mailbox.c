@@ -151,11 +151,12 @@ static bool read_domain(struct slice *s, struct writer *out)
 }
 
 /* "@a,@b:" (RFC 5322 §4.4), dropped. */
-static bool skip_route(struct slice *s, struct arena *arena)
+static bool skip_route(struct slice *s, struct arena *arena, bool *route_r)
 {
 	struct writer unused = { arena_alloc(arena, s->len + 1), 0 };
 	skip_blank(s);
-	if (s->len == 0 || *s->data != '@')
+	*route_r = s->len > 0 && *s->data == '@';
+	if (!*route_r)
 		return true;
 	while (s->len > 0 && *s->data == '@') {
 		*s = slice_from(*s, 1);
@@ -189,16 +190,13 @@ static bool read_address(struct slice *s, struct arena *arena, struct mail_mailb
 	return true;
 }
 
-/* A name before "<" or ":": words, dots, and after a word, "@" as in an address. */
+/* A name before "<" or ":": words and dots. */
 static bool is_phrase(struct slice s)
 {
-	bool word = false;
 	for (skip_blank(&s); s.len > 0; skip_blank(&s)) {
-		bool sign = *s.data == '.' || (*s.data == '@' && word);
-		size_t length = *s.data == '"' ? quoted_length(s) : sign ? 1 : atom_length(s);
+		size_t length = *s.data == '"' ? quoted_length(s) : *s.data == '.' ? 1 : atom_length(s);
 		if (length == 0 || (*s.data == '"' && (length < 2 || s.data[length - 1] != '"')))
 			return false;
-		word = true;
 		s = slice_from(s, length);
 	}
 	return true;
@@ -206,7 +204,10 @@ static bool is_phrase(struct slice s)
 
 static bool read_in_angle(struct slice *s, struct arena *arena, struct mail_mailbox *mailbox_r)
 {
-	if (!skip_route(s, arena) || !read_address(s, arena, mailbox_r) || s->len == 0 || *s->data != '>')
+	bool route;
+	if (!skip_route(s, arena, &route) || !read_address(s, arena, mailbox_r) || s->len == 0 || *s->data != '>')
+		return false;
+	if (route && mailbox_r->domain.len == 0)
 		return false;
 	*s = slice_from(*s, 1);
 	return true;

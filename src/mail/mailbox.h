@@ -3,7 +3,7 @@
  * Addresses as header fields write them (RFC 5322 §3.4): with names, comments, source routes, groups, folded over lines. What is
  * taken out is the working address, "local@domain", quoted as it was written.
  *
- * Looser than the grammar where mail is: dots anywhere in a local part or a name, bytes above 127 (RFC 6532), an address as a name.
+ * Looser than the grammar where mail is: dots anywhere in a local part or a name, bytes above 127 (RFC 6532).
  */
 #ifndef POSTERN_MAIL_MAILBOX_H
 #define POSTERN_MAIL_MAILBOX_H

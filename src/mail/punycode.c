@@ -151,7 +151,7 @@ bool mail_punycode_decode(struct slice code, struct arena *arena, struct slice *
 			return false;
 		characters[count] = (unsigned char)code.data[count];
 	}
-	struct slice rest = slice_from(code, hyphen < code.len ? hyphen + 1 : 0);
+	struct slice rest = slice_from(code, basic > 0 ? basic + 1 : 0);
 	uint32_t n = INITIAL_N, i = 0, bias = INITIAL_BIAS;
 	while (rest.len > 0) {
 		uint32_t delta, size = (uint32_t)count + 1;

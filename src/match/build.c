@@ -47,7 +47,6 @@ static void add_item(struct list_run *run, const struct list_item *item, uint32_
 		lowest(&run->empty, number);
 		break;
 	case LIST_ITEM_EXACT:
-		lowest(&run->first_name, number);
 		set_add(&run->exact, item->key, number);
 		break;
 	case LIST_ITEM_SUFFIX:
@@ -65,13 +64,14 @@ static void add_item(struct list_run *run, const struct list_item *item, uint32_
 static void build_run(struct list_run *run, enum list_kind kind, struct arena *arena, const struct list_item *items, size_t count,
 		      uint32_t first)
 {
-	size_t counts[LIST_ITEM_PAIR + 1] = { 0 }, specials = 0;
+	size_t counts[LIST_ITEM_KINDS] = { 0 }, specials = 0;
 	for (size_t i = 0; i < count; i++) {
 		counts[items[i].kind]++;
 		specials += is_special(&items[i]);
 	}
 	*run = (struct list_run){
 		.negative = items[0].negative, .caseful = items[0].caseful, .unknown = items[0].unknown,
+		.deferred = items[0].deferred,
 		.any = SET_NONE, .empty = SET_NONE, .first_name = SET_NONE,
 	};
 	/* The domain side of an address is always caseless; names of a caseful local-part list are not. */
@@ -94,15 +94,16 @@ static void build_run(struct list_run *run, enum list_kind kind, struct arena *a
 
 static bool same_run(const struct list_item *a, const struct list_item *b)
 {
-	return a->negative == b->negative && a->caseful == b->caseful && a->unknown == b->unknown;
+	return a->negative == b->negative && a->caseful == b->caseful && a->unknown == b->unknown &&
+	       a->deferred == b->deferred;
 }
 
 void list_build_runs(struct list *list, struct arena *arena, const struct list_item *items, size_t count)
 {
 	size_t changes = count ? 1 : 0;
-	struct slice *data = arena_array(arena, count, sizeof *data);
+	struct list_item_text *texts = arena_array(arena, count, sizeof *texts);
 	for (size_t i = 0; i < count; i++) {
-		data[i] = items[i].data;
+		texts[i] = (struct list_item_text){ items[i].data, items[i].tainted };
 		changes += i && !same_run(&items[i - 1], &items[i]);
 	}
 	struct list_run *runs = arena_array(arena, changes, sizeof *runs);
@@ -112,6 +113,6 @@ void list_build_runs(struct list *list, struct arena *arena, const struct list_i
 		build_run(&runs[list->run_count++], list->kind, arena, items + start, end - start, (uint32_t)start);
 	}
 	list->runs = runs;
-	list->data = data;
+	list->items = texts;
 	list->count = count;
 }

@@ -11,20 +11,18 @@ static bool is_own_literal(struct slice text)
 	return slice_equal(text, SLICE("@[]"));
 }
 
-/* Patterns of Exim's that this version refuses: regular expressions and lookups ("cdb;/file", "partial-lsearch;/file"). */
-static bool refuse_foreign(struct slice text, struct error *error)
+/* "^..." in lists of domains, local parts and hosts; in address lists the whole address. */
+static bool parse_regex(struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
 {
-	size_t semicolon = slice_find(text, ';'), i = 0;
-	if (text.len && text.data[0] == '^')
-		return error_set(error, ERROR_USAGE, "regular expressions in lists are not available in this version");
-	if (semicolon == text.len || !ascii_is_alpha(text.data[0]))
-		return true;
-	while (i < semicolon && (ascii_is_alnum(text.data[i]) || memchr("-_*@(),=.", text.data[i], 9)))
-		i++;
-	if (i < semicolon)
-		return true;
-	return error_set(error, ERROR_USAGE, "lookups in lists (%.*s;) are not available in this version",
-			 SLICE_ARG(slice_first(text, semicolon)));
+	item->kind = LIST_ITEM_REGEX;
+	return list_regex_parse(context, text, !context->caseful, &item->regex, error);
+}
+
+static bool parse_lookup(struct list_item_context *context, struct slice text, bool whole_address, struct list_item *item,
+			 struct error *error)
+{
+	item->kind = LIST_ITEM_LOOKUP;
+	return list_lookup_parse(context, text, whole_address, &item->lookup, error);
 }
 
 /* "+name": a list of `kind`, already compiled. */
@@ -32,6 +30,8 @@ static bool find_named(struct list_item_context *context, enum list_kind kind, s
 		       struct error *error)
 {
 	const struct list_scope *scope = context->scope;
+	if (list_text_tainted(&context->item, name))
+		return error_set(error, ERROR_USAGE, "text from a peer cannot name a list");
 	const struct list *list = scope->named ? scope->named(scope->owner, kind, name) : NULL;
 	if (!list)
 		return error_set(error, ERROR_USAGE, "there is no %s list of the name \"%.*s\" before this line",
@@ -40,16 +40,23 @@ static bool find_named(struct list_item_context *context, enum list_kind kind, s
 		return error_set(error, ERROR_USAGE, "named lists are nested more than %d deep", LIST_MAX_DEPTH);
 	if (context->depth <= list->depth)
 		context->depth = list->depth + 1;
+	context->asks |= list->asks;
+	context->varies |= list->varies;
 	item->kind = LIST_ITEM_SUBLIST;
 	item->sublist = list;
 	return true;
 }
 
-/* "*", "*suffix" or the text itself. */
-static bool parse_plain(struct slice text, struct list_item *item, struct error *error)
+/*
+ * "*", "*suffix" or the text itself. What is too long to match anything is a mistake in the configuration; at run time it may be
+ * somebody else's text, and is just compared.
+ */
+static bool parse_plain(const struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
 {
 	item->kind = LIST_ITEM_EXACT;
 	item->key = text;
+	if (context->running && text.len > LIST_SUFFIX_MAX)
+		return true;
 	if (text.len && text.data[0] == '*') {
 		item->key = slice_from(text, 1);
 		item->kind = item->key.len ? LIST_ITEM_SUFFIX : LIST_ITEM_ANY;
@@ -71,16 +78,20 @@ static bool parse_domain(struct list_item_context *context, struct slice text, s
 	} else if (is_own_literal(text)) {
 		item->kind = LIST_ITEM_LITERAL;
 		return true;
-	} else if (slice_starts(text, SLICE("@mx_"))) {
-		return error_set(error, ERROR_USAGE, "MX patterns in lists are not available in this version");
+	} else if (slice_starts_nocase(text, SLICE("@mx_"))) {
+		bool is_mx;
+		item->kind = LIST_ITEM_MX;
+		if (!list_mx_parse(context, text, &is_mx, &item->mx, error))
+			return false;
+		return is_mx || error_set(error, ERROR_USAGE, "@mx_any, @mx_primary or @mx_secondary is expected");
 	}
-	for (size_t i = 0; i < text.len; i++) {
+	for (size_t i = 0; i < text.len && !context->running; i++) {
 		char c = text.data[i];
 		if (ascii_is_space(c) || c == '@' || c == '!' || c == '\0' || (i && c == '*'))
 			return error_set(error, ERROR_USAGE, "a domain or a pattern for domains is expected: no domain holds '%c'",
 					 c == '\0' ? '0' : c);
 	}
-	return parse_plain(text, item, error);
+	return parse_plain(context, text, item, error);
 }
 
 static bool parse_domain_item(struct list_item_context *context, struct slice text, struct list_item *item,
@@ -92,6 +103,10 @@ static bool parse_domain_item(struct list_item_context *context, struct slice te
 		item->kind = LIST_ITEM_EMPTY;
 		return true;
 	}
+	if (text.data[0] == '^')
+		return parse_regex(context, text, item, error);
+	if (list_lookup_type_len(text))
+		return parse_lookup(context, text, false, item, error);
 	return parse_domain(context, text, item, error);
 }
 
@@ -116,6 +131,28 @@ static bool check_host_name(struct slice text, struct error *error)
 	return true;
 }
 
+/* What is not an address: a name to look up, the end of one, an expression for one, or a lookup. */
+static bool parse_host_name(struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
+{
+	context->asks = true;
+	if (text.data[0] == '^') {
+		item->kind = LIST_ITEM_REGEX;
+		return list_regex_parse(context, text, true, &item->regex, error);
+	}
+	if (list_lookup_type_len(text)) {
+		item->kind = LIST_ITEM_LOOKUP;
+		return list_host_lookup_parse(context, text, &item->lookup, error);
+	}
+	bool is_name = check_host_name(text, error);
+	if ((!is_name && !context->running) || !parse_plain(context, text, item, error))
+		return false;
+	if (item->kind == LIST_ITEM_EXACT || !is_name)
+		item->kind = LIST_ITEM_HOST_NAME;
+	if (!is_name) /* nothing has such a name */
+		item->key = SLICE("");
+	return true;
+}
+
 static bool parse_host_item(struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
 {
 	if (text.len == 0) {
@@ -137,7 +174,7 @@ static bool parse_host_item(struct list_item_context *context, struct slice text
 			return error_set(error, ERROR_USAGE, "\"@\" cannot be used where the primary host name is not known");
 		item->data = text = context->primary_hostname;
 	}
-	return check_host_name(text, error) && parse_plain(text, item, error);
+	return parse_host_name(context, text, item, error);
 }
 
 static bool parse_local_part_item(struct list_item_context *context, struct slice text, struct list_item *item,
@@ -149,18 +186,30 @@ static bool parse_local_part_item(struct list_item_context *context, struct slic
 	}
 	if (text.data[0] == '+' && !context->in_file)
 		return find_named(context, LIST_LOCAL_PART, slice_from(text, 1), item, error);
-	return parse_plain(text, item, error);
+	if (text.data[0] == '^')
+		return parse_regex(context, text, item, error);
+	if (list_lookup_type_len(text))
+		return parse_lookup(context, text, false, item, error);
+	return parse_plain(context, text, item, error);
 }
 
+/* A string list is matched as a local-part list is. */
 static bool parse_string_item(struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
 {
 	if (text.len && text.data[0] == '+' && !context->in_file)
 		return find_named(context, LIST_STRING, slice_from(text, 1), item, error);
-	if (text.len == 0) {
-		item->kind = LIST_ITEM_EMPTY;
-		return true;
-	}
-	return parse_plain(text, item, error);
+	return parse_local_part_item(context, text, item, error);
+}
+
+/* The domain side when it is more than a name, a pattern or a list: a domain list of one item. */
+static bool parse_domain_side(struct list_item_context *context, struct slice text, struct list_item *side, struct error *error)
+{
+	bool special = text.data[0] == '^' || text.data[0] == '!' || text.data[0] == '/' || list_lookup_type_len(text) ||
+		       slice_starts_nocase(text, SLICE("@mx_"));
+	if (!special)
+		return parse_domain_item(context, text, side, error);
+	side->kind = LIST_ITEM_SUBLIST;
+	return list_compile_item(context, LIST_DOMAIN, text, &side->sublist, error);
 }
 
 /* "local@domain" with patterns on either side, split already. */
@@ -173,8 +222,7 @@ static bool parse_address_pair(struct list_item_context *context, struct slice l
 		return error_set(error, ERROR_USAGE, "a local part, or \"*\", is expected before the @");
 	if (domain.len == 0)
 		return error_set(error, ERROR_USAGE, "a domain, or a pattern for one, is expected after the @");
-	if (!parse_plain(local_part, &left, error) || !refuse_foreign(domain, error) ||
-	    !parse_domain_item(context, domain, &right, error))
+	if (!parse_plain(context, local_part, &left, error) || !parse_domain_side(context, domain, &right, error))
 		return false;
 	/* Patterns of the domain alone and whole addresses have sets of their own. */
 	if (left.kind == LIST_ITEM_ANY && right.kind != LIST_ITEM_SUBLIST && right.kind != LIST_ITEM_LITERAL) {
@@ -186,7 +234,7 @@ static bool parse_address_pair(struct list_item_context *context, struct slice l
 		struct slice lower = arena_copy_lower(context->arena, right.key);
 		item->kind = LIST_ITEM_ADDRESS;
 		item->key = arena_printf(context->arena, "%.*s@%.*s", SLICE_ARG(local_part), SLICE_ARG(lower));
-		if (item->key.len > LIST_KEY_MAX)
+		if (item->key.len > LIST_KEY_MAX && !context->running)
 			return error_set(error, ERROR_USAGE, "the item is longer than %d bytes", LIST_KEY_MAX);
 		return true;
 	}
@@ -197,6 +245,30 @@ static bool parse_address_pair(struct list_item_context *context, struct slice l
 	return true;
 }
 
+/* "@@lsearch;/file". */
+static bool parse_split_lookup(struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
+{
+	const struct list_lookup *parsed;
+	if (list_lookup_type_len(text) == 0)
+		return error_set(error, ERROR_USAGE, "a lookup type and a semicolon are expected after \"@@\"");
+	if (!list_lookup_parse(context, text, false, &parsed, error))
+		return false;
+	struct list_lookup *lookup = arena_new(context->arena, struct list_lookup);
+	struct list_scope *scope = arena_new(context->arena, struct list_scope);
+	*scope = *context->scope;
+	*lookup = *parsed;
+	lookup->scope = scope;
+	item->kind = LIST_ITEM_SPLIT;
+	item->lookup = lookup;
+	return true;
+}
+
+/* Whether "@" and these stand for this host behind another "@": "local@@", "local@@[]", "local@@mx_any". */
+static bool is_special_domain(struct slice domain)
+{
+	return domain.len == 0 || slice_equal(domain, SLICE("[]")) || slice_starts_nocase(domain, SLICE("mx_"));
+}
+
 static bool parse_address_item(struct list_item_context *context, struct slice text, struct list_item *item,
 			       struct error *error)
 {
@@ -205,16 +277,19 @@ static bool parse_address_item(struct list_item_context *context, struct slice t
 		item->kind = LIST_ITEM_EMPTY;
 		return true;
 	}
+	if (text.data[0] == '^')
+		return parse_regex(context, text, item, error);
+	if (list_lookup_type_len(text))
+		return parse_lookup(context, text, true, item, error);
 	if (slice_starts(text, SLICE("@@")))
-		return error_set(error, ERROR_USAGE, "lookups in lists (@@...) are not available in this version");
+		return parse_split_lookup(context, slice_from(text, 2), item, error);
 	if (at == text.len) {
 		if (text.data[0] == '+' && !context->in_file)
 			return find_named(context, LIST_ADDRESS, slice_from(text, 1), item, error);
 		return parse_domain(context, text, item, error);
 	}
-	/* "local@@" and "local@@[]" mean this host's name and addresses. */
 	struct slice domain = slice_from(text, at + 1);
-	if (at && text.data[at - 1] == '@' && (domain.len == 0 || slice_equal(domain, SLICE("[]"))))
+	if (at && text.data[at - 1] == '@' && is_special_domain(domain))
 		domain = slice_from(text, at--);
 	return parse_address_pair(context, slice_first(text, at), domain, item, error);
 }
@@ -226,14 +301,13 @@ bool list_item_parse(struct list_item_context *context, struct slice text, struc
 		[LIST_LOCAL_PART] = parse_local_part_item, [LIST_STRING] = parse_string_item,
 	};
 	item->data = text;
+	item->tainted = list_text_tainted(&context->item, text);
 	if (slice_find(text, '\0') < text.len)
 		return error_set(error, ERROR_USAGE, "the item holds a NUL byte");
 	if (slice_equal(text, SLICE("*"))) {
 		item->kind = LIST_ITEM_ANY;
 		return true;
 	}
-	if (!refuse_foreign(text, error))
-		return false;
 	if (context->in_file && text.len && text.data[0] == '+' && (context->kind == LIST_HOST || context->kind == LIST_DOMAIN))
 		return error_set(error, ERROR_USAGE, "a file of items cannot refer to named lists");
 	return parsers[context->kind](context, text, item, error);

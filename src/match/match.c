@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "match/compiled.h"
+#include "match/matching.h"
 
 enum list_kind list_kind(const struct list *list)
 {
@@ -11,15 +11,10 @@ size_t list_count(const struct list *list)
 	return list->count;
 }
 
-/* A subject made ready: the parts that the list's kind looks at. */
-struct probe {
-	const struct list_subject *subject;
-	struct slice name;           /* local part, domain, string; of an address the domain */
-	char address[LIST_KEY_MAX];  /* of an address, domain in lower case */
-	size_t address_len;          /* 0: too long to be in a list, or not an address */
-	bool empty;                  /* no host, null sender, empty text */
-	struct net_address host;
-};
+bool list_asks(const struct list *list)
+{
+	return list->asks;
+}
 
 static uint32_t lower_of(uint32_t a, uint32_t b)
 {
@@ -49,72 +44,12 @@ static uint32_t find_network(const struct list_run *run, const struct net_addres
 	return ranges_find(address->family == AF_INET ? &run->networks4 : &run->networks6, address);
 }
 
-static bool is_own_address(const struct list *list, const struct net_address *address)
+bool list_is_own_address(const struct list *list, const struct net_address *address)
 {
 	for (size_t i = 0; i < list->interface_count; i++)
 		if (net_address_equal(&list->interfaces[i], address))
 			return true;
 	return false;
-}
-
-/* "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 §4.1.3), and the latter without its tag. */
-static bool is_own_literal(const struct list *list, struct slice domain)
-{
-	struct net_address address;
-	if (domain.len < 2 || domain.data[0] != '[' || domain.data[domain.len - 1] != ']')
-		return false;
-	domain = slice_make(domain.data + 1, domain.len - 2);
-	if (slice_starts_nocase(domain, SLICE("IPv6:")))
-		domain = slice_from(domain, 5);
-	if (!net_address_parse(domain, &address))
-		return false;
-	address = net_address_unmap(address);
-	return is_own_address(list, &address);
-}
-
-/* One side of a pair. */
-static bool side_matches(const struct list *list, const struct list_item *side, struct slice text, bool caseful)
-{
-	struct slice end = text;
-	switch (side->kind) {
-	case LIST_ITEM_ANY:
-		return true;
-	case LIST_ITEM_LITERAL:
-		return is_own_literal(list, text);
-	case LIST_ITEM_SUBLIST:
-		return list_match(side->sublist, &(struct list_subject){ .domain = text }, NULL);
-	case LIST_ITEM_SUFFIX:
-		if (text.len < side->key.len)
-			return false;
-		end = slice_from(text, text.len - side->key.len);
-		break;
-	default:
-		break;
-	}
-	return caseful ? slice_equal(end, side->key) : slice_equal_nocase(end, side->key);
-}
-
-static bool special_matches(const struct list *list, const struct list_item *item, const struct probe *probe,
-			    struct slice *data_r, bool *name_wanted)
-{
-	struct list_match inner;
-	const struct list_subject *subject = probe->subject;
-	switch (item->kind) {
-	case LIST_ITEM_SUBLIST:
-		list_match(item->sublist, subject, &inner);
-		*data_r = inner.data;
-		*name_wanted |= inner.name_wanted;
-		return inner.yes;
-	case LIST_ITEM_LITERAL:
-		return is_own_literal(list, probe->name);
-	case LIST_ITEM_LOCAL_HOST:
-		return !probe->empty && is_own_address(list, &probe->host);
-	case LIST_ITEM_PAIR:
-		return !probe->empty && side_matches(list, item->pair.local_part, subject->local_part, item->caseful) &&
-		       side_matches(list, item->pair.domain, subject->domain, false);
-	default:
-		return false;
-	}
 }
 
 /* The first item of the sets that matches a name. */
@@ -123,20 +58,13 @@ static uint32_t find_name(const struct list_run *run, struct slice name)
 	return lower_of(set_find(&run->exact, name), find_suffix(&run->suffixes, name));
 }
 
-static uint32_t find_host(const struct list_run *run, const struct probe *probe)
+/* What the sets say before any name of a host is known. */
+static uint32_t find_in_sets(const struct list *list, const struct list_run *run, const struct list_probe *probe)
 {
-	if (probe->empty)
+	if (list->kind == LIST_HOST && probe->empty)
 		return lower_of(run->any, run->empty);
-	uint32_t best = lower_of(run->any, find_network(run, &probe->host));
-	for (size_t i = 0; i < probe->subject->host_name_count; i++)
-		best = lower_of(best, find_name(run, probe->subject->host_names[i]));
-	return best;
-}
-
-static uint32_t find_in_sets(const struct list *list, const struct list_run *run, const struct probe *probe)
-{
 	if (list->kind == LIST_HOST)
-		return find_host(run, probe);
+		return lower_of(run->any, find_network(run, &probe->host));
 	if (list->kind == LIST_ADDRESS && probe->empty)
 		return run->empty;
 	uint32_t best = lower_of(run->any, find_name(run, probe->name));
@@ -147,69 +75,162 @@ static uint32_t find_in_sets(const struct list *list, const struct list_run *run
 	return best;
 }
 
-enum outcome { OUTCOME_NONE, OUTCOME_MATCH, OUTCOME_UNKNOWN };
+/* What a run of items decides. */
+enum outcome {
+	OUTCOME_NONE,  /* none of them matches */
+	OUTCOME_MATCH, /* *best is the item */
+	OUTCOME_STOP,  /* the rules for unknown or deferred hosts gave the answer */
+	OUTCOME_DEFER,
+	OUTCOME_FAIL,
+};
 
-static enum outcome match_run(const struct list *list, const struct list_run *run, const struct probe *probe,
-			      struct list_match *result)
+/* Which item of a run matches, so far. */
+struct choice {
+	uint32_t best;
+	struct list_found found; /* only read when `special` */
+	bool special;            /* `best` is not from the sets */
+};
+
+/* The answer of an item that did not say yes. NONE: go on. */
+static enum outcome settle_answer(const struct list_run *run, enum list_answer answer, struct list_match *result)
 {
-	/* Items from this one on are reached only by a host whose name is known. */
-	uint32_t limit = SET_NONE;
-	bool nameless = list->kind == LIST_HOST && !probe->empty && probe->subject->host_name_count == 0;
-	if (nameless && run->unknown != LIST_UNKNOWN_IGNORE)
-		limit = run->first_name;
-
-	uint32_t best = find_in_sets(list, run, probe);
-	struct slice data = best == SET_NONE ? (struct slice){ NULL, 0 } : list->data[best];
-	for (size_t i = 0; i < run->special_count; i++) {
-		const struct list_special *special = &run->specials[i];
-		struct slice special_data = special->item.data;
-		if (special->number > best || special->number > limit)
-			break;
-		if (special_matches(list, &special->item, probe, &special_data, &result->name_wanted)) {
-			best = special->number;
-			data = special_data;
-		}
-	}
-	if (nameless && run->first_name < best)
-		result->name_wanted = true;
-	if (limit < best)
-		return OUTCOME_UNKNOWN;
-	if (best == SET_NONE)
+	enum list_unknown rule = answer == LIST_ANSWER_UNKNOWN ? run->unknown : run->deferred;
+	if (answer == LIST_ANSWER_NO)
 		return OUTCOME_NONE;
-	result->yes = !run->negative;
-	if (result->yes)
-		result->data = data;
-	return OUTCOME_MATCH;
+	if (answer == LIST_ANSWER_FAIL)
+		return OUTCOME_FAIL;
+	if (rule == LIST_UNKNOWN_IGNORE)
+		return OUTCOME_NONE;
+	if (answer == LIST_ANSWER_DEFER && rule == LIST_UNKNOWN_FAIL)
+		return OUTCOME_DEFER;
+	result->yes = rule == LIST_UNKNOWN_INCLUDE;
+	return OUTCOME_STOP;
 }
 
-static void make_probe(struct probe *probe, const struct list *list, const struct list_subject *subject)
+/* The items of a host list that are ends of names. */
+static enum outcome try_names(struct list_matching *m, const struct list_run *run, const struct list_probe *probe,
+			      struct choice *choice, struct list_match *result)
 {
-	probe->subject = subject;
-	probe->address_len = 0;
-	switch (list->kind) {
-	case LIST_HOST:
-		probe->name = (struct slice){ NULL, 0 };
-		probe->empty = !subject->host;
-		if (subject->host)
-			probe->host = net_address_unmap(*subject->host);
-		return;
-	case LIST_ADDRESS:
-		probe->name = subject->domain;
-		break;
-	case LIST_DOMAIN:
-		probe->name = subject->domain;
-		break;
-	case LIST_LOCAL_PART:
-		probe->name = subject->local_part;
-		break;
-	default:
-		probe->name = subject->string;
+	const struct slice *names;
+	size_t count;
+	enum list_answer answer = list_host_names(m, probe, &names, &count, &result->name_wanted);
+	if (answer != LIST_ANSWER_YES)
+		return settle_answer(run, answer, result);
+	for (size_t i = 0; i < count; i++)
+		choice->best = lower_of(choice->best, find_name(run, names[i]));
+	return OUTCOME_NONE;
+}
+
+/* The items that the sets do not hold, in order, up to the first that matches. */
+static enum outcome try_specials(struct list_matching *m, const struct list *list, const struct list_run *run,
+				 const struct list_probe *probe, struct choice *choice, struct list_match *result)
+{
+	uint32_t names_at = list->kind == LIST_HOST && !probe->empty ? run->first_name : SET_NONE;
+	for (size_t i = 0; i <= run->special_count; i++) {
+		uint32_t number = i < run->special_count ? run->specials[i].number : SET_NONE;
+		if (names_at < number && names_at < choice->best) {
+			enum outcome outcome = try_names(m, run, probe, choice, result);
+			if (outcome != OUTCOME_NONE)
+				return outcome;
+			names_at = SET_NONE;
+		}
+		if (number >= choice->best)
+			break;
+		choice->found = (struct list_found){ 0 };
+		enum list_answer answer = list_special_try(m, list, &run->specials[i].item, probe, &choice->found);
+		result->name_wanted |= choice->found.name_wanted;
+		if (answer == LIST_ANSWER_YES) {
+			choice->best = number;
+			choice->special = true;
+			break;
+		}
+		enum outcome outcome = settle_answer(run, answer, result);
+		if (outcome != OUTCOME_NONE)
+			return outcome;
 	}
-	probe->empty = probe->name.len == 0;
-	if (list->kind != LIST_ADDRESS)
+	return choice->best == SET_NONE ? OUTCOME_NONE : OUTCOME_MATCH;
+}
+
+/* In lower case unless the list minds; a copy only where it differs. */
+static struct slice folded(const struct list_matching *m, struct slice text, bool caseful)
+{
+	if (caseful || !m->arena)
+		return text;
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] >= 'A' && text.data[i] <= 'Z')
+			return arena_copy_lower(m->arena, text);
+	return text;
+}
+
+/* The part of `text` that the asterisk at a pattern's start stands for. */
+static void add_number(struct list_match *result, struct slice pattern, struct slice text)
+{
+	if (pattern.len && pattern.data[0] == '*' && text.len >= pattern.len - 1)
+		result->numbers[result->number_count++] = slice_first(text, text.len - (pattern.len - 1));
+}
+
+/* $0 and what asterisks stood for, of items that are names or patterns. */
+static void set_numbers(const struct list_matching *m, const struct list *list, const struct list_run *run,
+			const struct list_probe *probe, struct slice pattern, struct list_match *result)
+{
+	struct slice name = folded(m, probe->name, run->caseful && list->kind != LIST_ADDRESS && list->kind != LIST_DOMAIN);
+	if (list->kind == LIST_HOST)
 		return;
-	struct slice local_part = subject->local_part, domain = subject->domain;
-	probe->empty = probe->empty && local_part.len == 0;
+	result->number_count = 1;
+	result->numbers[0] = name;
+	if (list->kind != LIST_ADDRESS) {
+		add_number(result, pattern, name);
+		return;
+	}
+	struct slice local_part = folded(m, probe->subject->local_part, run->caseful);
+	size_t at = slice_find_last(pattern, '@');
+	if (m->arena && !probe->empty)
+		result->numbers[0] = arena_printf(m->arena, "%.*s@%.*s", SLICE_ARG(local_part), SLICE_ARG(name));
+	if (at < pattern.len)
+		add_number(result, slice_first(pattern, at), local_part);
+	add_number(result, at < pattern.len ? slice_from(pattern, at + 1) : pattern, name);
+}
+
+static void set_result(struct list_matching *m, const struct list *list, const struct list_run *run, const struct list_probe *probe,
+		       const struct choice *choice, struct list_match *result)
+{
+	const struct list_found *found = &choice->found;
+	const struct list_item_text *item = &list->items[choice->best];
+	result->yes = !run->negative;
+	if (!result->yes)
+		return;
+	result->item = choice->special && found->item.data ? found->item : item->text;
+	result->tainted = choice->special && found->found_data ? found->tainted : item->tainted;
+	if (choice->special && found->found_data)
+		result->data = found->data;
+	else if (list->kind != LIST_HOST)
+		result->data = item->text;
+	if (!choice->special || !found->number_count) {
+		set_numbers(m, list, run, probe, item->text, result);
+		return;
+	}
+	result->number_count = found->number_count;
+	memcpy(result->numbers, found->numbers, found->number_count * sizeof *found->numbers);
+}
+
+static enum outcome match_run(struct list_matching *m, const struct list *list, const struct list_run *run,
+			      const struct list_probe *probe, struct list_match *result)
+{
+	struct choice choice;
+	choice.best = find_in_sets(list, run, probe);
+	choice.special = false;
+	enum outcome outcome = choice.best == SET_NONE ? OUTCOME_NONE : OUTCOME_MATCH;
+	if (run->special_count || list->kind == LIST_HOST)
+		outcome = try_specials(m, list, run, probe, &choice, result);
+	if (outcome == OUTCOME_MATCH)
+		set_result(m, list, run, probe, &choice, result);
+	return outcome;
+}
+
+/* "local@domain" for the set of whole addresses. */
+static void make_address(struct list_probe *probe)
+{
+	struct slice local_part = probe->subject->local_part, domain = probe->subject->domain;
 	if (domain.len >= LIST_KEY_MAX || local_part.len >= LIST_KEY_MAX - domain.len)
 		return;
 	size_t at = local_part.len;
@@ -221,19 +242,76 @@ static void make_probe(struct probe *probe, const struct list *list, const struc
 	probe->address_len = at;
 }
 
-bool list_match(const struct list *list, const struct list_subject *subject, struct list_match *result_r)
+void list_probe_make(struct list_probe *probe, enum list_kind kind, const struct list_subject *subject)
 {
-	struct probe probe;
-	struct list_match result = { .yes = list->last_negative };
-	make_probe(&probe, list, subject);
-	for (size_t i = 0; i < list->run_count; i++) {
-		enum outcome outcome = match_run(list, &list->runs[i], &probe, &result);
-		if (outcome == OUTCOME_UNKNOWN)
-			result.yes = list->runs[i].unknown == LIST_UNKNOWN_INCLUDE;
-		if (outcome != OUTCOME_NONE)
-			break;
+	probe->subject = subject;
+	probe->address_len = 0;
+	switch (kind) {
+	case LIST_HOST:
+		probe->name = (struct slice){ NULL, 0 };
+		probe->empty = !subject->host;
+		if (subject->host)
+			probe->host = net_address_unmap(*subject->host);
+		return;
+	case LIST_ADDRESS:
+		probe->name = subject->domain;
+		probe->empty = subject->domain.len == 0 && subject->local_part.len == 0;
+		make_address(probe);
+		return;
+	case LIST_DOMAIN:
+		probe->name = subject->domain;
+		break;
+	case LIST_LOCAL_PART:
+		probe->name = subject->local_part;
+		break;
+	default:
+		probe->name = subject->string;
 	}
-	if (result_r)
-		*result_r = result;
-	return result.yes;
+	probe->empty = probe->name.len == 0;
+}
+
+static void clear_result(struct list_match *result, bool yes)
+{
+	result->yes = yes;
+	result->data = result->item = (struct slice){ NULL, 0 };
+	result->tainted = result->name_wanted = false;
+	result->number_count = 0;
+}
+
+enum expand_result list_match_probe(struct list_matching *m, const struct list *list, const struct list_probe *probe,
+				    struct list_match *result)
+{
+	clear_result(result, list->last_negative);
+	if (list->dynamic)
+		return list_dynamic_match(m, list, probe, result);
+	if (list->caseless && m->subject->caseless)
+		list = list->caseless;
+	for (size_t i = 0; i < list->run_count; i++) {
+		enum outcome outcome = match_run(m, list, &list->runs[i], probe, result);
+		if (outcome == OUTCOME_NONE)
+			continue;
+		if (outcome == OUTCOME_MATCH || outcome == OUTCOME_STOP)
+			break;
+		clear_result(result, false);
+		return outcome == OUTCOME_DEFER ? EXPAND_DEFER : EXPAND_FAIL;
+	}
+	return EXPAND_OK;
+}
+
+enum expand_result list_match(const struct list *list, const struct list_subject *subject, const struct expand_context *context,
+			      struct arena *arena, struct list_match *result_r, struct error *error)
+{
+	struct list_probe probe;
+	struct list_match unwanted;
+	struct list_matching m;
+	m.subject = subject;
+	m.context = context;
+	m.arena = arena;
+	m.error = error;
+	m.own_names = (struct list_host_names){ .arena = arena };
+	m.names = subject->kept_names ? subject->kept_names : &m.own_names;
+	m.addresses_only = list->addresses_only;
+	m.depth = 0;
+	list_probe_make(&probe, list->kind, subject);
+	return list_match_probe(&m, list, &probe, result_r ? result_r : &unwanted);
 }

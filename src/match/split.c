@@ -16,7 +16,7 @@ static void skip_spaces(struct list_splitter *splitter)
 
 void list_split_start(struct list_splitter *splitter, struct slice text)
 {
-	*splitter = (struct list_splitter){ text, ':' };
+	*splitter = (struct list_splitter){ .rest = text, .separator = ':' };
 	skip_spaces(splitter);
 	struct slice rest = splitter->rest;
 	if (rest.len < 2 || rest.data[0] != '<')
@@ -57,6 +57,7 @@ bool list_split_next(struct list_splitter *splitter, struct arena *arena, struct
 	struct slice raw = cut_item(splitter, &doubled);
 	while (raw.len && ascii_is_space(raw.data[raw.len - 1]))
 		raw.len--;
+	splitter->raw = raw;
 	if (doubled) {
 		char *single = arena_alloc(arena, raw.len + 1);
 		size_t len = 0;

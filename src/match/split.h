@@ -11,6 +11,7 @@
 
 struct list_splitter {
 	struct slice rest;
+	struct slice raw; /* the item returned last as it stands in the text */
 	char separator;
 };
 

@@ -20,12 +20,17 @@
 enum { RECIPIENTS_AT_ONCE = 32, STORE_TRIES = 8 };
 
 #define STORE_TIMEOUT (5 * 60 * CLOCK_SECOND)
+#define UNREADABLE_WAIT (15 * 60 * CLOCK_SECOND)
+
+enum { LOCAL_RETRY = -52 }; /* Exim's number for a local delivery that must wait */
 
 /* One recipient of the message that a task delivers. */
 struct delivery {
 	struct slice address;
 	uint32_t index;
 	bool delivered;
+	bool passed_over;               /* its retry time has not come: it was not tried */
+	struct retry_verdict verdict;   /* when it was not delivered */
 	struct slice router, transport; /* names, in the message's arena; empty when it was not routed */
 	struct error error;
 };
@@ -35,6 +40,7 @@ struct delivering {
 	struct conf *conf; /* the configuration of this attempt */
 	struct delivery *deliveries;
 	size_t count, next;
+	int64_t started_ns; /* wall clock */
 	unsigned workers;
 	struct wait_list done;
 	struct lookup_cache *lookups; /* in the entry's arena: what was asked once in this attempt is not asked again */
@@ -249,6 +255,49 @@ static void split_address(struct slice address, struct mail_address_parts *parts
 	parts->domain = slice_from(address, at + 1);
 }
 
+static struct retry_case retry_case_of(struct delivering *delivering, const struct mail_address_parts *parts, char stage,
+				       bool use_local_part, const struct expand_context *context)
+{
+	const struct queue_entry *entry = delivering->entry;
+	struct arena *arena = &delivering->entry->arena;
+	struct slice sender = entry->envelope->sender, domain = arena_copy_lower(arena, parts->domain);
+	struct pattern_subject *from = arena_new(arena, struct pattern_subject);
+	struct mail_address_parts sender_parts;
+	split_address(sender, &sender_parts);
+	*from = (struct pattern_subject){ sender_parts.local_part, sender_parts.domain, sender, true };
+	struct retry_case what = {
+		.conf = delivering->conf,
+		.failure = { .local_part = use_local_part ? parts->local_part : (struct slice){ 0 }, .domain = domain,
+			     .sender = from, .error = { .unread = -1 } },
+		.received_ns = entry->received_ns,
+		.started_ns = delivering->started_ns,
+		.context = context,
+		.arena = arena,
+	};
+	what.key = use_local_part ? arena_printf(arena, "%c:%.*s@%.*s", stage, SLICE_ARG(parts->local_part), SLICE_ARG(domain)) :
+				    arena_printf(arena, "%c:%.*s", stage, SLICE_ARG(domain));
+	return what;
+}
+
+/* Hands the message to the store, unless the address failed lately and is to wait. */
+static void deliver_routed(struct delivering *delivering, const struct route_result *route, struct retry_case *retry,
+			   struct delivery *delivery)
+{
+	struct retries *retries = delivering->entry->queue->retries;
+	if (delivering->entry->waited && retries_must_wait(retries, retry, &delivery->verdict.next_ns)) {
+		delivery->passed_over = true;
+		error_set(&delivery->error, ERROR_TEMPORARY, "Retry time not yet reached");
+		return;
+	}
+	if (call_store(delivering, route, delivery)) {
+		retries_forget(retries, retry->key);
+		return;
+	}
+	if (delivery->error.number == ENOSPC || delivery->error.number == EDQUOT)
+		retry->failure.error.kind = RETRY_QUOTA;
+	delivery->verdict = retries_failed(retries, retry);
+}
+
 static void deliver_one(struct delivering *delivering, struct delivery *delivery)
 {
 	struct arena *arena = &delivering->entry->arena;
@@ -257,6 +306,7 @@ static void deliver_one(struct delivering *delivering, struct delivery *delivery
 	struct mail_address_parts parts;
 	struct mail_address parsed;
 	struct route_result route;
+	struct retry_case retry;
 	struct error ignored;
 	split_address(delivery->address, &parts);
 	/* The spool has addresses as on the wire; routing wants them without quotes. */
@@ -267,10 +317,13 @@ static void deliver_one(struct delivering *delivering, struct delivery *delivery
 		delivery->router = route.router->name;
 	if (outcome != ROUTE_ACCEPTED) {
 		delivery->error = route.error;
+		retry = retry_case_of(delivering, &parts, 'R', route.router && route.router->retry_use_local_part, &variables);
+		delivery->verdict = retries_failed(delivering->entry->queue->retries, &retry);
 		return;
 	}
 	delivery->transport = route.transport->name;
-	call_store(delivering, &route, delivery);
+	retry = retry_case_of(delivering, &parts, 'T', route.transport->retry_use_local_part, &variables);
+	deliver_routed(delivering, &route, &retry, delivery);
 }
 
 static void deliver_all(struct delivering *delivering)
@@ -333,7 +386,7 @@ static void list_deliveries(struct delivering *delivering)
 				(struct delivery){ .address = envelope->recipients[i].address, .index = (uint32_t)i };
 }
 
-/* "=>" and "==" as Exim writes them for a local delivery. */
+/* "=>", "==" and "**" as Exim writes them for a local delivery. */
 static void log_delivery(struct delivering *delivering, const struct delivery *delivery)
 {
 	struct log *log = &delivering->entry->queue->role->log;
@@ -350,7 +403,9 @@ static void log_delivery(struct delivering *delivering, const struct delivery *d
 		log_line(log, LOG_KIND_MAIN, "%s => %.*s <%.*s>%s", id, SLICE_ARG(parts.local_part), SLICE_ARG(delivery->address), by);
 	else
 		log_line(log, LOG_KIND_MAIN, "%s == %.*s%s defer (%d): %s", id, SLICE_ARG(delivery->address), by,
-			 delivery->error.number, delivery->error.text);
+			 delivery->passed_over ? LOCAL_RETRY : delivery->error.number, delivery->error.text);
+	if (delivery->verdict.given_up)
+		log_line(log, LOG_KIND_MAIN, "%s ** %.*s: retry timeout exceeded", id, SLICE_ARG(delivery->address));
 }
 
 struct recording {
@@ -368,7 +423,7 @@ static void record_on_thread(void *arg)
 }
 
 /* Some recipients are left: what was delivered goes into the journal, so that it is not delivered again. */
-static void record_results(struct delivering *delivering, int64_t until_ns)
+static void record_results(struct delivering *delivering, int64_t until_ns, bool frozen)
 {
 	struct queue_entry *entry = delivering->entry;
 	struct recording recording = { .spool = entry->queue->spool };
@@ -383,7 +438,8 @@ static void record_results(struct delivering *delivering, int64_t until_ns)
 			reason = slice_of(delivery->error.text);
 	}
 	recording.records[recording.count++] = (struct spool_record){
-		.id = entry->id, .kind = SPOOL_RECORD_DEFERRED, .until_ns = until_ns, .text = reason };
+		.id = entry->id, .kind = frozen ? SPOOL_RECORD_FROZEN : SPOOL_RECORD_DEFERRED, .until_ns = frozen ? 0 : until_ns,
+		.text = reason };
 	offload(record_on_thread, &recording);
 	if (!recording.done)
 		log_line(&entry->queue->role->log, LOG_KIND_PANIC, "%s results could not be recorded in the spool: %s", entry->id.text,
@@ -396,10 +452,15 @@ static void finish(struct delivering *delivering)
 {
 	struct queue_entry *entry = delivering->entry;
 	struct queue *queue = entry->queue;
-	size_t left = 0;
+	size_t left = 0, given_up = 0;
+	int64_t next = INT64_MAX;
 	for (size_t i = 0; i < delivering->count; i++) {
-		log_delivery(delivering, &delivering->deliveries[i]);
-		left += !delivering->deliveries[i].delivered;
+		const struct delivery *delivery = &delivering->deliveries[i];
+		log_delivery(delivering, delivery);
+		left += !delivery->delivered;
+		given_up += delivery->verdict.given_up;
+		if (!delivery->delivered && !delivery->verdict.given_up && delivery->verdict.next_ns < next)
+			next = delivery->verdict.next_ns;
 	}
 	if (left == 0) {
 		log_line(&queue->role->log, LOG_KIND_MAIN, "%s Completed", entry->id.text);
@@ -407,9 +468,14 @@ static void finish(struct delivering *delivering)
 		queue_entry_free(entry);
 		return;
 	}
-	int64_t age = clock_wall_now() - entry->received_ns;
-	record_results(delivering, clock_wall_now() + schedule_interval(age > 0 ? age : 0));
-	schedule_retry(queue, entry);
+	/* The sender of what was given up cannot be told in this version, so the message is kept for the administrator. */
+	record_results(delivering, next, given_up == left);
+	if (given_up == left) {
+		log_line(&queue->role->log, LOG_KIND_MAIN, "%s Frozen (retry timeout exceeded)", entry->id.text);
+		queue_entry_free(entry);
+		return;
+	}
+	schedule_retry(queue, entry, next);
 }
 
 /* The message itself cannot be read: gone (somebody removed it), or for a while. */
@@ -420,7 +486,7 @@ static void unreadable(struct queue_entry *entry, const struct error *error)
 	if (error->number == ENOENT)
 		queue_entry_free(entry);
 	else
-		schedule_retry(queue, entry);
+		schedule_retry(queue, entry, clock_wall_now() + UNREADABLE_WAIT);
 }
 
 void deliver_task(void *arg)
@@ -429,6 +495,7 @@ void deliver_task(void *arg)
 	struct queue *queue = entry->queue;
 	struct delivering delivering = { .entry = entry, .conf = conf_ref(queue->role->conf) };
 	struct error error = { 0 };
+	delivering.started_ns = clock_wall_now();
 	if (load_entry(entry, &error)) {
 		list_deliveries(&delivering);
 		while (delivering.workers + 1 < delivering.count && delivering.workers + 1 < RECIPIENTS_AT_ONCE) {

@@ -6,6 +6,7 @@
 #ifndef POSTERN_ROLE_FRONT_H
 #define POSTERN_ROLE_FRONT_H
 
+#include "acl/acl.h"
 #include "base/id.h"
 #include "lookup/lookup.h"
 #include "mail/scan.h"
@@ -67,6 +68,12 @@ struct incoming_message {
 	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
 	struct lookup_cache *lookups; /* in the arena; NULL before the first */
 	bool begun;            /* the body has started */
+	bool held;             /* rewrite rules want to see the whole header section before anything of the message goes on */
+	struct buf header;     /* what is held */
+	bool discard;          /* an ACL said so: all recipients are accepted, and the message is thrown away */
+	const char *discarded_by; /* "RCPT": the ACL that discarded a recipient last; NULL: none */
+	unsigned fake_code;    /* control = fakereject or fakedefer: what the client is told of a message that is taken; 0: the truth */
+	struct slice fake_text;
 };
 
 /* The verified names of a client's host (role/host_name.c). */
@@ -94,9 +101,13 @@ struct session {
 	struct smtp_server smtp;
 	struct buf in, out;
 	struct incoming_message message;
+	const struct pattern_subject *rewriting; /* what $local_part and $domain are about while a rewrite rule runs */
 	char cipher[96];           /* Exim's $tls_in_cipher, empty in clear */
 	char cipher_name[64];      /* the standard name alone */
 	const char *tls_version;
+	struct acl_session acl;
+	struct acl_variables acl_connection, acl_message;
+	struct expand_context expansions; /* of this session's strings */
 };
 
 /* Starts a session on a task of its own. Takes the descriptor. */
@@ -113,6 +124,57 @@ const struct session_host *session_look_host_up(struct session *session);
 
 /* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
 const char *session_peer(const struct session *session, char *out, size_t size);
+
+/* The variables that exist while a client is connected; owner: the session. */
+struct expand_value session_variable(void *owner, enum expand_variable variable);
+/* A line about this client: "H=(helo) [addr] text". Rejections go to the reject log as well. */
+void session_log(struct session *session, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Whether the routers take this address; the result lies in `arena`. */
+struct route_result;
+enum route_outcome session_route(struct session *session, const struct mail_address *address, struct arena *arena,
+				 struct route_result *result_r);
+/* Sends what is queued for the client; false: the connection is over. */
+bool session_flush(struct session *session);
+
+/* ---- Policy: the ACLs of a session ---- */
+
+/* What the ACL of a point came to. Its texts lie in the arena, until policy_end. */
+struct policy {
+	enum acl_outcome outcome;
+	struct acl_answer answer;
+	struct arena arena;
+};
+
+/* Why a connection was closed, for the log. */
+#define POLICY_DROPPED "closed by DROP in ACL"
+
+void policy_init(struct session *session);
+void policy_free(struct session *session);
+/*
+ * Runs the ACL of the point, if there is one, and logs a refusal of `command` ("RCPT <x@y>"). True: go on, with answer.text for the
+ * client when it has any. False: answer.text is why not. Either way policy_end follows.
+ */
+bool policy_run(struct policy *policy, struct session *session, enum acl_point point, const char *command, struct slice argument);
+void policy_end(struct policy *policy);
+/* Whether there is an ACL for that point. */
+bool policy_has(const struct session *session, enum acl_point point);
+/* Answers the event at hand: the ACL's words, or the standard ones. */
+void policy_answer(const struct policy *policy, struct session *session);
+/* What MAIL and RCPT make known. */
+void policy_set_sender(struct session *session, struct slice domain);
+void policy_set_recipient(struct session *session, const struct mail_address *address, struct slice text);
+
+/* ---- Rewriting (rewriting.c) ---- */
+
+/* SMTP-time rules into the settings of the session's core. */
+void rewriting_start(struct session *session);
+/* `target`: REWRITE_ENVELOPE_FROM or _TO. The result lies in the message's arena. False with *error: not now. */
+bool rewriting_address(struct session *session, unsigned target, struct slice address, struct slice *address_r,
+		       struct error *error);
+/* Whether the message must be held until its header section is there. */
+bool rewriting_holds(const struct session *session);
+/* The envelope of the message, then its held header section, from `text` to `out`. False with *error: not now. */
+bool rewriting_message(struct session *session, struct slice text, struct buf *out, struct error *error);
 
 /* ---- Submission ---- */
 

@@ -139,6 +139,7 @@ static bool queue_start(struct role_process *role, struct error *error)
 	(void)error;
 	queue->role = role;
 	queue->spool_dir = -1;
+	queue->retries = retries_new();
 	umask(077);
 	/* Loads the name service's libraries while they can still be found without restriction. */
 	struct user_lookup lookup = { .name = "root" };

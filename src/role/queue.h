@@ -15,6 +15,7 @@
 
 #include "role/ask.h"
 #include "role/process.h"
+#include "role/retries.h"
 #include "spool/spool.h"
 
 enum { DELIVERIES_AT_ONCE = 256, SUBMISSIONS_AT_ONCE = 64, KEPT_OPEN = 1024 };
@@ -29,6 +30,7 @@ struct queue_entry {
 	struct message_id id;
 	int64_t received_ns;       /* wall clock */
 	int64_t due;               /* monotonic; when WAITING */
+	bool waited;               /* it was deferred before: addresses whose retry time has not come are passed over */
 	struct arena arena;        /* of the envelope */
 	struct spool_envelope *envelope;
 	int fd;                    /* of the text, or -1: then spool_read opens it */
@@ -59,6 +61,7 @@ struct queue {
 	unsigned active;
 	size_t entries;
 	struct queue_store *stores;
+	struct retries *retries;
 	struct message_id *removals; /* messages that are done, waiting to be unlinked */
 	size_t removal_count, removal_size, removing;
 	struct wait_list removals_wanted, active_ended;
@@ -73,10 +76,9 @@ void accept_front_lost(struct queue *queue, struct ipc_peer *peer);
 void schedule_start(struct queue *queue);
 /* An entry is ready to be delivered; takes it. */
 void schedule_now(struct queue *queue, struct queue_entry *entry);
-/* It is tried again after a while that grows with its age; takes it. Returns the monotonic time. */
-void schedule_retry(struct queue *queue, struct queue_entry *entry);
-int64_t schedule_interval(int64_t age_ns);
-/* All that waits is due at once: after a reload. */
+/* It is tried again when this time (wall clock) has come; takes it. */
+void schedule_retry(struct queue *queue, struct queue_entry *entry, int64_t when_ns);
+/* All that waits is due at once, whatever its addresses' retry times: after a reload. */
 void schedule_all_now(struct queue *queue);
 struct queue_entry *queue_entry_new(struct queue *queue, const struct message_id *id, int64_t received_ns);
 void queue_entry_free(struct queue_entry *entry);

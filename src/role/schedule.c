@@ -13,9 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MINUTE (60 * CLOCK_SECOND)
-#define HOUR (60 * MINUTE)
-
 enum { REMOVALS_AT_ONCE = 256 };
 
 struct queue_entry *queue_entry_new(struct queue *queue, const struct message_id *id, int64_t received_ns)
@@ -35,22 +32,6 @@ void queue_entry_free(struct queue_entry *entry)
 	arena_free(&entry->arena);
 	fd_close(&entry->fd);
 	free(entry);
-}
-
-/*
- * The schedule that Debian's Exim configures for all addresses: every quarter of an hour for two hours, then intervals from
- * one hour growing by half up to sixteen hours, then every six hours. (Configurable schedules are Exim's retry section.)
- */
-int64_t schedule_interval(int64_t age_ns)
-{
-	if (age_ns < 2 * HOUR)
-		return 15 * MINUTE;
-	if (age_ns >= 16 * HOUR)
-		return 6 * HOUR;
-	int64_t interval = HOUR;
-	for (int64_t at = 2 * HOUR + interval; at <= age_ns; at += interval)
-		interval += interval / 2;
-	return interval;
 }
 
 void schedule_now(struct queue *queue, struct queue_entry *entry)
@@ -93,10 +74,11 @@ static struct queue_entry *take_first_waiting(struct queue *queue)
 	return entry;
 }
 
-void schedule_retry(struct queue *queue, struct queue_entry *entry)
+void schedule_retry(struct queue *queue, struct queue_entry *entry, int64_t when_ns)
 {
-	int64_t age = clock_wall_now() - entry->received_ns;
-	entry->due = clock_after(schedule_interval(age > 0 ? age : 0));
+	int64_t wait = when_ns - clock_wall_now();
+	entry->due = clock_after(wait > 0 ? wait : 0);
+	entry->waited = true;
 	entry->envelope = NULL;
 	entry->message_id = (struct slice){ 0 };
 	arena_free(&entry->arena);
@@ -107,8 +89,11 @@ void schedule_retry(struct queue *queue, struct queue_entry *entry)
 
 void schedule_all_now(struct queue *queue)
 {
-	while (queue->waiting)
-		schedule_now(queue, take_first_waiting(queue));
+	while (queue->waiting) {
+		struct queue_entry *entry = take_first_waiting(queue);
+		entry->waited = false;
+		schedule_now(queue, entry);
+	}
 }
 
 static void move_due(struct queue *queue)

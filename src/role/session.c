@@ -29,10 +29,7 @@ const char *session_peer(const struct session *session, char *out, size_t size)
 	return out;
 }
 
-static void log_session(struct session *session, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-/* A line about this client: "H=(helo) [addr] text". Rejections go to the reject log as well. */
-static void log_session(struct session *session, enum log_kind kind, const char *format, ...)
+void session_log(struct session *session, enum log_kind kind, const char *format, ...)
 {
 	char text[2048], peer[640];
 	va_list args;
@@ -48,14 +45,29 @@ static void log_session(struct session *session, enum log_kind kind, const char 
 
 /* ---- Policy ---- */
 
-static bool host_in(const struct session *session, const struct list *list)
+/* `in_doubt`: the answer when the list cannot be evaluated, which is logged. */
+static bool host_matches(struct session *session, const struct list *list, bool in_doubt)
 {
 	const struct session_host *names = &session->host_names;
-	struct list_subject subject = { .host = &session->host, .host_names = names->names, .host_name_count = names->name_count };
-	return list && list_match(list, &subject, NULL);
+	const struct list_subject subject = {
+		.host = &session->host, .host_names = names->names, .host_name_count = names->name_count,
+	};
+	struct list_match match;
+	struct error error;
+	if (!list)
+		return false;
+	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
+		return match.yes;
+	session_log(session, LOG_KIND_MAIN, "%s", error.text);
+	return in_doubt;
 }
 
-static unsigned session_options(const struct session *session)
+static bool host_in(struct session *session, const struct list *list)
+{
+	return host_matches(session, list, false);
+}
+
+static unsigned session_options(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
 	const struct {
@@ -70,7 +82,7 @@ static unsigned session_options(const struct session *session)
 		{ host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
 		{ main->tls_certificate.len && (host_in(session, main->tls_advertise_hosts) || host_in(session, main->tls_hosts)),
 		  SMTP_OFFER_STARTTLS },
-		{ host_in(session, main->tls_hosts), SMTP_REQUIRE_TLS },
+		{ host_matches(session, main->tls_hosts, true), SMTP_REQUIRE_TLS },
 		{ !host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};
 	unsigned all = 0;
@@ -96,6 +108,7 @@ static void set_settings(struct session *session)
 	session->settings.max_synprot_errors = (uint32_t)main->smtp_max_synprot_errors;
 	session->settings.max_unknown_commands = (uint32_t)main->smtp_max_unknown_commands;
 	session->settings.enforce_sync = main->smtp_enforce_sync;
+	rewriting_start(session);
 }
 
 static struct expand_value number_value(struct session *session, uint64_t number)
@@ -111,7 +124,7 @@ static struct expand_value date_value(struct session *session, size_t (*format)(
 }
 
 /* Values of the variables that exist while a client is connected. */
-static struct expand_value session_variable(void *owner, enum expand_variable variable)
+struct expand_value session_variable(void *owner, enum expand_variable variable)
 {
 	struct session *session = owner;
 	const struct conf_main *main = &session->conf->main;
@@ -128,7 +141,12 @@ static struct expand_value session_variable(void *owner, enum expand_variable va
 	case EXPAND_SENDER_HOST_ADDRESS: return (struct expand_value){ .text = slice_of(session->host_text.text) };
 	case EXPAND_SENDER_HOST_PORT: return number_value(session, session->host.port);
 	case EXPAND_SENDER_HOST_NAME: return (struct expand_value){ .text = session_look_host_up(session)->name, .tainted = true };
-	case EXPAND_SENDER_HELO_NAME: return (struct expand_value){ .text = session->smtp.helo, .tainted = true };
+	case EXPAND_SENDER_HOST_DNSSEC: return (struct expand_value){ .text = session->host_names.dnssec ? SLICE("yes") : SLICE("no") };
+	case EXPAND_HOST_LOOKUP_FAILED: return number_value(session, session->host_names.failed);
+	case EXPAND_HOST_LOOKUP_DEFERRED: return number_value(session, session->host_names.deferred);
+	case EXPAND_SENDER_HELO_NAME:
+		return (struct expand_value){ .text = session->acl.facts.helo.len ? session->acl.facts.helo : session->smtp.helo,
+					      .tainted = true };
 	case EXPAND_RECEIVED_PORT: return number_value(session, session->interface.port);
 	case EXPAND_RECEIVED_IP_ADDRESS: {
 		struct net_text text = net_address_text(&session->interface);
@@ -137,6 +155,10 @@ static struct expand_value session_variable(void *owner, enum expand_variable va
 	case EXPAND_TLS_IN_CIPHER: return (struct expand_value){ .text = slice_of(session->cipher) };
 	case EXPAND_TLS_IN_VER: return (struct expand_value){ .text = slice_of(session->tls_version) };
 	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ .text = session->message.sender, .tainted = true };
+	case EXPAND_LOCAL_PART:
+		return (struct expand_value){ session->rewriting ? session->rewriting->local_part : (struct slice){ 0 }, true };
+	case EXPAND_DOMAIN:
+		return (struct expand_value){ session->rewriting ? session->rewriting->domain : (struct slice){ 0 }, true };
 	default: return (struct expand_value){ 0 };
 	}
 }
@@ -153,7 +175,7 @@ enum expand_result session_ask(void *owner, const struct expand_request *request
 
 /* ---- Reading and writing ---- */
 
-static bool flush(struct session *session)
+bool session_flush(struct session *session)
 {
 	int result = 0;
 	if (buf_len(&session->out)) {
@@ -186,14 +208,14 @@ static void lost_connection(struct session *session, ssize_t result)
 	} else if (session->smtp.state != SMTP_STATE_START && session->smtp.state != SMTP_STATE_READY) {
 		log_line(log, LOG_KIND_MAIN, "unexpected disconnection while reading SMTP %s from %s", what, client);
 	}
-	flush(session);
+	session_flush(session);
 }
 
 /* Waits for more input; what is queued goes out first. False: the connection is over. */
 static bool read_more(struct session *session)
 {
 	struct front *front = session->front;
-	if (!flush(session))
+	if (!session_flush(session))
 		return false;
 	if (buf_len(&session->in) == 0)
 		buf_free(&session->in);
@@ -234,11 +256,14 @@ static bool on_starttls(struct session *session)
 {
 	if (!session->front->tls) {
 		smtp_server_tls_broken(&session->smtp);
-		log_session(session, LOG_KIND_MAIN, "STARTTLS refused: TLS is configured but cannot be used");
+		session_log(session, LOG_KIND_MAIN, "STARTTLS refused: TLS is configured but cannot be used");
 		return true;
 	}
-	smtp_accept(&session->smtp);
-	return flush(session) && start_tls(session);
+	struct policy policy;
+	bool go_on = policy_run(&policy, session, ACL_POINT_STARTTLS, "STARTTLS", (struct slice){ 0 });
+	policy_answer(&policy, session);
+	policy_end(&policy);
+	return !go_on || (session_flush(session) && start_tls(session));
 }
 
 /* ---- Events ---- */
@@ -251,6 +276,11 @@ static struct slice format_address(struct session *session, const struct mail_ad
 	return mail_address_format(&qualified, &session->message.arena);
 }
 
+static struct slice in_brackets(struct incoming_message *message, struct slice address)
+{
+	return arena_printf(&message->arena, "<%.*s>", SLICE_ARG(address));
+}
+
 static bool on_mail(struct session *session, const struct smtp_event *event)
 {
 	submission_forget(session);
@@ -258,7 +288,22 @@ static bool on_mail(struct session *session, const struct smtp_event *event)
 	message->sender = event->path.null ? (struct slice){ 0 } : format_address(session, &event->path.address);
 	message->eight_bit_mime = event->mail.body == SMTP_BODY_8BITMIME;
 	message->smtputf8 = event->mail.smtputf8;
-	smtp_accept(&session->smtp);
+	struct policy policy;
+	policy_set_sender(session, event->path.address.domain);
+	policy_run(&policy, session, ACL_POINT_MAIL, "MAIL", in_brackets(message, message->sender));
+	message->discard = policy.outcome == ACL_DISCARD;
+	message->discarded_by = message->discard ? "MAIL" : NULL;
+	policy_answer(&policy, session);
+	policy_end(&policy);
+	return true;
+}
+
+static bool on_helo(struct session *session, const struct smtp_event *event)
+{
+	struct policy policy;
+	policy_run(&policy, session, ACL_POINT_HELO, "EHLO or HELO", event->argument);
+	policy_answer(&policy, session);
+	policy_end(&policy);
 	return true;
 }
 
@@ -286,49 +331,102 @@ static enum route_user_result find_user(void *owner, struct slice name, struct r
 	return result;
 }
 
+enum route_outcome session_route(struct session *session, const struct mail_address *address, struct arena *arena,
+				 struct route_result *result_r)
+{
+	struct mail_address_parts parts = { address->local_part, address->domain };
+	struct route_host host = { .owner = session, .lookup_user = find_user, .variables = &session->expansions };
+	if (parts.domain.len == 0)
+		parts.domain = session->conf->main.qualify_recipient;
+	return route_address(session->conf->routers, &parts, &host, arena, result_r);
+}
+
 static void refuse_recipient(struct session *session, struct slice address, unsigned code, const char *text, const char *log_text)
 {
 	smtp_reply(&session->smtp, code, slice_of(text));
-	log_session(session, LOG_KIND_REJECT, "F=<%.*s> %s RCPT <%.*s>: %s", SLICE_ARG(session->message.sender),
+	session_log(session, LOG_KIND_REJECT, "F=<%.*s> %s RCPT <%.*s>: %s", SLICE_ARG(session->message.sender),
 		    code < 500 ? "temporarily rejected" : "rejected", SLICE_ARG(address), log_text);
+}
+
+/* What is routed is the address that the message will have; the envelope is rewritten when its header is there. */
+static bool rewrite_recipient(struct session *session, struct slice address, struct mail_address *target, struct error *error)
+{
+	struct slice rewritten;
+	if (!session->conf->rewrite)
+		return true;
+	if (!rewriting_address(session, REWRITE_ENVELOPE_TO, address, &rewritten, error))
+		return false;
+	return slice_equal(rewritten, address) ||
+	       mail_address_parse(rewritten, &session->message.arena, MAIL_PATH_UTF8 | MAIL_PATH_LONG_LOCAL, target, error);
+}
+
+/* What the routers say of a recipient that the ACL (if there is one) accepts. */
+static bool routeable(struct session *session, const struct smtp_event *event, struct slice address)
+{
+	struct route_result route = { 0 };
+	struct mail_address target = event->path.address;
+	if (!rewrite_recipient(session, address, &target, &route.error)) {
+		refuse_recipient(session, address, 451, "Temporary local problem - please try later", route.error.text);
+		return false;
+	}
+	switch (session_route(session, &target, &session->message.arena, &route)) {
+	case ROUTE_ACCEPTED: return true;
+	case ROUTE_UNROUTEABLE:
+	case ROUTE_NOT_LOCAL:
+		refuse_recipient(session, address, 550, route_outcome_text(route.outcome), route_outcome_text(route.outcome));
+		return false;
+	case ROUTE_DEFERRED:
+	case ROUTE_EXPANSION_FAILED: break;
+	}
+	refuse_recipient(session, address, 451, "Temporary local problem - please try later", route.error.text);
+	return false;
+}
+
+static void take_recipient(struct session *session, const struct smtp_event *event, struct slice address, const struct policy *policy)
+{
+	struct incoming_message *message = &session->message;
+	if (!routeable(session, event, address))
+		return;
+	if (submission_add_recipient(message, address))
+		policy_answer(policy, session);
+	else
+		refuse_recipient(session, address, 452, "too many recipients", "too many recipients for one message");
 }
 
 static bool on_rcpt(struct session *session, const struct smtp_event *event)
 {
 	struct incoming_message *message = &session->message;
 	struct slice address = format_address(session, &event->path.address);
-	struct mail_address_parts parts = { event->path.address.local_part, event->path.address.domain };
-	if (parts.domain.len == 0)
-		parts.domain = session->conf->main.qualify_recipient;
-	struct expand_context variables = { .variable = session_variable, .ask = session_ask, .owner = session };
-	struct route_host host = { .owner = session, .lookup_user = find_user, .variables = &variables };
-	struct route_result route;
-	switch (route_address(session->conf->routers, &parts, &host, &message->arena, &route)) {
-	case ROUTE_ACCEPTED:
-		if (submission_add_recipient(message, address))
-			smtp_accept(&session->smtp);
-		else
-			refuse_recipient(session, address, 452, "too many recipients", "too many recipients for one message");
-		break;
-	case ROUTE_UNROUTEABLE:
-	case ROUTE_NOT_LOCAL:
-		refuse_recipient(session, address, 550, route_outcome_text(route.outcome), route_outcome_text(route.outcome));
-		break;
-	case ROUTE_DEFERRED:
-	case ROUTE_EXPANSION_FAILED:
-		refuse_recipient(session, address, 451, "Temporary local problem - please try later", route.error.text);
-		break;
+	struct policy policy;
+	if (message->discard) {
+		smtp_accept(&session->smtp);
+		return true;
 	}
+	policy_set_recipient(session, &event->path.address, address);
+	if (policy_run(&policy, session, ACL_POINT_RCPT, "RCPT", in_brackets(message, address)) && policy.outcome == ACL_ACCEPT) {
+		take_recipient(session, event, address, &policy);
+	} else {
+		if (policy.outcome == ACL_DISCARD)
+			message->discarded_by = "RCPT";
+		policy_answer(&policy, session);
+	}
+	acl_session_new_recipient(&session->acl);
+	policy_end(&policy);
 	return true;
 }
 
 static bool on_data(struct session *session, const struct smtp_event *event)
 {
-	(void)event;
-	if (!session->message.begun)
-		submission_begin(session);
-	session->receiving = true;
-	smtp_accept(&session->smtp);
+	struct policy policy = { .outcome = ACL_ACCEPT };
+	/* With BDAT there is no moment before the data (Exim's manual, chapter 44 §6). */
+	bool go_on = event->chunking || policy_run(&policy, session, ACL_POINT_PREDATA, "DATA", (struct slice){ 0 });
+	if (go_on) {
+		if (!session->message.begun)
+			submission_begin(session);
+		session->receiving = true;
+	}
+	policy_answer(&policy, session);
+	policy_end(&policy);
 	return true;
 }
 
@@ -349,9 +447,11 @@ static bool on_body(struct session *session, const struct smtp_event *event)
 			return true;
 		}
 	}
+	if (!session->message.recipient_count)
+		return true;
 	if (!submission_append(session, event->argument, &error)) {
 		smtp_body_refuse(&session->smtp, 451, SLICE("Temporary local problem - please try later"), "the queue refused a part");
-		log_session(session, LOG_KIND_MAIN, "message not taken: %s", error.text);
+		session_log(session, LOG_KIND_MAIN, "message not taken: %s", error.text);
 	}
 	return true;
 }
@@ -364,21 +464,63 @@ static void after_message(struct session *session)
 		smtp_server_farewell(&session->smtp, SMTP_FAREWELL_SHUTDOWN);
 }
 
+/* The message is safe, or thrown away as an ACL wanted. */
+static void answer_taken(struct session *session)
+{
+	const struct incoming_message *message = &session->message;
+	char text[64];
+	snprintf(text, sizeof text, "OK id=%s", message->id.text);
+	if (message->fake_code)
+		smtp_body_done(&session->smtp, message->fake_code, message->fake_text);
+	else
+		smtp_body_done(&session->smtp, 250, slice_of(text));
+}
+
+/* The ACL for the whole message. False: it is answered, and is not taken. */
+static bool may_have_message(struct session *session)
+{
+	struct incoming_message *message = &session->message;
+	struct policy policy = { .outcome = ACL_ACCEPT };
+	bool go_on = true;
+	/* Where no recipient is left there is nothing to decide. */
+	if (message->recipient_count)
+		go_on = policy_run(&policy, session, ACL_POINT_DATA, "after DATA", (struct slice){ 0 });
+	if (policy.outcome == ACL_DISCARD)
+		message->discarded_by = "DATA";
+	if (go_on && (policy.outcome == ACL_DISCARD || !message->recipient_count)) {
+		log_line(&session->front->role->log, LOG_KIND_MAIN, "%s => blackhole (%s ACL discarded recipients)", message->id.text,
+			 message->discarded_by);
+		answer_taken(session);
+		go_on = false;
+	} else if (!go_on) {
+		smtp_body_done(&session->smtp, policy.answer.code, policy.answer.text);
+		if (policy.answer.drop)
+			smtp_server_close(&session->smtp, POLICY_DROPPED);
+	} else if (policy.answer.text.len && !message->fake_code) {
+		message->fake_code = policy.answer.code;
+		message->fake_text = arena_copy(&message->arena, policy.answer.text);
+	}
+	policy_end(&policy);
+	return go_on;
+}
+
 static bool on_body_end(struct session *session, const struct smtp_event *event)
 {
 	struct incoming_message *message = &session->message;
 	struct error error = { 0 };
-	char text[64];
 	if (event->failed) {
-		log_session(session, LOG_KIND_REJECT, "F=<%.*s> rejected after DATA: %s", SLICE_ARG(message->sender), event->reason);
+		session_log(session, LOG_KIND_REJECT, "F=<%.*s> rejected after DATA: %s", SLICE_ARG(message->sender), event->reason);
+		after_message(session);
+		return true;
+	}
+	if (!may_have_message(session)) {
 		after_message(session);
 		return true;
 	}
 	if (submission_commit(session, &error)) {
-		snprintf(text, sizeof text, "OK id=%s", message->id.text);
-		smtp_body_done(&session->smtp, 250, slice_of(text));
+		answer_taken(session);
 	} else {
-		log_session(session, LOG_KIND_REJECT, "F=<%.*s> temporarily rejected after DATA: %s", SLICE_ARG(message->sender),
+		session_log(session, LOG_KIND_REJECT, "F=<%.*s> temporarily rejected after DATA: %s", SLICE_ARG(message->sender),
 			    error.text);
 		smtp_body_done(&session->smtp, error.kind == ERROR_PERMANENT ? 554 : 451,
 			       SLICE("Temporary local problem - please try later"));
@@ -391,17 +533,28 @@ static bool on_refused(struct session *session, const struct smtp_event *event)
 {
 	/* Errors of syntax and sequence (50x) are not logged one by one, as with Exim's default log_selector. */
 	if (event->code / 10 != 50 || event->code == 503)
-		log_session(session, LOG_KIND_REJECT, "rejected \"%.*s\": %.*s", SLICE_ARG(slice_first(event->argument, 256)),
+		session_log(session, LOG_KIND_REJECT, "rejected \"%.*s\": %.*s", SLICE_ARG(slice_first(event->argument, 256)),
 			    SLICE_ARG(event->text));
 	return true;
 }
 
 static bool on_close(struct session *session, const struct smtp_event *event)
 {
-	if (flush(session))
+	if (session_flush(session))
 		stream_linger(&session->stream, clock_after(LINGER_TIMEOUT));
-	if (event->reason)
-		log_session(session, LOG_KIND_MAIN, "SMTP connection dropped: %s", event->reason);
+	/* Empty: it is in the log already. */
+	if (event->reason && *event->reason)
+		session_log(session, LOG_KIND_MAIN, "SMTP connection dropped: %s", event->reason);
+	return false;
+}
+
+/* The answer stands already: the ACL is there for what it logs. */
+static bool on_quit(struct session *session)
+{
+	struct policy policy;
+	policy_run(&policy, session, ACL_POINT_QUIT, "QUIT", (struct slice){ 0 });
+	policy_end(&policy);
+	session_flush(session);
 	return false;
 }
 
@@ -410,7 +563,7 @@ static bool on_event(struct session *session, const struct smtp_event *event)
 {
 	switch (event->kind) {
 	case SMTP_NEED_INPUT: return read_more(session);
-	case SMTP_FLUSH: return flush(session);
+	case SMTP_FLUSH: return session_flush(session);
 	case SMTP_STARTTLS: return on_starttls(session);
 	case SMTP_MAIL: return on_mail(session, event);
 	case SMTP_RCPT: return on_rcpt(session, event);
@@ -423,31 +576,40 @@ static bool on_event(struct session *session, const struct smtp_event *event)
 		session->receiving = false;
 		submission_forget(session);
 		return true;
-	case SMTP_HELO:
+	case SMTP_HELO: return on_helo(session, event);
 	case SMTP_VRFY:
 	case SMTP_EXPN:
 		smtp_accept(&session->smtp);
 		return true;
-	case SMTP_QUIT:
-		flush(session);
-		return false;
+	case SMTP_QUIT: return on_quit(session);
 	}
 	return false;
 }
 
 /* ---- The session's life ---- */
 
+/* `text`: what the connect ACL has instead of smtp_banner, or nothing. */
+static void show_banner(struct session *session, struct slice text)
+{
+	struct expand_value banner = { .text = text };
+	struct error error;
+	if (text.len == 0 && expand_run(session->conf->main.smtp_banner, &session->expansions, &session->message.arena, &banner,
+					&error) != EXPAND_OK)
+		banner.text = session->conf->main.primary_hostname;
+	bool waiting = session->settings.enforce_sync && stream_input_waiting(&session->stream);
+	smtp_server_begin(&session->smtp, banner.text, waiting);
+}
+
 static bool greet(struct session *session)
 {
-	struct expand_context context = { .variable = session_variable, .ask = session_ask, .owner = session };
-	struct expand_value banner;
-	struct error error;
+	struct policy policy;
 	if (session->tls_on_connect && (!session->front->tls || !start_tls(session)))
 		return false;
-	if (expand_run(session->conf->main.smtp_banner, &context, &session->message.arena, &banner, &error) != EXPAND_OK)
-		banner.text = session->conf->main.primary_hostname;
-	bool waiting = session->conf->main.smtp_enforce_sync && stream_input_waiting(&session->stream);
-	smtp_server_begin(&session->smtp, banner.text, waiting);
+	if (policy_run(&policy, session, ACL_POINT_CONNECT, "connection in \"connect\" ACL", (struct slice){ 0 }))
+		show_banner(session, policy.answer.text);
+	else
+		smtp_server_turn_away(&session->smtp, policy.answer.code, policy.answer.text, "");
+	policy_end(&policy);
 	arena_free(&session->message.arena);
 	session->message.lookups = NULL;
 	return true;
@@ -475,6 +637,7 @@ static void end_session(struct session *session)
 {
 	struct front *front = session->front;
 	submission_forget(session);
+	policy_free(session);
 	smtp_server_free(&session->smtp);
 	stream_close(&session->stream);
 	arena_free(&session->host_names.arena);
@@ -505,7 +668,7 @@ static void session_task(void *arg)
 				continue;
 		counters_leave(session->front->counters, &session->host);
 	} else if (!session->tls_on_connect) {
-		flush(session);
+		session_flush(session);
 	}
 	end_session(session);
 }
@@ -527,6 +690,7 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 	submission_init(&session->message);
 	set_settings(session);
 	smtp_server_init(&session->smtp, &session->settings, &session->out, slice_of(session->host_text.text), session_options(session));
+	policy_init(session);
 	session->next = front->sessions;
 	if (session->next)
 		session->next->previous = session;

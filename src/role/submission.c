@@ -18,6 +18,7 @@
 enum {
 	PART_SIZE = 256 * 1024,
 	BODY_MAX = PART_SIZE + 128 * 1024, /* a part, the run that filled it, and our header */
+	HEADER_ROOM = 64 * 1024, /* a run of the body behind a header of the largest size */
 	RECIPIENTS_BYTES_MAX = 128 * 1024, /* leaves room in a message of IPC_MESSAGE_MAX for the rest of the envelope */
 };
 
@@ -43,7 +44,9 @@ void submission_forget(struct session *session)
 	arena_free(&message->arena);
 	buf_free(&message->recipients);
 	buf_free(&message->body);
+	buf_free(&message->header);
 	submission_init(message);
+	acl_session_new_message(&session->acl);
 }
 
 bool submission_add_recipient(struct incoming_message *message, struct slice address)
@@ -66,13 +69,11 @@ static const char *protocol_of(const struct session *session)
 	return tls ? "esmtps" : "esmtp";
 }
 
-void submission_begin(struct session *session)
+/* Our header: on top of all that the client sent. */
+static void add_received(struct session *session)
 {
 	struct incoming_message *message = &session->message;
 	char date[64];
-	message->begun = true;
-	message->id = message_id_make(&session->front->ids);
-	mail_header_scan_init(&message->scan);
 	clock_format_rfc5322((time_t)(clock_wall_now() / CLOCK_SECOND), date, sizeof date);
 	struct mail_received received = {
 		.host_name = session->host_names.name,
@@ -89,6 +90,18 @@ void submission_begin(struct session *session)
 	};
 	ensure(mail_received_append(&received, &message->body));
 	message->size = buf_len(&message->body);
+}
+
+void submission_begin(struct session *session)
+{
+	struct incoming_message *message = &session->message;
+	message->begun = true;
+	message->id = message_id_make(&session->front->ids);
+	mail_header_scan_init(&message->scan);
+	message->held = rewriting_holds(session);
+	buf_init(&message->header, (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
+	if (!message->held)
+		add_received(session);
 }
 
 static int seal_body(struct incoming_message *message, struct error *error)
@@ -178,7 +191,7 @@ static bool send_part(struct session *session, bool complete, struct error *erro
 	return done;
 }
 
-bool submission_append(struct session *session, struct slice run, struct error *error)
+static bool append(struct session *session, struct slice run, struct error *error)
 {
 	struct incoming_message *message = &session->message;
 	message->size += run.len;
@@ -196,7 +209,37 @@ bool submission_append(struct session *session, struct slice run, struct error *
 	return true;
 }
 
+/* The header section is whole: the envelope and the addresses in it are rewritten, and all goes on. */
+static bool release(struct session *session, struct error *error)
+{
+	struct incoming_message *message = &session->message;
+	struct buf rewritten;
+	message->held = false;
+	/* A rewritten address may be longer; the header as a whole is let grow to twice its limit. */
+	buf_init(&rewritten, 2 * (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
+	bool done = rewriting_message(session, buf_slice(&message->header), &rewritten, error);
+	buf_free(&message->header);
+	if (done) {
+		add_received(session);
+		done = append(session, buf_slice(&rewritten), error);
+	}
+	buf_free(&rewritten);
+	return done;
+}
+
+bool submission_append(struct session *session, struct slice run, struct error *error)
+{
+	struct incoming_message *message = &session->message;
+	if (!message->held)
+		return append(session, run, error);
+	if (!buf_append(&message->header, run))
+		return error_set(error, ERROR_PERMANENT, "the header section is too large");
+	return !message->scan.ended || release(session, error);
+}
+
 bool submission_commit(struct session *session, struct error *error)
 {
+	if (session->message.held && !release(session, error))
+		return false;
 	return send_part(session, true, error);
 }

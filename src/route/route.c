@@ -66,6 +66,50 @@ static struct expand_value address_variable(void *owner, enum expand_variable va
 	}
 }
 
+/* The questions of lists and paths are the surroundings' own. */
+static enum expand_result forward_ask(void *owner, const struct expand_request *request, struct arena *arena,
+				      struct expand_answer *answer_r, struct error *error)
+{
+	const struct routing *routing = owner;
+	const struct expand_context *others = routing->host->variables;
+	return others->ask(others->owner, request, arena, answer_r, error);
+}
+
+static bool forward_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
+{
+	const struct routing *routing = owner;
+	const struct expand_context *others = routing->host->variables;
+	return others->named(others->owner, family, name, value_r);
+}
+
+static struct slice forward_headers(void *owner)
+{
+	const struct routing *routing = owner;
+	const struct expand_context *others = routing->host->variables;
+	return others->headers(others->owner);
+}
+
+static enum expand_result forward_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+				      struct arena *arena, struct expand_value *text_r, struct error *error)
+{
+	const struct routing *routing = owner;
+	const struct expand_context *others = routing->host->variables;
+	return others->acl(others->owner, name, arguments, count, arena, text_r, error);
+}
+
+/* The surroundings' context, in which the address has its variables as well. */
+static struct expand_context address_context(struct routing *routing)
+{
+	struct expand_context context = *routing->host->variables;
+	context.owner = routing;
+	context.variable = address_variable;
+	context.ask = context.ask ? forward_ask : NULL;
+	context.named = context.named ? forward_named : NULL;
+	context.headers = context.headers ? forward_headers : NULL;
+	context.acl = context.acl ? forward_acl : NULL;
+	return context;
+}
+
 /* Whether a local part can be a user's name at all; what passwd(5) cannot hold is not looked up. */
 static bool is_user_name(struct slice name)
 {
@@ -106,24 +150,41 @@ static enum precondition check_user(struct routing *routing, const struct router
 	return MET;
 }
 
+/* One of the router's lists; `what` is its option. */
+static enum precondition check_list(struct routing *routing, const struct router *router, const struct list *list, const char *what,
+				    struct list_match *match_r)
+{
+	struct route_result *result = routing->result;
+	const struct list_subject subject = { .local_part = routing->address->local_part, .domain = result->domain };
+	const struct expand_context context = address_context(routing);
+	if (list_match(list, &subject, &context, routing->arena, match_r, &result->error) == EXPAND_OK)
+		return match_r->yes ? MET : NOT_MET;
+	error_context(&result->error, "router %.*s: %s", SLICE_ARG(router->name), what);
+	result->error.kind = ERROR_TEMPORARY;
+	result->outcome = ROUTE_DEFERRED;
+	return STOP;
+}
+
 /* Exim's order. What one router's preconditions set is not seen by the next. */
 static enum precondition check_preconditions(struct routing *routing, const struct router *router)
 {
 	struct route_result *result = routing->result;
 	struct list_match match;
-	const struct list_subject subject = { .local_part = routing->address->local_part, .domain = result->domain };
+	enum precondition met;
 	result->router = router;
 	result->domain_data = result->local_part_data = result->home = SLICE("");
 	routing->has_user = false;
 	if (router->domains) {
-		if (!list_match(router->domains, &subject, &match))
-			return NOT_MET;
+		met = check_list(routing, router, router->domains, "domains", &match);
+		if (met != MET)
+			return met;
 		routing->domain_is_ours = true;
 		result->domain_data = match.data;
 	}
 	if (router->local_parts) {
-		if (!list_match(router->local_parts, &subject, &match))
-			return NOT_MET;
+		met = check_list(routing, router, router->local_parts, "local_parts", &match);
+		if (met != MET)
+			return met;
 		result->local_part_data = match.data;
 	}
 	return router->check_local_user ? check_user(routing, router) : MET;
@@ -157,7 +218,7 @@ static void finish(struct routing *routing, const struct router *router)
 {
 	struct route_result *result = routing->result;
 	const struct transport *transport = router->transport;
-	const struct expand_context context = { .variable = address_variable, .owner = routing };
+	const struct expand_context context = address_context(routing);
 	if (!choose_user(routing, router))
 		return;
 	switch (expand_run_path(transport->directory, &context, routing->arena, &result->directory, &result->error)) {

@@ -41,6 +41,7 @@ struct transport {
 	bool has_user, has_group;               /* the master has resolved `user`, `group` (or the user's own group) to these: */
 	uid_t uid;
 	gid_t gid;
+	bool retry_use_local_part;              /* `retry_use_local_part`: retry rules and times are for the whole address */
 	bool return_path_add, delivery_date_add, envelope_to_add; /* the options of those names */
 	const struct transport *next;           /* in the order of the configuration; NULL at the end */
 };
@@ -68,6 +69,7 @@ struct router {
 	const struct list *local_parts;  /* `local_parts`, LIST_LOCAL_PART; NULL: any */
 	bool check_local_user;           /* `check_local_user`: only for users of this system; the delivery runs as that user */
 	const struct transport *transport; /* `transport`; never NULL for accept */
+	bool retry_use_local_part;       /* `retry_use_local_part`: the same for what fails while this router runs */
 	bool more;                       /* `more`: after a decline the next router is asked */
 	const struct router *next;       /* NULL at the end of the chain */
 };

@@ -68,11 +68,11 @@ static int setup(void **state)
 	world->home_mail = (struct transport){ .name = SLICE("home_mail"), .maildir_format = true,
 					       .directory = program(world, "$home/Maildir") };
 	world->virtual = (struct router){ SLICE("virtual"), &router_accept, list(world, LIST_DOMAIN, "Virtual.example"),
-					  list(world, LIST_LOCAL_PART, "alice : bob"), false, &world->virtual_mail, true,
-					  &world->local };
+					  list(world, LIST_LOCAL_PART, "alice : bob"), false, &world->virtual_mail, .more = true,
+					  .next = &world->local };
 	world->local = (struct router){ SLICE("local"), &router_accept,
 					list(world, LIST_DOMAIN, "virtual.example : local.example"), NULL, true,
-					&world->home_mail, true, NULL };
+					&world->home_mail, .more = true };
 	world->host = (struct route_host){ world, lookup_user, &variables };
 	*state = world;
 	return 0;

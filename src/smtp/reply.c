@@ -190,3 +190,9 @@ void smtp_server_farewell(struct smtp_server *server, enum smtp_farewell kind)
 	server->pending = SMTP_NEED_INPUT;
 	smtp_server_close(server, farewells[kind].reason);
 }
+
+void smtp_server_turn_away(struct smtp_server *server, unsigned code, struct slice text, const char *reason)
+{
+	smtp_put(server, code, text);
+	smtp_server_close(server, reason);
+}

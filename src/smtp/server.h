@@ -64,6 +64,12 @@ struct smtp_settings {
 	uint32_t accept_max_nonmail;        /* these three: SMTP_NO_LIMIT for none */
 	uint32_t max_synprot_errors;
 	uint32_t max_unknown_commands;
+	/*
+	 * Changes the path of MAIL or RCPT, with its brackets and without parameters, before it is parsed (Exim's rewrite flag S);
+	 * NULL: nothing does. The result lies in `arena`. False: it cannot be told now, and the command gets 451.
+	 */
+	bool (*rewrite)(void *owner, struct slice path, struct arena *arena, struct slice *path_r);
+	void *rewrite_owner;
 	bool recipients_max_reject;         /* 552 and 554 instead of 452 */
 	bool enforce_sync;
 	bool long_local_parts;              /* over the 64 octets of RFC 5321 §4.5.3.1.1 */
@@ -225,6 +231,11 @@ enum smtp_farewell {
 
 /* Queues the text for the end of a connection, at any time; SMTP_CLOSE follows. An event at hand needs no answer any more. */
 void smtp_server_farewell(struct smtp_server *server, enum smtp_farewell kind);
+/*
+ * Turns a client away instead of the banner, or at any time without an event at hand; SMTP_CLOSE follows. `reason` is a
+ * constant, empty when there is nothing more to log.
+ */
+void smtp_server_turn_away(struct smtp_server *server, unsigned code, struct slice text, const char *reason);
 /* Ends the connection after what is queued; `reason` is a constant. Call it after the answer when an event is at hand. */
 void smtp_server_close(struct smtp_server *server, const char *reason);
 

@@ -31,6 +31,38 @@ static bool mail_refused(struct smtp_server *server)
 	return true;
 }
 
+/* The path at the start of the argument; quoted blanks belong to it. */
+static size_t path_length(struct slice argument)
+{
+	bool quoted = false;
+	size_t at = 0;
+	for (; at < argument.len && (quoted || !ascii_is_space(argument.data[at])); at++) {
+		if (argument.data[at] == '\\' && at + 1 < argument.len)
+			at++;
+		else if (argument.data[at] == '"')
+			quoted = !quoted;
+	}
+	return at;
+}
+
+/* Gives the session the chance to change the path. False: not now. */
+static bool rewrite_path(struct smtp_server *server, struct slice *argument)
+{
+	const struct smtp_settings *settings = server->settings;
+	struct slice text = slice_trim(*argument), path = slice_first(text, path_length(text)), changed;
+	if (!settings->rewrite || !text.len)
+		return true;
+	if (!settings->rewrite(settings->rewrite_owner, path, &server->scratch, &changed))
+		return false;
+	*argument = arena_printf(&server->scratch, "%.*s%.*s", SLICE_ARG(changed), SLICE_ARG(slice_from(text, path.len)));
+	return true;
+}
+
+static bool refuse_for_now(struct smtp_server *server, struct smtp_event *event)
+{
+	return smtp_refuse(server, event, 451, SLICE("Temporary local problem - please try later"));
+}
+
 static bool mail_parse(struct smtp_server *server, struct slice argument, struct smtp_event *event)
 {
 	unsigned flags = MAIL_PATH_NULL | MAIL_PATH_BARE | MAIL_PATH_SENDER, code;
@@ -40,6 +72,8 @@ static bool mail_parse(struct smtp_server *server, struct slice argument, struct
 		flags |= MAIL_PATH_UTF8;
 	if (server->settings->long_local_parts)
 		flags |= MAIL_PATH_LONG_LOCAL;
+	if (!rewrite_path(server, &argument))
+		return refuse_for_now(server, event);
 	if (!mail_path_parse(argument, &server->scratch, flags, &event->path, &error))
 		return refuse_path(server, event, argument, error.text);
 	if (!smtp_parse_mail_parameters(server, event->path.rest, &event->mail, &code, &text))
@@ -90,6 +124,8 @@ static bool rcpt_parse(struct smtp_server *server, struct slice argument, struct
 		return smtp_refuse_counted(server, event, 501, SLICE("RCPT must have an address operand"));
 	flags |= server->smtputf8 ? MAIL_PATH_UTF8 : 0;
 	flags |= settings->long_local_parts ? MAIL_PATH_LONG_LOCAL : 0;
+	if (!rewrite_path(server, &argument))
+		return refuse_for_now(server, event);
 	if (!mail_path_parse(argument, &server->scratch, flags, &event->path, &error))
 		return refuse_path(server, event, argument, error.text);
 	if (!smtp_parse_rcpt_parameters(server, event->path.rest, &code, &text))

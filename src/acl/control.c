@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: ISC */
+/* The settings of the `control` modifier (Exim's manual, chapter 44 §22). */
+#include "acl/private.h"
+
+#define MESSAGE (AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(NOT_SMTP) | AT(NOT_SMTP_MIME) | AT(EXPANSION))
+#define SMTP_MESSAGE (AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(EXPANSION))
+#define NOT_SMTP (AT(NOT_SMTP_START) | AT(NOT_SMTP) | AT(NOT_SMTP_MIME))
+#define DELIVERY_LATER "the queue cannot hold a message back yet"
+
+static const struct control {
+	const char *name;
+	enum acl_control control;
+	bool options; /* may be followed by a slash and more */
+	unsigned points;
+	const char *refused;
+	const char *help;
+} controls[] = {
+	{ "allow_auth_unadvertised", ACL_CONTROL_ALLOW_AUTH_UNADVERTISED, false, AT(CONNECT) | AT(HELO),
+	  "there is no authentication yet", NULL },
+	{ "caseful_local_part", ACL_CONTROL_CASEFUL_LOCAL_PART, false, AT(RCPT), NULL,
+	  "From here on $local_part is as the client wrote it." },
+	{ "caselower_local_part", ACL_CONTROL_CASELOWER_LOCAL_PART, false, AT(RCPT), NULL,
+	  "From here on $local_part is in lower case again." },
+	{ "cutthrough_delivery", ACL_CONTROL_CUTTHROUGH_DELIVERY, true, ACL_EVERYWHERE, "it comes with the sending side", NULL },
+	{ "debug", ACL_CONTROL_DEBUG, true, ACL_EVERYWHERE, "there is no debug log; see \"postern session --trace\"", NULL },
+	{ "dkim_disable_verify", ACL_CONTROL_DKIM_DISABLE_VERIFY, false, ACL_EVERYWHERE, NULL,
+	  "No DKIM signature of this message is verified; this version verifies none." },
+	{ "dmarc_disable_verify", ACL_CONTROL_DMARC_DISABLE_VERIFY, false, ACL_EVERYWHERE, NULL,
+	  "DMARC is not applied to this message; this version applies it to none." },
+	{ "dscp", ACL_CONTROL_DSCP, true, ACL_EVERYWHERE & ~(NOT_SMTP | AT(NOTQUIT)), "it comes later", NULL },
+	{ "enforce_sync", ACL_CONTROL_ENFORCE_SYNC, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
+	  "A client that sends out of turn is refused, from here on in this connection." },
+	{ "no_enforce_sync", ACL_CONTROL_NO_ENFORCE_SYNC, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
+	  "A client may send out of turn, from here on in this connection." },
+	{ "fakedefer", ACL_CONTROL_FAKEDEFER, true, SMTP_MESSAGE, NULL,
+	  "The message is taken, but the client is told to try again later (450), with the text behind the slash." },
+	{ "fakereject", ACL_CONTROL_FAKEREJECT, true, SMTP_MESSAGE, NULL,
+	  "The message is taken, but the client is told that it is refused (550), with the text behind the slash." },
+	{ "freeze", ACL_CONTROL_FREEZE, true, MESSAGE, DELIVERY_LATER, NULL },
+	{ "no_callout_flush", ACL_CONTROL_NO_CALLOUT_FLUSH, false, ACL_EVERYWHERE, NULL,
+	  "Replies that wait are not sent before a callout; this version makes none." },
+	{ "no_delay_flush", ACL_CONTROL_NO_DELAY_FLUSH, false, ACL_EVERYWHERE, NULL,
+	  "Replies that wait are not sent before a delay, from here on in this connection." },
+	{ "no_mbox_unspool", ACL_CONTROL_NO_MBOX_UNSPOOL, false, MESSAGE, "scanning of message contents comes later", NULL },
+	{ "no_multiline_responses", ACL_CONTROL_NO_MULTILINE_RESPONSES, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
+	  "Replies of ACLs are cut to one line, from here on in this connection." },
+	{ "no_pipelining", ACL_CONTROL_NO_PIPELINING, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
+	  "PIPELINING is not offered with the next EHLO." },
+	{ "queue", ACL_CONTROL_QUEUE, true, MESSAGE, DELIVERY_LATER, NULL },
+	{ "queue_only", ACL_CONTROL_QUEUE, true, MESSAGE, DELIVERY_LATER, NULL },
+	{ "submission", ACL_CONTROL_SUBMISSION, true, AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(EXPANSION),
+	  "submission mode comes with authentication", NULL },
+	{ "suppress_local_fixups", ACL_CONTROL_SUPPRESS_LOCAL_FIXUPS, false,
+	  AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(NOT_SMTP_START) | AT(EXPANSION), NULL,
+	  "Headers of a locally submitted message stay as they are; this version changes none." },
+	{ "utf8_downconvert", ACL_CONTROL_UTF8_DOWNCONVERT, true, AT(RCPT) | AT(VRFY) | AT(EXPANSION), "it comes with the sending side",
+	  NULL },
+};
+
+enum { CONTROLS = sizeof controls / sizeof *controls };
+
+/* NULL with *error when there is none of that name, or it takes no options. */
+static const struct control *find(struct slice value, struct slice *options_r, struct error *error)
+{
+	struct slice rest = slice_trim(value), name = slice_cut(&rest, '/');
+	for (size_t i = 0; i < CONTROLS; i++) {
+		const struct control *control = &controls[i];
+		if (!slice_equal(slice_of(control->name), name))
+			continue;
+		if (control->refused) {
+			error_set(error, ERROR_USAGE, "\"%s\" is not available in this version: %s", control->name, control->refused);
+			return NULL;
+		}
+		if (rest.len && !control->options) {
+			error_set(error, ERROR_USAGE, "\"%s\" takes no options", control->name);
+			return NULL;
+		}
+		*options_r = rest;
+		return control;
+	}
+	error_set(error, ERROR_USAGE, "there is no control \"%.*s\"", SLICE_ARG(slice_first(name, 64)));
+	return NULL;
+}
+
+bool acl_control_check(struct slice value, struct error *error)
+{
+	struct slice options;
+	return find(value, &options, error) != NULL;
+}
+
+bool acl_control_allowed(struct slice value, enum acl_point point)
+{
+	struct error error;
+	struct slice options;
+	const struct control *control = find(value, &options, &error);
+	return !control || control->points >> point & 1;
+}
+
+/* Those that are a matter of the engine alone. */
+static bool apply(struct acl_session *session, enum acl_control control)
+{
+	switch (control) {
+	case ACL_CONTROL_CASEFUL_LOCAL_PART: session->caseful_local_part = true; return true;
+	case ACL_CONTROL_CASELOWER_LOCAL_PART: session->caseful_local_part = false; return true;
+	case ACL_CONTROL_NO_DELAY_FLUSH: session->no_delay_flush = true; return true;
+	case ACL_CONTROL_NO_MULTILINE_RESPONSES: session->no_multiline = true; return true;
+	default: return false;
+	}
+}
+
+enum acl_step acl_control_run(struct acl_run *run, const struct acl_item *item, struct expand_value value)
+{
+	struct acl_session *session = run->session;
+	struct error error = { 0 };
+	struct slice options;
+	const struct control *control = find(value.text, &options, &error);
+	(void)item;
+	if (!control)
+		return acl_broken(run, "control: %s", error.text);
+	if (!(control->points >> run->point & 1))
+		return acl_broken(run, "cannot use \"control=%s\" in %s ACL", control->name, acl_point_info(run->point)->name);
+	if (apply(session, control->control))
+		return ACL_YES;
+	if (!session->control)
+		return acl_broken(run, "cannot use \"control=%s\" here", control->name);
+	if (!session->control(session->owner, control->control, options, &error))
+		return acl_broken(run, "control=%s: %s", control->name, error.text);
+	return ACL_YES;
+}
+
+bool acl_control_info(size_t index, struct acl_word_info *info_r)
+{
+	if (index >= CONTROLS)
+		return false;
+	*info_r = (struct acl_word_info){ controls[index].name, true, controls[index].refused, controls[index].help, NULL };
+	return true;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+/* The form of a compiled ACL and of a run, for the files of this directory only. */
+#ifndef POSTERN_ACL_PRIVATE_H
+#define POSTERN_ACL_PRIVATE_H
+
+#include "acl/acl.h"
+
+enum acl_verb { ACL_VERB_ACCEPT, ACL_VERB_DEFER, ACL_VERB_DENY, ACL_VERB_DISCARD, ACL_VERB_DROP, ACL_VERB_REQUIRE, ACL_VERB_WARN,
+		ACL_VERBS };
+
+/* Sets of points. */
+#define AT(point) (1u << ACL_POINT_##point)
+#define ACL_EVERYWHERE ((1u << ACL_POINTS) - 1)
+_Static_assert(ACL_POINTS < 32, "a set of points is one word");
+
+/* What stands behind the word. */
+enum acl_value_kind {
+	ACL_VALUE_NONE,    /* nothing, not even "=" */
+	ACL_VALUE_TEXT,    /* expanded when it is reached */
+	ACL_VALUE_LATE,    /* kept, and expanded when the statement's outcome is known */
+	ACL_VALUE_LIST,    /* a list of `list`'s kind */
+	ACL_VALUE_CALL,    /* an ACL and its arguments */
+	ACL_VALUE_SET,     /* a variable, "=", and its text */
+};
+
+struct acl_run;
+struct acl_item;
+
+/* What a condition or modifier came to. */
+enum acl_step { ACL_YES, ACL_NO, ACL_LATER, ACL_DISCARDED, ACL_DROPPED, ACL_BROKEN };
+
+typedef enum acl_step acl_word_run(struct acl_run *run, const struct acl_item *item, struct expand_value value);
+
+struct acl_word {
+	const char *name;
+	bool modifier;
+	enum acl_value_kind value;
+	enum expand_list list;
+	unsigned points;      /* where it may be used */
+	const char *refused;
+	acl_word_run *run;    /* NULL for ACL_VALUE_NONE and ACL_VALUE_LATE, which run.c does */
+	/* Checks a constant value at load; NULL: any will do. */
+	bool (*check)(struct slice value, struct error *error);
+	const char *help, *example;
+};
+
+const struct acl_word *acl_word_find(struct slice name);
+const char *acl_word_nearest(struct slice name);
+bool acl_is_endpass(const struct acl_word *word);
+bool acl_is_message(const struct acl_word *word);
+bool acl_is_log_message(const struct acl_word *word);
+
+struct acl_call {
+	const struct acl *target; /* by a constant name; NULL: found when it runs */
+	const struct expand_program *name;
+	const struct expand_program *arguments[ACL_ARGUMENTS_MAX];
+	size_t count;
+};
+
+struct acl_item {
+	const struct acl_word *word;
+	bool negated;
+	struct slice source; /* the value as written */
+	const struct expand_program *program;
+	const struct list *list;
+	const struct acl_call *call;
+	enum expand_family family; /* of set */
+	struct slice variable;
+	struct acl_line line;
+	const struct acl_item *next;
+};
+
+struct acl_statement {
+	enum acl_verb verb;
+	const struct acl_item *first;
+	struct acl_line line;
+	const struct acl_statement *next;
+};
+
+struct acl {
+	struct slice name;
+	const struct acl_statement *first;
+	struct acl *next; /* in the set */
+	size_t number;    /* in the set, from 0 */
+};
+
+struct acl_set {
+	struct arena *arena;
+	const struct expand_language *language;
+	struct acl *first, **tail;
+	size_t count;
+};
+
+struct acl_reference {
+	const struct acl_set *set;
+	const struct acl *acl; /* when the text is constant and no file */
+	const struct expand_program *program;
+	struct acl_line line;
+};
+
+/* Of a run and all that it calls. */
+struct acl_shared {
+	unsigned log_targets;
+	bool details;
+	size_t steps;
+};
+
+struct acl_run {
+	struct acl_session *session;
+	struct expand_context context; /* the session's, with what an ACL adds */
+	enum acl_point point;
+	enum acl_verb verb;
+	unsigned depth;
+	struct arena *arena;
+	struct slice name; /* of the ACL, for messages; empty: inline */
+	struct expand_value message, log_message; /* data NULL: none */
+	struct expand_value verify_message;
+	struct expand_value arguments[ACL_ARGUMENTS_MAX];
+	size_t argument_count;
+	struct acl_shared *shared;
+};
+
+const char *acl_verb_text(enum acl_verb verb);
+
+/* compile.c: the text of an ACL that is not in the configuration; `name` for messages. */
+bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, struct acl *acl, struct error *error);
+bool acl_call_compile(const struct acl_set *set, struct arena *arena, struct slice text, const struct acl_call **call_r,
+		      struct error *error, size_t *column_r);
+
+/* run.c: an ACL that this run calls. */
+enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct slice text, const struct expand_value *arguments,
+			     size_t count);
+/* For words: the reason goes to the log, and the step is ACL_BROKEN or ACL_LATER. */
+enum acl_step acl_broken(struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+enum acl_step acl_later(struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A text of our own as a value. */
+struct expand_value acl_text(struct slice text);
+
+/* word.c, for control.c and verify.c. */
+acl_word_run acl_control_run, acl_verify_run;
+bool acl_control_check(struct slice value, struct error *error);
+bool acl_verify_check(struct slice value, struct error *error);
+/* Whether a constant value of that word could be used at this point; *name_r names what could not ("control=freeze"). */
+bool acl_control_allowed(struct slice value, enum acl_point point);
+bool acl_verify_allowed(struct slice value, enum acl_point point);
+
+/* header.c */
+acl_word_run acl_add_header_run, acl_remove_header_run;
+
+#endif

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: ISC */
+/* Running an ACL: statements in order, and within each its conditions and modifiers (Exim's manual, chapter 44 §18 to §20). */
+#include "acl/private.h"
+
+#include "base/crc32c.h"
+
+_Static_assert(EXPAND_ACL_ARG9 - EXPAND_ACL_ARG1 + 1 == ACL_ARGUMENTS_MAX, "the arguments are variables in a row");
+
+struct expand_value acl_text(struct slice text)
+{
+	return (struct expand_value){ .text = text };
+}
+
+static void trace(const struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void trace(const struct acl_run *run, const char *format, ...)
+{
+	va_list args;
+	if (!run->session->trace)
+		return;
+	va_start(args, format);
+	run->session->trace(run->session->owner, run->depth, arena_vprintf(run->arena, format, args));
+	va_end(args);
+}
+
+static void explain(struct acl_run *run, const char *format, va_list args)
+{
+	run->message = (struct expand_value){ 0 };
+	run->log_message = (struct expand_value){ .text = arena_vprintf(run->arena, format, args), .tainted = true };
+}
+
+enum acl_step acl_broken(struct acl_run *run, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	explain(run, format, args);
+	va_end(args);
+	return ACL_BROKEN;
+}
+
+enum acl_step acl_later(struct acl_run *run, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	explain(run, format, args);
+	va_end(args);
+	return ACL_LATER;
+}
+
+static void log_line(const struct acl_run *run, unsigned targets, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void log_line(const struct acl_run *run, unsigned targets, const char *format, ...)
+{
+	struct acl_session *session = run->session;
+	va_list args;
+	if (!session->log)
+		return;
+	va_start(args, format);
+	session->log(session->owner, targets, arena_vprintf(run->arena, format, args));
+	va_end(args);
+}
+
+/* ---- One condition or modifier ---- */
+
+/* False: the step is decided without running the word. */
+static bool expand_item(struct acl_run *run, const struct acl_item *item, struct expand_value *value_r, enum acl_step *step_r)
+{
+	const struct expand_program *program = item->call ? item->call->name : item->program;
+	struct error error = { 0 };
+	if (!program)
+		return true;
+	switch (expand_run(program, &run->context, run->arena, value_r, &error)) {
+	case EXPAND_OK: return true;
+	case EXPAND_FORCED_FAIL: *step_r = ACL_YES; return false; /* as if it were not there, whether negated or not */
+	case EXPAND_DEFER:
+		*step_r = acl_later(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error.text);
+		return false;
+	case EXPAND_FAIL:
+		*step_r = acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error.text);
+		return false;
+	}
+	return false;
+}
+
+static enum acl_step negate(enum acl_step step)
+{
+	if (step == ACL_YES)
+		return ACL_NO;
+	return step == ACL_NO || step == ACL_DROPPED ? ACL_YES : step;
+}
+
+static const char *const step_text[] = {
+	[ACL_YES] = "yes", [ACL_NO] = "no", [ACL_LATER] = "deferred", [ACL_DISCARDED] = "discard", [ACL_DROPPED] = "drop",
+	[ACL_BROKEN] = "error",
+};
+
+static enum acl_step run_item(struct acl_run *run, const struct acl_item *item)
+{
+	const struct acl_word *word = item->word;
+	struct expand_value value = { 0 };
+	enum acl_step step;
+	if (run->shared->steps++ == ACL_STEPS_MAX)
+		return acl_broken(run, "the ACL takes more than %d steps: possible loop", ACL_STEPS_MAX);
+	if (!expand_item(run, item, &value, &step))
+		return step;
+	if (!(word->points >> run->point & 1))
+		return acl_broken(run, "cannot %s %s condition in %s ACL", word->modifier ? "use" : "test", word->name,
+				  acl_point_info(run->point)->name);
+	step = word->run(run, item, value);
+	trace(run, "check %s%s%s%.*s%s%.*s: %s", item->negated ? "!" : "", word->name, item->variable.len ? " acl_*" : "",
+	      SLICE_ARG(item->variable), " = ", SLICE_ARG(slice_first(item->source, 200)), step_text[step]);
+	return item->negated ? negate(step) : step;
+}
+
+/* ---- Messages ---- */
+
+static void expand_message(struct acl_run *run, const struct acl_item *item, struct expand_value before, struct expand_value *value_r)
+{
+	struct error error = { 0 };
+	*value_r = (struct expand_value){ 0 };
+	if (!item)
+		return;
+	run->verify_message = before;
+	enum expand_result result = expand_run(item->program, &run->context, run->arena, value_r, &error);
+	run->verify_message = (struct expand_value){ 0 };
+	if (result == EXPAND_OK && value_r->text.len)
+		return;
+	*value_r = (struct expand_value){ 0 };
+	if (result != EXPAND_OK && result != EXPAND_FORCED_FAIL)
+		log_line(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "failed to expand ACL message \"%.*s\": %s", SLICE_ARG(item->source), error.text);
+}
+
+/* With which outcome of its conditions a verb looks at its messages. */
+static bool uses_messages(enum acl_verb verb, enum acl_step step)
+{
+	bool no = step == ACL_NO || step == ACL_DROPPED;
+	switch (verb) {
+	case ACL_VERB_ACCEPT:
+	case ACL_VERB_DISCARD: return step == ACL_YES || no;
+	case ACL_VERB_REQUIRE: return no;
+	default: return step == ACL_YES;
+	}
+}
+
+static void settle_messages(struct acl_run *run, enum acl_step step, bool endpass, const struct acl_item *message,
+			    const struct acl_item *log_message)
+{
+	struct expand_value old = run->message, old_log = run->log_message.text.data ? run->log_message : run->message, text;
+	if (!uses_messages(run->verb, step))
+		return;
+	/* Behind endpass a message is one for refusals. */
+	if (endpass && step == ACL_YES)
+		message = NULL;
+	/* What conditions left is for refusals only. */
+	bool accepts = run->verb == ACL_VERB_ACCEPT || run->verb == ACL_VERB_DISCARD;
+	if (run->verb == ACL_VERB_WARN || (accepts && step == ACL_YES))
+		run->message = run->log_message = (struct expand_value){ 0 };
+	expand_message(run, message, old, &text);
+	if (text.text.data)
+		run->message = text;
+	expand_message(run, log_message, old_log, &text);
+	if (text.text.data && run->log_message.text.data) {
+		text.text = arena_printf(run->arena, "%.*s: %.*s", SLICE_ARG(text.text), SLICE_ARG(run->log_message.text));
+		text.tainted |= run->log_message.tainted;
+	}
+	if (text.text.data)
+		run->log_message = text;
+	else if (!run->log_message.text.data)
+		run->log_message = run->message;
+}
+
+/* ---- Statements ---- */
+
+static enum acl_step run_items(struct acl_run *run, const struct acl_statement *statement, bool *endpass_r)
+{
+	const struct acl_item *message = NULL, *log_message = NULL;
+	enum acl_step step = ACL_YES;
+	*endpass_r = false;
+	for (const struct acl_item *item = statement->first; item && step == ACL_YES; item = item->next) {
+		if (acl_is_message(item->word))
+			message = item;
+		else if (acl_is_log_message(item->word))
+			log_message = item;
+		else if (acl_is_endpass(item->word))
+			*endpass_r = true;
+		else
+			step = run_item(run, item);
+	}
+	settle_messages(run, step, *endpass_r, message, log_message);
+	return step;
+}
+
+/* The same text is logged once a message. */
+static bool warned_before(struct acl_session *session, struct slice text)
+{
+	uint64_t mark = (uint64_t)crc32c(0, text.data, text.len) << 32 | (uint32_t)text.len;
+	for (size_t i = 0; i < session->warned_count; i++)
+		if (session->warned[i] == mark)
+			return true;
+	if (session->warned_count < ACL_WARNINGS_MAX)
+		session->warned[session->warned_count++] = mark;
+	return false;
+}
+
+/* A warn statement whose conditions hold. Its message is a header line, where there is a message. */
+static void warn(struct acl_run *run)
+{
+	const struct acl_item header = { 0 };
+	struct expand_value message = run->message, text = run->log_message;
+	bool own_text = text.text.data && text.text.data != message.text.data;
+	if (own_text && !warned_before(run->session, text.text))
+		log_line(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: %.*s", SLICE_ARG(text.text));
+	if (message.text.data && run->session->add_header && acl_word_find(SLICE("add_header"))->points >> run->point & 1)
+		acl_add_header_run(run, &header, message);
+}
+
+static void forget_messages(struct acl_run *run)
+{
+	run->message = run->log_message = (struct expand_value){ 0 };
+}
+
+static enum acl_step bad_quit(struct acl_run *run)
+{
+	return acl_broken(run, "QUIT or not-QUIT toplevel ACL may not fail ('%s' verb used incorrectly)", acl_verb_text(run->verb));
+}
+
+enum flow { FLOW_NEXT, FLOW_END };
+
+/* What the verb makes of what its conditions came to: FLOW_END with the ACL's outcome in *step. */
+static enum flow decide(struct acl_run *run, bool endpass, enum acl_step *step)
+{
+	bool yes = *step == ACL_YES;
+	switch (run->verb) {
+	case ACL_VERB_ACCEPT:
+		return yes || *step == ACL_DISCARDED || endpass ? FLOW_END : FLOW_NEXT;
+	case ACL_VERB_DISCARD:
+		if (yes)
+			*step = ACL_DISCARDED;
+		return *step == ACL_DISCARDED || endpass ? FLOW_END : FLOW_NEXT;
+	case ACL_VERB_DEFER:
+		*step = ACL_LATER;
+		run->shared->details |= yes;
+		return yes ? FLOW_END : FLOW_NEXT;
+	case ACL_VERB_DENY: *step = ACL_NO; return yes ? FLOW_END : FLOW_NEXT;
+	case ACL_VERB_DROP: *step = ACL_DROPPED; return yes ? FLOW_END : FLOW_NEXT;
+	case ACL_VERB_REQUIRE: return yes ? FLOW_NEXT : FLOW_END;
+	case ACL_VERB_WARN:
+		if (yes)
+			warn(run);
+		else if (*step == ACL_LATER)
+			log_line(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: ACL \"warn\" statement skipped: condition test deferred: %.*s",
+				 SLICE_ARG(run->log_message.text));
+		forget_messages(run);
+		return FLOW_NEXT;
+	case ACL_VERBS: break;
+	}
+	return FLOW_END;
+}
+
+static enum acl_step run_acl(struct acl_run *run, const struct acl *acl)
+{
+	bool endpass, quit = run->depth == 0 && acl_point_info(run->point)->accept_only;
+	run->name = acl->name;
+	trace(run, "using %s \"%.*s\"", acl->name.len ? "ACL" : "inline ACL", SLICE_ARG(acl->name));
+	for (const struct acl_statement *statement = acl->first; statement; statement = statement->next) {
+		forget_messages(run);
+		run->verb = statement->verb;
+		trace(run, "processing \"%s\"", acl_verb_text(run->verb));
+		enum acl_step step = run_items(run, statement, &endpass);
+		if (step == ACL_BROKEN || (step == ACL_LATER && run->verb != ACL_VERB_WARN))
+			return step;
+		if (decide(run, endpass, &step) == FLOW_NEXT)
+			continue;
+		if (quit && step != ACL_YES)
+			step = bad_quit(run);
+		trace(run, "end of ACL \"%.*s\": %s", SLICE_ARG(acl->name), step_text[step]);
+		return step;
+	}
+	trace(run, "end of ACL \"%.*s\": implicit deny", SLICE_ARG(acl->name));
+	return ACL_NO;
+}
+
+/* ---- Finding what to run ---- */
+
+static enum acl_step read_acl(struct acl_run *run, struct slice path, struct slice *text_r)
+{
+	struct expand_request request = { .service = EXPAND_SERVICE_READ_FILE, .deadline = clock_after(30 * CLOCK_SECOND) };
+	struct expand_answer answer = { 0 };
+	struct clean_path clean;
+	struct error error = { 0 };
+	if (!expand_to_path(acl_text(path), run->arena, &clean, &error))
+		return acl_broken(run, "ACL file: %s", error.text);
+	if (!run->session->context->ask)
+		return acl_broken(run, "the ACL file \"%.*s\" cannot be read here", SLICE_ARG(path));
+	request.file = clean.text;
+	if (run->context.ask(run->context.owner, &request, run->arena, &answer, &error) != EXPAND_OK)
+		return acl_broken(run, "%s", error.text);
+	*text_r = answer.text;
+	return ACL_YES;
+}
+
+/* By the rules of chapter 44 §12: a file, a name, or the text itself. `text` is not tainted. */
+static enum acl_step find_acl(struct acl_run *run, struct slice text, const struct acl **acl_r)
+{
+	struct error error;
+	text = slice_trim(text);
+	bool file = text.len && text.data[0] == '/';
+	*acl_r = file ? NULL : acl_set_find(run->session->set, text);
+	if (*acl_r)
+		return ACL_YES;
+	enum acl_step step = file ? read_acl(run, text, &text) : ACL_YES;
+	if (step != ACL_YES)
+		return step;
+	struct acl *acl = arena_new(run->arena, struct acl);
+	if (!acl_compile_text(run->arena, run->session->set, text, acl, &error))
+		return acl_broken(run, "%s", error.text);
+	*acl_r = acl;
+	return ACL_YES;
+}
+
+static void prepare(struct acl_run *run, struct acl_session *session, const struct acl_run *outer);
+
+enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct slice text, const struct expand_value *arguments,
+			     size_t count)
+{
+	struct acl_run *inner = arena_new(run->arena, struct acl_run);
+	enum acl_step step = ACL_YES;
+	if (run->depth + 1 > ACL_DEPTH_MAX)
+		return acl_broken(run, "ACL nested too deep: possible loop");
+	prepare(inner, run->session, run);
+	for (size_t i = 0; i < count; i++)
+		inner->arguments[i] = arguments[i];
+	inner->argument_count = count;
+	if (!acl)
+		step = find_acl(inner, text, &acl);
+	if (step == ACL_YES)
+		step = run_acl(inner, acl);
+	run->message = inner->message;
+	run->log_message = inner->log_message;
+	return step;
+}
+
+/* ---- What expansions within an ACL see: the session's, the arguments of the ACL, its variables ---- */
+
+/* What belongs to the ACL that runs. */
+static bool call_variable(struct acl_run *run, enum expand_variable variable, struct expand_value *value_r)
+{
+	if (variable >= EXPAND_ACL_ARG1 && variable <= EXPAND_ACL_ARG9)
+		*value_r = run->arguments[variable - EXPAND_ACL_ARG1];
+	else if (variable == EXPAND_ACL_NARG)
+		*value_r = acl_text(arena_printf(run->arena, "%zu", run->argument_count));
+	else if (variable == EXPAND_ACL_VERIFY_MESSAGE)
+		*value_r = run->verify_message;
+	else
+		return false;
+	return true;
+}
+
+/* The address being checked, and what lists gave. */
+static bool address_variable(struct acl_run *run, enum expand_variable variable, struct expand_value *value_r)
+{
+	const struct acl_session *session = run->session;
+	bool known = session->facts.has_recipient;
+	switch (variable) {
+	case EXPAND_LOCAL_PART:
+		*value_r = (struct expand_value){ session->facts.local_part, true };
+		if (!session->caseful_local_part)
+			value_r->text = arena_copy_lower(run->arena, value_r->text);
+		return known;
+	case EXPAND_DOMAIN: *value_r = (struct expand_value){ session->facts.domain, true }; return known;
+	case EXPAND_DOMAIN_DATA: *value_r = session->data.domain; return known;
+	case EXPAND_LOCAL_PART_DATA: *value_r = session->data.local_part; return known;
+	case EXPAND_HOST_DATA: *value_r = session->data.host; return true;
+	case EXPAND_SENDER_DATA: *value_r = session->data.sender; return true;
+	case EXPAND_RECIPIENT_DATA: *value_r = session->data.recipient; return true;
+	default: return false;
+	}
+}
+
+static struct expand_value run_variable(void *owner, enum expand_variable variable)
+{
+	struct acl_run *run = owner;
+	struct expand_value value;
+	if (call_variable(run, variable, &value) || address_variable(run, variable, &value))
+		return value;
+	return run->session->context->variable(run->session->context->owner, variable);
+}
+
+static bool run_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
+{
+	struct acl_run *run = owner;
+	const struct expand_context *outer = run->session->context;
+	if (family == EXPAND_ACL_C || family == EXPAND_ACL_M)
+		return acl_session_named(run->session, family, name, value_r);
+	return outer->named && outer->named(outer->owner, family, name, value_r);
+}
+
+static struct slice run_headers(void *owner)
+{
+	struct acl_run *run = owner;
+	return run->session->context->headers(run->session->context->owner);
+}
+
+static enum expand_result run_ask(void *owner, const struct expand_request *request, struct arena *arena,
+				  struct expand_answer *answer_r, struct error *error)
+{
+	struct acl_run *run = owner;
+	return run->session->context->ask(run->session->context->owner, request, arena, answer_r, error);
+}
+
+static enum expand_result call_acl(struct acl_run *run, struct slice name, const struct expand_value *arguments, size_t count,
+				   struct expand_value *text_r, struct error *error)
+{
+	enum acl_step step = acl_run_nested(run, NULL, name, arguments, count < ACL_ARGUMENTS_MAX ? count : ACL_ARGUMENTS_MAX);
+	struct slice why = run->log_message.text;
+	*text_r = run->message.text.data ? run->message : acl_text(SLICE(""));
+	if (step == ACL_YES || step == ACL_NO)
+		return step == ACL_YES ? EXPAND_OK : EXPAND_FORCED_FAIL;
+	error_set(error, step == ACL_LATER ? ERROR_TEMPORARY : ERROR_PERMANENT, "%s from ACL \"%.*s\"%s%.*s", step_text[step],
+		  SLICE_ARG(name), why.len ? ": " : "", SLICE_ARG(slice_first(why, 300)));
+	return step == ACL_LATER ? EXPAND_DEFER : EXPAND_FAIL;
+}
+
+/* ${acl...} within an ACL: its messages are not those of the statement that it stands in. */
+static enum expand_result run_call(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+				   struct arena *arena, struct expand_value *text_r, struct error *error)
+{
+	struct acl_run *run = owner;
+	struct acl_run *caller = arena_new(arena, struct acl_run);
+	prepare(caller, run->session, run);
+	caller->depth = run->depth;
+	caller->arena = arena;
+	return call_acl(caller, name, arguments, count, text_r, error);
+}
+
+static void prepare(struct acl_run *run, struct acl_session *session, const struct acl_run *outer)
+{
+	*run = (struct acl_run){ .session = session, .context = *session->context };
+	run->context.owner = run;
+	run->context.variable = run_variable;
+	run->context.named = run_named;
+	run->context.headers = session->context->headers ? run_headers : NULL;
+	run->context.ask = session->context->ask ? run_ask : NULL;
+	run->context.acl = run_call;
+	run->context.language = session->set->language;
+	if (!outer)
+		return;
+	run->point = outer->point;
+	run->depth = outer->depth + 1;
+	run->arena = outer->arena;
+	run->shared = outer->shared;
+}
+
+/* ---- The top ---- */
+
+static enum acl_step run_reference(struct acl_run *run, const struct acl_reference *reference)
+{
+	const struct acl *acl = reference->acl;
+	struct expand_value text;
+	struct error error;
+	if (acl)
+		return run_acl(run, acl);
+	switch (expand_run(reference->program, &run->context, run->arena, &text, &error)) {
+	case EXPAND_OK: break;
+	case EXPAND_FORCED_FAIL: return ACL_YES;
+	default: return acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(reference->line.text), error.text);
+	}
+	if (text.tainted) {
+		log_line(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "attempt to use tainted ACL text \"%.*s\"", SLICE_ARG(slice_first(text.text, 200)));
+		return acl_broken(run, "internal configuration error");
+	}
+	enum acl_step step = find_acl(run, text.text, &acl);
+	return step == ACL_YES ? run_acl(run, acl) : step;
+}
+
+static const enum acl_outcome outcomes[] = {
+	[ACL_YES] = ACL_ACCEPT, [ACL_NO] = ACL_DENY, [ACL_LATER] = ACL_DEFER, [ACL_DISCARDED] = ACL_DISCARD, [ACL_DROPPED] = ACL_DROP,
+	[ACL_BROKEN] = ACL_ERROR,
+};
+
+enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_session *session, enum acl_point point,
+			 struct arena *arena, struct acl_result *result_r)
+{
+	struct acl_run *run = arena_new(arena, struct acl_run);
+	struct acl_shared shared = { .log_targets = ACL_LOG_MAIN | ACL_LOG_REJECT };
+	prepare(run, session, NULL);
+	run->point = point;
+	run->arena = arena;
+	run->shared = &shared;
+	session->data = (struct acl_data){ 0 };
+	enum acl_step step = run_reference(run, reference);
+	/* There is nothing to discard: the configuration is wrong, and the sender must not lose mail for it. */
+	if (step == ACL_DISCARDED && !acl_point_info(point)->discards)
+		step = acl_broken(run, "\"discard\" verb not allowed in %s ACL", acl_point_info(point)->name);
+	session->data = (struct acl_data){ 0 };
+	*result_r = (struct acl_result){
+		.outcome = outcomes[step], .message = run->message.text, .log_message = run->log_message.text,
+		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted,
+	};
+	return result_r->outcome;
+}
+
+enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
+			      struct arena *arena, struct expand_value *text_r, struct error *error)
+{
+	struct acl_run *run = arena_new(arena, struct acl_run);
+	struct acl_shared shared = { 0 };
+	prepare(run, session, NULL);
+	run->point = ACL_POINT_EXPANSION;
+	run->arena = arena;
+	run->shared = &shared;
+	return call_acl(run, name, arguments, count, text_r, error);
+}
+
+bool acl_session_named(const struct acl_session *session, enum expand_family family, struct slice name,
+		       struct expand_value *value_r)
+{
+	const struct acl_variables *store = family == EXPAND_ACL_C ? session->connection : session->message;
+	if ((family != EXPAND_ACL_C && family != EXPAND_ACL_M) || !store)
+		return false;
+	return acl_variables_get(store, name, value_r);
+}
+
+void acl_session_new_recipient(struct acl_session *session)
+{
+	session->caseful_local_part = false;
+	session->facts.has_recipient = false;
+}
+
+void acl_session_new_message(struct acl_session *session)
+{
+	acl_session_new_recipient(session);
+	session->warned_count = 0;
+	session->facts.has_sender = false;
+	session->facts.sender = session->facts.sender_domain = (struct slice){ 0 };
+	if (session->message)
+		acl_variables_clear(session->message);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+/* The condition `verify` (Exim's manual, chapter 44 §26 and §45): its kinds, their options, and those that need no routing. */
+#include "acl/private.h"
+
+struct verify {
+	const struct verify_kind *kind;
+	struct slice argument; /* behind "=" */
+	bool defer_ok;
+};
+
+typedef enum acl_step verify_run(struct acl_run *run, const struct verify *verify);
+
+#define SENDER_KNOWN (AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(DKIM) | AT(NOT_SMTP) | AT(EXPANSION))
+#define MESSAGE_KNOWN (AT(DATA) | AT(NOT_SMTP) | AT(EXPANSION))
+
+/* What a condition that failed leaves for the client. */
+static enum acl_step no(struct acl_run *run, struct slice message)
+{
+	if (message.len)
+		run->message = run->log_message = (struct expand_value){ .text = message, .tainted = true };
+	return ACL_NO;
+}
+
+static enum acl_step verify_certificate(struct acl_run *run, const struct verify *verify)
+{
+	(void)verify;
+	const struct acl_facts *facts = &run->session->facts;
+	if (facts->cipher.len && facts->certificate_verified)
+		return ACL_YES;
+	return no(run, SLICE("no verified certificate"));
+}
+
+static enum acl_step ask_names(struct acl_run *run, const struct verify *verify, struct expand_answer *answer)
+{
+	const struct expand_context *context = &run->context;
+	struct expand_request request = { .service = EXPAND_SERVICE_HOST_NAMES, .key = run->session->facts.host_address,
+					  .key_tainted = true, .deadline = clock_after(60 * CLOCK_SECOND) };
+	struct error error = { 0 };
+	if (!run->session->context->ask)
+		return acl_later(run, "host names cannot be looked up here");
+	switch (context->ask(context->owner, &request, run->arena, answer, &error)) {
+	case EXPAND_OK: return answer->found ? ACL_YES : ACL_NO;
+	case EXPAND_DEFER: return verify->defer_ok ? ACL_YES : acl_later(run, "host lookup deferred for reverse lookup check: %s", error.text);
+	default: return acl_later(run, "%s", error.text);
+	}
+}
+
+static enum acl_step verify_reverse(struct acl_run *run, const struct verify *verify)
+{
+	struct expand_answer answer = { 0 };
+	if (run->session->facts.host_address.len == 0)
+		return ACL_YES;
+	enum acl_step step = ask_names(run, verify, &answer);
+	return step == ACL_NO ? no(run, SLICE("host lookup failed for reverse lookup check")) : step;
+}
+
+/* Whether one of the pieces, separated by that byte, is `wanted`. */
+static bool among(struct slice text, char separator, struct slice wanted)
+{
+	while (text.len)
+		if (slice_equal_nocase(slice_trim(slice_cut(&text, separator)), wanted))
+			return true;
+	return false;
+}
+
+/* RFC 5321 §4.1.3: "[192.0.2.1]" or "[IPv6:2001:db8::1]". */
+static bool literal_is(struct slice helo, struct slice address)
+{
+	if (helo.len < 3 || helo.data[0] != '[' || helo.data[helo.len - 1] != ']')
+		return false;
+	struct slice inner = slice_make(helo.data + 1, helo.len - 2);
+	if (slice_starts_nocase(inner, SLICE("IPv6:")))
+		inner = slice_from(inner, 5);
+	return slice_equal_nocase(inner, address);
+}
+
+static enum acl_step verify_helo(struct acl_run *run, const struct verify *verify)
+{
+	const struct acl_facts *facts = &run->session->facts;
+	struct expand_answer answer = { 0 };
+	struct error error = { 0 };
+	if (facts->host_address.len == 0)
+		return ACL_YES;
+	if (facts->helo.len == 0)
+		return ACL_NO;
+	if (facts->helo.data[0] == '[')
+		return literal_is(facts->helo, facts->host_address) ? ACL_YES : ACL_NO;
+	enum acl_step step = ask_names(run, verify, &answer);
+	if (step != ACL_NO && step != ACL_YES)
+		return step;
+	if (step == ACL_YES && among(answer.text, '\0', facts->helo))
+		return ACL_YES;
+	struct expand_request request = { .service = EXPAND_SERVICE_HOST_ADDRESSES, .key = facts->helo, .key_tainted = true,
+					  .deadline = clock_after(60 * CLOCK_SECOND) };
+	answer = (struct expand_answer){ 0 };
+	enum expand_result result = run->context.ask(run->context.owner, &request, run->arena, &answer, &error);
+	if (result == EXPAND_DEFER)
+		return acl_later(run, "looking up the addresses of the HELO name: %s", error.text);
+	return result == EXPAND_OK && answer.found && among(answer.text, ' ', facts->host_address) ? ACL_YES : ACL_NO;
+}
+
+/* The next header field with its continuation lines. */
+static struct slice take_field(struct slice *rest)
+{
+	size_t at = 0;
+	do {
+		at += slice_find(slice_from(*rest, at), '\n') + 1;
+	} while (at < rest->len && (rest->data[at] == ' ' || rest->data[at] == '\t'));
+	struct slice field = slice_first(*rest, at);
+	*rest = slice_from(*rest, at);
+	return field;
+}
+
+static enum acl_step verify_names_ascii(struct acl_run *run, const struct verify *verify)
+{
+	(void)verify;
+	const struct expand_context *context = &run->context;
+	if (!run->session->context->headers)
+		return acl_broken(run, "verify: there is no message");
+	struct slice rest = context->headers(context->owner);
+	while (rest.len) {
+		struct slice field = take_field(&rest), name = slice_first(field, slice_find(field, ':'));
+		for (size_t i = 0; i < name.len && name.len < field.len; i++)
+			if (name.data[i] < 33 || name.data[i] > 126)
+				return no(run, arena_printf(run->arena, "Invalid character in header \"%.*s\" found", SLICE_ARG(slice_first(name, 64))));
+	}
+	return ACL_YES;
+}
+
+static enum acl_step route(struct acl_run *run, const struct verify *verify, enum acl_verify_kind kind, struct slice address)
+{
+	struct acl_session *session = run->session;
+	struct slice message = { 0 };
+	struct error error = { 0 };
+	bool yes = false;
+	if (!session->verify)
+		return acl_broken(run, "addresses cannot be verified here");
+	switch (session->verify(session->owner, kind, address, run->arena, &yes, &message, &error)) {
+	case EXPAND_OK: break;
+	case EXPAND_DEFER: return verify->defer_ok ? ACL_YES : acl_later(run, "%s", error.text);
+	default: return acl_broken(run, "%s", error.text);
+	}
+	return yes ? ACL_YES : no(run, message);
+}
+
+static enum acl_step verify_recipient(struct acl_run *run, const struct verify *verify)
+{
+	if (!run->session->facts.has_recipient)
+		return acl_broken(run, "cannot verify recipient: no address is being checked");
+	return route(run, verify, ACL_VERIFY_RECIPIENT, run->session->facts.recipient);
+}
+
+static enum acl_step verify_sender(struct acl_run *run, const struct verify *verify)
+{
+	bool own = verify->argument.len == 0;
+	struct slice address = own ? run->session->facts.sender : verify->argument;
+	if (address.len == 0)
+		return ACL_YES; /* a bounce has no sender to verify */
+	return route(run, verify, own ? ACL_VERIFY_SENDER : ACL_VERIFY_SENDER_ADDRESS, address);
+}
+
+static const struct verify_kind {
+	const char *name;
+	verify_run *run;
+	unsigned points;
+	bool argument;       /* takes "=something" */
+	const char *options; /* separated by blanks */
+	const char *refused;
+	const char *help;
+} kinds[] = {
+	{ "recipient", verify_recipient, AT(RCPT) | AT(PRDR) | AT(EXPANSION), false, "defer_ok no_details success_on_redirect", NULL,
+	  "Whether the routers would take the recipient." },
+	{ "sender", verify_sender, SENDER_KNOWN, true, "defer_ok no_details success_on_redirect", NULL,
+	  "Whether the routers would take the envelope sender, or the address behind \"=\"; the null sender always passes." },
+	{ "certificate", verify_certificate, ACL_EVERYWHERE, false, "", NULL,
+	  "Whether the client showed a certificate in TLS that was verified." },
+	{ "helo", verify_helo, ACL_EVERYWHERE, false, "", NULL,
+	  "Whether the name of HELO is the client's: its address, a name found for it, or a name with that address." },
+	{ "reverse_host_lookup", verify_reverse, ACL_EVERYWHERE, false, "defer_ok", NULL,
+	  "Whether the client's address has a name that leads back to it." },
+	{ "header_names_ascii", verify_names_ascii, MESSAGE_KNOWN, false, "", NULL,
+	  "Whether all names of header lines are printable ASCII." },
+	{ "header_syntax", NULL, MESSAGE_KNOWN, false, "", "addresses in headers are not read yet", NULL },
+	{ "header_sender", NULL, MESSAGE_KNOWN, false, "", "addresses in headers are not read yet", NULL },
+	{ "not_blind", NULL, MESSAGE_KNOWN, false, "case_insensitive", "addresses in headers are not read yet", NULL },
+	{ "csa", NULL, ACL_EVERYWHERE, true, "", "client SMTP authorization was never put to use", NULL },
+	{ "arc", NULL, ACL_EVERYWHERE, true, "", "ARC comes later", NULL },
+	{ "quota", NULL, ACL_EVERYWHERE, true, "", "quotas come later", NULL },
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static bool take_options(const struct verify_kind *kind, struct slice rest, struct verify *verify, struct error *error)
+{
+	while (rest.len) {
+		struct slice option = slice_trim(slice_cut(&rest, '/'));
+		if (slice_starts(option, SLICE("callout")))
+			return error_set(error, ERROR_USAGE, "callouts are not available in this version: they come with the sending side");
+		if (slice_find(option, ' ') < option.len || (option.len && !among(slice_of(kind->options), ' ', option)))
+			return error_set(error, ERROR_USAGE, "\"%s\" has no option \"%.*s\"", kind->name, SLICE_ARG(slice_first(option, 64)));
+		verify->defer_ok |= slice_equal(option, SLICE("defer_ok"));
+	}
+	return true;
+}
+
+/* Address forms may hold slashes, which are doubled (listquote): "sender=a//b@example.org/defer_ok". */
+static struct slice take_part(struct arena *arena, struct slice *rest)
+{
+	struct slice part = slice_cut(rest, '/');
+	while (rest->len && rest->data[0] == '/') {
+		*rest = slice_from(*rest, 1);
+		struct slice more = slice_cut(rest, '/');
+		part = arena_printf(arena, "%.*s/%.*s", SLICE_ARG(part), SLICE_ARG(more));
+	}
+	return part;
+}
+
+static bool parse(struct slice value, struct arena *arena, struct verify *verify, struct error *error)
+{
+	struct slice rest = slice_trim(value), word = take_part(arena, &rest);
+	bool equals = slice_find(word, '=') < word.len;
+	struct slice name = slice_trim(slice_cut(&word, '='));
+	*verify = (struct verify){ .argument = slice_trim(word) };
+	for (size_t i = 0; i < KINDS && !verify->kind; i++)
+		if (slice_equal_nocase(slice_of(kinds[i].name), name))
+			verify->kind = &kinds[i];
+	if (!verify->kind)
+		return error_set(error, ERROR_USAGE, "nothing known to verify is called \"%.*s\"", SLICE_ARG(slice_first(name, 64)));
+	if (verify->kind->refused)
+		return error_set(error, ERROR_USAGE, "\"%s\" is not available in this version: %s", verify->kind->name,
+				 verify->kind->refused);
+	if (equals && !verify->kind->argument)
+		return error_set(error, ERROR_USAGE, "\"%s\" takes nothing behind \"=\"", verify->kind->name);
+	return take_options(verify->kind, rest, verify, error);
+}
+
+bool acl_verify_check(struct slice value, struct error *error)
+{
+	struct verify verify;
+	struct arena arena;
+	arena_init(&arena, 0);
+	bool good = parse(value, &arena, &verify, error);
+	arena_free(&arena);
+	return good;
+}
+
+bool acl_verify_allowed(struct slice value, enum acl_point point)
+{
+	struct verify verify;
+	struct arena arena;
+	struct error error;
+	arena_init(&arena, 0);
+	bool allowed = !parse(value, &arena, &verify, &error) || verify.kind->points >> point & 1;
+	arena_free(&arena);
+	return allowed;
+}
+
+enum acl_step acl_verify_run(struct acl_run *run, const struct acl_item *item, struct expand_value value)
+{
+	struct verify verify;
+	struct error error;
+	(void)item;
+	if (!parse(value.text, run->arena, &verify, &error))
+		return acl_broken(run, "verify: %s", error.text);
+	if (!(verify.kind->points >> run->point & 1))
+		return acl_broken(run, "cannot verify %s in ACL for %s", verify.kind->name, acl_point_info(run->point)->name);
+	return verify.kind->run(run, &verify);
+}
+
+bool acl_verify_info(size_t index, struct acl_word_info *info_r)
+{
+	if (index >= KINDS)
+		return false;
+	*info_r = (struct acl_word_info){ kinds[index].name, false, kinds[index].refused, kinds[index].help, NULL };
+	return true;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The ACLs of a session: what their conditions are told, what their modifiers do, and how a refusal is answered and logged (the
+ * forms of the log are Exim's).
+ */
+#include "base/fatal.h"
+#include "role/front.h"
+
+#include <string.h>
+
+/* ---- What the ACLs do to the session ---- */
+
+static void policy_log(void *owner, unsigned targets, struct slice text)
+{
+	struct session *session = owner;
+	struct log *log = &session->front->role->log;
+	char peer[512] = "";
+	if (targets & ACL_LOG_CLIENT)
+		session_peer(session, peer, sizeof peer - 1);
+	const char *space = *peer ? " " : "";
+	/* The panic log's lines go to the main log as well. */
+	if (targets & ACL_LOG_PANIC)
+		log_line(log, LOG_KIND_PANIC, "%s%s%.*s", peer, space, SLICE_ARG(text));
+	else if (targets & ACL_LOG_MAIN)
+		log_line(log, LOG_KIND_MAIN, "%s%s%.*s", peer, space, SLICE_ARG(text));
+	if (targets & ACL_LOG_REJECT)
+		log_line(log, LOG_KIND_REJECT, "%s%s%.*s", peer, space, SLICE_ARG(text));
+}
+
+static void policy_delay(void *owner, int64_t time, bool flush)
+{
+	struct session *session = owner;
+	/* A client that has gone away is noticed at the next read. */
+	if (flush)
+		session_flush(session);
+	task_sleep_until(clock_after(time));
+}
+
+static void set_fake(struct session *session, unsigned code, struct slice text, const char *standard)
+{
+	struct incoming_message *message = &session->message;
+	message->fake_code = code;
+	message->fake_text = text.len ? arena_copy(&message->arena, text) : slice_of(standard);
+}
+
+static bool policy_control(void *owner, enum acl_control control, struct slice options, struct error *error)
+{
+	struct session *session = owner;
+	switch (control) {
+	case ACL_CONTROL_ENFORCE_SYNC: session->settings.enforce_sync = true; return true;
+	case ACL_CONTROL_NO_ENFORCE_SYNC: session->settings.enforce_sync = false; return true;
+	case ACL_CONTROL_NO_PIPELINING:
+		smtp_server_set_options(&session->smtp, session->smtp.options & ~(unsigned)SMTP_OFFER_PIPELINING);
+		return true;
+	case ACL_CONTROL_FAKEREJECT:
+		set_fake(session, 550, options,
+			 "Your message has been rejected but is being\nkept for evaluation.\nIf it was a legitimate message, it may "
+			 "still be\ndelivered to the target recipient(s).");
+		return true;
+	case ACL_CONTROL_FAKEDEFER:
+		set_fake(session, 450, options,
+			 "Your message is being deferred at this time,\nbut is being kept for evaluation.\nPlease try again later.");
+		return true;
+	/* There is nothing to switch off. */
+	case ACL_CONTROL_DKIM_DISABLE_VERIFY:
+	case ACL_CONTROL_DMARC_DISABLE_VERIFY:
+	case ACL_CONTROL_NO_CALLOUT_FLUSH:
+	case ACL_CONTROL_SUPPRESS_LOCAL_FIXUPS: return true;
+	default: return error_set(error, ERROR_PERMANENT, "it has no effect in this session");
+	}
+}
+
+/* Only addresses that a local router would take can be verified; whether others exist is for the sending side to find out. */
+static enum expand_result policy_verify(void *owner, enum acl_verify_kind kind, struct slice text, struct arena *arena, bool *yes_r,
+					struct slice *message_r, struct error *error)
+{
+	struct session *session = owner;
+	struct mail_path path;
+	struct route_result route;
+	struct slice bracketed = arena_printf(arena, "<%.*s>", SLICE_ARG(text));
+	unsigned flags = MAIL_PATH_UTF8 | MAIL_PATH_POSTMASTER;
+	*yes_r = false;
+	*message_r = SLICE("Unrouteable address");
+	if (!mail_path_parse(bracketed, arena, flags, &path, error)) {
+		*message_r = arena_printf(arena, "%.*s: %s", SLICE_ARG(text), error->text);
+		return EXPAND_OK;
+	}
+	switch (session_route(session, &path.address, arena, &route)) {
+	case ROUTE_ACCEPTED: *yes_r = true; return EXPAND_OK;
+	case ROUTE_UNROUTEABLE: return EXPAND_OK;
+	case ROUTE_NOT_LOCAL:
+		if (kind == ACL_VERIFY_RECIPIENT)
+			return EXPAND_OK;
+		*yes_r = true;
+		return EXPAND_OK;
+	case ROUTE_DEFERRED:
+	case ROUTE_EXPANSION_FAILED: break;
+	}
+	*error = route.error;
+	return EXPAND_DEFER;
+}
+
+static bool policy_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
+{
+	struct session *session = owner;
+	return acl_session_named(&session->acl, family, name, value_r);
+}
+
+static enum expand_result policy_expand(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+					struct arena *arena, struct expand_value *text_r, struct error *error)
+{
+	struct session *session = owner;
+	return acl_expand(&session->acl, name, arguments, count, arena, text_r, error);
+}
+
+/* ---- What they are told ---- */
+
+/* "TLS1.3:TLS_AES_256_GCM_SHA384:256": the part in the middle. */
+static struct slice cipher_name(const char *cipher)
+{
+	struct slice rest = slice_of(cipher);
+	slice_cut(&rest, ':');
+	return slice_cut(&rest, ':');
+}
+
+void policy_init(struct session *session)
+{
+	session->expansions = (struct expand_context){
+		.owner = session, .variable = session_variable, .named = policy_named, .acl = policy_expand, .ask = session_ask,
+		.language = &session->conf->language,
+	};
+	session->acl = (struct acl_session){
+		.owner = session, .context = &session->expansions, .set = session->conf->acl_set,
+		.connection = &session->acl_connection, .message = &session->acl_message,
+		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .control = policy_control,
+	};
+	session->acl.facts.host_address = slice_of(session->host_text.text);
+}
+
+void policy_free(struct session *session)
+{
+	acl_variables_clear(&session->acl_connection);
+	acl_variables_clear(&session->acl_message);
+}
+
+void policy_set_sender(struct session *session, struct slice domain)
+{
+	struct acl_facts *facts = &session->acl.facts;
+	facts->has_sender = true;
+	facts->sender = session->message.sender;
+	facts->sender_domain = facts->sender.len ? arena_copy_lower(&session->message.arena, domain) : domain;
+}
+
+void policy_set_recipient(struct session *session, const struct mail_address *address, struct slice text)
+{
+	struct acl_facts *facts = &session->acl.facts;
+	struct slice domain = address->domain.len ? address->domain : session->conf->main.qualify_recipient;
+	acl_session_new_recipient(&session->acl);
+	facts->has_recipient = true;
+	facts->recipient = text;
+	facts->local_part = address->local_part;
+	facts->domain = arena_copy_lower(&session->message.arena, domain);
+}
+
+/* ---- Running ---- */
+
+static void log_refusal(struct policy *policy, struct session *session, enum acl_point point, const struct acl_result *result,
+			const char *command, struct slice argument)
+{
+	struct acl_facts *facts = &session->acl.facts;
+	struct slice sender = { 0 };
+	bool temporary = policy->outcome == ACL_DEFER || policy->outcome == ACL_ERROR;
+	if (facts->has_sender && point != ACL_POINT_MAIL)
+		sender = arena_printf(&policy->arena, "F=<%.*s> ", SLICE_ARG(facts->sender));
+	struct slice text = acl_log_text(result, &policy->arena);
+	text = arena_printf(&policy->arena, "%.*s%srejected %s%s%.*s%.*s", SLICE_ARG(sender), temporary ? "temporarily " : "", command,
+			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), SLICE_ARG(text));
+	policy_log(session, result->log_targets ? result->log_targets | ACL_LOG_CLIENT : 0, text);
+}
+
+static void log_discard(struct policy *policy, struct session *session, const struct acl_result *result, const char *command,
+			struct slice argument)
+{
+	struct slice text = acl_log_text(result, &policy->arena);
+	text = arena_printf(&policy->arena, "F=<%.*s> %s%s%.*s: discarded by %s ACL%.*s", SLICE_ARG(session->message.sender), command,
+			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), acl_point_info(ACL_POINT_RCPT)->name,
+			    SLICE_ARG(text));
+	policy_log(session, ACL_LOG_MAIN | ACL_LOG_REJECT | ACL_LOG_CLIENT, text);
+}
+
+bool policy_has(const struct session *session, enum acl_point point)
+{
+	return session->conf->main.acl[point] != NULL;
+}
+
+bool policy_run(struct policy *policy, struct session *session, enum acl_point point, const char *command, struct slice argument)
+{
+	struct acl_result result;
+	*policy = (struct policy){ .outcome = ACL_ACCEPT };
+	arena_init(&policy->arena, 0);
+	if (!policy_has(session, point))
+		return true;
+	struct acl_facts *facts = &session->acl.facts;
+	facts->helo = point == ACL_POINT_HELO ? argument : session->smtp.helo;
+	facts->cipher = cipher_name(session->cipher);
+	policy->outcome = acl_run(session->conf->main.acl[point], &session->acl, point, &policy->arena, &result);
+	facts->helo = (struct slice){ 0 }; /* the command's memory */
+	policy->answer = acl_reply(&session->acl, point, &result, &policy->arena);
+	if (policy->answer.wrong_digit)
+		log_line(&session->front->role->log, LOG_KIND_PANIC,
+			 "configured error code starts with incorrect digit (expected %u) in \"%.*s\"", policy->answer.code / 100,
+			 SLICE_ARG(result.message));
+	if (policy->outcome == ACL_DISCARD && point == ACL_POINT_RCPT)
+		log_discard(policy, session, &result, command, argument);
+	if (policy->outcome == ACL_ACCEPT || policy->outcome == ACL_DISCARD)
+		return true;
+	log_refusal(policy, session, point, &result, command, argument);
+	return false;
+}
+
+void policy_end(struct policy *policy)
+{
+	arena_free(&policy->arena);
+}
+
+void policy_answer(const struct policy *policy, struct session *session)
+{
+	if (policy->answer.text.len)
+		smtp_reply(&session->smtp, policy->answer.code, policy->answer.text);
+	else
+		smtp_accept(&session->smtp);
+	if (policy->answer.drop)
+		smtp_server_close(&session->smtp, POLICY_DROPPED);
+}

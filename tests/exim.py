@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: ISC
+"""Debian's Exim as an oracle for expansions.
+
+Its package conflicts with every other mail server, so it is not installed: the package is fetched with `apt-get download` and
+unpacked below the build directory. The program insists on a user of its own, which libnss-wrapper pretends to have.
+"""
+import fcntl
+import os
+import pwd
+import subprocess
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parent.parent
+USER = "Debian-exim"
+
+
+def place():
+    """Where the package is unpacked: EXIM_DIRECTORY, or below the directory of the program that is tested."""
+    given = os.environ.get("EXIM_DIRECTORY")
+    if given:
+        return Path(given)
+    built = Path(os.environ.get("POSTERN", TREE / "build-check" / "postern")).resolve().parent
+    return built / "exim"
+
+
+def unpack(directory):
+    done = subprocess.run(["apt-get", "-q", "-y", "download", "exim4-daemon-heavy"], cwd=directory, capture_output=True, text=True)
+    packages = sorted(directory.glob("exim4-daemon-heavy_*.deb"))
+    if not packages:
+        raise RuntimeError("apt-get could not download exim4-daemon-heavy: " + done.stderr.strip())
+    subprocess.run(["dpkg-deb", "-x", packages[-1], directory / "root"], check=True)
+
+
+def user_files(directory):
+    """The system's users and Exim's; only the first need be found in the order of the files."""
+    passwd, group = directory / "passwd", directory / "group"
+    passwd.write_text(Path("/etc/passwd").read_text() + f"{USER}:x:65533:65533::/nonexistent:/usr/sbin/nologin\n")
+    group.write_text(Path("/etc/group").read_text() + f"{USER}:x:65533:\n")
+    return passwd, group
+
+
+def exim():
+    """The program and the environment to run it in; unpacks it first if need be."""
+    directory = place()
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        program = directory / "root/usr/sbin/exim4"
+        if not program.exists():
+            unpack(directory)
+        passwd, group = user_files(directory)
+    environment = {**os.environ, "LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_PASSWD": str(passwd),
+                   "NSS_WRAPPER_GROUP": str(group), "LC_ALL": "C.UTF-8"}
+    return str(program), environment
+
+
+def caller():
+    return pwd.getpwuid(os.geteuid()).pw_name

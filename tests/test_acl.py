@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: ISC
+"""ACLs in a running server: each point's replies, what the log says, and what becomes of the message. The replies and log lines
+are those of Exim 4.96 for the same ACLs."""
+import time
+
+import pytest
+
+from harness import make_message
+
+ACLS = """
+begin acl
+
+check_connect:
+  deny condition = no
+  accept message = 220 welcome to this host
+
+check_helo:
+  deny message = 550 5.7.1 go away $sender_helo_name
+    condition = no
+  accept message = pleased to meet you
+
+check_mail:
+  warn set acl_m_seen = $sender_address
+    log_message = mail from $sender_address
+  deny senders = bad@client.test
+    message = 553 5.1.8 we do not like\\nthis sender
+  discard senders = void@client.test
+  defer sender_domains = slow.test
+    log_message = slow domain
+  accept senders = nice@client.test
+    message = 250 2.1.0 so nice
+  accept
+
+check_rcpt:
+  accept local_parts = user
+    domains = +local_domains
+    message = 251 lucky $local_part@$domain
+  accept local_parts = alice
+    domains = +local_domains
+  discard local_parts = bob
+    log_message = bob wants nothing
+  drop local_parts = dropme
+    message = enough
+  accept local_parts = elsewhere
+  require verify = recipient
+  require log_reject_target = panic
+    acl = hosts_of $local_part
+
+hosts_of:
+  accept hosts = 192.0.2.1
+  deny message = host $sender_host_address asked for it
+    log_message = in the panic log
+
+check_predata:
+  deny senders = nodata@client.test
+    message = no data from you
+  accept
+
+check_data:
+  deny senders = late@client.test
+    message = 554 5.6.0 too late
+  discard senders = hole@client.test
+  warn senders = fake@client.test
+    control = fakereject
+  accept senders = thanks@client.test
+    message = thanks
+  accept
+
+check_quit:
+  warn logwrite = session of $sender_host_address ends
+  accept
+"""
+OPTIONS = {f"acl_smtp_{point}": f"check_{point}" for point in ("connect", "helo", "mail", "rcpt", "predata", "data", "quit")}
+
+
+@pytest.fixture(scope="module")
+def acls(certificates):
+    from harness import Server
+    one = Server(certificates, main=OPTIONS, extra=ACLS).start()
+    yield one
+    one.stop()
+    one.remove()
+
+
+def client_of(server, sender=None):
+    client = server.connect()
+    client.ehlo()
+    if sender is not None:
+        client.expect(250, f"MAIL FROM:<{sender}>")
+    return client
+
+
+def test_the_connect_acl_gives_the_banner(acls):
+    with acls.connect() as client:
+        assert client.banner == (220, ["welcome to this host"])
+
+
+def test_a_refused_connection_is_told_why_and_closed(server):
+    one = server(main={"acl_smtp_connect": "deny message = not you"})
+    with one.connect(banner=False) as client:
+        assert client.expect(550) == "not you"
+        client.ends()
+    one.wait_log(r'H=\[127\.0\.0\.1\] rejected connection in "connect" ACL: not you$')
+
+
+def test_the_helo_acl_changes_the_first_line_only(acls):
+    with acls.connect() as client:
+        lines = client.ehlo().split("\n")
+        assert lines[0] == "pleased to meet you" and "PIPELINING" in lines[1:]
+
+
+def test_a_refused_helo_leaves_the_session_without_a_name(server):
+    one = server(main={"acl_smtp_helo": "refuse"}, extra="begin acl\nrefuse:\n  deny message = not $sender_helo_name\n")
+    with one.connect() as client:
+        assert client.expect(550, "EHLO client.test") == "not client.test"
+        client.expect(503, "MAIL FROM:<a@client.test>")
+    one.wait_log(r"H=\[127\.0\.0\.1\] rejected EHLO or HELO client\.test: not client\.test$")
+
+
+def test_mail_is_refused_with_codes_on_each_line(acls):
+    with client_of(acls) as client:
+        assert client.cmd("MAIL FROM:<bad@client.test>") == (553, ["5.1.8 we do not like", "5.1.8 this sender"])
+    acls.wait_log(r"H=\(client\.test\) \[127\.0\.0\.1\] rejected MAIL <bad@client\.test>: 553 5\.1\.8 we do not like$")
+
+
+def test_mail_is_accepted_with_a_message(acls):
+    with client_of(acls) as client:
+        assert client.expect(250, "MAIL FROM:<nice@client.test>") == "2.1.0 so nice"
+
+
+def test_mail_is_deferred_without_details(acls):
+    with client_of(acls) as client:
+        assert client.expect(451, "MAIL FROM:<x@slow.test>") == "Temporary local problem - please try later"
+    acls.wait_log(r"temporarily rejected MAIL <x@slow\.test>: slow domain$")
+
+
+def test_a_warning_is_logged_with_the_client(acls):
+    client_of(acls, "warned@client.test").close()
+    acls.wait_log(r"H=\(client\.test\) \[127\.0\.0\.1\] Warning: mail from warned@client\.test$")
+
+
+def test_rcpt_is_accepted_with_a_message(acls):
+    with client_of(acls, "a@client.test") as client:
+        assert client.cmd("RCPT TO:<User@Example.TEST>") == (251, ["lucky user@example.test"])
+
+
+def test_what_the_acl_accepts_must_be_routeable(acls):
+    with client_of(acls, "a@client.test") as client:
+        client.expect(550, "RCPT TO:<elsewhere@other.test>")
+
+
+def test_a_nested_acl_leaves_its_message(acls):
+    with client_of(acls, "a@client.test") as client:
+        assert client.expect(550, "RCPT TO:<carol@example.test>") == "host 127.0.0.1 asked for it"
+    panic = acls.log.parent / "paniclog"
+    assert "rejected RCPT <carol@example.test>: in the panic log" in panic.read_text()
+
+
+def test_drop_closes_the_connection(acls):
+    with client_of(acls, "a@client.test") as client:
+        assert client.expect(550, "RCPT TO:<dropme@example.test>") == "enough"
+        client.ends()
+    acls.wait_log(r"F=<a@client\.test> rejected RCPT <dropme@example\.test>: enough$")
+
+
+def test_verify_recipient_asks_the_routers(acls):
+    with client_of(acls, "a@client.test") as client:
+        assert client.expect(550, "RCPT TO:<nobody@example.test>") == "Unrouteable address"
+
+
+def test_a_discarded_recipient_gets_nothing(acls):
+    message = make_message()
+    with client_of(acls, "a@client.test") as client:
+        client.expect(250, "RCPT TO:<bob@example.test>")
+        client.expect(250, "RCPT TO:<alice@example.test>")
+        client.data_of(message)
+    acls.maildir("alice").holds(message)
+    assert not acls.maildir("bob").files()
+    acls.wait_log(r"F=<a@client\.test> RCPT <bob@example\.test>: discarded by RCPT ACL: bob wants nothing$")
+
+
+def test_discard_at_mail_takes_any_recipient_and_keeps_nothing(acls):
+    with client_of(acls, "void@client.test") as client:
+        client.expect(250, "RCPT TO:<anybody@other.test>")
+        code, texts = client.data_of(make_message())
+        assert code == 250 and texts[0].startswith("OK id=")
+    acls.wait_log(rf"{texts[0][6:]} => blackhole \(MAIL ACL discarded recipients\)$")
+
+
+def test_discard_at_data_keeps_nothing(acls):
+    before = len(acls.maildir("alice").files())
+    with client_of(acls, "hole@client.test") as client:
+        client.expect(250, "RCPT TO:<alice@example.test>")
+        assert client.data_of(make_message(size=600_000))[0] == 250
+    acls.wait_log(r"=> blackhole \(DATA ACL discarded recipients\)$")
+    acls.send(make_message(), "alice@example.test")
+    assert len(acls.maildir("alice").wait(before + 1)) == before + 1
+
+
+def test_predata_refuses_before_the_message(acls):
+    with client_of(acls, "nodata@client.test") as client:
+        client.cmd("RCPT TO:<user@example.test>")
+        assert client.expect(550, "DATA") == "no data from you"
+        client.expect(250, "RSET")
+    acls.wait_log(r"F=<nodata@client\.test> rejected DATA: no data from you$")
+
+
+def test_the_data_acl_refuses_the_whole_message(acls):
+    with client_of(acls, "late@client.test") as client:
+        client.expect(250, "RCPT TO:<alice@example.test>")
+        assert client.data_of(make_message(size=600_000)) == (554, ["5.6.0 too late"])
+        client.expect(250, "MAIL FROM:<a@client.test>")
+    acls.wait_log(r"F=<late@client\.test> rejected after DATA: 554 5\.6\.0 too late$")
+
+
+def test_the_data_acl_changes_the_reply(acls):
+    with client_of(acls, "thanks@client.test") as client:
+        client.expect(250, "RCPT TO:<alice@example.test>")
+        assert client.data_of(make_message()) == (250, ["thanks"])
+
+
+def test_fakereject_takes_the_message(acls):
+    message = make_message()
+    with client_of(acls, "fake@client.test") as client:
+        client.expect(250, "RCPT TO:<alice@example.test>")
+        code, texts = client.data_of(message)
+        assert code == 550 and texts[0] == "Your message has been rejected but is being" and len(texts) == 4
+    acls.maildir("alice").holds(message)
+
+
+def test_the_quit_acl_logs(acls):
+    start = acls.mark()
+    with client_of(acls) as client:
+        client.expect(221, "QUIT")
+    acls.wait_log(r"session of 127\.0\.0\.1 ends$", start)
+
+
+def test_starttls_is_refused_by_its_acl(server):
+    one = server(main={"acl_smtp_starttls": "deny message = stay in clear"})
+    with one.connect() as client:
+        client.ehlo()
+        assert client.expect(550, "STARTTLS") == "stay in clear"
+        client.expect(250, "NOOP")
+
+
+def test_encrypted_sees_tls(server):
+    one = server(main={"acl_smtp_mail": "accept encrypted = *"})
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(550, "MAIL FROM:<a@client.test>")
+        client.starttls()
+        client.expect(250, "MAIL FROM:<a@client.test>")
+
+
+def test_delay_parks_only_this_session(server):
+    one = server(main={"acl_smtp_mail": "slow_down"},
+                 extra="begin acl\nslow_down:\n  accept senders = !slow@client.test\n  accept delay = 3s\n")
+    with one.connect() as slow, one.connect() as quick:
+        slow.ehlo()
+        quick.ehlo()
+        began = time.monotonic()
+        slow.send("MAIL FROM:<slow@client.test>\r\n")
+        quick.expect(250, "MAIL FROM:<quick@client.test>")
+        assert time.monotonic() - began < 2.5
+        slow.expect(250)
+        assert time.monotonic() - began >= 2.9
+
+
+def test_no_pipelining_is_not_offered(server):
+    one = server(main={"acl_smtp_helo": "accept control = no_pipelining"})
+    with one.connect() as client:
+        assert "PIPELINING" not in client.ehlo().split("\n")
+
+
+def test_a_broken_acl_refuses_for_now_and_says_why(server):
+    one = server(main={"acl_smtp_rcpt": "accept condition = ${primary_hostname}"})
+    with client_of(one, "a@client.test") as client:
+        assert client.expect(451, "RCPT TO:<user@example.test>") == "Temporary local problem - please try later"
+    one.wait_log(r'temporarily rejected RCPT <user@example\.test>: invalid "condition" value "mx\.example\.test"$')
