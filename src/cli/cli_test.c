@@ -218,11 +218,11 @@ static void init_refuses_what_cannot_stand_in_a_configuration(void **state)
 static void check_reports_all_problems_and_says_no(void **state)
 {
 	struct fixture *f = *state;
-	write_conf(f, "recipients_max = many\ntls_certficate = /x\nspamd_address = y\n");
+	write_conf(f, "recipients_max = many\ntls_certficate = /x\ndkim_verify_signers = y\n");
 	assert_int_equal(runf(f, &command_check, "-c %s/conf", f->directory), COMMAND_USAGE);
 	expect_output(f, "/conf:1: error: option recipients_max: expected a number");
 	expect_output(f, "/conf:2: error: option tls_certficate: unknown option; did you mean tls_certificate?");
-	expect_output(f, "/conf:3: error: option spamd_address: Exim's option spamd_address is not available in this "
+	expect_output(f, "/conf:3: error: option dkim_verify_signers: Exim's option dkim_verify_signers is not available in this "
 			 "version of Postern");
 	expect_output(f, "3 errors, 0 warnings");
 	assert_int_equal(runf(f, &command_check, "-c %s/none", f->directory), COMMAND_USAGE);

@@ -6,7 +6,7 @@
  */
 #include "cli/expand_command.h"
 
-#include "base/fatal.h"
+#include "cli/environment.h"
 #include "cli/expand_session.h"
 #include "cli/expand_trace.h"
 #include "cli/expand_world.h"
@@ -181,12 +181,7 @@ static void expand_input_lines(struct run *run)
 static void expand_all(void *arg)
 {
 	struct run *run = arg;
-	struct error error = { 0 };
-	if (!expand_world_open(&run->world, run->loop, run->conf, &error)) {
-		fprintf(stderr, "postern expand: %s\n", error.text);
-		run->status = COMMAND_USAGE;
-		return;
-	}
+	expand_world_open(&run->world, run->loop, run->conf);
 	run->session.world = &run->world;
 	run->context.ask = expand_session_ask;
 	run->context.language = &run->world.language;
@@ -231,23 +226,30 @@ static void start(struct run *run, const char *file)
 	expand_session_free(&run->session);
 }
 
+/* Without any configuration the language can be tried all the same: then all options have their defaults. */
+static struct conf *read_configuration(struct run *run, struct conf_problems *problems)
+{
+	const struct command_configuration *configuration = &run->arguments->configuration;
+	bool chosen = configuration->file || getenv("POSTERN_CONF");
+	if (chosen || access(command_configuration_file(configuration), F_OK) == 0)
+		return command_read_configuration(configuration, problems, &run->source);
+	run->source = conf_source_from_text(SLICE(""), "(no configuration)", configuration->macros, configuration->macro_count,
+					    conf_system_local(), problems);
+	return conf_parse(run->source, problems);
+}
+
 int expand_command(const struct expand_arguments *arguments)
 {
 	struct run run = { .arguments = arguments };
 	struct conf_problems problems;
-	struct command_configuration configuration = arguments->configuration;
 	conf_problems_init(&problems);
-	/* Without any configuration the language can be tried all the same. */
-	bool none = !configuration.file && !getenv("POSTERN_CONF") &&
-		    access(command_configuration_file(&configuration), F_OK) < 0;
-	if (none)
-		configuration.file = "/dev/null";
-	run.conf = command_read_configuration(&configuration, &problems, &run.source);
+	run.conf = read_configuration(&run, &problems);
 	if (!run.conf || problems.errors) {
 		command_print_problems(&problems);
 		run.status = COMMAND_USAGE;
 	} else {
-		start(&run, command_configuration_file(&configuration));
+		environment_apply(&run.conf->main);
+		start(&run, command_configuration_file(&arguments->configuration));
 	}
 	conf_unref(&run.conf);
 	conf_source_free(run.source);

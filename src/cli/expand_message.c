@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { MESSAGE_MAX = 64 << 20, VISIBLE_BODY = 500 };
+enum { MESSAGE_MAX = 64 << 20 };
 
 /* The whole file with its line ends as LF, for a body on disk and in variables has these. */
 static bool read_message(const char *file, struct arena *arena, struct slice *text_r, struct error *error)
@@ -74,13 +74,13 @@ static size_t count_byte(struct slice text, char byte)
 	return count;
 }
 
-/* Line ends and NULs become spaces, as $message_body shows them. */
-static struct slice visible(struct arena *arena, struct slice text)
+/* Line ends and NULs become spaces, as $message_body shows them; line ends may stay. */
+static struct slice visible(struct arena *arena, struct slice text, bool newlines)
 {
 	struct slice copy = arena_copy(arena, text);
 	char *data = (char *)(uintptr_t)copy.data;
 	for (size_t i = 0; i < copy.len; i++)
-		if (data[i] == '\n' || data[i] == '\0')
+		if ((data[i] == '\n' && !newlines) || data[i] == '\0')
 			data[i] = ' ';
 	return copy;
 }
@@ -103,10 +103,11 @@ static struct slice find_header(struct slice headers, struct slice name)
 
 static void set_body(struct expand_session *session, struct slice body)
 {
-	struct slice first = slice_first(body, VISIBLE_BODY);
-	struct slice last = slice_from(body, body.len > VISIBLE_BODY ? body.len - VISIBLE_BODY : 0);
-	expand_session_set(session, "message_body", visible(&session->arena, first), true);
-	expand_session_set(session, "message_body_end", visible(&session->arena, last), true);
+	size_t size = (size_t)session->conf->main.message_body_visible;
+	bool newlines = session->conf->main.message_body_newlines;
+	struct slice first = slice_first(body, size), last = slice_from(body, body.len > size ? body.len - size : 0);
+	expand_session_set(session, "message_body", visible(&session->arena, first, newlines), true);
+	expand_session_set(session, "message_body_end", visible(&session->arena, last, newlines), true);
 	expand_session_set_number(session, "message_body_size", (int64_t)body.len);
 	expand_session_set_number(session, "body_linecount", (int64_t)count_byte(body, '\n'));
 	expand_session_set_number(session, "body_zerocount", (int64_t)count_byte(body, '\0'));

@@ -317,7 +317,7 @@ static void take_process(struct expand_session *session, const struct conf *conf
 
 void expand_session_init(struct expand_session *session, const struct conf *conf, const char *file)
 {
-	*session = (struct expand_session){ 0 };
+	*session = (struct expand_session){ .conf = conf };
 	arena_init(&session->arena, 0);
 	arena_init(&session->momentary, 0);
 	for (size_t i = 0; i < EXPAND_VARIABLES; i++)

@@ -23,6 +23,7 @@ struct expand_session_set {
 };
 
 struct expand_session {
+	const struct conf *conf;
 	struct arena arena;
 	struct arena momentary; /* values that were computed; emptied before each expression */
 	struct expand_value values[EXPAND_VARIABLES];

@@ -20,10 +20,9 @@ struct expand_world {
 	struct lookup_world *lookups; /* NULL before the first question */
 	struct lookup_cache *cache;   /* of the expression that is evaluated */
 	struct expand_language language;
-	struct list_scope scope;
 };
 
-bool expand_world_open(struct expand_world *world, struct loop *loop, const struct conf *conf, struct error *error);
+void expand_world_open(struct expand_world *world, struct loop *loop, const struct conf *conf);
 void expand_world_close(struct expand_world *world);
 /* Answers given from now on are kept in `arena`: the same question is asked once while it lives. */
 void expand_world_begin(struct expand_world *world, struct arena *arena);

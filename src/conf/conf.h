@@ -75,6 +75,13 @@ struct conf_main {
 	struct conf_strings host_lookup_order;
 	struct lookup_name_order name_order; /* the same, understood */
 
+	/* What expansions use. */
+	struct slice sqlite_dbfile, pgsql_servers, redis_servers; /* empty: none */
+	struct conf_strings keep_environment, add_environment;
+	struct slice headers_charset;
+	int64_t message_body_visible;
+	bool message_body_newlines;
+
 	struct slice role_users;  /* with one "%s" */
 	int64_t role_uid_base;
 	int64_t shutdown_timeout; /* ns */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/manual.h"
 
-enum { TEXT_MAX = 1 << 20 };
+enum { TEXT_MAX = 1 << 20, PAGE_COLUMNS = 70 };
 
 /* That of the last change to the wording, for man(1) shows one. */
 static const char date[] = "2026-11-21";
@@ -32,19 +32,39 @@ static void put_page_char(struct manual *manual, char c, bool line_start)
 		put(manual, slice_make(&c, 1));
 }
 
-static void put_page_text(struct manual *manual, struct slice text, bool backquotes)
+/* Bytes of the word at the start. */
+static size_t word_length(struct slice text)
+{
+	size_t space = slice_find(text, ' '), line = slice_find(text, '\n');
+	return space < line ? space : line;
+}
+
+/* Running text: lines are broken between words, for the formatter fills them anyway. Examples stay as they are. */
+static void put_page_text(struct manual *manual, struct slice text, bool running)
 {
 	bool line_start = true, bold = false;
+	size_t begin = buf_len(manual->out);
 	for (size_t i = 0; i < text.len; i++) {
 		char c = text.data[i];
-		if (backquotes && c == '`') {
+		if (running && c == ' ' && buf_len(manual->out) - begin + word_length(slice_from(text, i + 1)) > PAGE_COLUMNS)
+			c = '\n';
+		if (running && c == '`') {
 			bold = !bold;
 			put(manual, bold ? SLICE("\\fB") : SLICE("\\fR"));
 		} else {
 			put_page_char(manual, c, line_start);
 		}
 		line_start = c == '\n';
+		if (line_start)
+			begin = buf_len(manual->out);
 	}
+}
+
+static void begin_paragraph(struct manual *manual)
+{
+	if (!manual->after_heading)
+		put(manual, SLICE(".PP\n"));
+	manual->after_heading = false;
 }
 
 void manual_begin(struct manual *manual, struct buf *out, enum manual_form form, const char *name, unsigned section,
@@ -78,13 +98,16 @@ void manual_heading(struct manual *manual, unsigned level, const char *text)
 	put(manual, level == 2 ? SLICE(".SH ") : SLICE(".SS "));
 	for (size_t i = 0; i < heading.len; i++) {
 		char c = level == 2 ? ascii_upper(heading.data[i]) : heading.data[i];
-		/* Quotes within the arguments of a macro. */
+		/* Quotes within the arguments of a macro; a heading is bold anyway. */
+		if (c == '`')
+			continue;
 		if (c == '"')
 			put(manual, SLICE("\\(dq"));
 		else
 			put_page_char(manual, c, i == 0);
 	}
 	put(manual, SLICE("\n"));
+	manual->after_heading = true;
 }
 
 void manual_paragraph(struct manual *manual, const char *format, ...)
@@ -99,7 +122,7 @@ void manual_paragraph(struct manual *manual, const char *format, ...)
 		put(manual, buf_slice(&text));
 		put(manual, SLICE("\n\n"));
 	} else {
-		put(manual, SLICE(".PP\n"));
+		begin_paragraph(manual);
 		put_page_text(manual, buf_slice(&text), true);
 		put(manual, SLICE("\n"));
 	}
@@ -116,6 +139,7 @@ void manual_term(struct manual *manual, const char *term, const char *meaning)
 		put(manual, SLICE("\n"));
 		return;
 	}
+	manual->after_heading = false;
 	put(manual, SLICE(".TP\n\\fB"));
 	put_page_text(manual, slice_of(term), false);
 	put(manual, SLICE("\\fR\n"));
@@ -140,8 +164,11 @@ void manual_example(struct manual *manual, const char *format, ...)
 		}
 		put(manual, SLICE("\n"));
 	} else {
-		put(manual, SLICE(".PP\n.RS 4\n.nf\n"));
-		put_page_text(manual, slice_trim(rest), false);
+		while (rest.len && rest.data[rest.len - 1] == '\n')
+			rest.len--;
+		begin_paragraph(manual);
+		put(manual, SLICE(".RS 4\n.nf\n"));
+		put_page_text(manual, rest, false);
 		put(manual, SLICE("\n.fi\n.RE\n"));
 	}
 	buf_free(&text);

@@ -13,6 +13,7 @@ enum manual_form { MANUAL_MARKDOWN, MANUAL_PAGE };
 struct manual {
 	struct buf *out;
 	enum manual_form form;
+	bool after_heading; /* no paragraph needs to be begun */
 	bool fits; /* false: `out` is full, and what was added last is incomplete */
 };
 

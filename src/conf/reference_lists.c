@@ -55,6 +55,7 @@ static const struct list_entry entries[] = {
 
 void reference_lists(struct manual *manual)
 {
+	char heading[64];
 	manual_heading(manual, 2, "Lists");
 	manual_paragraph(manual,
 			 "A list is expanded, then split at colons; white space around items is dropped. A doubled colon stands for one in an "
@@ -64,7 +65,8 @@ void reference_lists(struct manual *manual)
 				 "in the main section; `+NAME` refers to it.");
 	for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
 		const struct list_entry *entry = &entries[i];
-		manual_heading(manual, 3, entry->item);
+		snprintf(heading, sizeof heading, "`%s`", entry->item);
+		manual_heading(manual, 3, heading);
 		manual_paragraph(manual, "Lists: %s.", entry->kinds);
 		manual_paragraph(manual, "%s", entry->help);
 		if (entry->example)

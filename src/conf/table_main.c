@@ -154,6 +154,28 @@ static const struct conf_option options[] = {
 	  .help = "How the name of a host is looked up: bydns asks the DNS for PTR records, byaddr looks into /etc/hosts. "
 		  "The first that knows a name decides.",
 	  .example = "bydns" },
+	{ OPTION(sqlite_dbfile), .type = CONF_PATH,
+	  .help = "The database of sqlite lookups that name none themselves.", .example = "/etc/postern/users.db" },
+	{ OPTION(pgsql_servers), .type = CONF_STRING,
+	  .help = "The PostgreSQL servers of pgsql lookups, tried in turn: host/database/user/password, separated by colons; a "
+		  "port follows the host after a doubled colon, and a socket's path stands in parentheses. Write hide before it.",
+	  .example = "localhost/mail/postern/secret" },
+	{ OPTION(redis_servers), .type = CONF_STRING,
+	  .help = "The Redis servers of redis lookups, tried in turn: host/number of the database/password, separated by colons; "
+		  "a port follows the host after a doubled colon, and a socket's path stands in parentheses. Write hide before it.",
+	  .example = "127.0.0.1/0/secret" },
+	{ OPTION(keep_environment), .type = CONF_STRINGS,
+	  .help = "The variables of the environment that ${env and commands of ${run see; an item may begin or end with \"*\". "
+		  "Without it there are none but those of add_environment.",
+	  .example = "TZ : POSTERN_*" },
+	{ OPTION(add_environment), .type = CONF_STRINGS,
+	  .help = "Variables that are added to that environment.", .example = "PATH=/usr/bin::/bin" },
+	{ OPTION(headers_charset), .type = CONF_STRING, .fallback = "UTF-8",
+	  .help = "The character set into which header lines are decoded in expansions.", .example = "ISO-8859-1" },
+	{ OPTION(message_body_visible), .type = CONF_INTEGER, .fallback = "500", .max = 1024 * 1024,
+	  .help = "How many bytes of a message's body $message_body and $message_body_end hold.", .example = "2K" },
+	{ OPTION(message_body_newlines), .type = CONF_BOOL, .fallback = "false",
+	  .help = "Line ends in $message_body and $message_body_end stay; otherwise they become spaces.", .example = "true" },
 	{ OPTION(role_users), .type = CONF_STRING, .fallback = "postern-%s",
 	  .help = "When started as root: the users that the processes run as. %s stands for the role, such as front "
 		  "or queue.",

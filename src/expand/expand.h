@@ -42,8 +42,13 @@ enum {
 	EXPAND_NUMBERS = 20,            /* $0 to $19 */
 };
 
-/* The kinds of lists that conditions match; the numbers are those of enum list_kind (match/list.h). */
-enum expand_list { EXPAND_LIST_HOST, EXPAND_LIST_DOMAIN, EXPAND_LIST_ADDRESS, EXPAND_LIST_LOCAL_PART, EXPAND_LIST_STRING };
+/*
+ * The kinds of lists that conditions match; the numbers are those of enum list_kind (match/list.h). The last is a host list for
+ * match_ip: names are never asked for, and all lookups are by address.
+ */
+enum expand_list {
+	EXPAND_LIST_HOST, EXPAND_LIST_DOMAIN, EXPAND_LIST_ADDRESS, EXPAND_LIST_LOCAL_PART, EXPAND_LIST_STRING, EXPAND_LIST_IP,
+};
 
 /*
  * The configuration around a string: what its conditions refer to. `match` is below this directory, so it comes as

@@ -236,6 +236,10 @@ enum expand_result expand_json_extract(struct slice json, struct slice key_or_in
 {
 	*found_r = false;
 	struct slice key = slice_trim(key_or_index);
+	if (key.len > 1 && *key.data == '-' && is_index(slice_from(key, 1))) {
+		error_set(error, ERROR_PERMANENT, "first argument of \"extract\" must be greater than zero");
+		return EXPAND_FAIL;
+	}
 	if (is_index(key)) {
 		uint64_t index;
 		struct slice *items;

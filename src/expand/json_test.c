@@ -68,6 +68,7 @@ static void what_is_not_well_formed_is_refused(void **state)
 		{ "[1,]", "1", "a number without digits" },
 		{ "[1", "1", "missing ']' wrapping array" },
 		{ "[1]", "0", "must be greater than zero" },
+		{ "[1]", "-1", "must be greater than zero" },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct slice out;

@@ -156,8 +156,8 @@ enum expand_result operator_quote(struct expand_call *call)
 enum expand_result operator_quote_local_part(struct expand_call *call)
 {
 	struct slice text = expand_call_text(call);
-	/* Dots may stand next to each other, but not at an end. */
-	bool plain = text.len > 0 && text.data[0] != '.' && text.data[text.len - 1] != '.';
+	/* A dot stands between atoms (RFC 5322 §3.2.3): not at an end, nor beside another. */
+	bool plain = text.len > 0 && text.data[0] != '.' && text.data[text.len - 1] != '.' && !memmem(text.data, text.len, "..", 2);
 	for (size_t i = 0; i < text.len; i++)
 		if (!ascii_is_alnum(text.data[i]) && (!text.data[i] || !strchr("!#$%&'*+-/=?^_`{|}~.", text.data[i])))
 			plain = false;

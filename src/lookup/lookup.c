@@ -12,8 +12,9 @@
 #include <stdio.h>
 
 const struct lookup_driver *const lookup_drivers[] = {
-	&lookup_driver_lsearch, &lookup_driver_iplsearch, &lookup_driver_cdb, &lookup_driver_dsearch, &lookup_driver_passwd,
-	&lookup_driver_sqlite, &lookup_driver_dnsdb, &lookup_driver_json, &lookup_driver_pgsql, &lookup_driver_redis,
+	&lookup_driver_cdb, &lookup_driver_dnsdb, &lookup_driver_dsearch, &lookup_driver_iplsearch, &lookup_driver_json,
+	&lookup_driver_lsearch, &lookup_driver_nwildlsearch, &lookup_driver_passwd, &lookup_driver_pgsql, &lookup_driver_redis,
+	&lookup_driver_sqlite, &lookup_driver_wildlsearch,
 };
 const size_t lookup_driver_count = sizeof lookup_drivers / sizeof *lookup_drivers;
 
@@ -219,13 +220,13 @@ static enum expand_result ask_lookup(struct lookup_world *world, const struct ex
 
 static lookup_service *const services[EXPAND_SERVICES] = {
 	[EXPAND_SERVICE_LOOKUP] = ask_lookup,
-	[EXPAND_SERVICE_HOST_NAMES] = lookup_host_names,
-	[EXPAND_SERVICE_HOST_ADDRESSES] = lookup_host_addresses,
 	[EXPAND_SERVICE_READ_FILE] = lookup_read_file,
 	[EXPAND_SERVICE_EXISTS] = lookup_exists,
 	[EXPAND_SERVICE_STAT] = lookup_stat,
 	[EXPAND_SERVICE_RUN] = lookup_run,
 	[EXPAND_SERVICE_READ_SOCKET] = lookup_read_socket,
+	[EXPAND_SERVICE_HOST_NAMES] = lookup_host_names,
+	[EXPAND_SERVICE_HOST_ADDRESSES] = lookup_host_addresses,
 	[EXPAND_SERVICE_CRYPT] = lookup_crypt,
 };
 

@@ -63,6 +63,78 @@ static void iplsearch_takes_the_first_network_that_holds_the_address(void **stat
 	assert_says(fixture, "is not a valid iplsearch key");
 }
 
+static void keys_with_wildcards_are_tried_in_order(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture_write(fixture, "keys", "NestedKey: v\n");
+	const char *text = arena_printf(&fixture->arena, "*.a.b.c       data for *.a.b.c\n*fish         data for *fish\n"
+		"^\\d+\\.x\\.b    digits\n\"^a:b \\\\d+\"   quoted regex\n^\\N\\d+\\.exp\\.b\\N   nexp\n^(?-i)Case case\n"
+		"plain: p\nplain: never\nfoo*: star is last\nlsearch;%s/keys: nested\n!*.example: not example\n", fixture->directory).data;
+	fixture_write(fixture, "wild", text);
+	static const struct row rows[] = {
+		{ "nwildlsearch", "x.a.b.c", "<data for *.a.b.c>" },
+		{ "nwildlsearch", "X.A.B.C", "<data for *.a.b.c>" },
+		{ "nwildlsearch", "big.fish", "<data for *fish>" },
+		{ "nwildlsearch", "12.x.b", "<digits>" },
+		{ "nwildlsearch", "a:b 33", "<quoted regex>" },
+		{ "nwildlsearch", "Case", "<case>" },
+		{ "nwildlsearch", "PLAIN", "<p>" },
+		{ "nwildlsearch", "foo*", "<star is last>" },
+		{ "nwildlsearch", "nestedkey", "<nested>" },
+		{ "nwildlsearch", "anything", "<not example>" },
+		{ "nwildlsearch", "kase.example", "not found" },
+		{ "nwildlsearch,ret=full", "plain", "<plain: p>" },
+		{ "nwildlsearch", "", "not found" },
+		{ "wildlsearch", "12.exp.b", "<nexp>" },
+		{ "wildlsearch", "big.fish", "<data for *fish>" },
+		{ "wildlsearch", "a:b 33", "<not example>" }, /* the expansion takes one more backslash away */
+	};
+	CHECK_ROWS(fixture, "wild", rows);
+}
+
+static void bad_patterns_defer_with_their_line(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture_write(fixture, "bad", "good: x\n^bad(  y\n");
+	fixture_find(fixture, "nwildlsearch", "bad", "good");
+	assert_says(fixture, "defer: ");
+	assert_says(fixture, "/bad (nwildlsearch lookup): line 2: key \"^bad(\": ");
+	fixture_write(fixture, "variable", "$sender_address: x\n");
+	fixture_find(fixture, "wildlsearch", "variable", "good");
+	assert_says(fixture, "/variable (wildlsearch lookup): line 1: key \"$sender_address\": ");
+	fixture_write(fixture, "loop", arena_printf(&fixture->arena, "nwildlsearch;%s/loop: x\n", fixture->directory).data);
+	fixture_find(fixture, "nwildlsearch", "loop", "k");
+	assert_says(fixture, "cannot be a nwildlsearch lookup itself");
+	/* Backtracking without end stops at a limit. */
+	fixture_write(fixture, "slow", "\"^(a+)+$\": x\n");
+	fixture_find(fixture, "nwildlsearch", "slow", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab");
+	assert_says(fixture, "defer: ");
+	assert_true(fixture->took < 5 * CLOCK_SECOND);
+}
+
+static void json_files_give_elements(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture_write(fixture, "j", "{\"a\":{\"b\":[1,2.50,\"str\",null,true,{\"c\":\"d e\"}]},\"x y\":\"z\\\"q\",\"e\":\"\",\"7\":\"seven\"}");
+	static const struct row rows[] = {
+		{ "json", "a", "<{\"b\": [1, 2.5, \"str\", null, true, {\"c\": \"d e\"}]}>" },
+		{ "json", "a:b:0", "<1>" }, { "json", "a:b:1", "<2.500000>" }, { "json", "a:b:2", "<str>" },
+		{ "json", "a:b:3", "not found" }, { "json", "a:b:4", "<true>" }, { "json", "a:b:5", "<{\"c\": \"d e\"}>" },
+		{ "json", "a:b:5:c", "<d e>" }, { "json", "a:b:6", "not found" }, { "json", "a:b:x", "not found" },
+		{ "json", "a : b : 2", "<str>" }, { "json", "<;a;b;2", "<str>" }, { "json", "x y", "<z\"q>" }, { "json", "e", "<>" },
+		{ "json", "nope", "not found" }, { "json", "7", "<seven>" }, { "json", "a:b:2:deeper", "not found" },
+	};
+	CHECK_ROWS(fixture, "j", rows);
+	fixture_write(fixture, "bad.json", "{\"a\": [1,\n}");
+	fixture_find(fixture, "json", "bad.json", "a");
+	assert_says(fixture, "bad.json (json lookup): not valid JSON: line 2, column 1: ");
+	static char deep[100000];
+	memset(deep, '[', sizeof deep);
+	fixture_write_bytes(fixture, "deep.json", slice_make(deep, sizeof deep));
+	fixture_find(fixture, "json", "deep.json", "a");
+	assert_says(fixture, "not valid JSON");
+}
+
 static void dsearch_finds_names_of_entries(void **state)
 {
 	struct fixture *fixture = *state;
@@ -334,6 +406,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(iplsearch_takes_the_first_network_that_holds_the_address),
+		cmocka_unit_test(keys_with_wildcards_are_tried_in_order),
+		cmocka_unit_test(bad_patterns_defer_with_their_line),
+		cmocka_unit_test(json_files_give_elements),
 		cmocka_unit_test(dsearch_finds_names_of_entries),
 		cmocka_unit_test(a_key_that_was_found_is_no_longer_tainted),
 		cmocka_unit_test(cdb_files_are_searched),

@@ -383,6 +383,8 @@ static void crypt_compares_hashes(void **state)
 		{ "test", "$nosuch$x$y", false },
 		{ "test", "{crypt16}abgOeLfPimXQo", true },
 		{ "test", "{crypt16}ab", false },
+		{ "0123456789ab", "{crypt16}ab2wHQ4RTFVKI/MDXJdFoHqA", true },
+		{ "0123456789ac", "{crypt16}ab2wHQ4RTFVKI/MDXJdFoHqA", false },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct expand_request request = { .service = EXPAND_SERVICE_CRYPT, .key = slice_of(rows[i].text), .type = slice_of(rows[i].hash) };

@@ -36,18 +36,36 @@ static void resolve_by_system(struct slice host, struct arena *arena, struct loo
 		freeaddrinfo(job.found);
 }
 
+/* By the world's resolver, which keeps to the deadline. */
+static enum expand_result resolve_by_dns(struct lookup_world *world, struct slice host, int64_t deadline, struct arena *arena,
+					 struct lookup_addresses *addresses, struct error *error)
+{
+	struct expand_request request = { .service = EXPAND_SERVICE_HOST_ADDRESSES, .key = host, .deadline = deadline };
+	struct expand_answer answer = { 0 };
+	enum expand_result result = lookup_host_addresses(world, &request, arena, &answer, error);
+	struct slice rest = answer.text;
+	while (result == EXPAND_OK && rest.len > 0 && addresses->count < LOOKUP_ADDRESSES_MAX)
+		if (net_address_parse(slice_cut(&rest, ' '), &addresses->items[addresses->count]))
+			addresses->count++;
+	return result;
+}
+
 enum expand_result lookup_resolve(struct lookup_world *world, struct slice host, uint16_t port, int64_t deadline,
 				  struct arena *arena, struct lookup_addresses *addresses_r, struct error *error)
 {
-	(void)world, (void)deadline;
+	enum expand_result result = EXPAND_OK;
 	const char *why = "it has no address";
 	addresses_r->count = 0;
 	if (host.len == 0 || host.len > 255 || slice_find(host, '\0') < host.len)
 		return lookup_fail(error, "'%.*s' is no host name", SLICE_ARG(slice_first(host, 100)));
 	if (net_address_parse(host, &addresses_r->items[0]))
 		addresses_r->count = 1;
+	else if (world->settings.dns)
+		result = resolve_by_dns(world, host, deadline, arena, addresses_r, error);
 	else
 		resolve_by_system(host, arena, addresses_r, &why);
+	if (result != EXPAND_OK)
+		return result;
 	for (size_t i = 0; i < addresses_r->count; i++)
 		addresses_r->items[i].port = port;
 	return addresses_r->count ? EXPAND_OK : lookup_defer(error, "no IP address found for host %.*s: %s", SLICE_ARG(host), why);

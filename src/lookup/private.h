@@ -57,8 +57,4 @@ struct slice lookup_option(const struct search *search, const struct expand_requ
 /* The query of a query-style lookup as one text: the pieces joined, or the key where there are none. */
 struct slice lookup_query_text(const struct expand_request *request, struct arena *arena, bool *tainted_r);
 
-/* A search type and its file as they stand in a key of a wildlsearch file: "cdb;/etc/mail/list", asked with `key`. */
-enum expand_result lookup_nested(struct lookup_world *world, struct slice type, struct slice file, struct slice key,
-				 int64_t deadline, struct arena *arena, bool *found_r, struct error *error);
-
 #endif

@@ -76,7 +76,7 @@ enum list_answer list_host_names(struct list_matching *m, const struct list_prob
 		*count_r = probe->subject->host_name_count;
 		return LIST_ANSWER_YES;
 	}
-	if (m->subject->addresses_only)
+	if (m->addresses_only)
 		return names_unknown(m, probe);
 	if (m->names->state == LIST_NAMES_UNASKED) {
 		if (!list_can_ask(m)) {
@@ -109,7 +109,7 @@ enum list_answer list_host_is(struct list_matching *m, struct slice name, const 
 	struct expand_answer answer;
 	struct net_address address;
 	struct expand_request request = { .service = EXPAND_SERVICE_HOST_ADDRESSES, .key = name };
-	if (m->subject->addresses_only || name.len == 0) {
+	if (m->addresses_only || name.len == 0) {
 		error_set(m->error, ERROR_PERMANENT, "\"%.*s\" cannot be matched with an address", SLICE_ARG(slice_first(name, 255)));
 		return LIST_ANSWER_UNKNOWN;
 	}

@@ -43,21 +43,26 @@ static bool item_error(struct compiler *c, struct slice item)
 			     list_kind_text(c->context.kind));
 }
 
-static bool add_item(struct compiler *c, struct slice text, bool negative)
+static void push_item(struct compiler *c, struct list_item item, bool negative)
 {
 	if (c->count == c->size) {
 		c->size = c->size ? c->size * 2 : 16;
 		c->items = xrealloc(c->items, c->size * sizeof *c->items);
 	}
-	struct list_item item = { 0 };
-	if (!list_item_parse(&c->context, text, &item, c->error))
-		return item_error(c, text);
 	item.negative = negative;
 	item.caseful = c->context.caseful;
 	item.unknown = c->unknown;
 	item.deferred = c->deferred;
 	c->items[c->count++] = item;
 	c->last_negative = negative;
+}
+
+static bool add_item(struct compiler *c, struct slice text, bool negative)
+{
+	struct list_item item = { 0 };
+	if (!list_item_parse(&c->context, text, &item, c->error))
+		return item_error(c, text);
+	push_item(c, item, negative);
 	return true;
 }
 
@@ -87,19 +92,27 @@ static bool add_file_lines(struct compiler *c, struct slice text, bool negative)
 	return true;
 }
 
+/* The file of that name that was read when the list was compiled first. */
+static const struct list_file *known_file(const struct compiler *c, struct slice path)
+{
+	for (const struct list_file *file = *c->context.source->files; file; file = file->next)
+		if (slice_equal(file->path, path))
+			return file;
+	return NULL;
+}
+
 /* At run time: the text that was read with the configuration, otherwise the file as it is now. */
 static bool find_file(struct compiler *c, struct slice path, struct slice *text_r)
 {
+	const struct list_file *known = known_file(c, path);
 	const struct expand_context *running = c->context.source->running;
 	const struct expand_request request = {
 		.service = EXPAND_SERVICE_READ_FILE, .file = path, .deadline = clock_after(READ_TIMEOUT_SECONDS * CLOCK_SECOND),
 	};
 	struct expand_answer answer = { 0 };
-	for (const struct list_file *file = *c->context.source->files; file; file = file->next) {
-		if (slice_equal(file->path, path)) {
-			*text_r = file->text;
-			return true;
-		}
+	if (known) {
+		*text_r = known->text;
+		return true;
 	}
 	if (c->context.source->read_now)
 		*c->context.source->read_now = true;
@@ -109,6 +122,38 @@ static bool find_file(struct compiler *c, struct slice path, struct slice *text_
 		return false;
 	*text_r = answer.text;
 	return answer.found || error_set(c->error, ERROR_PERMANENT, "there is no such file");
+}
+
+static struct list *finish(struct compiler *c);
+
+/*
+ * Remembers a file for run time. Its items are compiled now, so that a large file costs nothing at each match; as a list within
+ * the list they mean the same unless one is negated (then no match is not the end) or asks (then the flags before it count).
+ */
+static void remember_file(struct compiler *c, struct slice path, struct slice text)
+{
+	struct arena *arena = c->context.source->files_arena;
+	struct list_file *file = arena_new(arena, struct list_file);
+	struct error ignored; /* the same items are compiled once more, and a mistake is told then */
+	struct compiler inner = { .context = c->context, .error = &ignored };
+	*file = (struct list_file){ arena_copy(arena, path), arena_copy(arena, text), NULL, c->context.caseful,
+				    *c->context.source->files };
+	*c->context.source->files = file;
+	inner.context.arena = arena;
+	inner.context.in_file = true;
+	inner.context.asks = false;
+	inner.context.item = (struct list_text){ 0 };
+	inner.context.primary_hostname = arena_copy(arena, c->context.primary_hostname);
+	if (!add_file_lines(&inner, file->text, false)) {
+		free(inner.items);
+		return;
+	}
+	bool plain = !inner.context.asks;
+	for (size_t i = 0; i < inner.count; i++)
+		plain = plain && !inner.items[i].negative;
+	const struct list *list = finish(&inner);
+	if (plain)
+		file->list = list;
 }
 
 static bool read_file(struct compiler *c, struct slice path, struct slice *text_r)
@@ -124,18 +169,29 @@ static bool read_file(struct compiler *c, struct slice path, struct slice *text_
 		return error_set(c->error, ERROR_USAGE, "files of items cannot be used here");
 	if (!scope->read_file(scope->owner, path, text_r, c->error))
 		return false;
-	if (!c->context.source->files)
-		return true;
-	struct list_file *file = arena_new(c->context.source->files_arena, struct list_file);
-	*file = (struct list_file){ arena_copy(c->context.source->files_arena, path), arena_copy(c->context.source->files_arena, *text_r),
-				    *c->context.source->files };
-	*c->context.source->files = file;
+	if (c->context.source->files && text_r->len <= LIST_MAX_BYTES)
+		remember_file(c, path, *text_r);
+	return true;
+}
+
+/* At run time: a file whose items are compiled already. False: there is none. */
+static bool add_known_file(struct compiler *c, struct slice path, bool negative)
+{
+	const struct list_file *file = NULL;
+	if (c->context.running && !list_text_tainted(&c->context.item, path))
+		file = known_file(c, path);
+	if (!file || !file->list || file->caseful != c->context.caseful)
+		return false;
+	struct list_item item = { .kind = LIST_ITEM_SUBLIST, .data = path, .sublist = file->list };
+	push_item(c, item, negative);
 	return true;
 }
 
 static bool add_file(struct compiler *c, struct slice path, bool negative)
 {
 	struct slice text;
+	if (add_known_file(c, path, negative))
+		return true;
 	if (!read_file(c, path, &text))
 		return item_error(c, path);
 	if (text.len > LIST_MAX_BYTES) {
@@ -194,8 +250,6 @@ static bool check_lookup(struct compiler *c, struct slice item)
 
 static bool add_split_item(struct compiler *c, struct slice item)
 {
-	if (c->context.source->plain)
-		return add_item(c, item, false);
 	if (take_flag(c, item))
 		return true;
 	bool negative = take_negation(&item);
@@ -238,6 +292,20 @@ static struct list *finish(struct compiler *c)
 	return list;
 }
 
+/* Strings are compared with or without case, as the match wants: so both forms are there. */
+static bool add_caseless(struct compiler *c, struct list *list)
+{
+	c->items = NULL;
+	c->count = c->size = 0;
+	c->context.caseful = false;
+	if (!add_items(c)) {
+		free(c->items);
+		return false;
+	}
+	list->caseless = finish(c);
+	return true;
+}
+
 bool list_compile_source(struct arena *arena, enum list_kind kind, const struct list_scope *scope, const struct list_source *source,
 			 struct list **list_r, struct error *error)
 {
@@ -252,14 +320,7 @@ bool list_compile_source(struct arena *arena, enum list_kind kind, const struct 
 		return false;
 	}
 	*list_r = finish(&c);
-	if (source->plain) {
-		c.items = NULL;
-		c.count = c.size = 0;
-		c.context.caseful = false;
-		ensure(add_items(&c));
-		(*list_r)->caseless = finish(&c);
-	}
-	return true;
+	return kind != LIST_STRING || add_caseless(&c, *list_r);
 }
 
 bool list_compile_item(struct list_item_context *context, enum list_kind kind, struct slice text, const struct list **list_r,
@@ -279,16 +340,4 @@ bool list_compile_item(struct list_item_context *context, enum list_kind kind, s
 	context->varies = c.context.varies;
 	*list_r = finish(&c);
 	return true;
-}
-
-bool list_compile(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope,
-		  const struct list **list_r, struct error *error)
-{
-	return list_compile_dynamic(arena, kind, text, scope, false, list_r, error);
-}
-
-bool list_compile_plain(struct arena *arena, struct slice text, const struct list_scope *scope, const struct list **list_r,
-			struct error *error)
-{
-	return list_compile_dynamic(arena, LIST_STRING, text, scope, true, list_r, error);
 }

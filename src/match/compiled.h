@@ -126,7 +126,8 @@ struct list {
 	const struct net_address *interfaces;
 	size_t interface_count;
 	const struct list *const *treat_as_local;
-	const struct list *caseless;  /* list_compile_plain: the same items without regard to case */
+	const struct list *caseless;  /* of strings: the same items without regard to case */
+	bool addresses_only;          /* of hosts: names are never asked for; lookups are by address (${if match_ip}) */
 	struct list_dynamic *dynamic; /* with expansions: all but kind, depth, asks and varies are its forms' */
 };
 

@@ -26,7 +26,6 @@ struct list_dynamic {
 	const struct list_segment *segments;
 	size_t count;
 	struct list_scope scope;
-	bool plain;
 	struct list_file *files; /* named by items that are wholly written */
 	bool keeps;
 	struct list_form *forms[LIST_FORMS_MAX];
@@ -63,7 +62,7 @@ static bool check(struct list_dynamic *dynamic, struct list *list, struct arena 
 	struct list *checked;
 	arena_init(&scratch, 0);
 	const struct list_source source = {
-		.text = text_to_check(dynamic, &scratch), .plain = dynamic->plain, .checking = true,
+		.text = text_to_check(dynamic, &scratch), .checking = true,
 		.files = &dynamic->files, .files_arena = arena,
 	};
 	bool ok = list_compile_source(&scratch, list->kind, &dynamic->scope, &source, &checked, error);
@@ -74,19 +73,19 @@ static bool check(struct list_dynamic *dynamic, struct list *list, struct arena 
 }
 
 /* A text that turned out to be constant. */
-static bool compile_constant(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope, bool plain,
+static bool compile_constant(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope,
 			     const struct list **list_r, struct error *error)
 {
 	struct list *list;
-	const struct list_source source = { .text = { .text = text }, .plain = plain };
+	const struct list_source source = { .text = { .text = text } };
 	if (!list_compile_source(arena, kind, scope, &source, &list, error))
 		return false;
 	*list_r = list;
 	return true;
 }
 
-bool list_compile_dynamic(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope, bool plain,
-			  const struct list **list_r, struct error *error)
+bool list_compile(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope,
+		  const struct list **list_r, struct error *error)
 {
 	const struct expand_program *program;
 	const struct list_segment *segments;
@@ -94,15 +93,15 @@ bool list_compile_dynamic(struct arena *arena, enum list_kind kind, struct slice
 	if (!expand_compile(arena, text, scope->place, scope->language, &program, error, &column))
 		return error_context(error, "column %zu", column);
 	if (expand_constant(program, &text))
-		return compile_constant(arena, kind, text, scope, plain, list_r, error);
+		return compile_constant(arena, kind, text, scope, list_r, error);
 	if (!list_segments_cut(arena, text, scope, &segments, &count, error))
 		return false;
 	if (count == 1 && !segments[0].program)
-		return compile_constant(arena, kind, segments[0].literal, scope, plain, list_r, error);
+		return compile_constant(arena, kind, segments[0].literal, scope, list_r, error);
 
 	struct list_dynamic *dynamic = arena_new(arena, struct list_dynamic);
 	struct list *list = arena_new(arena, struct list);
-	*dynamic = (struct list_dynamic){ .segments = segments, .count = count, .scope = *scope, .plain = plain };
+	*dynamic = (struct list_dynamic){ .segments = segments, .count = count, .scope = *scope };
 	*list = (struct list){ .kind = kind, .depth = 1, .asks = true, .varies = !scope->cached, .dynamic = dynamic };
 	if (!check(dynamic, list, arena, error))
 		return false;
@@ -279,7 +278,7 @@ static bool compile_text(struct list_matching *m, struct list_dynamic *dynamic, 
 			 struct arena *arena, bool *read_now, const struct list **list_r)
 {
 	const struct list_source source = {
-		.text = *text, .plain = dynamic->plain, .running = m->context, .files = &dynamic->files, .read_now = read_now,
+		.text = *text, .running = m->context, .files = &dynamic->files, .read_now = read_now,
 	};
 	struct list *list;
 	if (!list_compile_source(arena, kind, &dynamic->scope, &source, &list, m->error))

@@ -304,11 +304,6 @@ bool list_item_parse(struct list_item_context *context, struct slice text, struc
 	item->tainted = list_text_tainted(&context->item, text);
 	if (slice_find(text, '\0') < text.len)
 		return error_set(error, ERROR_USAGE, "the item holds a NUL byte");
-	if (context->source->plain) {
-		item->kind = text.len ? LIST_ITEM_EXACT : LIST_ITEM_EMPTY;
-		item->key = text;
-		return true;
-	}
 	if (slice_equal(text, SLICE("*"))) {
 		item->kind = LIST_ITEM_ANY;
 		return true;

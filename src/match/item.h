@@ -9,13 +9,14 @@
 /* A file of items that was read when the list was compiled first. */
 struct list_file {
 	struct slice path, text;
+	const struct list *list; /* compiled with `caseful`; NULL when what it gives depends on what stands around it */
+	bool caseful;
 	struct list_file *next;
 };
 
 /* What a list is compiled from. */
 struct list_source {
 	struct list_text text;
-	bool plain;    /* each item is compared as it is */
 	bool checking; /* the parts that are computed are not known yet: only items without any are compiled */
 	const struct expand_context *running; /* at run time: what files are asked with; otherwise NULL */
 	struct list_file **files;             /* read before (run time), or to remember (checking) */
@@ -65,11 +66,5 @@ bool list_compile_item(struct list_item_context *context, enum list_kind kind, s
 /* A list from its expanded text. */
 bool list_compile_source(struct arena *arena, enum list_kind kind, const struct list_scope *scope, const struct list_source *source,
 			 struct list **list_r, struct error *error);
-
-/* dynamic.c */
-
-/* A list from its text before expansion. */
-bool list_compile_dynamic(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope, bool plain,
-			  const struct list **list_r, struct error *error);
 
 #endif

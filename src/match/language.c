@@ -13,9 +13,15 @@ static bool compile(const struct expand_language *language, struct arena *arena,
 	scope.language = language;
 	scope.place = place;
 	scope.cached = false;
-	if (kind == EXPAND_LIST_STRING)
-		return list_compile_plain(arena, text, &scope, list_r, error);
-	return list_compile(arena, (enum list_kind)kind, text, &scope, list_r, error);
+	if (kind != EXPAND_LIST_IP)
+		return list_compile(arena, (enum list_kind)kind, text, &scope, list_r, error);
+	if (!list_compile(arena, LIST_HOST, text, &scope, list_r, error))
+		return false;
+	struct list *list = arena_new(arena, struct list);
+	*list = **list_r;
+	list->addresses_only = true;
+	*list_r = list;
+	return true;
 }
 
 /* EXPAND_FAIL for a text that is no IP address; *skip_r for an address without domain, which is in no list. */
@@ -25,7 +31,6 @@ static enum expand_result make_subject(enum list_kind kind, struct slice text, s
 	size_t at;
 	switch (kind) {
 	case LIST_HOST:
-		subject->addresses_only = true;
 		if (text.len == 0)
 			break;
 		if (!net_address_parse(text, host)) {

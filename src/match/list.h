@@ -81,10 +81,6 @@ struct list_scope {
  */
 bool list_compile(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope,
 		  const struct list **list_r, struct error *error);
-/* Likewise, but each item is only compared with the subject, with the case as it is (${if inlist ...}). LIST_STRING. */
-bool list_compile_plain(struct arena *arena, struct slice text, const struct list_scope *scope, const struct list **list_r,
-			struct error *error);
-
 /*
  * Sets list_compile, list_match and the scope of `language`; its other members are the owner's. The scope's place and language
  * do not matter; it must live as long as the language.
@@ -117,8 +113,7 @@ struct list_subject {
 	struct slice domain;            /* address, domain; for an address both are empty for the null sender */
 	struct slice string;            /* string */
 	struct list_host_names *kept_names; /* host: where names that had to be asked for are kept; NULL: asked again by the next match */
-	bool addresses_only;            /* host: names are never asked for; lookups are by address (${if match_ip}) */
-	bool caseless;                  /* of list_compile_plain: without regard to case */
+	bool caseless;                  /* string: without regard to case */
 	struct list_cache *cache;       /* results of named lists; NULL: none are kept */
 };
 

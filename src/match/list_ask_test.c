@@ -134,6 +134,9 @@ static const struct list *named(void *owner, enum list_kind kind, struct slice n
 static bool read_file(void *owner, struct slice path, struct slice *text_r, struct error *error)
 {
 	(void)owner;
+	*text_r = SLICE("p1.example\n*.P2.example\n");
+	if (slice_equal(path, SLICE("/plain")))
+		return true;
 	if (!slice_equal(path, SLICE("/items")))
 		return error_set(error, ERROR_USAGE, "no such file");
 	*text_r = SLICE("plain.example # comment\n^r[0-9]+\\.example$\nlsearch;/ls\n!last.example\n");
@@ -542,6 +545,12 @@ static void test_expansions(void **state)
 		{ "a.c : sqlite;select d from t where d='${sender_address_domain}' : x", "q", "yes found" },
 		{ "+varies", "a.b", "yes a.b" },
 		{ "/items : $sender_helo_name", "plain.example", "yes plain.example" },
+		{ "/items : $sender_helo_name", "last.example", "no" },
+		{ "/plain : $sender_helo_name", "P1.example", "yes p1.example" },
+		{ "x : /plain : $sender_helo_name", "a.p2.example", "yes *.P2.example" },
+		{ "! /plain : $sender_helo_name : !q", "a.p2.example", "no" },
+		{ "! /plain : $sender_helo_name : !q", "other", "yes " },
+		{ "$sender_helo_name : ! /plain", "other", "yes " },
 	};
 	CHECK_ROWS(LIST_DOMAIN, table);
 	/* What the configuration computed itself can be anything. */
@@ -557,6 +566,22 @@ static void test_expansions(void **state)
 		{ "$received_protocol", "abc", "yes ^a" },
 	};
 	CHECK_ROWS(LIST_DOMAIN, clean);
+}
+
+/* A file's items follow the case rule in force where it stands. */
+static void test_files_in_lists_with_expansions_mind_the_case(void **state)
+{
+	struct world *world = *state;
+	world->variable[EXPAND_SENDER_HELO_NAME] = SLICE("joe");
+	static const struct row table[] = {
+		{ "/plain : $sender_helo_name", "P1.EXAMPLE", "yes p1.example" },
+		{ "+caseful : /plain : $sender_helo_name", "P1.EXAMPLE", "no" },
+		{ "+caseful : /plain : $sender_helo_name", "p1.example", "yes p1.example" },
+		{ "+caseful : /plain : $sender_helo_name", "x.p2.example", "no" },
+		{ "/plain : +caseful : $sender_helo_name", "x.p2.example", "yes *.P2.example" },
+		{ "/plain : +caseful : $sender_helo_name", "Joe", "no" },
+	};
+	CHECK_ROWS(LIST_LOCAL_PART, table);
 }
 
 static void test_taint_of_the_result(void **state)
@@ -585,6 +610,7 @@ static void test_load_checks_what_is_written_between_expansions(void **state)
 		{ "nosuch;select '$domain'", "unknown lookup type" },
 		{ "$domain : ^(", "regular expression" },
 		{ "$domain : /none", "no such file" },
+		{ "a : /plain : $domain : ^(", "regular expression" },
 		{ "a : $nosuchvariable", "column" },
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -681,24 +707,24 @@ static void test_conditions_of_the_language(void **state)
 		bool caseless;
 	} table[] = {
 		{ EXPAND_LIST_STRING, "a:b", "a", "yes a", false },
-		{ EXPAND_LIST_STRING, "a::b", "a:b", "yes a:b", false },
-		{ EXPAND_LIST_STRING, "*", "a", "no", false },
-		{ EXPAND_LIST_STRING, "!a", "a", "no", false },
-		{ EXPAND_LIST_STRING, "!a", "b", "no", false },
-		{ EXPAND_LIST_STRING, "/items : +x : ^a : lsearch;/ls", "+x", "yes +x", false },
-		{ EXPAND_LIST_STRING, "<;x;a", "a", "yes a", false },
-		{ EXPAND_LIST_STRING, ":", "", "yes ", false },
 		{ EXPAND_LIST_STRING, "A:b", "a", "no", false },
 		{ EXPAND_LIST_STRING, "A:b", "a", "yes A", true },
 		{ EXPAND_LIST_STRING, "a:A", "A", "yes A", false },
-		{ EXPAND_LIST_HOST, "10.0.0.0/8", "10.0.0.1", "yes ", false },
-		{ EXPAND_LIST_HOST, "lsearch;/ips", "10.0.0.1", "yes ip one", false },
-		{ EXPAND_LIST_HOST, "net24-lsearch;/ips", "192.168.34.6", "yes netdata", false },
-		{ EXPAND_LIST_HOST, "*.example : 10.0.0.9", "10.0.0.9", "no", false },
-		{ EXPAND_LIST_HOST, "host.example", "10.0.0.9", "no", false },
-		{ EXPAND_LIST_HOST, ":", "", "yes ", false },
-		{ EXPAND_LIST_HOST, "*", "", "yes ", false },
-		{ EXPAND_LIST_HOST, "*", "junk", "fail \"junk\" is not an IP address", false },
+		{ EXPAND_LIST_STRING, "^P : *5", "plain", "no", false },
+		{ EXPAND_LIST_STRING, "^P : *5", "plain", "yes ^P", true },
+		{ EXPAND_LIST_STRING, "!plain", "PLAIN", "no", true },
+		{ EXPAND_LIST_IP, "10.0.0.0/8", "10.0.0.1", "yes ", false },
+		{ EXPAND_LIST_IP, "lsearch;/ips", "10.0.0.1", "yes ip one", false },
+		{ EXPAND_LIST_IP, "net24-lsearch;/ips", "192.168.34.6", "yes netdata", false },
+		{ EXPAND_LIST_IP, "*.example : 10.0.0.9", "10.0.0.9", "no", false },
+		{ EXPAND_LIST_IP, "host.example", "10.0.0.9", "no", false },
+		{ EXPAND_LIST_IP, ":", "", "yes ", false },
+		{ EXPAND_LIST_IP, "*", "", "yes ", false },
+		{ EXPAND_LIST_IP, "*", "junk", "fail \"junk\" is not an IP address", false },
+		{ EXPAND_LIST_HOST, "*.example : 10.0.0.9", "10.0.0.9", "yes ", false },
+		{ EXPAND_LIST_HOST, "friend.example", "192.0.2.7", "yes ", false },
+		{ EXPAND_LIST_HOST, "lsearch;/ls", "10.0.0.9", "yes by name", false },
+		{ EXPAND_LIST_IP, "+friends : 10.0.0.9", "10.0.0.9", "yes ", false },
 		{ EXPAND_LIST_ADDRESS, "*", "noat", "no", false },
 		{ EXPAND_LIST_ADDRESS, "JOE@X.Y", "joe@x.y", "yes JOE@X.Y", false },
 		{ EXPAND_LIST_ADDRESS, ":", "", "yes ", false },
@@ -739,6 +765,7 @@ int main(void)
 		TEST(test_mx),
 		TEST(test_without_a_context_what_asks_fails),
 		TEST(test_expansions),
+		TEST(test_files_in_lists_with_expansions_mind_the_case),
 		TEST(test_taint_of_the_result),
 		TEST(test_load_checks_what_is_written_between_expansions),
 		TEST(test_language_is_told_of_files_and_types),

@@ -12,6 +12,7 @@ struct list_matching {
 	struct error *error;
 	struct list_host_names *names; /* the subject's or `own_names` */
 	struct list_host_names own_names;
+	bool addresses_only; /* of the list that was asked for; holds in the lists that it names as well */
 	unsigned depth;
 };
 

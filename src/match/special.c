@@ -177,7 +177,7 @@ static enum list_answer try_host_lookup(struct list_matching *m, const struct li
 		return LIST_ANSWER_FAIL;
 	if (lookup->query)
 		return list_lookup_find(m, lookup, SLICE(""), false, found);
-	if (lookup->mask != LIST_NOT_NET || m->subject->addresses_only)
+	if (lookup->mask != LIST_NOT_NET || m->addresses_only)
 		return list_lookup_find(m, lookup, list_lookup_address(lookup, &probe->host, m->arena), false, found);
 	enum list_answer answer = list_host_names(m, probe, &names, &count, &found->name_wanted);
 	if (answer != LIST_ANSWER_YES)
