@@ -13,13 +13,13 @@ enum expand_result expand_run_condition(struct expand_evaluation *run, const str
 		return result;
 	run->depth++;
 	result = condition->run(run, condition, yes_r);
-	run->depth--;
 	if (result == EXPAND_OK)
 		*yes_r ^= condition->negated;
 	const struct expand_trace *trace = run->context->trace;
 	if (trace)
 		trace->step(trace->owner, run->depth, condition->source, result,
 			    (struct expand_value){ result == EXPAND_OK ? (*yes_r ? SLICE("true") : SLICE("false")) : SLICE(""), false });
+	run->depth--;
 	return result;
 }
 
