@@ -148,7 +148,7 @@ static const struct expand_function_info operators[] = {
 	{ .name = "stat", .syntax = "${stat:PATH}",
 	  .help = "What the system knows of a file: mode=, smode=, inode=, device=, links=, uid=, gid=, size=, atime=, mtime= and ctime= with their "
 		  "values. Fails when there is no such file.",
-	  .example = "${extract{uid}{${stat:/}}}", .result = "0" },
+	  .example = "${extract{uid}{${stat:/usr}}}", .result = "0" },
 	{ .name = "str2b64", .today = "base64", .call = operator_base64, .syntax = "${str2b64:TEXT}",
 	  .help = "The same as base64.", .example = "${str2b64:postern}", .result = "cG9zdGVybg==" },
 	{ .name = "strlen", .call = operator_strlen, .syntax = "${strlen:TEXT}",
