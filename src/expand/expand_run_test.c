@@ -98,12 +98,13 @@ static bool fake_list_compile(const struct expand_language *language, struct are
 }
 
 static enum expand_result fake_list_match(const struct list *list, const struct expand_context *context, struct expand_value subject,
-					  bool caseless, struct arena *arena, bool *yes_r, struct expand_value *data_r, struct error *error)
+					  bool caseless, struct arena *arena, bool *yes_r, struct expand_list_found *found_r,
+					  struct error *error)
 {
 	(void)context, (void)caseless, (void)arena, (void)error;
 	const struct slice *item = (const struct slice *)(const void *)list;
 	*yes_r = slice_equal(subject.text, *item);
-	*data_r = (struct expand_value){ *item, false };
+	found_r->data = (struct expand_value){ *item, false };
 	return EXPAND_OK;
 }
 
