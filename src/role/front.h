@@ -204,6 +204,8 @@ bool submission_add_recipient(struct incoming_message *message, struct slice add
 void submission_begin(struct session *session);
 /* Takes a run of the text. False and *error when the queue refused it: the message is lost for this transaction. */
 bool submission_append(struct session *session, struct slice run, struct error *error);
+/* The header section is whole: the envelope and the addresses in it are rewritten, and all that was held goes on. */
+bool submission_release(struct session *session, struct error *error);
 /* Does to the header what ACLs asked for. False with *error when it is on its way to the queue already, or becomes too large. */
 bool submission_edit_header(struct session *session, struct error *error);
 /* The header section as it is now; empty when it is on its way to the queue. */

@@ -185,8 +185,8 @@ static struct slice cipher_name(const char *cipher)
 void policy_init(struct session *session)
 {
 	session->expansions = (struct expand_context){
-		.owner = session, .variable = session_variable, .named = policy_named, .acl = policy_expand, .headers = policy_headers,
-		.ask = session_ask,
+		.owner = session, .variable = session_variable, .named = policy_named, .acl = policy_expand, .ask = session_ask,
+		.headers = policy_headers,
 		.language = &session->conf->language,
 	};
 	session->acl = (struct acl_session){

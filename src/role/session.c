@@ -390,8 +390,10 @@ static bool header_complete(struct session *session, struct error *error)
 {
 	struct incoming_message *message = &session->message;
 	message->header_done = true;
-	if (!submission_edit_header(session, error))
+	if (!submission_release(session, error) || !submission_edit_header(session, error))
 		return false;
+	/* It may have been rewritten. */
+	policy_set_sender(session, slice_from(message->sender, slice_find_last(message->sender, '@') + 1));
 	if (policy_has(session, ACL_POINT_DATA))
 		message->headers = arena_copy(&message->arena, submission_header(session));
 	return true;
@@ -451,10 +453,9 @@ static bool may_have_message(struct session *session)
 {
 	struct incoming_message *message = &session->message;
 	struct policy policy = { .outcome = ACL_ACCEPT };
-	struct error error = { 0 };
-	bool go_on = message->header_done || header_complete(session, &error);
+	bool go_on = true;
 	/* Where no recipient is left there is nothing to decide. */
-	if (go_on && message->recipient_count)
+	if (message->recipient_count)
 		go_on = policy_run(&policy, session, ACL_POINT_DATA, "after DATA", (struct slice){ 0 });
 	if (policy.outcome == ACL_DISCARD)
 		message->discarded_by = "DATA";
@@ -484,11 +485,12 @@ static bool on_body_end(struct session *session, const struct smtp_event *event)
 		after_message(session);
 		return true;
 	}
-	if (!may_have_message(session)) {
+	bool good = message->header_done || !message->recipient_count || header_complete(session, &error);
+	if (good && !may_have_message(session)) {
 		after_message(session);
 		return true;
 	}
-	if (submission_edit_header(session, &error) && submission_commit(session, &error)) {
+	if (good && submission_edit_header(session, &error) && submission_commit(session, &error)) {
 		answer_taken(session);
 	} else {
 		session_log(session, LOG_KIND_REJECT, "F=<%.*s> temporarily rejected after DATA: %s", SLICE_ARG(message->sender),

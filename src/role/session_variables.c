@@ -109,9 +109,9 @@ static struct expand_value message_variable(struct session *session, enum expand
 	case EXPAND_RECIPIENTS_COUNT: return number_value(session, message->recipient_count);
 	case EXPAND_RCPT_COUNT: return number_value(session, message->rcpt_count);
 	case EXPAND_RECEIVED_COUNT: return number_value(session, message->scan.received);
+	case EXPAND_HEADERS_ADDED: return text_value(added_headers(session));
 	case EXPAND_LOCAL_PART: return text_value(session->rewriting ? session->rewriting->local_part : (struct slice){ 0 });
 	case EXPAND_DOMAIN: return text_value(session->rewriting ? session->rewriting->domain : (struct slice){ 0 });
-	case EXPAND_HEADERS_ADDED: return text_value(added_headers(session));
 	default: return connection_variable(session, variable);
 	}
 }

@@ -209,34 +209,6 @@ static bool append(struct session *session, struct slice run, struct error *erro
 	return true;
 }
 
-/* The header section is whole: the envelope and the addresses in it are rewritten, and all goes on. */
-static bool release(struct session *session, struct error *error)
-{
-	struct incoming_message *message = &session->message;
-	struct buf rewritten;
-	message->held = false;
-	/* A rewritten address may be longer; the header as a whole is let grow to twice its limit. */
-	buf_init(&rewritten, 2 * (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
-	bool done = rewriting_message(session, buf_slice(&message->header), &rewritten, error);
-	buf_free(&message->header);
-	if (done) {
-		add_received(session);
-		done = append(session, buf_slice(&rewritten), error);
-	}
-	buf_free(&rewritten);
-	return done;
-}
-
-bool submission_append(struct session *session, struct slice run, struct error *error)
-{
-	struct incoming_message *message = &session->message;
-	if (!message->held)
-		return append(session, run, error);
-	if (!buf_append(&message->header, run))
-		return error_set(error, ERROR_PERMANENT, "the header section is too large");
-	return !message->scan.ended || release(session, error);
-}
-
 struct slice submission_header(const struct session *session)
 {
 	const struct incoming_message *message = &session->message;
@@ -271,9 +243,36 @@ bool submission_edit_header(struct session *session, struct error *error)
 	return true;
 }
 
+bool submission_release(struct session *session, struct error *error)
+{
+	struct incoming_message *message = &session->message;
+	struct buf rewritten;
+	if (!message->held)
+		return true;
+	message->held = false;
+	/* A rewritten address may be longer; the header as a whole is let grow to twice its limit. */
+	buf_init(&rewritten, 2 * (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
+	bool done = rewriting_message(session, buf_slice(&message->header), &rewritten, error);
+	buf_free(&message->header);
+	if (done) {
+		add_received(session);
+		done = append(session, buf_slice(&rewritten), error);
+	}
+	buf_free(&rewritten);
+	return done;
+}
+
+bool submission_append(struct session *session, struct slice run, struct error *error)
+{
+	struct incoming_message *message = &session->message;
+	if (!message->held)
+		return append(session, run, error);
+	if (!buf_append(&message->header, run))
+		return error_set(error, ERROR_PERMANENT, "the header section is too large");
+	return !message->scan.ended || submission_release(session, error);
+}
+
 bool submission_commit(struct session *session, struct error *error)
 {
-	if (session->message.held && !release(session, error))
-		return false;
-	return send_part(session, true, error);
+	return submission_release(session, error) && send_part(session, true, error);
 }
