@@ -71,6 +71,7 @@ struct conf_main {
 	int64_t dns_retry;             /* 0: the resolver's own */
 	int64_t dns_dnssec_ok;         /* 0: never validate; 1 and -1: always */
 	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup; /* domains; NULL: none */
+	const struct list *hosts_treat_as_local; /* domains; NULL: none */
 	const struct list *host_lookup; /* hosts whose name is looked up at once; NULL: none */
 	struct conf_strings host_lookup_order;
 	struct lookup_name_order name_order; /* the same, understood */

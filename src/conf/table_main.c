@@ -146,6 +146,9 @@ static const struct conf_option options[] = {
 	  .example = "*.in-addr.arpa : *.ip6.arpa" },
 	{ OPTION(dns_ipv4_lookup), .type = CONF_DOMAINS,
 	  .help = "Hosts of which only IPv4 addresses are looked up.", .example = "*" },
+	{ OPTION(hosts_treat_as_local), .type = CONF_DOMAINS,
+	  .help = "Names of hosts that count as this one where MX records are looked at: `@mx_any` and its kin in lists of domains.",
+	  .example = "mx1.example.org : mx2.example.org" },
 	{ OPTION(host_lookup), .type = CONF_HOSTS,
 	  .help = "Hosts whose name is looked up when they connect: for the log, for Received:, and for "
 		  "$sender_host_name. A name counts only if its addresses include that of the host.",
