@@ -136,6 +136,13 @@ static bool apply_config(struct ub_ctx *context, struct slice text, struct error
 
 /* ---- The parts ---- */
 
+/*
+ * Names that the library answers itself, as no public server knows them (RFC 6761 §6.2, RFC 8375), but that the system's resolver may serve. The
+ * root proves that there is no "test", so it cannot be validated.
+ */
+static const char private_names[] = "server:\n  local-zone: \"test.\" nodefault\n  local-zone: \"home.arpa.\" nodefault\n"
+				    "  domain-insecure: \"test.\"\n";
+
 /* "nameserver ADDRESS" lines of resolv.conf(5); without one, the server on this machine. */
 static bool apply_resolv_conf(struct ub_ctx *context, struct slice text, struct error *error)
 {
@@ -153,7 +160,7 @@ static bool apply_resolv_conf(struct ub_ctx *context, struct slice text, struct 
 	}
 	if (count == 0 && ub_ctx_set_fwd(context, "127.0.0.1") != 0)
 		return error_set(error, ERROR_PERMANENT, "the DNS resolver does not take the servers of /etc/resolv.conf");
-	return true;
+	return apply_config(context, slice_of(private_names), error);
 }
 
 static bool set_options(struct ub_ctx *context, const struct dns_settings *settings, struct error *error)
