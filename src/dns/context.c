@@ -83,9 +83,10 @@ static bool check_config(struct slice text, bool *root_decided_r, struct error *
 		split_line(slice_cut(&rest, '\n'), &name, &value);
 		for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
 			if (slice_equal(name, slice_of(refused[i].name)))
-				return error_set(error, ERROR_USAGE, "line %u: %s is not supported, as the process that asks the DNS opens no "
-						 "files: %s", number, refused[i].name, refused[i].instead);
-		bool of_root = value.len && value.data[0] == '.' && (value.len == 1 || value.data[1] == '"' || ascii_is_space(value.data[1]));
+				return error_set(error, ERROR_USAGE, "line %u: %s is not supported, as the process that asks the DNS "
+						 "opens no files: %s", number, refused[i].name, refused[i].instead);
+		bool of_root = value.len && value.data[0] == '.' &&
+			       (value.len == 1 || value.data[1] == '"' || ascii_is_space(value.data[1]));
 		if (of_root && (slice_equal(name, SLICE("trust-anchor")) || slice_equal(name, SLICE("domain-insecure"))))
 			*root_decided_r = true;
 	}
@@ -137,8 +138,8 @@ static bool apply_config(struct ub_ctx *context, struct slice text, struct error
 /* ---- The parts ---- */
 
 /*
- * Names that the library answers itself, as no public server knows them (RFC 6761 §6.2, RFC 8375), but that the system's resolver may serve. The
- * root proves that there is no "test", so it cannot be validated.
+ * Names that the library answers itself, as no public server knows them (RFC 6761 §6.2, RFC 8375), but that the system's
+ * resolver may serve. The root proves that there is no "test", so it cannot be validated.
  */
 static const char private_names[] = "server:\n  local-zone: \"test.\" nodefault\n  local-zone: \"home.arpa.\" nodefault\n"
 				    "  domain-insecure: \"test.\"\n";
@@ -211,7 +212,8 @@ static bool configure(struct ub_ctx *context, const struct dns_settings *setting
 		ub_ctx_set_option(context, "module-config:", "iterator");
 	if (settings->dnssec && settings->root_anchor.len && !root_decided &&
 	    (!memory_file_make(anchor, settings->root_anchor, error) || ub_ctx_add_ta_file(context, anchor->path) != 0))
-		return error->kind != ERROR_NONE ? false : error_set(error, ERROR_PERMANENT, "the DNS resolver does not take the root's trust anchor");
+		return error->kind != ERROR_NONE ? false :
+						   error_set(error, ERROR_PERMANENT, "the DNS resolver does not take the root's anchor");
 	/* Any change of local data makes the library take everything into use: anchors are read here. */
 	int result = ub_ctx_data_remove(context, "complete.invalid.");
 	return result == 0 || error_set(error, ERROR_USAGE, "the DNS resolver cannot use this configuration: %s", ub_strerror(result));
