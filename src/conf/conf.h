@@ -165,6 +165,11 @@ struct conf {
 	struct conf_acl *acls; /* in order of the configuration */
 	size_t acl_count, acl_room;
 	struct conf_text retry_text, rewrite_text;
+	/* For conf_print, where the files were read; in roles there is none of it. */
+	struct slice *files;            /* the first is the configuration itself */
+	struct conf_macro *macros;
+	struct conf_text_line *lines;   /* all of it, macros replaced */
+	size_t macro_count, line_count;
 	struct retry_rule *retry; /* NULL: there is no rule */
 	struct rewrite_rule *rewrite; /* NULL: there is no rule */
 	struct acl_set *acl_set; /* the ACLs, compiled */
@@ -197,12 +202,18 @@ const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name)
 /* The value alone, in that form: booleans as true or false, nothing when unset. False when `out` is full. */
 bool conf_setting_value(const struct conf_setting *setting, bool privileged, struct buf *out);
 
+enum conf_print_flag {
+	CONF_PRINT_PRIVILEGED = 1 << 0, /* also what is hidden, and macros */
+	CONF_PRINT_BARE = 1 << 1,       /* values without their names (Exim's -n) */
+};
+
 /*
- * Prints settings as Exim's -bP does. `name`: an option of the main section, "all" or "" for all of them, "router" or
- * "transport" with `instance` (empty: all instances), or a name such as "+list" for a named list. Hidden values show only
- * when `privileged`. False with *error when there is no such thing, or the text does not fit.
+ * Prints settings as Exim's -bP does. `name`: an option of the main section, "all" or "" for all of them; "router", "transport",
+ * "authenticator" or "macro" with `instance`; one of these words with "s" or "_list" behind it; "config", "config_file",
+ * "configure_file", "environment"; or "+name" for a named list. False with *error when there is no such thing, or the text
+ * does not fit.
  */
-bool conf_print(const struct conf *conf, struct slice name, struct slice instance, bool privileged, struct buf *out,
+bool conf_print(const struct conf *conf, struct slice name, struct slice instance, unsigned flags, struct buf *out,
 		struct error *error);
 
 #endif
