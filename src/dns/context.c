@@ -20,6 +20,11 @@ struct memory_file {
 	char path[32];
 };
 
+static void memory_file_close(struct memory_file *file)
+{
+	fd_close(&file->fd);
+}
+
 static bool memory_file_make(struct memory_file *file, struct slice text, struct error *error)
 {
 	file->fd = memfd_create("postern-dns", MFD_CLOEXEC);
@@ -113,13 +118,11 @@ static void read_complaint(int fd, const char *path, char *out, size_t size)
 /* The library's parser complains to standard error only, so that is another file while it works. */
 static bool apply_config(struct ub_ctx *context, struct slice text, struct error *error)
 {
-	struct memory_file file = { .fd = -1 };
+	_cleanup_(memory_file_close) struct memory_file file = { .fd = -1 };
 	char complaint[256] = "";
-	bool made = memory_file_make(&file, text, error);
-	_cleanup_fd_ int fd = file.fd;
 	_cleanup_fd_ int heard = memfd_create("postern-dns-complaints", MFD_CLOEXEC);
 	_cleanup_fd_ int before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (!made)
+	if (!memory_file_make(&file, text, error))
 		return false;
 	fflush(stderr);
 	if (heard >= 0 && before >= 0)
@@ -221,16 +224,14 @@ static bool configure(struct ub_ctx *context, const struct dns_settings *setting
 
 struct ub_ctx *dns_context_new(const struct dns_settings *settings, struct error *error)
 {
-	struct memory_file anchor = { .fd = -1 };
+	_cleanup_(memory_file_close) struct memory_file anchor = { .fd = -1 };
 	struct ub_ctx *context = ub_ctx_create();
 	error->kind = ERROR_NONE;
 	if (!context) {
 		error_set(error, ERROR_TEMPORARY, "the DNS resolver cannot be made: no memory or no descriptors");
 		return NULL;
 	}
-	bool done = configure(context, settings, &anchor, error);
-	fd_close(&anchor.fd);
-	if (done)
+	if (configure(context, settings, &anchor, error))
 		return context;
 	ub_ctx_delete(context);
 	return NULL;
