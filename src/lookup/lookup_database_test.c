@@ -598,7 +598,7 @@ static void lists_of_servers_are_parsed(void **state)
 		{ "/b/c/d", "incomplete Test server data: " },
 		{ "(/x/b/c/d", "incomplete Test server data: (" },
 		{ "other", "Test server \"other\" not found in test_servers" },
-		{ " : ", "no Test servers defined (test_servers option)" },
+		{ " : ", "Test server \"\" not found in test_servers" },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct arena arena;
