@@ -15,6 +15,7 @@
 
 struct dns;
 struct list;
+struct expand_context;
 struct loop;
 struct lookup_world;
 
@@ -32,6 +33,8 @@ struct lookup_settings {
 	bool commands;               /* ${run} is allowed: only where the sandbox lets processes start others */
 	/* Options of those names; borrowed, NULL: nothing matches. */
 	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup;
+	/* Variables of EXPAND_PLACE_LOAD, for the keys of wildlsearch files; used on other threads, so it only reads. Borrowed, NULL: none. */
+	const struct expand_context *constants;
 	struct lookup_name_order name_order; /* empty: the DNS, then the file of hosts */
 };
 

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /* The drivers over files, directories, the user database and SQLite. Values are what Exim 4.96 gives, where it is not said otherwise. */
+#include "expand/expand.h"
 #include "lookup/lookup_test.h"
 
 #include <cdb.h>
 #include <pwd.h>
 #include <sqlite3.h>
 
+static struct expand_value constant(void *owner, enum expand_variable variable)
+{
+	(void)owner;
+	return (struct expand_value){ .text = variable == EXPAND_PRIMARY_HOSTNAME ? SLICE("host.test") : SLICE("") };
+}
+
+static const struct expand_context constants = { .variable = constant };
+
 static int open_world(void **state)
 {
 	static struct fixture fixture;
-	fixture_open(&fixture, (struct lookup_settings){ .sqlite_dbfile = SLICE("/nonexistent/default.db") });
+	fixture_open(&fixture, (struct lookup_settings){ .constants = &constants, .sqlite_dbfile = SLICE("/nonexistent/default.db") });
 	*state = &fixture;
 	return 0;
 }
@@ -69,7 +78,7 @@ static void keys_with_wildcards_are_tried_in_order(void **state)
 	fixture_write(fixture, "keys", "NestedKey: v\n");
 	const char *text = arena_printf(&fixture->arena, "*.a.b.c       data for *.a.b.c\n*fish         data for *fish\n"
 		"^\\d+\\.x\\.b    digits\n\"^a:b \\\\d+\"   quoted regex\n^\\N\\d+\\.exp\\.b\\N   nexp\n^(?-i)Case case\n"
-		"plain: p\nplain: never\nfoo*: star is last\nlsearch;%s/keys: nested\n!*.example: not example\n", fixture->directory).data;
+		"plain: p\nplain: never\n\"@$primary_hostname\" here\nfoo*: star is last\nlsearch;%s/keys: nested\n!*.example: not example\n", fixture->directory).data;
 	fixture_write(fixture, "wild", text);
 	static const struct row rows[] = {
 		{ "nwildlsearch", "x.a.b.c", "<data for *.a.b.c>" },
@@ -87,6 +96,7 @@ static void keys_with_wildcards_are_tried_in_order(void **state)
 		{ "nwildlsearch", "", "not found" },
 		{ "wildlsearch", "12.exp.b", "<nexp>" },
 		{ "wildlsearch", "big.fish", "<data for *fish>" },
+		{ "wildlsearch", "@host.test", "<here>" },
 		{ "wildlsearch", "a:b 33", "<not example>" }, /* the expansion takes one more backslash away */
 	};
 	CHECK_ROWS(fixture, "wild", rows);
