@@ -123,6 +123,7 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	keep_all_places(conf);
 	conf_problems_sort(problems);
 	conf->parser = NULL;
+	conf->list_scope.read_file = NULL; /* from now on files are asked for */
 	conf->list_forms.closed = true;
 	conf_source_quote(source, problems);
 	if (!problems->errors)

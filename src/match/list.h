@@ -59,7 +59,10 @@ struct list_scope {
 	void *owner;
 	/* The list of that kind and name, or NULL. */
 	const struct list *(*named)(void *owner, enum list_kind kind, struct slice name);
-	/* The text of a file of items. It must live until list_compile returns; its bytes are copied. Not called at run time. */
+	/*
+	 * The text of a file of items. It must live until list_compile returns; its bytes are copied. Not called at run time. NULL:
+	 * a list that names a file asks for it at each match.
+	 */
 	bool (*read_file)(void *owner, struct slice path, struct slice *text_r, struct error *error);
 	struct slice primary_hostname;        /* for "@" */
 	const struct net_address *interfaces; /* this host's addresses, for "@[]" */
