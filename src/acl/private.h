@@ -124,6 +124,8 @@ const char *acl_verb_text(enum acl_verb verb);
 
 /* compile.c: the text of an ACL that is not in the configuration; `name` for messages. */
 bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, struct acl *acl, struct error *error);
+/* Tells the language of the file that a reference may open, as far as its name is constant. */
+void acl_note_file(const struct acl_set *set, const struct expand_program *program);
 bool acl_call_compile(const struct acl_set *set, struct arena *arena, struct slice text, const struct acl_call **call_r,
 		      struct error *error, size_t *column_r);
 

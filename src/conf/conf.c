@@ -122,6 +122,7 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	keep_all_places(conf);
 	conf_problems_sort(problems);
 	conf->parser = NULL;
+	conf->list_scope.read_file = NULL; /* what is compiled while running reads no files */
 	conf->list_forms.closed = true;
 	conf_source_quote(source, problems);
 	if (!problems->errors)
