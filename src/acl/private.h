@@ -135,6 +135,8 @@ enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct 
 /* For words: the reason goes to the log, and the step is ACL_BROKEN or ACL_LATER. */
 enum acl_step acl_broken(struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 enum acl_step acl_later(struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Writes a line through the session, if that logs. */
+void acl_log(const struct acl_run *run, unsigned targets, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A text of our own as a value. */
 struct expand_value acl_text(struct slice text);
 
