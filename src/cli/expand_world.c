@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "cli/expand_world.h"
 
-#include "cli/expand_session.h"
 #include "dns/dns.h"
-#include "expand/regex.h"
+#include "mail/charset.h"
 
 static bool open_lookups(struct expand_world *world, struct error *error)
 {
@@ -26,6 +25,7 @@ static bool open_lookups(struct expand_world *world, struct error *error)
 		.commands = true,
 		.dns_again_means_nonexist = main->dns_again_means_nonexist,
 		.dns_ipv4_lookup = main->dns_ipv4_lookup,
+		.constants = world->conf->list_scope.constants,
 		.name_order = main->name_order,
 	};
 	world->lookups = lookup_open(world->loop, &settings, error);
@@ -52,36 +52,37 @@ void expand_world_begin(struct expand_world *world, struct arena *arena)
 	world->cache = lookup_cache_new(arena);
 }
 
-/* Their text as the configuration has it. */
-static bool list_text(void *owner, char kind, struct slice name, struct slice *text_r)
+static const struct list *find_named(void *owner, enum list_kind kind, struct slice name)
 {
-	static const char letters[LIST_KINDS] = {
-		[LIST_HOST] = 'h', [LIST_DOMAIN] = 'd', [LIST_ADDRESS] = 'a', [LIST_LOCAL_PART] = 'l',
-	};
 	const struct expand_world *world = owner;
-	for (size_t i = 0; i < world->conf->list_count; i++) {
-		const struct conf_named_list *list = &world->conf->lists[i];
-		if (!slice_equal(list->name, name) || (kind && letters[list->kind] != kind))
-			continue;
-		*text_r = list->text;
-		return true;
-	}
-	return false;
+	return world->conf->list_scope.named(world->conf->list_scope.owner, kind, name);
 }
 
-bool expand_world_open(struct expand_world *world, struct loop *loop, const struct conf *conf, struct error *error)
+/* A role could not do so: it has no files. */
+static bool read_items(void *owner, struct slice path, struct slice *text_r, struct error *error)
 {
-	(void)error;
-	*world = (struct expand_world){ .loop = loop, .conf = conf };
+	const struct expand_world *world = owner;
+	return conf_source_fact(world->source, CONF_FACT_FILE, path, text_r, error);
+}
+
+void expand_world_open(struct expand_world *world, struct loop *loop, const struct conf *conf, struct conf_source *source)
+{
+	*world = (struct expand_world){
+		.loop = loop, .conf = conf, .source = source, .scope = conf->list_scope, .language = conf->language,
+	};
 	arena_init(&world->arena, 0);
-	world->language = (struct expand_language){ .owner = world, .scratch = regex_scratch_new(), .list_text = list_text };
-	return true;
+	world->scope.owner = world;
+	world->scope.named = find_named;
+	world->scope.read_file = read_items;
+	world->scope.forms = NULL; /* the lists of an expression do not outlive it */
+	world->language.lists = &world->scope;
+	world->language.charsets = charset_open_all(conf->main.headers_charset);
 }
 
 void expand_world_close(struct expand_world *world)
 {
 	lookup_close(&world->lookups);
 	dns_close(&world->dns);
-	regex_scratch_free(&world->language.scratch);
+	charset_close_all(&world->language.charsets);
 	arena_free(&world->arena);
 }

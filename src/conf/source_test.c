@@ -3,6 +3,7 @@
 #include "base/test.h"
 #include "conf/fake_system.h"
 #include "conf/macro.h"
+#include "conf/system.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -284,6 +285,87 @@ static void places_name_file_line_and_macro(void **state)
 	done(&f);
 }
 
+static void expect_spot(const struct fixture *f, size_t line, char byte, uint32_t want_line, uint32_t want_column)
+{
+	const struct conf_line *logical = &f->source->lines[line];
+	struct conf_place place = conf_source_spot(f->source, logical, slice_find(logical->text, byte));
+	if (place.line != want_line || place.column != want_column)
+		fail_msg("'%c' is at %u:%u, not %u:%u", byte, place.line, place.column, want_line, want_column);
+}
+
+static void columns_are_those_of_the_physical_line(void **state)
+{
+	(void)state;
+	struct fixture f;
+	read_text(&f, "MAC = mmm\n\t ab = x \\\n   yz \\\n# comment\n  MAC1 \\\n 2\n\xef\xbb\xbf" "c=d\n  \\\n   e = f\n");
+	expect_spot(&f, 0, 'a', 2, 3);
+	expect_spot(&f, 0, 'x', 2, 8);
+	expect_spot(&f, 0, 'z', 3, 5);
+	expect_spot(&f, 0, '1', 5, 0); /* a macro was replaced before it */
+	expect_spot(&f, 0, '2', 6, 2);
+	expect_spot(&f, 2, 'e', 9, 4);
+	assert_int_equal(conf_source_place(f.source, &f.source->lines[0], 0).column, 0);
+	done(&f);
+}
+
+static void a_problem_with_a_column_shows_its_line(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct buf out;
+	buf_init(&out, 10000);
+	read_text(&f, "x\n\tab = \xc3\xa4$b\r\n");
+	conf_error(&f.problems, conf_source_spot(f.source, &f.source->lines[1], 7), SLICE("ab"), "bad");
+	conf_error(&f.problems, conf_source_place(f.source, &f.source->lines[0], 0), SLICE("x"), "worse");
+	conf_source_quote(f.source, &f.problems);
+	assert_true(conf_problem_format(&f.problems.items[0], &out));
+	assert_slice(buf_slice(&out), "/etc/conf:2:9: error: ab: bad");
+	buf_reset(&out);
+	assert_true(conf_problem_excerpt(&f.problems.items[0], &out) && conf_problem_excerpt(&f.problems.items[1], &out));
+	assert_slice(buf_slice(&out), "\tab = \xc3\xa4$b\n\t      ^\n");
+	buf_free(&out);
+	done(&f);
+}
+
+/* Somebody who writes the file while it is read. */
+struct writer {
+	int fd, times;
+	char byte;
+};
+
+static void write_meanwhile(void *owner)
+{
+	struct writer *writer = owner;
+	char text[100];
+	if (writer->times-- <= 0)
+		return;
+	memset(text, ++writer->byte, sizeof text);
+	assert_int_equal(pwrite(writer->fd, text, sizeof text, 0), sizeof text);
+}
+
+static void a_file_that_changes_while_it_is_read_is_read_again_or_refused(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/postern-source-test-XXXXXX";
+	struct writer writer = { .fd = mkstemp(path), .times = 2, .byte = 'a' };
+	struct arena arena;
+	struct slice text = { 0 };
+	struct error error = { 0 };
+	assert_true(writer.fd >= 0);
+	arena_init(&arena, 0);
+	bool taken = conf_read_file(path, &arena, &text, &error, write_meanwhile, &writer);
+	bool last = text.len == 100 && text.data[0] == 'c' && text.data[99] == 'c';
+	writer.times = 1000;
+	bool refused = !conf_read_file(path, &arena, &text, &error, write_meanwhile, &writer);
+	unlink(path);
+	close(writer.fd);
+	assert_true(taken);
+	assert_true(last);
+	assert_true(refused);
+	assert_non_null(strstr(error.text, "changes while it is read; try again"));
+	arena_free(&arena);
+}
+
 static void a_sealed_source_is_the_same_in_a_role(void **state)
 {
 	(void)state;
@@ -364,6 +446,9 @@ int main(void)
 		cmocka_unit_test(inclusion_cycles_and_missing_files_are_errors),
 		cmocka_unit_test(a_nul_byte_is_an_error),
 		cmocka_unit_test(places_name_file_line_and_macro),
+		cmocka_unit_test(columns_are_those_of_the_physical_line),
+		cmocka_unit_test(a_problem_with_a_column_shows_its_line),
+		cmocka_unit_test(a_file_that_changes_while_it_is_read_is_read_again_or_refused),
 		cmocka_unit_test(a_sealed_source_is_the_same_in_a_role),
 		cmocka_unit_test(a_damaged_or_unsealed_source_is_refused),
 	};

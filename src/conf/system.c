@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* The facts of this machine. Used by the master and by commands, never by a role. */
 #include "conf/source.h"
+#include "conf/system.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,6 +15,9 @@
 #include <pwd.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <unistd.h>
+
+enum { READ_TRIES = 5, TICK = 10 * 1000 * 1000 }; /* ns; the coarsest clock of a kernel */
 
 static bool ask_hostname(struct slice name, struct arena *arena, struct slice *value_r, struct error *error)
 {
@@ -44,12 +49,13 @@ static bool ask_root(struct slice name, struct arena *arena, struct slice *value
 	return true;
 }
 
+/* All `size` bytes from the start, or as many as there are. */
 static bool read_file(int fd, size_t size, struct arena *arena, struct slice *value_r, const char *path, struct error *error)
 {
 	char *bytes = arena_alloc(arena, size + 1);
 	size_t have = 0;
 	while (have < size) {
-		ssize_t n = read(fd, bytes + have, size - have);
+		ssize_t n = pread(fd, bytes + have, size - have, (off_t)have);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -62,25 +68,57 @@ static bool read_file(int fd, size_t size, struct arena *arena, struct slice *va
 	return true;
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* So lately that another write could leave the same times: they move in steps of a clock tick. */
+static bool just_written(const struct stat *status)
+{
+	int64_t changed = (int64_t)status->st_ctim.tv_sec * CLOCK_SECOND + status->st_ctim.tv_nsec;
+	return clock_wall_now() - changed < 2 * TICK;
+}
+
+bool conf_read_file(const char *path, struct arena *arena, struct slice *value_r, struct error *error,
+		    void (*meanwhile)(void *owner), void *owner)
+{
+	for (int tries = 0; tries < READ_TRIES; tries++) {
+		struct stat before, after;
+		struct slice again;
+		/* Not blocking, so that a FIFO in the place of a file cannot hold the master. */
+		_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd < 0 || fstat(fd, &before) < 0)
+			return error_set_errno(error, errno, "opening %s", path);
+		if (!S_ISREG(before.st_mode) && strcmp(path, "/dev/null") == 0) {
+			*value_r = SLICE("");
+			return true;
+		}
+		if (!S_ISREG(before.st_mode))
+			return error_set(error, ERROR_USAGE, "%s is not a regular file", path);
+		if (before.st_size > CONF_FILE_MAX)
+			return error_set(error, ERROR_USAGE, "%s is larger than %d MiB", path, CONF_FILE_MAX / 1024 / 1024);
+		if (!read_file(fd, (size_t)before.st_size, arena, value_r, path, error))
+			return false;
+		if (meanwhile)
+			meanwhile(owner);
+		bool good = value_r->len == (size_t)before.st_size && fstat(fd, &after) == 0 && same_file(&before, &after);
+		if (good && just_written(&after))
+			good = read_file(fd, (size_t)before.st_size, arena, &again, path, error) && slice_equal(*value_r, again);
+		if (good)
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 2 * TICK }, NULL);
+	}
+	return error_set(error, ERROR_TEMPORARY, "%s changes while it is read; try again when it is written completely", path);
+}
+
 static bool ask_file(struct slice name, struct arena *arena, struct slice *value_r, struct error *error)
 {
 	char path[4096];
-	struct stat status;
 	if (!slice_to_cstr(name, path, sizeof path))
 		return error_set(error, ERROR_USAGE, "%.*s: not a usable file name", SLICE_ARG(slice_first(name, 100)));
-	/* Not blocking, so that a FIFO in the place of a file cannot hold the master. */
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return error_set_errno(error, errno, "opening %s", path);
-	if (!S_ISREG(status.st_mode) && slice_equal(name, SLICE("/dev/null"))) {
-		*value_r = SLICE("");
-		return true;
-	}
-	if (!S_ISREG(status.st_mode))
-		return error_set(error, ERROR_USAGE, "%s is not a regular file", path);
-	if (status.st_size > CONF_FILE_MAX)
-		return error_set(error, ERROR_USAGE, "%s is larger than %d MiB", path, CONF_FILE_MAX / 1024 / 1024);
-	return read_file(fd, (size_t)status.st_size, arena, value_r, path, error);
+	return conf_read_file(path, arena, value_r, error, NULL, NULL);
 }
 
 static bool ask_service(struct slice name, struct arena *arena, struct slice *value_r, struct error *error)

@@ -31,7 +31,12 @@ static struct slice helo_name(const struct session *session)
 /* As in "Received: from": "[192.0.2.1] (helo=client.example)". */
 static struct slice received_host(struct session *session)
 {
-	struct slice helo = helo_name(session);
+	struct slice helo = helo_name(session), name = session->host_names.name;
+	const char *address = session->host_text.text;
+	if (name.len && (helo.len == 0 || slice_equal_nocase(helo, name)))
+		return arena_printf(&session->message.arena, "%.*s ([%s])", SLICE_ARG(name), address);
+	if (name.len)
+		return arena_printf(&session->message.arena, "%.*s ([%s] helo=%.*s)", SLICE_ARG(name), address, SLICE_ARG(helo));
 	if (helo.len == 0)
 		return arena_printf(&session->message.arena, "[%s]", session->host_text.text);
 	return arena_printf(&session->message.arena, "[%s] (helo=%.*s)", session->host_text.text, SLICE_ARG(helo));
@@ -70,8 +75,11 @@ static struct expand_value connection_variable(struct session *session, enum exp
 {
 	switch (variable) {
 	case EXPAND_SENDER_HOST_ADDRESS: return text_value(slice_of(session->host_text.text));
+	case EXPAND_SENDER_HOST_NAME: return text_value(session_look_host_up(session)->name);
+	case EXPAND_SENDER_HOST_DNSSEC: return text_value(session_look_host_up(session)->dnssec ? SLICE("yes") : SLICE("no"));
+	case EXPAND_HOST_LOOKUP_FAILED: return text_value(session->host_names.failed ? SLICE("1") : SLICE("0"));
+	case EXPAND_HOST_LOOKUP_DEFERRED: return text_value(session->host_names.deferred ? SLICE("1") : SLICE("0"));
 	case EXPAND_SENDER_HOST_PORT: return number_value(session, session->host.port);
-	case EXPAND_SENDER_HOST_NAME: return (struct expand_value){ session_look_host_up(session)->name, true };
 	case EXPAND_SENDER_FULLHOST: return text_value(full_host(session));
 	case EXPAND_SENDER_RCVHOST: return text_value(received_host(session));
 	case EXPAND_SENDER_HELO_NAME: return text_value(helo_name(session));
