@@ -136,7 +136,8 @@ env-from: bar@q.example
 """
     assert "    from: x@b\n" in rewrite_command(tmp_path, "*@* x@b\n", "foo").stdout
     assert rewrite_command(tmp_path, "^.*! x@b S\n", "foo!bar").stdout.startswith("    SMTP: x@b\n")
-    assert "Syntax error in a@b@c" in rewrite_command(tmp_path, "", "a@b@c", 1).stderr
+    assert "Syntax error in a@b@c" in rewrite_command(tmp_path, "*@* x@b\n", "a@b@c", 1).stderr
+    assert rewrite_command(tmp_path, "", "a@b").stdout == "No rewrite rules are defined\n"
 
 
 def test_the_command_looks_names_up(tmp_path):

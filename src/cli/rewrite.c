@@ -88,13 +88,20 @@ static int print_all(struct rewriting *rewriting, struct slice item)
 	struct mail_address parsed;
 	struct slice smtp;
 	size_t at = 0;
-	if (rewrite_targets(rewriting->conf->rewrite) & REWRITE_SMTP) {
+	unsigned targets = rewrite_targets(rewriting->conf->rewrite);
+	if (!targets) {
+		printf("No rewrite rules are defined\n");
+		return COMMAND_DONE;
+	}
+	/* The other lines are about the address as it was given, as with Exim. */
+	if (targets & REWRITE_SMTP) {
 		if (rewrite_smtp(&rewriting->rewriter, item, &smtp, &rewriting->error) != EXPAND_OK)
 			return cannot_tell(rewriting);
 		if (!slice_equal(smtp, item))
 			printf("    SMTP: %.*s\n", SLICE_ARG(smtp.len ? smtp : SLICE("<>")));
-		item = smtp;
 	}
+	if (targets == REWRITE_SMTP)
+		return COMMAND_DONE;
 	if (!mail_address_item_next(item, &at, &mailbox) || mail_address_item_next(item, &at, &(struct mail_address_item){ 0 }) ||
 	    !mail_address_parse(mailbox.address, &rewriting->arena, MAIL_PATH_UNQUALIFIED | MAIL_PATH_LONG_LOCAL | MAIL_PATH_UTF8,
 				&parsed, &rewriting->error)) {
