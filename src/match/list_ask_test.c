@@ -753,20 +753,25 @@ static void test_conditions_of_the_language(void **state)
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		const struct list *list;
 		struct error error = { 0 };
-		struct expand_value data, subject = { slice_of(table[i].subject), true };
+		struct expand_list_found found;
+		struct expand_value subject = { slice_of(table[i].subject), true };
 		char got[600] = "no";
 		bool yes;
 		const struct expand_language *language = &world->language;
 		assert_true(language->list_compile(language, &world->arena, table[i].kind, slice_of(table[i].list), EXPAND_PLACE_DELIVERY,
 						   &list, &error));
 		enum expand_result result = language->list_match(list, &world->context, subject, table[i].caseless, &world->arena, &yes,
-								 &data, &error);
+								 &found, &error);
 		if (result != EXPAND_OK)
 			snprintf(got, sizeof got, "fail %s", error.text);
 		else if (yes)
-			snprintf(got, sizeof got, "yes %.*s", SLICE_ARG(data.text));
+			snprintf(got, sizeof got, "yes %.*s", SLICE_ARG(found.data.text));
 		if (strcmp(got, table[i].result) != 0)
 			fail_msg("\"%s\" in \"%s\": %s", table[i].subject, table[i].list, got);
+		/* Only these two set $0 and $1, as in Exim. */
+		bool numbers = table[i].kind == EXPAND_LIST_DOMAIN || table[i].kind == EXPAND_LIST_LOCAL_PART;
+		if (result == EXPAND_OK && yes)
+			assert_int_equal(found.number_count > 0, numbers);
 	}
 }
 
