@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Lists in the options of a running server: which recipients routers take, and which hosts options hold for (Exim's manual, chapter 10)."""
+import os
 import subprocess
 
 import pytest
@@ -68,3 +69,20 @@ def test_check_names_the_item(tmp_path):
     assert done.returncode == 2
     for words in ('item "+nosuch" of the domain list', 'item "10.0.0.0/33" of the host list', 'item "^(" of the domain list'):
         assert words in text, text
+
+
+def test_lookups_in_lists_of_routers_and_options(server, tmp_path):
+    """lsearch in a router's domains and, by address, in a host list of the front; the lookup role reads the files."""
+    os.chmod(tmp_path, 0o755)
+    (tmp_path / "domains").write_text("one.test: x\n*.deep.test: y\n")
+    (tmp_path / "hosts").write_text("127.0.0.3: yes\n")
+    user = "  user = nobody\n  group = nogroup\n" if ROOT else ""
+    one = server(main={"chunking_advertise_hosts": f"net-lsearch;{tmp_path}/hosts"},
+                 routers=f"one:\n  driver = accept\n  domains = partial-lsearch;{tmp_path}/domains\n  transport = there\n",
+                 transports=f"there:\n  driver = appendfile\n  directory = /tmp/postern/$domain_data\n  maildir_format\n{user}")
+    assert recipient(one, "u@one.test") == 250
+    assert recipient(one, "u@a.b.deep.test") == 250
+    assert recipient(one, "u@two.test") == 550
+    for source, there in (("127.0.0.1", False), ("127.0.0.3", True)):
+        with one.connect(source=source) as client:
+            assert ("CHUNKING" in client.ehlo().split("\n")) == there

@@ -188,8 +188,8 @@ struct conf {
 struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems);
 
 /*
- * Notes that a lookup will open a file whose path begins with this constant text (expand_language.uses_path): the directory that the text names
- * for certain is one below which the lookup role may read. Text that names none but the root is left out.
+ * Notes that a lookup will open a file whose path begins with this constant text (expand_language.uses_path): the directory that
+ * the text names for certain is one below which the lookup role may read. Text that names none but the root is left out.
  */
 void conf_use_path(struct conf *conf, struct slice prefix);
 
