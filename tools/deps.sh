@@ -14,6 +14,8 @@ libc_headers() { echo '#include <stdio.h>' | ${CC:-gcc} -E -x c - >/dev/null 2>&
 header() { echo "#include <$1>" | ${CC:-gcc} -E -x c - >/dev/null 2>&1; }
 # Debian keeps the servers of all its versions outside of the path.
 postgres_is() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+# A library of another program's (Debian's Exim, which the tests ask), or one that is preloaded.
+shared() { ldconfig -p 2>/dev/null | grep -q -F "$1 " || ls /usr/lib/*/"$1" >/dev/null 2>&1; }
 fuzzer_runtime() {
 	command_is clang && [ -e "$(clang -print-resource-dir)/lib/linux/libclang_rt.fuzzer-$(uname -m).a" ]
 }
@@ -57,6 +59,15 @@ table() {
 		openssl command_is openssl
 		gnutls-bin command_is gnutls-cli
 		procps command_is ps
+		mandoc command_is mandoc
+		man-db command_is man
+		libnss-wrapper shared libnss_wrapper.so
+		libevent-2.1-7 shared libevent-2.1.so.7
+		libgnutls-dane0 shared libgnutls-dane.so.0
+		libldap-2.5-0 shared libldap-2.5.so.0
+		libmariadb3 shared libmariadb.so.3
+		libperl5.36 shared libperl.so.5.36
+		libspf2-2 shared libspf2.so.2
 		nsd command_is /usr/sbin/nsd
 		ldnsutils command_is ldns-signzone
 		postgresql postgres_is

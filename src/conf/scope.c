@@ -84,6 +84,8 @@ static void note_path(void *owner, struct slice prefix, enum expand_service serv
 static bool read_items(void *owner, struct slice path, struct slice *text_r, struct error *error)
 {
 	const struct conf *conf = owner;
+	if (!conf->parser)
+		return error_set(error, ERROR_USAGE, "a file of items can only be named by a list of the configuration itself");
 	return conf_source_fact(conf->parser->source, CONF_FACT_FILE, path, text_r, error);
 }
 
@@ -127,6 +129,7 @@ void conf_compile_lists(struct conf_parser *parser)
 		.language = &conf->language,
 		.place = EXPAND_PLACE_DELIVERY,
 		.forms = &conf->list_forms,
+		.hosts_treat_as_local = &conf->main.hosts_treat_as_local,
 	};
 	find_interfaces(parser);
 	conf->list_scope = parser->scope;

@@ -380,6 +380,7 @@ bool expand_compile_within(unsigned depth, struct arena *arena, struct slice tex
 			error_context(error, "a header's name may lack the colon at its end");
 	}
 	if (!ok) {
+		expand_clean_error(error);
 		if (column_r)
 			*column_r = c.column;
 		return false;

@@ -217,6 +217,21 @@ static bool compile_sort(struct expand_compiler *c, struct expand_item *item, si
 	return compile_comparison(c, slice_trim(name), start, &item->before);
 }
 
+/* A replacement is expanded once with the item, and what that gives again for each match ("\\$1"): now, when it is constant. */
+static bool compile_replacement(struct expand_compiler *c, struct expand_item *item, size_t start)
+{
+	struct slice text;
+	size_t column;
+	if (!expand_sequence_constant(&item->arguments[2], &text))
+		return true;
+	if (!expand_compile_within(c->depth, c->arena, text, c->place, c->language, &item->replacement, c->error, &column)) {
+		c->column = start + 1;
+		return error_context(c->error, "the replacement of \"sg\"");
+	}
+	compile_include(c, item->replacement);
+	return true;
+}
+
 static bool compile_sg(struct expand_compiler *c, struct expand_item *item, size_t start)
 {
 	(void)start;
@@ -227,9 +242,13 @@ static bool compile_sg(struct expand_compiler *c, struct expand_item *item, size
 		return false;
 	compile_skip(c);
 	size_t pattern = c->at + 1;
-	return compile_braced(c, true, &arguments[1], "regular expression", "sg") &&
-	       compile_constant_regex(c, &arguments[1], pattern, &item->regex) &&
-	       compile_braced(c, true, &arguments[2], "replacement", "sg") && compile_close(c, "sg");
+	if (!compile_braced(c, true, &arguments[1], "regular expression", "sg") ||
+	    !compile_constant_regex(c, &arguments[1], pattern, &item->regex))
+		return false;
+	compile_skip(c);
+	size_t replacement = c->at + 1;
+	return compile_braced(c, true, &arguments[2], "replacement", "sg") && compile_replacement(c, item, replacement) &&
+	       compile_close(c, "sg");
 }
 
 static bool compile_readfile(struct expand_compiler *c, struct expand_item *item, size_t start)

@@ -157,6 +157,14 @@ bool compile_constant_regex(struct expand_compiler *c, const struct expand_seque
 	return false;
 }
 
+void compile_include(struct expand_compiler *c, const struct expand_program *program)
+{
+	for (size_t i = 0; i < EXPAND_VARIABLE_WORDS; i++)
+		c->program->variables[i] |= program->variables[i];
+	if (program->depth > c->program->depth)
+		c->program->depth = program->depth;
+}
+
 void compile_uses_path(struct expand_compiler *c, const struct expand_sequence *path, enum expand_service service)
 {
 	if (c->language && c->language->uses_path)

@@ -116,10 +116,7 @@ static bool compile_words(struct expand_compiler *c, struct expand_item *item, s
 			return error_context(c->error, "word %zu of the command of \"run\" (words are split before they are expanded)",
 					     item->count + 1);
 		}
-		for (size_t i = 0; i < EXPAND_VARIABLE_WORDS; i++)
-			c->program->variables[i] |= program->variables[i];
-		if (program->depth > c->program->depth)
-			c->program->depth = program->depth;
+		compile_include(c, program);
 		words[item->count++] = program->body;
 		while (command.len && ascii_is_space(command.data[0]))
 			command = slice_from(command, 1);

@@ -74,6 +74,8 @@ bool compile_header(struct expand_compiler *c, struct slice name, const struct e
 
 /* The regex of a sequence that is constant; *regex_r stays NULL when it is not. `start`: of the sequence in the source. */
 bool compile_constant_regex(struct expand_compiler *c, const struct expand_sequence *pattern, size_t start, const struct regex **regex_r);
+/* A program that was compiled apart becomes part of this one. */
+void compile_include(struct expand_compiler *c, const struct expand_program *program);
 /* Tells the configuration of a file that the program opens. */
 void compile_uses_path(struct expand_compiler *c, const struct expand_sequence *path, enum expand_service service);
 

@@ -17,6 +17,13 @@ bool expand_uses(const struct expand_program *program, enum expand_variable vari
 	return program->variables[variable / 64] >> variable % 64 & 1;
 }
 
+void expand_clean_error(struct error *error)
+{
+	for (char *c = error->text; *c; c++)
+		if ((unsigned char)*c < 32 || *c == 127)
+			*c = '?';
+}
+
 static bool is_word_of(struct slice text, const char *const words[], size_t count)
 {
 	for (size_t i = 0; i < count; i++)

@@ -90,6 +90,8 @@ enum expand_result expand_run_acl(struct expand_evaluation *run, const struct ex
 bool expand_sequence_constant(const struct expand_sequence *sequence, struct slice *text_r);
 struct slice expand_sequence_prefix(const struct expand_sequence *sequence);
 
+/* An error is one line, whatever was in the text that it quotes. */
+void expand_clean_error(struct error *error);
 /* Signed decimal with K, M or G; an empty text is 0 (chapter 11 §7). */
 bool expand_to_number(struct slice text, int64_t *number_r, struct error *error);
 

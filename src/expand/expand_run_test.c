@@ -98,12 +98,13 @@ static bool fake_list_compile(const struct expand_language *language, struct are
 }
 
 static enum expand_result fake_list_match(const struct list *list, const struct expand_context *context, struct expand_value subject,
-					  bool caseless, struct arena *arena, bool *yes_r, struct expand_value *data_r, struct error *error)
+					  bool caseless, struct arena *arena, bool *yes_r, struct expand_list_found *found_r,
+					  struct error *error)
 {
 	(void)context, (void)caseless, (void)arena, (void)error;
 	const struct slice *item = (const struct slice *)(const void *)list;
 	*yes_r = slice_equal(subject.text, *item);
-	*data_r = (struct expand_value){ *item, false };
+	found_r->data = (struct expand_value){ *item, false };
 	return EXPAND_OK;
 }
 
@@ -340,6 +341,8 @@ static void test_extract(void **state)
 	expect_failure(*state, EXPAND_FAIL, "${extract{$local_part}{x=5}}", "must not be empty");
 	expect_failure(*state, EXPAND_FAIL, "${listextract{x}{a:b}}", "must be numeric");
 	expect_failure(*state, EXPAND_FAIL, "${listextract{}{a:b}}", "must not be empty");
+	/* An error is one line. */
+	expect_failure(*state, EXPAND_FAIL, "${if >{a\\nb}{0}{y}}", "\"a?b\" found");
 }
 
 static void test_walks_over_lists(void **state)
@@ -375,8 +378,31 @@ static void test_substitution(void **state)
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		expect(*state, table[i][0], table[i][1]);
-	expect_failure(*state, EXPAND_FAIL, "${sg{abc}{b}{\\$foo}}", "unknown variable name \"foo\"");
+	expect_failure(*state, EXPAND_FAIL, "${sg{abc}{b}{\\$fo${lc:O}}}", "unknown variable name \"foo\"");
 	expect_failure(*state, EXPAND_FAIL, "${sg{abc}{b}{$sender_address}}", "tainted");
+}
+
+/* What is compiled within an item is an error of the string that holds it, when it is constant. */
+static void test_constant_parts_are_compiled_at_load(void **state)
+{
+	static const struct {
+		const char *text, *want;
+		size_t column;
+	} table[] = {
+		{ "x${sg{a}{b}{\\$nosuch}}", "the replacement of \"sg\": unknown variable name", 13 },
+		{ "x${sg{a}{b(}{c}}", "missing closing parenthesis", 12 },
+		{ "x${if match{a}{b(}{c}}", "missing closing parenthesis", 18 },
+		{ "x${if match{a}{\\N(b\\N}{c}}", "missing closing parenthesis", 20 },
+	};
+	struct world *world = *state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		const struct expand_program *program;
+		struct error error = { 0 };
+		size_t column = 0;
+		assert_false(expand_compile(&world->arena, slice_of(table[i].text), EXPAND_PLACE_LOAD, &world->language, &program, &error, &column));
+		if (!strstr(error.text, table[i].want) || column != table[i].column)
+			fail_msg("\"%s\", column %zu: \"%s\"", table[i].text, column, error.text);
+	}
 }
 
 static void test_header_lines(void **state)
@@ -427,7 +453,7 @@ static void test_lookups_found_or_not(void **state)
 	struct world *world = *state;
 	expect(world, "${lookup{x}lsearch{/f}{$value}{no}}", "no");
 	expect_failure(world, EXPAND_FORCED_FAIL, "${lookup{x}lsearch{/f}{$value}fail}", "\"lookup\" failed");
-	world->answer = (struct expand_answer){ .found = true, .text = SLICE("data"), .wild = SLICE("w"), .fixed = SLICE("f"), .secure = true };
+	world->answer = (struct expand_answer){ .found = true, .text = SLICE("data"), .wild = SLICE("w"), .fixed = SLICE("f"), .secure = true, .number = 1 };
 	expect(world, "${lookup{x}lsearch{/f}}", "data");
 	expect(world, "${lookup{x}lsearch{/f}{<$value $1 $2>}{no}}<$1$value>", "<data w f><>");
 	expect(world, "${if match{a}{(a)}{${lookup{$1}lsearch{/f}{$1}}$1}}", "wa");
@@ -456,7 +482,7 @@ static void test_commands(void **state)
 	assert_slice(world->asked, "run  value</bin/echo> value<x> value<y> value</home/joe z>");
 	world->answer = (struct expand_answer){ .number = 3, .text = SLICE("out") };
 	expect(world, "${run{/bin/false}{y$value}{n$value}}$runrc$value", "nout3out");
-	expect(world, "$runrc", "3");
+	expect(world, "$runrc$value", "3out");
 	expect_failure(world, EXPAND_FORCED_FAIL, "${run{/bin/false}{y}fail}", "\"run\" failed");
 	expect_failure(world, EXPAND_FAIL, "${run{$sender_address}}", "(command) not permitted");
 	expect_failure(world, EXPAND_FAIL, "${run,preexpand{/bin/echo $sender_address}}", "(command line) not permitted");
@@ -611,7 +637,7 @@ static void test_trace_shows_each_step_with_its_source(void **state)
 	struct expand_trace trace = { .owner = world, .step = note_step };
 	world->context.trace = &trace;
 	expect(world, "a${if eq{$home}{x}{b}{${lc:\\x43}}}", "ac");
-	assert_string_equal(world->trace, "3 $home=0/home/joe;1 eq{$home}{x}=0false;2 ${lc:\\x43}=0c;"
+	assert_string_equal(world->trace, "3 $home=0/home/joe;2 eq{$home}{x}=0false;2 ${lc:\\x43}=0c;"
 					  "1 ${if eq{$home}{x}{b}{${lc:\\x43}}}=0c;");
 }
 
@@ -656,6 +682,7 @@ int main(void)
 		TEST(test_extract),
 		TEST(test_walks_over_lists),
 		TEST(test_substitution),
+		TEST(test_constant_parts_are_compiled_at_load),
 		TEST(test_header_lines),
 		TEST(test_lookups_ask_the_world),
 		TEST(test_lookups_found_or_not),

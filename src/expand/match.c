@@ -141,7 +141,9 @@ enum expand_result expand_item_sg(struct expand_evaluation *run, const struct ex
 		result = expand_run_regex(run, item->regex, arguments[1].text, &regex);
 	if (result != EXPAND_OK)
 		return result;
-	result = expand_run_compile(run, arguments[2], &replacement);
+	replacement = item->replacement;
+	if (!replacement)
+		result = expand_run_compile(run, arguments[2], &replacement);
 	if (result != EXPAND_OK)
 		return result;
 	struct expand_numbers numbers = run->numbers;

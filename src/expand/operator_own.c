@@ -51,6 +51,7 @@ static enum expand_result add_named(struct expand_evaluation *run, char kind, st
 	while (expand_list_next(&text, &separator, run->arena, &item)) {
 		enum expand_result result = expand_run_step(run);
 		bool named = item.len && item.data[0] == '+';
+		inner = (struct slice){ 0 };
 		if (result == EXPAND_OK && named)
 			result = add_named(run, kind, slice_from(item, 1), depth + 1, &inner);
 		if (result != EXPAND_OK)

@@ -79,6 +79,7 @@ struct expand_item {
 	struct slice search_name;                 /* lookup: the type without its options */
 	struct slice file;                        /* lookup: the file that stands in a query or an option */
 	const struct regex *regex;                /* sg with a constant pattern */
+	const struct expand_program *replacement; /* sg with a constant replacement */
 	const struct expand_condition *before;    /* sort: the comparison */
 };
 

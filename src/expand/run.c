@@ -250,6 +250,8 @@ enum expand_result expand_run(const struct expand_program *program, const struct
 	load_memory(&run, context->memory);
 	enum expand_result result = expand_run_sequence(&run, &program->body, value_r);
 	store_memory(&run, context->memory);
+	if (result != EXPAND_OK)
+		expand_clean_error(error);
 	/* Joined text has its NUL; what one node gave need not. */
 	if (result == EXPAND_OK && program->body.count == 1)
 		value_r->text = arena_copy(arena, value_r->text);

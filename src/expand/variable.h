@@ -190,19 +190,19 @@ enum expand_variable {
 	EXPAND_TLS_OUT_TLSA_USAGE,
 	EXPAND_TLS_OUT_OURCERT,
 	EXPAND_TLS_OUT_PEERCERT,
-	EXPAND_VALUE,
 	EXPAND_ITEM,
 	EXPAND_PRVSCHECK_ADDRESS,
 	EXPAND_PRVSCHECK_KEYNUM,
+	EXPAND_VALUE,
 	EXPAND_RUNRC,
 	EXPAND_LOOKUP_DNSSEC_AUTHENTICATED,
 	EXPAND_PRVSCHECK_RESULT,
 	EXPAND_SRS_RECIPIENT,
 	EXPAND_VARIABLES,
 	/* Those that the evaluation itself has; the others are asked of the context. */
-	EXPAND_FIRST_OWN = EXPAND_VALUE,
+	EXPAND_FIRST_OWN = EXPAND_ITEM,
 	/* Of these, those that outlive one evaluation (struct expand_memory). */
-	EXPAND_FIRST_KEPT = EXPAND_RUNRC,
+	EXPAND_FIRST_KEPT = EXPAND_VALUE,
 };
 
 struct expand_variable_info {
