@@ -314,7 +314,7 @@ static void test_numbers(void **state)
 	} table[] = {
 		{ LIST_DOMAIN, "*.bar", "Foo.bar", { "foo.bar", "foo" } },
 		{ LIST_DOMAIN, "foo.bar", "foo.bar", { "foo.bar" } },
-		{ LIST_DOMAIN, "\\N^f(.)(o)\\N", "foo.bar", { "foo", "o", "o" } },
+		{ LIST_DOMAIN, "\\N^f(.)(o)\\N", "Foo.bar", { "Foo.bar", "o", "o" } },
 		{ LIST_DOMAIN, "partial-lsearch;/ls", "x.c.d", { "x.c.d", "x", "c.d" } },
 		{ LIST_DOMAIN, "lsearch;/ls", "a.b", { "a.b" } },
 		{ LIST_LOCAL_PART, "*oe", "Joe", { "joe", "j" } },
@@ -483,7 +483,7 @@ static void test_mx(void **state)
 	CHECK_ROWS(LIST_DOMAIN, table);
 	static const struct row address = { "*@@mx_any", "joe@mine.example", "yes *@@mx_any" };
 	check_row(world, LIST_ADDRESS, &address);
-	const struct list *as_local = compiled(world, LIST_DOMAIN, "other.example");
+	const struct list *as_local = compiled(world, LIST_DOMAIN, "@mx_any : other.example");
 	world->scope.hosts_treat_as_local = &as_local;
 	static const struct row named_local = { "@mx_any", "theirs.example", "yes @mx_any" };
 	check_row(world, LIST_DOMAIN, &named_local);
