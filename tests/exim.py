@@ -23,11 +23,11 @@ def place():
     return built / "exim"
 
 
-def unpack(directory):
-    done = subprocess.run(["apt-get", "-q", "-y", "download", "exim4-daemon-heavy"], cwd=directory, capture_output=True, text=True)
-    packages = sorted(directory.glob("exim4-daemon-heavy_*.deb"))
+def unpack(directory, package="exim4-daemon-heavy"):
+    done = subprocess.run(["apt-get", "-q", "-y", "download", package], cwd=directory, capture_output=True, text=True)
+    packages = sorted(directory.glob(package + "_*.deb"))
     if not packages:
-        raise RuntimeError("apt-get could not download exim4-daemon-heavy: " + done.stderr.strip())
+        raise RuntimeError(f"apt-get could not download {package}: " + done.stderr.strip())
     subprocess.run(["dpkg-deb", "-x", packages[-1], directory / "root"], check=True)
 
 
@@ -52,6 +52,18 @@ def exim():
     environment = {**os.environ, "LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_PASSWD": str(passwd),
                    "NSS_WRAPPER_GROUP": str(group), "LC_ALL": "C.UTF-8"}
     return str(program), environment
+
+
+def debian_template():
+    """Debian's template of Exim's configuration, of its package exim4-config; unpacked first if need be."""
+    directory = place()
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        template = directory / "root/etc/exim4/exim4.conf.template"
+        if not template.exists():
+            unpack(directory, "exim4-config")
+    return template
 
 
 def caller():

@@ -228,6 +228,73 @@ def test_fakereject_takes_the_message(acls):
     acls.maildir("alice").holds(message)
 
 
+HEADERS = """
+begin acl
+mail:
+  accept add_header = X-Mail: $sender_address\\nX-Mail: $sender_address\\nX-Folded: one\\n two
+rcpt:
+  accept add_header = :at_start:X-Start: $local_part
+    remove_header = x-secret : X-Other
+data:
+  deny condition = ${if eq{$h_subject:}{refuse me}}
+    message = $h_subject: and $h_x-mail:
+  warn condition = ${if >{$message_size}{1000}}
+    add_header = X-Large: yes
+  accept add_header = :after_received:X-Data: $recipients_count of $rcpt_count
+    remove_header = X-Late
+"""
+
+
+@pytest.fixture(scope="module")
+def headers(certificates):
+    from harness import Server
+    one = Server(certificates, main={f"acl_smtp_{point}": point for point in ("mail", "rcpt", "data")}, extra=HEADERS).start()
+    yield one
+    one.stop()
+    one.remove()
+
+
+def with_lines(message, lines):
+    head, body = message.split(b"\r\n\r\n", 1)
+    return head + b"\r\n" + lines + b"\r\n" + body
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["data", "bdat"])
+def test_header_lines_are_added_and_removed(headers, chunked):
+    lines = b"X-Secret: 1\r\n folded\r\nX-Kept: 2\r\nX-Late: 3\r\nX-OTHER: 4\r\n"
+    text = with_lines(make_message(), lines)
+    user = "bob" if chunked else "alice"
+    with client_of(headers, "a@client.test") as client:
+        client.cmd("RCPT TO:<nobody@example.test>")
+        client.expect(250, f"RCPT TO:<{user}@example.test>")
+        if chunked:
+            client.send(b"BDAT %d LAST\r\n" % len(text) + text)
+            client.expect(250)
+        else:
+            client.data_of(text)
+    headers.maildir(user).wait()
+    head = headers.maildir(user).read()[0].split(b"\n\n", 1)[0].decode()
+    names = [line.split(":")[0] for line in head.split("\n") if not line.startswith((" ", "\t"))]
+    assert names[3:] == ["X-Start", "X-Start", "Received", "X-Data", "From", "To", "Subject", "Date", "Message-ID", "X-Kept", "X-Mail", "X-Folded"]
+    # The refused recipient's too: the modifier acts at once. Lines at the start stand in reverse order.
+    assert f"X-Start: {user}\nX-Start: nobody\n" in head and "X-Data: 1 of 2\n" in head and "X-Folded: one\n two" in head
+
+
+def test_the_header_of_a_large_message_cannot_be_changed_after_it(headers):
+    start = headers.mark()
+    with client_of(headers, "a@client.test") as client:
+        client.expect(250, "RCPT TO:<carol@example.test>")
+        # Its header is on its way when the DATA ACL wants a line removed.
+        assert client.data_of(with_lines(make_message(size=700_000), b"X-Secret: 1\r\n"))[0] == 451
+    headers.wait_log("header line of an ACL is not added: the message is larger than 256K", start)
+
+
+def test_the_data_acl_sees_the_header(headers):
+    with client_of(headers, "a@client.test") as client:
+        client.expect(250, "RCPT TO:<user@example.test>")
+        assert client.data_of(make_message(subject="refuse me")) == (550, ["refuse me and a@client.test"])
+
+
 def test_the_quit_acl_logs(acls):
     start = acls.mark()
     with client_of(acls) as client:

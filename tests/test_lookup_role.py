@@ -2,8 +2,10 @@
 """The lookup role: its walls, its life and death under load, and what the fronts do with the names of hosts that it finds."""
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -138,6 +140,22 @@ def test_many_clients_with_a_silent_dns_are_all_served(resolving):
     liar.close()
 
 
+def test_more_questions_than_it_takes_are_refused_and_the_sessions_go_on(resolving):
+    """One front and the queue ask: a front may have half of the thousand questions, 600 clients are more."""
+    liar = Liar("silent")
+    one = resolving(liar.config() + 'server:\n  local-zone: "127.in-addr.arpa." nodefault\n',
+                    main={"dns_retrans": "4s", "dns_retry": 1, "smtp_accept_max": 0, "front_processes": 1})
+    start = one.mark()
+    clients = [Smtp(one.smtp, banner=False, source=f"127.0.{i // 200 + 1}.{i % 200 + 1}") for i in range(600)]
+    for client in clients:
+        assert client.reply()[0] == 220
+        client.close()
+    text = one.log_text(start)
+    assert text.count("too many lookups are under way") >= 90, text[-2000:]
+    assert text.count("in time") >= 400, text[-2000:]
+    liar.close()
+
+
 def test_its_walls(nsd, resolving):
     one = resolving(nsd.config())
     arrival(one, "127.0.0.2")
@@ -258,4 +276,78 @@ def test_it_ends_in_good_order_while_it_is_asked(resolving):
     one.process = None
     for client in clients:
         client.close()
+    liar.close()
+
+
+def banner(one, source=None):
+    with one.connect(source=source) as client:
+        return client.banner[1][0]
+
+
+@pytest.fixture
+def table():
+    """A directory that every user may read, with a table in it."""
+    directory = Path(tempfile.mkdtemp(prefix="postern-test-table-"))
+    directory.chmod(0o755)
+    (directory / "table").write_text("one: first\ntwo: second\n")
+    yield directory
+    shutil.rmtree(directory)
+
+
+def test_a_front_asks_for_files_that_it_cannot_read_itself(server, table):
+    one = server(main={"smtp_banner": "${lookup{two}lsearch{%s/table}{$value}{none}}" % table})
+    assert banner(one) == "second"
+
+
+def test_a_file_that_changes_is_read_again(server, table):
+    one = server(main={"smtp_banner": "${lookup{two}lsearch{%s/table}{$value}{none}}" % table})
+    assert banner(one) == "second"
+    (table / "new").write_text("two: other\n")
+    (table / "new").rename(table / "table")
+    wait_for("the new text", lambda: banner(one) == "other")
+
+
+def test_a_path_is_readable_only_below_what_the_configuration_names(server, table):
+    """The path is made of a variable alone, so that no directory is named: with Landlock the file cannot be opened."""
+    path = "${substr_0_1:/x}" + str(table)[1:]
+    one = server(main={"smtp_banner": "${if exists{%s/table}{seen}{unseen}} ${lookup{two}lsearch{%s/table}{$value}{none}}" % (path, path)})
+    text = banner(one)
+    if "no Landlock" in one.log_text():
+        assert text == "seen second"
+    else:
+        assert "second" not in text, text
+
+
+def test_a_reload_opens_other_directories(server, table):
+    one = server(main={"smtp_banner": "hello"})
+    pid = one.role("lookup")
+    one.configure({"smtp_banner": "${lookup{one}lsearch{%s/table}{$value}{none}}" % table})
+    one.reload()
+    wait_for("the table's text", lambda: banner(one) == "first")
+    wait_for("another process", lambda: one.roles().get("lookup") not in (None, pid))
+    assert banner(one) == "first" and "ended with status" not in one.log_text()
+
+
+def test_expansions_ask_the_dns(nsd, resolving):
+    one = resolving(nsd.config(), main={"host_lookup": None,
+                                        "smtp_banner": "${lookup dnsdb{a=www.signed.test}{$value}} $lookup_dnssec_authenticated"})
+    assert banner(one) == "192.0.2.80 yes"
+    one.configure({"smtp_banner": "${lookup dnsdb{dnssec_never,a=www.signed.test}{$value}} <$lookup_dnssec_authenticated>"})
+    one.reload()
+    wait_for("the new banner", lambda: banner(one) == "192.0.2.80 <>")
+
+
+def test_variables_of_a_hosts_name(nsd, resolving):
+    one = resolving(nsd.config(), main={"smtp_banner": "$sender_host_name $sender_host_dnssec $host_lookup_failed $host_lookup_deferred"})
+    assert banner(one, "127.0.0.2") == "two.signed.test yes 0 0"
+    assert banner(one, "127.0.0.4") == "four.unsigned.test no 0 0"
+    assert banner(one, "127.0.0.3").split() == ["no", "1", "0"]
+    assert banner(one, "127.0.0.7").split() == ["no", "0", "1"]
+
+
+def test_the_banner_does_without_lookups_that_defer(resolving):
+    liar = Liar("silent")
+    one = resolving(liar.config(), main={"host_lookup": None, "dns_retrans": "1s", "dns_retry": 1,
+                                         "smtp_banner": "${lookup dnsdb{a=www.test}{$value}{none}}"})
+    assert banner(one)
     liar.close()

@@ -20,8 +20,11 @@ put 644 "$unit" "$UNITDIR/postern.service"
 lib=${UNITDIR%/systemd/system}
 put 644 dist/postern.sysusers.conf "$lib/sysusers.d/postern.conf"
 put 644 dist/postern.tmpfiles.conf "$lib/tmpfiles.d/postern.conf"
-for page in docs/*.[1-8]; do
-	[ ! -e "$page" ] || put 644 "$page" "$PREFIX/share/man/man${page##*.}/${page##*/}"
+pages=$(mktemp -d)
+trap 'rm -rf "$unit" "$pages"' EXIT
+for page in postern.8 postern.conf.5; do
+	"$BUILD/postern" check --man "${page%.*}" >"$pages/$page"
+	put 644 "$pages/$page" "$PREFIX/share/man/man${page##*.}/$page"
 done
 for text in README.md LICENSE docs/*.md; do
 	put 644 "$text" "$PREFIX/share/doc/postern/${text##*/}"

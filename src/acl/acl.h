@@ -39,7 +39,7 @@ enum {
 	ACL_STATEMENTS_MAX = 10000, /* of one ACL */
 	ACL_STEPS_MAX = 20000,      /* conditions and modifiers of one run, those of nested ACLs counted each time */
 	ACL_INLINE_MAX = 64 * 1024, /* bytes of an ACL's text that is compiled while running */
-	ACL_WARNINGS_MAX = 64,      /* texts of warn statements that are remembered for a message */
+	ACL_WARNINGS_MAX = 32,      /* texts of warn statements that are remembered for a message */
 };
 #define ACL_DELAY_MAX (3600 * CLOCK_SECOND)
 

@@ -28,7 +28,7 @@ static bool list_compile_any(const struct expand_language *language, struct aren
 
 /* The list's first byte says how it matches. */
 static enum expand_result list_match_any(const struct list *list, const struct expand_context *context, struct expand_value subject,
-					 bool caseless, struct arena *arena, bool *yes_r, struct expand_value *data_r,
+					 bool caseless, struct arena *arena, bool *yes_r, struct expand_list_found *found_r,
 					 struct error *error)
 {
 	struct expand_value text;
@@ -41,7 +41,7 @@ static enum expand_result list_match_any(const struct list *list, const struct e
 	if (first == 'd')
 		error_set(error, ERROR_TEMPORARY, "later");
 	*yes_r = first == '*';
-	*data_r = text;
+	found_r->data = text;
 	return first == 'd' ? EXPAND_DEFER : EXPAND_OK;
 }
 

@@ -29,7 +29,7 @@ static bool list_compile_simple(const struct expand_language *language, struct a
 
 static enum expand_result list_match_simple(const struct list *list, const struct expand_context *context,
 					    struct expand_value subject, bool caseless, struct arena *arena, bool *yes_r,
-					    struct expand_value *data_r, struct error *error)
+					    struct expand_list_found *found_r, struct error *error)
 {
 	const struct simple_list *simple = (const void *)list;
 	struct expand_value text;
@@ -51,7 +51,7 @@ static enum expand_result list_match_simple(const struct list *list, const struc
 		if (!slice_equal(item, SLICE("*")) && !slice_equal_nocase(item, subject.text))
 			continue;
 		*yes_r = !negated;
-		*data_r = (struct expand_value){ item, false };
+		found_r->data = (struct expand_value){ item, false };
 		return EXPAND_OK;
 	}
 	*yes_r = negated;

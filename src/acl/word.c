@@ -43,17 +43,17 @@ static enum acl_step match(struct acl_run *run, const struct acl_item *item, str
 			   struct expand_value *data_r)
 {
 	const struct expand_language *language = run->session->set->language;
-	struct expand_value data = { 0 };
+	struct expand_list_found found = { 0 };
 	struct error error = { 0 };
 	bool yes = false;
-	switch (language->list_match(item->list, &run->context, subject, true, run->arena, &yes, &data, &error)) {
+	switch (language->list_match(item->list, &run->context, subject, true, run->arena, &yes, &found, &error)) {
 	case EXPAND_OK: break;
 	case EXPAND_FORCED_FAIL: return ACL_NO; /* as Exim does, for a list: nothing is in it */
 	case EXPAND_DEFER: return acl_later(run, "%s", error.text);
 	case EXPAND_FAIL: return acl_broken(run, "%s: %s", item->word->name, error.text);
 	}
 	if (yes && data_r)
-		*data_r = data;
+		*data_r = found.data;
 	return from_bool(yes);
 }
 

@@ -15,7 +15,7 @@ enum { OUTPUT_MAX = 64 * 1024 * 1024 };
 
 struct options {
 	struct command_configuration configuration;
-	bool print, json, reference;
+	bool print, json, reference, bare;
 	const char *man; /* the page; NULL: none */
 	int rest; /* index of the first argument behind the options */
 };
@@ -169,18 +169,30 @@ static int write_out(struct buf *out, bool complete)
 	return COMMAND_TEMPORARY;
 }
 
+static bool takes_instance(struct slice name)
+{
+	static const char *const kinds[] = { "router", "transport", "authenticator", "macro" };
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (slice_equal(name, slice_of(kinds[i])))
+			return true;
+	return false;
+}
+
 static int print_values(const struct options *options, const struct conf *conf, char **names)
 {
 	bool privileged = geteuid() == 0;
+	unsigned flags = (privileged ? CONF_PRINT_PRIVILEGED : 0) | (options->bare ? CONF_PRINT_BARE : 0);
 	int status = COMMAND_DONE;
 	struct buf out;
 	buf_init(&out, OUTPUT_MAX);
 	for (int i = 0; status == COMMAND_DONE && (i == 0 || names[i]); i++) {
 		struct slice name = slice_of(names[i]), instance = { 0 };
 		struct error error = { 0 };
-		if (names[i] && (slice_equal(name, SLICE("router")) || slice_equal(name, SLICE("transport"))) && names[i + 1])
+		if (takes_instance(name) && names[i + 1])
 			instance = slice_of(names[++i]);
-		if (!(options->json ? print_json : conf_print)(conf, name, instance, privileged, &out, &error)) {
+		bool done = options->json ? print_json(conf, name, instance, privileged, &out, &error) :
+					    conf_print(conf, name, instance, flags, &out, &error);
+		if (!done) {
 			fprintf(stderr, "postern check: %s\n", *error.text ? error.text : "the output is too long");
 			status = COMMAND_USAGE;
 		}
@@ -250,6 +262,7 @@ static int run(int argc, char **argv)
 		{ "print", no_argument, NULL, 'p' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "reference", no_argument, NULL, 'r' },
+		{ "bare", no_argument, NULL, 'b' },
 		{ "man", required_argument, NULL, 'm' },
 		{ 0 },
 	};
@@ -269,6 +282,7 @@ static int run(int argc, char **argv)
 			options.man = optarg;
 		options.print |= option == 'p';
 		options.json |= option == 'j';
+		options.bare |= option == 'b';
 		options.reference |= option == 'r';
 	}
 	if (optind < argc && !options.print)
@@ -282,13 +296,15 @@ const struct command command_check = {
 	.name = "check",
 	.run = run,
 	.summary = "check the configuration: every error, every warning",
-	.usage = "[-c FILE] [-D NAME=text] [--print [OPTION | router NAME | transport NAME | +LIST ...]] [--json] "
+	.usage = "[-c FILE] [-D NAME=text] [--print [--bare] [OPTION | router NAME | transport NAME | macro NAME | +LIST ...]] [--json] "
 		 "[--reference] [--man PAGE]",
 	.help = "  -c FILE       the configuration; otherwise $POSTERN_CONF, or /etc/postern/postern.conf\n"
 		"  -D NAME=text  define a macro, whatever the file defines\n"
-		"  --print       print values instead: all of the main section, or those named; \"routers\", "
-		"\"transports\",\n"
-		"                \"router_list\" and \"transport_list\" are possible as well\n"
+		"  --print       print values instead: all of the main section, or those named; also possible are "
+		"routers, router_list,\n"
+		"                transports, transport_list, macros, macro_list, config (all as it was read), config_file, "
+		"environment\n"
+		"  --bare        with --print: the values without their names\n"
 		"  --json        print for programs\n"
 		"  --reference   print the manual of the configuration\n"
 		"  --man PAGE    print the manual page postern or postern.conf, for man(1)\n",

@@ -16,6 +16,7 @@ enum action {
 	ACTION_SESSION,       /* for postern expand as it stands */
 	ACTION_MESSAGE,       /* -bem: that as well, and the mode */
 	ACTION_TRACE,
+	ACTION_BARE,
 	ACTION_VERBOSE,
 	ACTION_IGNORE,        /* Postern does so anyway */
 	ACTION_ABSENT,        /* `what` is not in this version */
@@ -84,7 +85,7 @@ static const struct exim_flag table[] = {
 	TAKE("-f", SHAPE_VALUE, ACTION_SESSION, "the envelope sender, for -be and -brt"),
 	TAKE("-d", SHAPE_PREFIX, ACTION_TRACE, "for -be: --trace"),
 	TAKE("-v", SHAPE_WHOLE, ACTION_VERBOSE, "for -bd and -bdf: copy the log to standard error"),
-	TAKE("-n", SHAPE_WHOLE, ACTION_IGNORE, "nothing"),
+	TAKE("-n", SHAPE_WHOLE, ACTION_BARE, "for -bP: --bare, values without their names"),
 	TAKE("-i", SHAPE_WHOLE, ACTION_IGNORE, "nothing, it is about messages from standard input"),
 	TAKE("-t", SHAPE_WHOLE, ACTION_IGNORE, "nothing, it is about messages from standard input"),
 	TAKE("-ti", SHAPE_WHOLE, ACTION_IGNORE, "nothing, it is about messages from standard input"),
@@ -110,7 +111,7 @@ struct request {
 	size_t macro_count;
 	const char *session[64]; /* flags and values for postern expand */
 	size_t session_count;
-	bool trace, verbose, queue_run;
+	bool trace, bare, verbose, queue_run;
 	char **rest;
 	int rest_count;
 };
@@ -186,6 +187,7 @@ static int take_flag(struct request *request, const struct exim_flag *flag, cons
 	switch (flag->action) {
 	case ACTION_CONFIGURATION: request->configuration = value; break;
 	case ACTION_TRACE: request->trace = true; break;
+	case ACTION_BARE: request->bare = true; break;
 	case ACTION_VERBOSE: request->verbose = true; break;
 	case ACTION_SESSION:
 	case ACTION_MESSAGE: return take_session(request, flag, value);
@@ -286,6 +288,9 @@ static int run_print(const struct request *request)
 	add(&arguments, "check");
 	add_configuration(&arguments, request);
 	add(&arguments, "--print");
+	if (request->bare)
+		add(&arguments, "--bare");
+	add(&arguments, "--");
 	return run_command(&command_check, &arguments, request);
 }
 

@@ -27,6 +27,7 @@ struct run {
 	struct expand_world world;
 	struct loop *loop;
 	struct expand_context context;
+	struct expand_memory memory;
 	int status;
 };
 
@@ -86,6 +87,13 @@ static void report_json(const struct outcome *outcome, bool trace)
 	buf_free(&out);
 }
 
+/* $runrc and the like outlive the expression that set them, and so must their texts. */
+static void keep_memory(struct run *run)
+{
+	for (size_t i = 0; i < EXPAND_MEMORY_VALUES; i++)
+		run->memory.values[i].text = arena_copy(&run->session.arena, run->memory.values[i].text);
+}
+
 static void evaluate(struct run *run, struct arena *arena, struct outcome *outcome)
 {
 	const struct expand_program *program;
@@ -100,6 +108,7 @@ static void evaluate(struct run *run, struct arena *arena, struct outcome *outco
 	outcome->column = 0;
 	outcome->result = expand_run(program, &run->context, arena, &outcome->value, &outcome->error);
 	expand_trace_end(&outcome->tree);
+	keep_memory(run);
 }
 
 static void note_status(struct run *run, enum expand_result result)
@@ -181,7 +190,7 @@ static void expand_input_lines(struct run *run)
 static void expand_all(void *arg)
 {
 	struct run *run = arg;
-	expand_world_open(&run->world, run->loop, run->conf);
+	expand_world_open(&run->world, run->loop, run->conf, run->source);
 	run->session.world = &run->world;
 	run->context.ask = expand_session_ask;
 	run->context.language = &run->world.language;
@@ -217,7 +226,9 @@ static void start(struct run *run, const char *file)
 			.named = expand_session_named,
 			.headers = run->session.has_message ? expand_session_headers : NULL,
 			.max_output = OUTPUT_MAX,
+			.memory = &run->memory,
 		};
+		run->memory.values[EXPAND_RUNRC - EXPAND_FIRST_KEPT].text = SLICE("0");
 		run->loop = loop_new();
 		task_spawn(run->loop, expand_all, run, "expand");
 		loop_run(run->loop);

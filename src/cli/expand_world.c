@@ -25,6 +25,7 @@ static bool open_lookups(struct expand_world *world, struct error *error)
 		.commands = true,
 		.dns_again_means_nonexist = main->dns_again_means_nonexist,
 		.dns_ipv4_lookup = main->dns_ipv4_lookup,
+		.constants = world->conf->list_scope.constants,
 		.name_order = main->name_order,
 	};
 	world->lookups = lookup_open(world->loop, &settings, error);
@@ -51,10 +52,30 @@ void expand_world_begin(struct expand_world *world, struct arena *arena)
 	world->cache = lookup_cache_new(arena);
 }
 
-void expand_world_open(struct expand_world *world, struct loop *loop, const struct conf *conf)
+static const struct list *find_named(void *owner, enum list_kind kind, struct slice name)
 {
-	*world = (struct expand_world){ .loop = loop, .conf = conf, .language = conf->language };
+	const struct expand_world *world = owner;
+	return world->conf->list_scope.named(world->conf->list_scope.owner, kind, name);
+}
+
+/* A role could not do so: it has no files. */
+static bool read_items(void *owner, struct slice path, struct slice *text_r, struct error *error)
+{
+	const struct expand_world *world = owner;
+	return conf_source_fact(world->source, CONF_FACT_FILE, path, text_r, error);
+}
+
+void expand_world_open(struct expand_world *world, struct loop *loop, const struct conf *conf, struct conf_source *source)
+{
+	*world = (struct expand_world){
+		.loop = loop, .conf = conf, .source = source, .scope = conf->list_scope, .language = conf->language,
+	};
 	arena_init(&world->arena, 0);
+	world->scope.owner = world;
+	world->scope.named = find_named;
+	world->scope.read_file = read_items;
+	world->scope.forms = NULL; /* the lists of an expression do not outlive it */
+	world->language.lists = &world->scope;
 	world->language.charsets = charset_open_all(conf->main.headers_charset);
 }
 

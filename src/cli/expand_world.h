@@ -19,10 +19,13 @@ struct expand_world {
 	struct dns *dns;
 	struct lookup_world *lookups; /* NULL before the first question */
 	struct lookup_cache *cache;   /* of the expression that is evaluated */
+	struct conf_source *source;   /* borrowed: reads files that lists name */
+	struct list_scope scope;
 	struct expand_language language;
 };
 
-void expand_world_open(struct expand_world *world, struct loop *loop, const struct conf *conf);
+/* `source` is that of the configuration. */
+void expand_world_open(struct expand_world *world, struct loop *loop, const struct conf *conf, struct conf_source *source);
 void expand_world_close(struct expand_world *world);
 /* Answers given from now on are kept in `arena`: the same question is asked once while it lives. */
 void expand_world_begin(struct expand_world *world, struct arena *arena);

@@ -65,7 +65,9 @@ static void note_error(void *owner, const struct acl_line *line, size_t column, 
 	const struct conf_text_line *text = find_line(parser->conf, line->place, &acl);
 	ensure(text && acl);
 	struct slice label = arena_printf(&parser->problems->arena, "ACL %.*s", SLICE_ARG(acl->name));
-	conf_error(parser->problems, conf_source_place(parser->source, text->source, column ? column - 1 : 0), label, "%s", error->text);
+	struct conf_place where = column ? conf_source_spot(parser->source, text->source, column - 1) :
+					   conf_source_place(parser->source, text->source, 0);
+	conf_error(parser->problems, where, label, "%s", error->text);
 }
 
 static void compile_acl(struct conf_parser *parser, const struct conf_acl *acl, size_t place)

@@ -118,10 +118,12 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	conf_settle(&parser);
 	spread_hidden(conf->router_blocks, conf->router_count);
 	spread_hidden(conf->transport_blocks, conf->transport_count);
+	conf_keep_source(&parser);
 	forget_all_places(conf);
 	keep_all_places(conf);
 	conf_problems_sort(problems);
 	conf->parser = NULL;
+	conf->list_scope.read_file = NULL; /* from now on files are asked for */
 	conf->list_forms.closed = true;
 	conf_source_quote(source, problems);
 	if (!problems->errors)

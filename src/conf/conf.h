@@ -71,6 +71,7 @@ struct conf_main {
 	int64_t dns_retry;             /* 0: the resolver's own */
 	int64_t dns_dnssec_ok;         /* 0: never validate; 1 and -1: always */
 	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup; /* domains; NULL: none */
+	const struct list *hosts_treat_as_local; /* domains; NULL: none */
 	const struct list *host_lookup; /* hosts whose name is looked up at once; NULL: none */
 	struct conf_strings host_lookup_order;
 	struct lookup_name_order name_order; /* the same, understood */
@@ -165,6 +166,11 @@ struct conf {
 	struct conf_acl *acls; /* in order of the configuration */
 	size_t acl_count, acl_room;
 	struct conf_text retry_text, rewrite_text;
+	/* For conf_print, where the files were read; in roles there is none of it. */
+	struct slice *files;            /* the first is the configuration itself */
+	struct conf_macro *macros;
+	struct conf_text_line *lines;   /* all of it, macros replaced */
+	size_t macro_count, line_count;
 	struct retry_rule *retry; /* NULL: there is no rule */
 	struct rewrite_rule *rewrite; /* NULL: there is no rule */
 	struct acl_set *acl_set; /* the ACLs, compiled */
@@ -182,8 +188,8 @@ struct conf {
 struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems);
 
 /*
- * Notes that a lookup will open a file whose path begins with this constant text (expand_language.uses_path): the directory that the text names
- * for certain is one below which the lookup role may read. Text that names none but the root is left out.
+ * Notes that a lookup will open a file whose path begins with this constant text (expand_language.uses_path): the directory that
+ * the text names for certain is one below which the lookup role may read. Text that names none but the root is left out.
  */
 void conf_use_path(struct conf *conf, struct slice prefix);
 
@@ -197,12 +203,18 @@ const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name)
 /* The value alone, in that form: booleans as true or false, nothing when unset. False when `out` is full. */
 bool conf_setting_value(const struct conf_setting *setting, bool privileged, struct buf *out);
 
+enum conf_print_flag {
+	CONF_PRINT_PRIVILEGED = 1 << 0, /* also what is hidden, and macros */
+	CONF_PRINT_BARE = 1 << 1,       /* values without their names (Exim's -n) */
+};
+
 /*
- * Prints settings as Exim's -bP does. `name`: an option of the main section, "all" or "" for all of them, "router" or
- * "transport" with `instance` (empty: all instances), or a name such as "+list" for a named list. Hidden values show only
- * when `privileged`. False with *error when there is no such thing, or the text does not fit.
+ * Prints settings as Exim's -bP does. `name`: an option of the main section, "all" or "" for all of them; "router", "transport",
+ * "authenticator" or "macro" with `instance`; one of these words with "s" or "_list" behind it; "config", "config_file",
+ * "configure_file", "environment"; or "+name" for a named list. False with *error when there is no such thing, or the text
+ * does not fit.
  */
-bool conf_print(const struct conf *conf, struct slice name, struct slice instance, bool privileged, struct buf *out,
+bool conf_print(const struct conf *conf, struct slice name, struct slice instance, unsigned flags, struct buf *out,
 		struct error *error);
 
 #endif

@@ -66,6 +66,9 @@ void conf_settle_rules(struct conf_parser *parser);
 /* Routers and transports: their options into their structs, references between them, users (routes.c). */
 void conf_settle_routes(struct conf_parser *parser);
 
+/* What conf_print shows of the text itself (print_source.c). */
+void conf_keep_source(struct conf_parser *parser);
+
 struct conf_setting *conf_block_setting(const struct conf_block *block, struct slice option);
 /* "option X", or "router R, option X" for messages. The text is memory of the problems' arena. */
 struct slice conf_block_label(struct conf_parser *parser, const struct conf_block *block, struct slice option);

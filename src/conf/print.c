@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "conf/conf.h"
+#include "conf/print.h"
 
 static bool append_text(struct buf *out, struct slice text)
 {
@@ -33,29 +33,30 @@ bool conf_setting_value(const struct conf_setting *setting, bool privileged, str
 	return append_text(out, setting->text);
 }
 
-static bool print_setting(const struct conf_setting *setting, bool privileged, struct buf *out)
+static bool print_setting(const struct conf_setting *setting, unsigned flags, struct buf *out)
 {
 	const char *name = setting->option->name;
+	bool privileged = flags & CONF_PRINT_PRIVILEGED;
 	if (setting->option->type == CONF_BOOL && (!setting->hidden || privileged))
 		return buf_printf(out, "%s%s\n", slice_equal(setting->text, SLICE("true")) ? "" : "no_", name);
-	return buf_printf(out, "%s = ", name) && conf_setting_value(setting, privileged, out) && buf_append_byte(out, '\n');
+	return (flags & CONF_PRINT_BARE || buf_printf(out, "%s = ", name)) && conf_setting_value(setting, privileged, out) && buf_append_byte(out, '\n');
 }
 
-static bool print_block(const struct conf_block *block, bool privileged, struct buf *out)
+static bool print_block(const struct conf_block *block, unsigned flags, struct buf *out)
 {
 	bool fits = true;
 	for (size_t i = 0; fits && i < block->setting_count; i++)
-		fits = print_setting(&block->settings[i], privileged, out);
+		fits = print_setting(&block->settings[i], flags, out);
 	return fits;
 }
 
-static bool print_main_option(const struct conf *conf, struct slice name, bool privileged, struct buf *out,
+static bool print_main_option(const struct conf *conf, struct slice name, unsigned flags, struct buf *out,
 			      struct error *error)
 {
 	for (size_t i = 0; i < conf->main_block.setting_count; i++) {
 		const struct conf_setting *setting = &conf->main_block.settings[i];
 		if (slice_equal(slice_of(setting->option->name), name))
-			return print_setting(setting, privileged, out) ||
+			return print_setting(setting, flags, out) ||
 			       error_set(error, ERROR_PERMANENT, "the value is too long");
 	}
 	const char *near = conf_option_nearest(name);
@@ -66,7 +67,7 @@ static bool print_main_option(const struct conf *conf, struct slice name, bool p
 			 SLICE_ARG(slice_first(name, 64)), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
-static bool print_list(const struct conf *conf, struct slice name, bool privileged, struct buf *out, struct error *error)
+static bool print_list(const struct conf *conf, struct slice name, unsigned flags, struct buf *out, struct error *error)
 {
 	static const char *const words[LIST_KINDS] = {
 		[LIST_HOST] = "hostlist", [LIST_DOMAIN] = "domainlist", [LIST_ADDRESS] = "addresslist",
@@ -78,8 +79,8 @@ static bool print_list(const struct conf *conf, struct slice name, bool privileg
 		if (!slice_equal(list->name, name))
 			continue;
 		found = true;
-		fits = fits && buf_printf(out, "%s %.*s = ", words[list->kind], SLICE_ARG(list->name)) &&
-		       append_text(out, list->hidden && !privileged ? SLICE("<value not displayable>") : list->text) &&
+		fits = fits && (flags & CONF_PRINT_BARE || buf_printf(out, "%s %.*s = ", words[list->kind], SLICE_ARG(list->name))) &&
+		       append_text(out, list->hidden && !(flags & CONF_PRINT_PRIVILEGED) ? SLICE("<value not displayable>") : list->text) &&
 		       buf_append_byte(out, '\n');
 	}
 	if (!found)
@@ -93,7 +94,7 @@ struct instances {
 	size_t count;
 };
 
-static bool print_instances(struct instances instances, struct slice instance, bool privileged, struct buf *out,
+static bool print_instances(struct instances instances, struct slice instance, unsigned flags, struct buf *out,
 			    struct error *error)
 {
 	bool found = !instance.len, fits = true;
@@ -104,7 +105,7 @@ static bool print_instances(struct instances instances, struct slice instance, b
 		found = true;
 		if (!instance.len)
 			fits = fits && buf_printf(out, "\n%.*s %s:\n", SLICE_ARG(block->name), instances.kind);
-		fits = fits && print_block(block, privileged, out);
+		fits = fits && print_block(block, flags, out);
 	}
 	if (!found)
 		return error_set(error, ERROR_USAGE, "there is no %s %.*s", instances.kind,
@@ -120,28 +121,34 @@ static bool print_names(struct instances instances, struct buf *out, struct erro
 	return fits || error_set(error, ERROR_PERMANENT, "the text is too long");
 }
 
-bool conf_print(const struct conf *conf, struct slice name, struct slice instance, bool privileged, struct buf *out,
+bool conf_print(const struct conf *conf, struct slice name, struct slice instance, unsigned flags, struct buf *out,
 		struct error *error)
 {
 	const struct instances all[] = {
 		{ "router", conf->router_blocks, conf->router_count },
 		{ "transport", conf->transport_blocks, conf->transport_count },
+		{ "authenticator", NULL, 0 }, /* there can be none yet */
 	};
+	bool done;
 	if (!name.len || slice_equal(name, SLICE("all")))
-		return print_block(&conf->main_block, privileged, out) ||
+		return print_block(&conf->main_block, flags, out) ||
 		       error_set(error, ERROR_PERMANENT, "the text is too long");
 	if (name.data[0] == '+')
-		return print_list(conf, slice_from(name, 1), privileged, out, error);
-	for (size_t i = 0; i < 2; i++) {
+		return print_list(conf, slice_from(name, 1), flags, out, error);
+	if (slice_equal(name, SLICE("macro")) && instance.len)
+		return conf_print_macro(conf, instance, flags, out, error);
+	if (conf_print_word(conf, name, flags, out, &done, error))
+		return done;
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		struct slice kind = slice_of(all[i].kind), rest = slice_from(name, kind.len);
 		if (!slice_starts(name, kind))
 			continue;
 		if (slice_equal(rest, SLICE("s")))
-			return print_instances(all[i], (struct slice){ 0 }, privileged, out, error);
+			return print_instances(all[i], (struct slice){ 0 }, flags, out, error);
 		if (slice_equal(rest, SLICE("_list")))
 			return print_names(all[i], out, error);
 		if (!rest.len)
-			return print_instances(all[i], instance, privileged, out, error);
+			return print_instances(all[i], instance, flags, out, error);
 	}
-	return print_main_option(conf, name, privileged, out, error);
+	return print_main_option(conf, name, flags, out, error);
 }

@@ -101,8 +101,11 @@ static void settle_router(struct conf_parser *parser, const struct conf_block *b
 	router->driver = router_driver_find(block->driver);
 	conf_convert_block(parser, block, router, false);
 	conf_convert_block(parser, block, router, true);
-	if (!conf_block_setting(block, SLICE("retry_use_local_part"))->given)
+	struct conf_setting *retry = conf_block_setting(block, SLICE("retry_use_local_part"));
+	if (!retry->given) {
 		router->retry_use_local_part = router->check_local_user;
+		retry->text = router->check_local_user ? SLICE("true") : SLICE("false");
+	}
 	if (!block->tables[1])
 		return;
 	if (!setting->given) {

@@ -73,9 +73,19 @@ static bool named_text(void *owner, char letter, struct slice name, struct slice
 	return false;
 }
 
+/* ${run} starts programs, which the lookup role does not. What is compiled while the server runs opens no new directories. */
+static void note_path(void *owner, struct slice prefix, enum expand_service service)
+{
+	struct conf *conf = owner;
+	if (conf->parser && service != EXPAND_SERVICE_RUN)
+		conf_use_path(conf, prefix);
+}
+
 static bool read_items(void *owner, struct slice path, struct slice *text_r, struct error *error)
 {
 	const struct conf *conf = owner;
+	if (!conf->parser)
+		return error_set(error, ERROR_USAGE, "a file of items can only be named by a list of the configuration itself");
 	return conf_source_fact(conf->parser->source, CONF_FACT_FILE, path, text_r, error);
 }
 
@@ -108,6 +118,7 @@ void conf_compile_lists(struct conf_parser *parser)
 	*constants = (struct expand_context){ .variable = constant, .owner = &conf->main };
 	conf->language.owner = conf;
 	conf->language.list_text = named_text;
+	conf->language.uses_path = note_path;
 	list_language_init(&conf->language, &conf->list_scope);
 	parser->scope = (struct list_scope){
 		.owner = conf,
@@ -118,6 +129,7 @@ void conf_compile_lists(struct conf_parser *parser)
 		.language = &conf->language,
 		.place = EXPAND_PLACE_DELIVERY,
 		.forms = &conf->list_forms,
+		.hosts_treat_as_local = &conf->main.hosts_treat_as_local,
 	};
 	find_interfaces(parser);
 	conf->list_scope = parser->scope;

@@ -243,6 +243,7 @@ void conf_settle_names(struct conf_parser *parser)
 	settle_tls(parser);
 	settle_dns(parser);
 	settle_host_lookup(parser);
+	conf_use_path(parser->conf, parser->conf->main.sqlite_dbfile);
 	settle_role_users(parser);
 }
 

@@ -26,7 +26,7 @@ static const struct expand_condition_kind kinds[] = {
 	{ "match", EXPAND_FORM_MATCH, 2, expand_condition_match },
 	LIST("match_address", expand_condition_list, EXPAND_LIST_ADDRESS),
 	LIST("match_domain", expand_condition_list, EXPAND_LIST_DOMAIN),
-	LIST("match_ip", expand_condition_ip, EXPAND_LIST_HOST),
+	LIST("match_ip", expand_condition_ip, EXPAND_LIST_IP),
 	LIST("match_local_part", expand_condition_list, EXPAND_LIST_LOCAL_PART),
 	PLAIN("inlist", 2, expand_condition_inlist),
 	{ "inlisti", EXPAND_FORM_PLAIN, 2, expand_condition_inlist, .caseless = true },

@@ -50,6 +50,13 @@ enum expand_list {
 	EXPAND_LIST_HOST, EXPAND_LIST_DOMAIN, EXPAND_LIST_ADDRESS, EXPAND_LIST_LOCAL_PART, EXPAND_LIST_STRING, EXPAND_LIST_IP,
 };
 
+/* What the match of a list gives beside its answer. */
+struct expand_list_found {
+	struct expand_value data;                        /* $value */
+	struct expand_value numbers[EXPAND_NUMBERS];     /* $0 and so on, of a wildcard or a regular expression */
+	size_t number_count;                             /* 0: they stay as they were */
+};
+
 /*
  * The configuration around a string: what its conditions refer to. `match` is below this directory, so it comes as
  * functions (list_language_init, match/list.h). Lives as long as the programs compiled with it. Function pointers may be NULL:
@@ -63,10 +70,10 @@ struct expand_language {
 	/* Compiles the text of a list; it is expanded on the way, now when it is constant, otherwise at each match. */
 	bool (*list_compile)(const struct expand_language *language, struct arena *arena, enum expand_list kind,
 			     struct slice text, enum expand_place place, const struct list **list_r, struct error *error);
-	/* Matches the subject (an IP address, domain, address, local part or string): EXPAND_OK and *yes_r; *data_r is what
-	 * ${if match_...} gives as $value. `caseless`: of string lists (inlisti) and of address lists' local parts. */
+	/* Matches the subject (an IP address, domain, address, local part or string): EXPAND_OK and *yes_r; when it is true,
+	 * *found_r is what ${if match_...} sets. `caseless`: of string lists (inlisti) and of address lists' local parts. */
 	enum expand_result (*list_match)(const struct list *list, const struct expand_context *context, struct expand_value subject,
-					 bool caseless, struct arena *arena, bool *yes_r, struct expand_value *data_r,
+					 bool caseless, struct arena *arena, bool *yes_r, struct expand_list_found *found_r,
 					 struct error *error);
 	/* The text of a named list as written (${listnamed:}, ${listcount:+name}); kind 'a', 'd', 'h', 'l', or 0 for any. */
 	bool (*list_text)(void *owner, char kind, struct slice name, struct slice *text_r);

@@ -79,11 +79,11 @@ static bool list_compile(const struct expand_language *language, struct arena *a
 }
 
 static enum expand_result list_match(const struct list *list, const struct expand_context *context, struct expand_value subject, bool caseless,
-				     struct arena *arena, bool *yes_r, struct expand_value *data_r, struct error *error)
+				     struct arena *arena, bool *yes_r, struct expand_list_found *found_r, struct error *error)
 {
 	(void)list, (void)context, (void)caseless, (void)arena, (void)error;
 	*yes_r = subject.text.len % 2;
-	*data_r = (struct expand_value){ SLICE("item"), false };
+	found_r->data = (struct expand_value){ SLICE("item"), false };
 	return EXPAND_OK;
 }
 

@@ -101,12 +101,13 @@ static bool fake_list_compile(const struct expand_language *language, struct are
 }
 
 static enum expand_result fake_list_match(const struct list *list, const struct expand_context *context, struct expand_value subject,
-					  bool caseless, struct arena *arena, bool *yes_r, struct expand_value *data_r, struct error *error)
+					  bool caseless, struct arena *arena, bool *yes_r, struct expand_list_found *found_r,
+					  struct error *error)
 {
 	(void)context, (void)caseless, (void)arena, (void)error;
 	const struct slice *item = (const struct slice *)(const void *)list;
 	*yes_r = slice_equal(subject.text, *item);
-	*data_r = (struct expand_value){ *item, false };
+	found_r->data = (struct expand_value){ *item, false };
 	return EXPAND_OK;
 }
 
@@ -455,7 +456,7 @@ static void test_lookups_found_or_not(void **state)
 	struct world *world = *state;
 	expect(world, "${lookup{x}lsearch{/f}{$value}{no}}", "no");
 	expect_failure(world, EXPAND_FORCED_FAIL, "${lookup{x}lsearch{/f}{$value}fail}", "\"lookup\" failed");
-	world->answer = (struct expand_answer){ .found = true, .text = SLICE("data"), .wild = SLICE("w"), .fixed = SLICE("f"), .secure = true };
+	world->answer = (struct expand_answer){ .found = true, .text = SLICE("data"), .wild = SLICE("w"), .fixed = SLICE("f"), .secure = true, .number = 1 };
 	expect(world, "${lookup{x}lsearch{/f}}", "data");
 	expect(world, "${lookup{x}lsearch{/f}{<$value $1 $2>}{no}}<$1$value>", "<data w f><>");
 	expect(world, "${if match{a}{(a)}{${lookup{$1}lsearch{/f}{$1}}$1}}", "wa");
@@ -691,7 +692,7 @@ static void test_trace_shows_each_step_with_its_source(void **state)
 	struct expand_trace trace = { .owner = world, .step = note_step };
 	world->context.trace = &trace;
 	expect(world, "a${if eq{$home}{x}{b}{${lc:\\x43}}}", "ac");
-	assert_string_equal(world->trace, "3 $home=0/home/joe;1 eq{$home}{x}=0false;2 ${lc:\\x43}=0c;"
+	assert_string_equal(world->trace, "3 $home=0/home/joe;2 eq{$home}{x}=0false;2 ${lc:\\x43}=0c;"
 					  "1 ${if eq{$home}{x}{b}{${lc:\\x43}}}=0c;");
 }
 

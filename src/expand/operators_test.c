@@ -38,7 +38,7 @@ static const struct example texts[] = {
 	{ "quote_local_part", { "a b" }, "\"a b\"" },
 	{ "quote_local_part", { ".a" }, "\".a\"" },
 	{ "quote_local_part", { "a." }, "\"a.\"" },
-	{ "quote_local_part", { "a..b" }, "a..b" },
+	{ "quote_local_part", { "a..b" }, "\"a..b\"" },
 	{ "quote_local_part", { "" }, "\"\"" },
 	{ "quote_local_part", { "a\"b\\c" }, "\"a\\\"b\\\\c\"" },
 	{ "quote_local_part", { "\351" }, "\"\351\"" },

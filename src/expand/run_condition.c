@@ -13,13 +13,13 @@ enum expand_result expand_run_condition(struct expand_evaluation *run, const str
 		return result;
 	run->depth++;
 	result = condition->run(run, condition, yes_r);
-	run->depth--;
 	if (result == EXPAND_OK)
 		*yes_r ^= condition->negated;
 	const struct expand_trace *trace = run->context->trace;
 	if (trace)
 		trace->step(trace->owner, run->depth, condition->source, result,
 			    (struct expand_value){ result == EXPAND_OK ? (*yes_r ? SLICE("true") : SLICE("false")) : SLICE(""), false });
+	run->depth--;
 	return result;
 }
 
@@ -92,18 +92,25 @@ enum expand_result expand_condition_match(struct expand_evaluation *run, const s
 	return result == EXPAND_OK ? expand_run_match(run, regex, values[0], yes_r) : result;
 }
 
-static enum expand_result match_list(struct expand_evaluation *run, const struct expand_condition *condition, struct expand_value subject,
+/* A leaf of the recursion: struct expand_list_found is large. */
+static __attribute__((noinline)) enum expand_result match_list(struct expand_evaluation *run, const struct expand_condition *condition, struct expand_value subject,
 				     bool *yes_r)
 {
 	const struct expand_language *language = run->context->language;
-	struct expand_value data = { 0 };
+	struct expand_list_found found = { 0 };
 	if (!language || !language->list_match)
 		return expand_run_fail(run, "\"%s\" cannot be used here", condition->name);
 	*yes_r = false;
-	enum expand_result result = language->list_match(condition->list, run->context, subject, true, run->arena, yes_r, &data, run->error);
-	if (result == EXPAND_OK && *yes_r)
-		*expand_own(run, EXPAND_VALUE) = data;
-	return result;
+	enum expand_result result = language->list_match(condition->list, run->context, subject, true, run->arena, yes_r, &found, run->error);
+	if (result != EXPAND_OK || !*yes_r)
+		return result;
+	*expand_own(run, EXPAND_VALUE) = found.data;
+	if (found.number_count) {
+		struct expand_value *numbers = arena_array(run->arena, found.number_count, sizeof *numbers);
+		memcpy(numbers, found.numbers, found.number_count * sizeof *numbers);
+		run->numbers = (struct expand_numbers){ numbers, found.number_count };
+	}
+	return EXPAND_OK;
 }
 
 enum expand_result expand_condition_list(struct expand_evaluation *run, const struct expand_condition *condition, bool *yes_r)

@@ -162,7 +162,7 @@ static __attribute__((noinline)) enum expand_result look_up(struct expand_evalua
 		return result;
 	if (slice_equal(slice_of(item->search->type->name), SLICE("dnsdb")))
 		*expand_own(run, EXPAND_LOOKUP_DNSSEC_AUTHENTICATED) =
-			(struct expand_value){ answer.secure ? SLICE("yes") : SLICE("no"), false };
+			(struct expand_value){ !answer.number ? SLICE("") : answer.secure ? SLICE("yes") : SLICE("no"), false };
 	*found_r = answer.found;
 	*found = (struct expand_value){ answer.text, answer.tainted };
 	if (answer.found)

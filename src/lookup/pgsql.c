@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <libpq-fe.h>
+#include <poll.h>
 
 struct connection {
 	struct lookup_pooled pooled;
@@ -40,11 +41,12 @@ struct query {
 	struct error *error;
 };
 
-/* An idle connection whose server has closed it meanwhile shows as readable. */
+/* A server that has something to say to an idle connection mostly says that it is closing it. */
 static bool still_good(struct lookup_pooled *pooled)
 {
 	PGconn *pg = ((struct connection *)pooled)->pg;
-	return PQconsumeInput(pg) == 1 && PQstatus(pg) == CONNECTION_OK && PQtransactionStatus(pg) == PQTRANS_IDLE;
+	struct pollfd now = { .fd = PQsocket(pg), .events = POLLIN };
+	return poll(&now, 1, 0) == 0;
 }
 
 static void close_connection(struct lookup_pooled *pooled)
@@ -102,7 +104,6 @@ static bool finish_connecting(struct query *query, PGconn *pg)
 	const char *standard = PQparameterStatus(pg, "standard_conforming_strings");
 	if (!standard || strcmp(standard, "on") != 0)
 		return trouble(query, "connection refused", "the server has standard_conforming_strings off, which Postern needs on");
-	PQsetNoticeProcessor(pg, ignore_notice, NULL);
 	return PQsetnonblocking(pg, 1) == 0 || trouble(query, "connection failed", PQerrorMessage(pg));
 }
 
@@ -141,6 +142,7 @@ static PGconn *connect_address(struct query *query, const struct lookup_server *
 	add_parameter(&parameters, "gssencmode", SLICE("disable"), query->arena);    /* it would block */
 	PGconn *pg = PQconnectStartParams(parameters.names, parameters.values, 0);
 	ensure(pg);
+	PQsetNoticeProcessor(pg, ignore_notice, NULL); /* otherwise they go to standard error */
 	if (PQstatus(pg) == CONNECTION_BAD)
 		trouble(query, "connection failed", PQerrorMessage(pg));
 	else if (finish_connecting(query, pg))
@@ -261,8 +263,11 @@ static bool read_results(struct query *query, PGconn *pg)
 			return good;
 		/* After an error the rest is read, so that the connection can be used again. */
 		good = good && take_result(query, pg, result);
+		/* An endless answer and COPY have no rest worth reading; the connection is closed then, for it is not idle. */
+		ExecStatusType status = PQresultStatus(result);
+		bool over = status == PGRES_FATAL_ERROR || status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 		PQclear(result);
-		if (PQstatus(pg) != CONNECTION_OK || (!good && buf_len(&query->out) > LOOKUP_ANSWER_MAX / 2))
+		if (PQstatus(pg) != CONNECTION_OK || (!good && !over))
 			return false;
 	}
 }

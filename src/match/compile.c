@@ -165,6 +165,11 @@ static bool read_file(struct compiler *c, struct slice path, struct slice *text_
 		return expand_to_path(value, c->context.arena, &clean, c->error);
 	if (c->context.running)
 		return expand_to_path(value, c->context.arena, &clean, c->error) && find_file(c, clean.text, text_r);
+	if (!scope->read_file && c->context.source->read_later) {
+		*c->context.source->read_later = true;
+		*text_r = SLICE("");
+		return expand_to_path(value, c->context.arena, &clean, c->error);
+	}
 	if (!scope->read_file)
 		return error_set(c->error, ERROR_USAGE, "files of items cannot be used here");
 	if (!scope->read_file(scope->owner, path, text_r, c->error))
@@ -236,11 +241,17 @@ static bool take_flag(struct compiler *c, struct slice item)
 	return false;
 }
 
-/* While the text is only checked, what an expansion is part of cannot be compiled; a lookup's type and file may be known already. */
-static bool check_lookup(struct compiler *c, struct slice item)
+/*
+ * While the text is only checked, what an expansion is part of cannot be compiled; a lookup's type may be known already, and the
+ * beginning of the path of a file that will be opened.
+ */
+static bool check_computed(struct compiler *c, struct slice item)
 {
 	const struct list_lookup *lookup;
+	const struct expand_language *language = c->context.scope->language;
 	struct slice written = slice_first(item, list_text_written(&c->context.item, item));
+	if (written.len && written.data[0] == '/' && language && language->uses_path)
+		language->uses_path(language->owner, written, EXPAND_SERVICE_READ_FILE);
 	if (list_lookup_type_len(written) == 0)
 		return true;
 	bool ok = c->context.kind == LIST_HOST ? list_host_lookup_parse(&c->context, item, &lookup, c->error) :
@@ -254,7 +265,7 @@ static bool add_split_item(struct compiler *c, struct slice item)
 		return true;
 	bool negative = take_negation(&item);
 	if (c->context.source->checking && list_text_computed(&c->context.item, item))
-		return check_lookup(c, item);
+		return check_computed(c, item);
 	return item.len && item.data[0] == '/' ? add_file(c, item, negative) : add_item(c, item, negative);
 }
 

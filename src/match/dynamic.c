@@ -60,10 +60,11 @@ static bool check(struct list_dynamic *dynamic, struct list *list, struct arena 
 {
 	struct arena scratch;
 	struct list *checked;
+	bool later;
 	arena_init(&scratch, 0);
 	const struct list_source source = {
 		.text = text_to_check(dynamic, &scratch), .checking = true,
-		.files = &dynamic->files, .files_arena = arena,
+		.files = &dynamic->files, .files_arena = arena, .read_later = &later,
 	};
 	bool ok = list_compile_source(&scratch, list->kind, &dynamic->scope, &source, &checked, error);
 	if (ok)
@@ -72,16 +73,39 @@ static bool check(struct list_dynamic *dynamic, struct list *list, struct arena 
 	return ok;
 }
 
-/* A text that turned out to be constant. */
+static bool compile_segments(struct arena *arena, enum list_kind kind, const struct list_segment *segments, size_t count,
+			     const struct list_scope *scope, const struct list **list_r, struct error *error)
+{
+	struct list_dynamic *dynamic = arena_new(arena, struct list_dynamic);
+	struct list *list = arena_new(arena, struct list);
+	*dynamic = (struct list_dynamic){ .segments = segments, .count = count, .scope = *scope };
+	*list = (struct list){ .kind = kind, .depth = 1, .asks = true, .varies = !scope->cached, .dynamic = dynamic };
+	if (!check(dynamic, list, arena, error))
+		return false;
+	if (scope->forms && !scope->forms->closed) {
+		dynamic->keeps = true;
+		dynamic->next = scope->forms->first;
+		scope->forms->first = dynamic;
+	}
+	*list_r = list;
+	return true;
+}
+
+/* A text that turned out to be constant. With a file that can only be read when it is asked for, it is compiled at each match. */
 static bool compile_constant(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope,
 			     const struct list **list_r, struct error *error)
 {
 	struct list *list;
-	const struct list_source source = { .text = { .text = text } };
+	bool later = false;
+	const struct list_source source = { .text = { .text = text }, .read_later = &later };
 	if (!list_compile_source(arena, kind, scope, &source, &list, error))
 		return false;
 	*list_r = list;
-	return true;
+	if (!later)
+		return true;
+	struct list_segment *segment = arena_new(arena, struct list_segment);
+	segment->literal = text;
+	return compile_segments(arena, kind, segment, 1, scope, list_r, error);
 }
 
 bool list_compile(struct arena *arena, enum list_kind kind, struct slice text, const struct list_scope *scope,
@@ -98,20 +122,7 @@ bool list_compile(struct arena *arena, enum list_kind kind, struct slice text, c
 		return false;
 	if (count == 1 && !segments[0].program)
 		return compile_constant(arena, kind, segments[0].literal, scope, list_r, error);
-
-	struct list_dynamic *dynamic = arena_new(arena, struct list_dynamic);
-	struct list *list = arena_new(arena, struct list);
-	*dynamic = (struct list_dynamic){ .segments = segments, .count = count, .scope = *scope };
-	*list = (struct list){ .kind = kind, .depth = 1, .asks = true, .varies = !scope->cached, .dynamic = dynamic };
-	if (!check(dynamic, list, arena, error))
-		return false;
-	if (scope->forms && !scope->forms->closed) {
-		dynamic->keeps = true;
-		dynamic->next = scope->forms->first;
-		scope->forms->first = dynamic;
-	}
-	*list_r = list;
-	return true;
+	return compile_segments(arena, kind, segments, count, scope, list_r, error);
 }
 
 static void free_form(struct list_form *form)

@@ -21,6 +21,7 @@ struct list_source {
 	const struct expand_context *running; /* at run time: what files are asked with; otherwise NULL */
 	struct list_file **files;             /* read before (run time), or to remember (checking) */
 	struct arena *files_arena;
+	bool *read_later; /* set when there is a file that cannot be read yet, and nothing is known of its items; NULL: that is a mistake */
 	bool *read_now; /* run time: set when a file had to be read, so that the form is good for this match only; or NULL */
 };
 

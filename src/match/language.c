@@ -58,14 +58,15 @@ static enum expand_result make_subject(enum list_kind kind, struct slice text, s
 }
 
 static enum expand_result match(const struct list *list, const struct expand_context *context, struct expand_value text,
-				bool caseless, struct arena *arena, bool *yes_r, struct expand_value *data_r, struct error *error)
+				bool caseless, struct arena *arena, bool *yes_r, struct expand_list_found *found_r, struct error *error)
 {
 	struct list_subject subject = { .caseless = caseless };
 	struct net_address host;
 	struct list_match result;
 	bool skip = false;
 	*yes_r = false;
-	*data_r = (struct expand_value){ SLICE(""), false };
+	found_r->data = (struct expand_value){ SLICE(""), false };
+	found_r->number_count = 0;
 	enum expand_result outcome = make_subject(list_kind(list), text.text, &host, &subject, &skip, error);
 	if (outcome != EXPAND_OK || skip)
 		return outcome;
@@ -73,7 +74,9 @@ static enum expand_result match(const struct list *list, const struct expand_con
 	if (outcome != EXPAND_OK)
 		return outcome;
 	*yes_r = result.yes;
-	*data_r = (struct expand_value){ arena_copy(arena, result.data), result.tainted };
+	found_r->data = (struct expand_value){ arena_copy(arena, result.data), result.tainted };
+	for (size_t i = 0; i < result.number_count && i < EXPAND_NUMBERS; i++)
+		found_r->numbers[found_r->number_count++] = (struct expand_value){ result.numbers[i], text.tainted };
 	return EXPAND_OK;
 }
 

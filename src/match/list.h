@@ -59,7 +59,10 @@ struct list_scope {
 	void *owner;
 	/* The list of that kind and name, or NULL. */
 	const struct list *(*named)(void *owner, enum list_kind kind, struct slice name);
-	/* The text of a file of items. It must live until list_compile returns; its bytes are copied. Not called at run time. */
+	/*
+	 * The text of a file of items. It must live until list_compile returns; its bytes are copied. Not called at run time. NULL:
+	 * a list that names a file asks for it at each match.
+	 */
 	bool (*read_file)(void *owner, struct slice path, struct slice *text_r, struct error *error);
 	struct slice primary_hostname;        /* for "@" */
 	const struct net_address *interfaces; /* this host's addresses, for "@[]" */
@@ -130,7 +133,7 @@ struct list_match {
 	bool tainted;      /* `data`: the item itself came from a peer, or the lookup says that its answer did */
 	/* The host's name is not known, could not be asked for, and could have changed the answer. */
 	bool name_wanted;
-	/* $0, $1 and so on: the subject, what an asterisk stood for, groups of an expression. The subject's taint is theirs. */
+	/* $0, $1 and so on: the subject, what an asterisk stood for, groups of an expression; the subject's taint is theirs. None of hosts. */
 	size_t number_count;
 	struct slice numbers[LIST_NUMBERS_MAX];
 };

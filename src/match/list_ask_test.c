@@ -152,8 +152,8 @@ static void uses_search(void *owner, struct slice type)
 static void uses_path(void *owner, struct slice path, enum expand_service service)
 {
 	struct world *world = owner;
-	assert_int_equal(service, EXPAND_SERVICE_LOOKUP);
-	world->paths = arena_printf(&world->arena, "%.*s %.*s", SLICE_ARG(world->paths), SLICE_ARG(path));
+	world->paths = arena_printf(&world->arena, "%.*s %s%.*s", SLICE_ARG(world->paths), service == EXPAND_SERVICE_READ_FILE ? "<" : "",
+				    SLICE_ARG(path));
 }
 
 static const struct list *compiled(struct world *world, enum list_kind kind, const char *text)
@@ -314,7 +314,7 @@ static void test_numbers(void **state)
 	} table[] = {
 		{ LIST_DOMAIN, "*.bar", "Foo.bar", { "foo.bar", "foo" } },
 		{ LIST_DOMAIN, "foo.bar", "foo.bar", { "foo.bar" } },
-		{ LIST_DOMAIN, "\\N^f(.)(o)\\N", "foo.bar", { "foo", "o", "o" } },
+		{ LIST_DOMAIN, "\\N^f(.)(o)\\N", "Foo.bar", { "Foo.bar", "o", "o" } },
 		{ LIST_DOMAIN, "partial-lsearch;/ls", "x.c.d", { "x.c.d", "x", "c.d" } },
 		{ LIST_DOMAIN, "lsearch;/ls", "a.b", { "a.b" } },
 		{ LIST_LOCAL_PART, "*oe", "Joe", { "joe", "j" } },
@@ -483,7 +483,7 @@ static void test_mx(void **state)
 	CHECK_ROWS(LIST_DOMAIN, table);
 	static const struct row address = { "*@@mx_any", "joe@mine.example", "yes *@@mx_any" };
 	check_row(world, LIST_ADDRESS, &address);
-	const struct list *as_local = compiled(world, LIST_DOMAIN, "other.example");
+	const struct list *as_local = compiled(world, LIST_DOMAIN, "@mx_any : other.example");
 	world->scope.hosts_treat_as_local = &as_local;
 	static const struct row named_local = { "@mx_any", "theirs.example", "yes @mx_any" };
 	check_row(world, LIST_DOMAIN, &named_local);
@@ -584,6 +584,25 @@ static void test_files_in_lists_with_expansions_mind_the_case(void **state)
 	CHECK_ROWS(LIST_LOCAL_PART, table);
 }
 
+/* Where files cannot be read when the list is compiled, they are asked for at each match. */
+static void test_files_are_asked_for_when_they_cannot_be_read(void **state)
+{
+	struct world *world = *state;
+	world->scope.read_file = NULL;
+	world->variable[EXPAND_SENDER_HELO_NAME] = SLICE("x");
+	static const struct row table[] = {
+		{ "a.b : /late : c", "late.example", "yes late.example" },
+		{ "a.b : ! /late : c", "late.example", "no" },
+		{ "/late : $sender_helo_name", "late.example", "yes late.example" },
+		{ "a.b : /none", "a.c", "fail there is no such file" },
+	};
+	CHECK_ROWS(LIST_DOMAIN, table);
+	const struct list *list;
+	struct error error;
+	assert_false(list_compile(&world->arena, LIST_DOMAIN, SLICE("/late/../x"), &world->scope, &list, &error));
+	assert_false(list_compile(&world->arena, LIST_DOMAIN, SLICE("/late : ^("), &world->scope, &list, &error));
+}
+
 static void test_taint_of_the_result(void **state)
 {
 	struct world *world = *state;
@@ -628,9 +647,9 @@ static void test_language_is_told_of_files_and_types(void **state)
 	world->searches = world->paths = SLICE("");
 	compiled(world, LIST_DOMAIN, "lsearch;/one : sqlite;/two select 1 : partial-cdb;/three");
 	compiled(world, LIST_HOST, "net24-lsearch;/four");
-	compiled(world, LIST_DOMAIN, "$domain : lsearch;/dir/$domain : sqlite;select '$domain'");
+	compiled(world, LIST_DOMAIN, "$domain : lsearch;/dir/$domain : sqlite;select '$domain' : /lists/${domain}x");
 	assert_slice(world->searches, " lsearch sqlite cdb lsearch lsearch sqlite");
-	assert_slice(world->paths, " /one /two /three /four /dir/");
+	assert_slice(world->paths, " /one /two /three /four /dir/ </lists/");
 }
 
 static void test_forms_are_kept_and_bounded(void **state)
@@ -734,18 +753,19 @@ static void test_conditions_of_the_language(void **state)
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		const struct list *list;
 		struct error error = { 0 };
-		struct expand_value data, subject = { slice_of(table[i].subject), true };
+		struct expand_list_found found = { 0 };
+		struct expand_value subject = { slice_of(table[i].subject), true };
 		char got[600] = "no";
 		bool yes;
 		const struct expand_language *language = &world->language;
 		assert_true(language->list_compile(language, &world->arena, table[i].kind, slice_of(table[i].list), EXPAND_PLACE_DELIVERY,
 						   &list, &error));
 		enum expand_result result = language->list_match(list, &world->context, subject, table[i].caseless, &world->arena, &yes,
-								 &data, &error);
+								 &found, &error);
 		if (result != EXPAND_OK)
 			snprintf(got, sizeof got, "fail %s", error.text);
 		else if (yes)
-			snprintf(got, sizeof got, "yes %.*s", SLICE_ARG(data.text));
+			snprintf(got, sizeof got, "yes %.*s", SLICE_ARG(found.data.text));
 		if (strcmp(got, table[i].result) != 0)
 			fail_msg("\"%s\" in \"%s\": %s", table[i].subject, table[i].list, got);
 	}
@@ -766,6 +786,7 @@ int main(void)
 		TEST(test_without_a_context_what_asks_fails),
 		TEST(test_expansions),
 		TEST(test_files_in_lists_with_expansions_mind_the_case),
+		TEST(test_files_are_asked_for_when_they_cannot_be_read),
 		TEST(test_taint_of_the_result),
 		TEST(test_load_checks_what_is_written_between_expansions),
 		TEST(test_language_is_told_of_files_and_types),

@@ -469,7 +469,7 @@ static void test_load_errors_say_what_and_where(void **state)
 static void test_empty_scope_refuses_references(void **state)
 {
 	struct world *world = *state;
-	static const char *const table[] = { "@", "+dom1", "/items", "^a", "$domain" };
+	static const char *const table[] = { "@", "+dom1", "^a", "$domain" };
 	const struct list_scope none = { 0 };
 	const struct list *list;
 	struct error error;

@@ -114,12 +114,12 @@ static enum list_answer try_regex(struct list_matching *m, const struct list_ite
 	if (result == REGEX_NO)
 		return LIST_ANSWER_NO;
 	found->number_count = match.count < LIST_NUMBERS_MAX ? match.count : LIST_NUMBERS_MAX;
-	for (size_t i = 0; i < found->number_count; i++)
+	for (size_t i = 1; i < found->number_count; i++)
 		found->numbers[i] = match.captures[i];
+	found->numbers[0] = text; /* as Exim has it: all of the subject, however little of it the expression needs */
 	return LIST_ANSWER_YES;
 }
 
-/* $0 is all that was matched against, in lists of hosts nothing. */
 static enum list_answer try_name_regex(struct list_matching *m, const struct list *list, const struct list_item *item,
 				       const struct list_probe *probe, struct list_found *found)
 {

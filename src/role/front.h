@@ -9,6 +9,7 @@
 #include "acl/acl.h"
 #include "base/id.h"
 #include "lookup/lookup.h"
+#include "mail/edit.h"
 #include "mail/scan.h"
 #include "net/counters.h"
 #include "role/ask.h"
@@ -53,6 +54,15 @@ struct ipc_peer *front_wait_peer(struct front *front, struct ipc_peer **slot, in
 
 /* ---- Sessions ---- */
 
+enum { EDITED_FIELDS_MAX = 50, EDITED_BYTES_MAX = 64 * 1024 };
+
+/* Texts and struct lie in the message's arena. */
+struct header_edits {
+	struct mail_added_field added[EDITED_FIELDS_MAX];
+	struct slice removed[EDITED_FIELDS_MAX];
+	size_t added_count, removed_count, bytes;
+};
+
 /* A message on its way in. Everything of it is in `arena`, and gone with session_forget_message. */
 struct incoming_message {
 	struct arena arena;
@@ -74,6 +84,11 @@ struct incoming_message {
 	const char *discarded_by; /* "RCPT": the ACL that discarded a recipient last; NULL: none */
 	unsigned fake_code;    /* control = fakereject or fakedefer: what the client is told of a message that is taken; 0: the truth */
 	struct slice fake_text;
+	int64_t declared_size;    /* of MAIL's SIZE; -1: not given */
+	unsigned rcpt_count;      /* RCPT commands, refused ones too */
+	struct header_edits *edits; /* what ACLs want with the header, and was not done yet; NULL: nothing */
+	struct slice headers;     /* of the whole message, for its ACL; empty before */
+	bool header_done;         /* the header section is here, and edited as ACLs before it want */
 };
 
 /* The verified names of a client's host (role/host_name.c). */
@@ -108,6 +123,8 @@ struct session {
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
+	struct slice command, command_argument; /* while an event is handled: the line, and what follows its first word */
+	const char *command_verb;               /* of HELO and EHLO, instead of the line */
 };
 
 /* Starts a session on a task of its own. Takes the descriptor. */
@@ -187,6 +204,14 @@ bool submission_add_recipient(struct incoming_message *message, struct slice add
 void submission_begin(struct session *session);
 /* Takes a run of the text. False and *error when the queue refused it: the message is lost for this transaction. */
 bool submission_append(struct session *session, struct slice run, struct error *error);
+/* The header section is whole: the envelope and the addresses in it are rewritten, and all that was held goes on. */
+bool submission_release(struct session *session, struct error *error);
+/* Does to the header what ACLs asked for. False with *error when it is on its way to the queue already, or becomes too large. */
+bool submission_edit_header(struct session *session, struct error *error);
+/* The header section as it is now; empty when it is on its way to the queue. */
+struct slice submission_header(const struct session *session);
+/* "esmtps" and its kin, RFC 3848. */
+const char *submission_protocol(const struct session *session);
 /* Hands the last part over; true: the message is durable. */
 bool submission_commit(struct session *session, struct error *error);
 

@@ -119,8 +119,12 @@ static struct means *open_means(struct role_process *role, struct error *error)
 	means->dns = dns_open(role->loop, &lookup->next, error);
 	struct lookup_settings settings = {
 		.dns = means->dns,
+		.sqlite_dbfile = main->sqlite_dbfile,
+		.pgsql_servers = main->pgsql_servers,
+		.redis_servers = main->redis_servers,
 		.dns_again_means_nonexist = main->dns_again_means_nonexist,
 		.dns_ipv4_lookup = main->dns_ipv4_lookup,
+		.constants = role->next->list_scope.constants,
 		.name_order = main->name_order,
 	};
 	if (means->dns)

@@ -70,6 +70,65 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 	}
 }
 
+static struct header_edits *edits_of(struct incoming_message *message)
+{
+	if (!message->edits)
+		message->edits = arena_new(&message->arena, struct header_edits);
+	return message->edits;
+}
+
+static bool has_room(struct header_edits *edits, size_t count, struct slice text, struct error *error)
+{
+	if (count == EDITED_FIELDS_MAX)
+		return error_set(error, ERROR_PERMANENT, "more than %d header lines of this message", EDITED_FIELDS_MAX);
+	if (text.len > EDITED_BYTES_MAX - edits->bytes)
+		return error_set(error, ERROR_PERMANENT, "more than %d bytes for the header of this message", EDITED_BYTES_MAX);
+	edits->bytes += text.len;
+	return true;
+}
+
+static bool policy_add_header(void *owner, enum acl_header_place place, struct slice line, struct error *error)
+{
+	static const enum mail_edit_place places[] = {
+		[ACL_HEADER_AT_END] = MAIL_EDIT_AT_END, [ACL_HEADER_AT_START] = MAIL_EDIT_AT_START,
+		[ACL_HEADER_AT_START_RFC] = MAIL_EDIT_AT_START_RFC, [ACL_HEADER_AFTER_RECEIVED] = MAIL_EDIT_AFTER_RECEIVED,
+	};
+	struct session *session = owner;
+	struct incoming_message *message = &session->message;
+	struct header_edits *edits = edits_of(message);
+	for (size_t i = 0; i < edits->added_count; i++)
+		if (slice_equal(edits->added[i].text, line))
+			return true;
+	if (message->transaction) {
+		session_log(session, LOG_KIND_MAIN, "header line of an ACL is not added: the message is larger than 256K");
+		return true;
+	}
+	if (!has_room(edits, edits->added_count, line, error))
+		return false;
+	edits->added[edits->added_count++] = (struct mail_added_field){ places[place], arena_copy(&message->arena, line) };
+	return true;
+}
+
+static bool policy_remove_header(void *owner, struct slice name, struct error *error)
+{
+	struct session *session = owner;
+	struct incoming_message *message = &session->message;
+	struct header_edits *edits = edits_of(message);
+	if (message->transaction)
+		return error_set(error, ERROR_PERMANENT, "the message is larger than 256K, and its header is on its way already; remove "
+				 "header lines before DATA");
+	if (!has_room(edits, edits->removed_count, name, error))
+		return false;
+	edits->removed[edits->removed_count++] = arena_copy(&message->arena, name);
+	return true;
+}
+
+static struct slice policy_headers(void *owner)
+{
+	struct session *session = owner;
+	return session->message.headers;
+}
+
 /* Only addresses that a local router would take can be verified; whether others exist is for the sending side to find out. */
 static enum expand_result policy_verify(void *owner, enum acl_verify_kind kind, struct slice text, struct arena *arena, bool *yes_r,
 					struct slice *message_r, struct error *error)
@@ -127,12 +186,14 @@ void policy_init(struct session *session)
 {
 	session->expansions = (struct expand_context){
 		.owner = session, .variable = session_variable, .named = policy_named, .acl = policy_expand, .ask = session_ask,
+		.headers = policy_headers,
 		.language = &session->conf->language,
 	};
 	session->acl = (struct acl_session){
 		.owner = session, .context = &session->expansions, .set = session->conf->acl_set,
 		.connection = &session->acl_connection, .message = &session->acl_message,
 		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .control = policy_control,
+		.add_header = policy_add_header, .remove_header = policy_remove_header,
 	};
 	session->acl.facts.host_address = slice_of(session->host_text.text);
 }

@@ -111,55 +111,6 @@ static void set_settings(struct session *session)
 	rewriting_start(session);
 }
 
-static struct expand_value number_value(struct session *session, uint64_t number)
-{
-	return (struct expand_value){ .text = arena_printf(&session->message.arena, "%llu", (unsigned long long)number) };
-}
-
-static struct expand_value date_value(struct session *session, size_t (*format)(time_t, char *, size_t))
-{
-	char text[64];
-	size_t len = format((time_t)(clock_wall_now() / CLOCK_SECOND), text, sizeof text);
-	return (struct expand_value){ .text = arena_copy(&session->message.arena, slice_make(text, len)) };
-}
-
-/* Values of the variables that exist while a client is connected. */
-struct expand_value session_variable(void *owner, enum expand_variable variable)
-{
-	struct session *session = owner;
-	const struct conf_main *main = &session->conf->main;
-	switch (variable) {
-	case EXPAND_PRIMARY_HOSTNAME:
-	case EXPAND_SMTP_ACTIVE_HOSTNAME: return (struct expand_value){ .text = main->primary_hostname };
-	case EXPAND_QUALIFY_DOMAIN: return (struct expand_value){ .text = main->qualify_domain };
-	case EXPAND_SPOOL_DIRECTORY: return (struct expand_value){ .text = main->spool_directory };
-	case EXPAND_VERSION_NUMBER: return (struct expand_value){ .text = SLICE(POSTERN_VERSION) };
-	case EXPAND_PID: return number_value(session, (uint64_t)getpid());
-	case EXPAND_TOD_FULL: return date_value(session, clock_format_rfc5322);
-	case EXPAND_TOD_LOG: return date_value(session, clock_format_log);
-	case EXPAND_TOD_EPOCH: return number_value(session, (uint64_t)(clock_wall_now() / CLOCK_SECOND));
-	case EXPAND_SENDER_HOST_ADDRESS: return (struct expand_value){ .text = slice_of(session->host_text.text) };
-	case EXPAND_SENDER_HOST_PORT: return number_value(session, session->host.port);
-	case EXPAND_SENDER_HOST_NAME: return (struct expand_value){ .text = session_look_host_up(session)->name, .tainted = true };
-	case EXPAND_SENDER_HELO_NAME:
-		return (struct expand_value){ .text = session->acl.facts.helo.len ? session->acl.facts.helo : session->smtp.helo,
-					      .tainted = true };
-	case EXPAND_RECEIVED_PORT: return number_value(session, session->interface.port);
-	case EXPAND_RECEIVED_IP_ADDRESS: {
-		struct net_text text = net_address_text(&session->interface);
-		return (struct expand_value){ .text = arena_copy(&session->message.arena, slice_of(text.text)) };
-	}
-	case EXPAND_TLS_IN_CIPHER: return (struct expand_value){ .text = slice_of(session->cipher) };
-	case EXPAND_TLS_IN_VER: return (struct expand_value){ .text = slice_of(session->tls_version) };
-	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ .text = session->message.sender, .tainted = true };
-	case EXPAND_LOCAL_PART:
-		return (struct expand_value){ session->rewriting ? session->rewriting->local_part : (struct slice){ 0 }, true };
-	case EXPAND_DOMAIN:
-		return (struct expand_value){ session->rewriting ? session->rewriting->domain : (struct slice){ 0 }, true };
-	default: return (struct expand_value){ 0 };
-	}
-}
-
 enum expand_result session_ask(void *owner, const struct expand_request *request, struct arena *arena,
 			       struct expand_answer *answer_r, struct error *error)
 {
@@ -285,13 +236,16 @@ static bool on_mail(struct session *session, const struct smtp_event *event)
 	message->sender = event->path.null ? (struct slice){ 0 } : format_address(session, &event->path.address);
 	message->eight_bit_mime = event->mail.body == SMTP_BODY_8BITMIME;
 	message->smtputf8 = event->mail.smtputf8;
+	message->declared_size = event->mail.has_size ? (int64_t)event->mail.size : -1;
 	struct policy policy;
 	policy_set_sender(session, event->path.address.domain);
-	policy_run(&policy, session, ACL_POINT_MAIL, "MAIL", in_brackets(message, message->sender));
+	bool go_on = policy_run(&policy, session, ACL_POINT_MAIL, "MAIL", in_brackets(message, message->sender));
 	message->discard = policy.outcome == ACL_DISCARD;
 	message->discarded_by = message->discard ? "MAIL" : NULL;
 	policy_answer(&policy, session);
 	policy_end(&policy);
+	if (!go_on)
+		submission_forget(session);
 	return true;
 }
 
@@ -395,6 +349,7 @@ static bool on_rcpt(struct session *session, const struct smtp_event *event)
 	struct incoming_message *message = &session->message;
 	struct slice address = format_address(session, &event->path.address);
 	struct policy policy;
+	message->rcpt_count++;
 	if (message->discard) {
 		smtp_accept(&session->smtp);
 		return true;
@@ -427,6 +382,23 @@ static bool on_data(struct session *session, const struct smtp_event *event)
 	return true;
 }
 
+/*
+ * The header section is here: edits of the ACLs so far are done to it, and the ACL for the message can see it. False: they cannot
+ * be done.
+ */
+static bool header_complete(struct session *session, struct error *error)
+{
+	struct incoming_message *message = &session->message;
+	message->header_done = true;
+	if (!submission_release(session, error) || !submission_edit_header(session, error))
+		return false;
+	/* It may have been rewritten. */
+	policy_set_sender(session, slice_from(message->sender, slice_find_last(message->sender, '@') + 1));
+	if (policy_has(session, ACL_POINT_DATA))
+		message->headers = arena_copy(&message->arena, submission_header(session));
+	return true;
+}
+
 static bool on_body(struct session *session, const struct smtp_event *event)
 {
 	const struct conf_main *main = &session->conf->main;
@@ -449,7 +421,10 @@ static bool on_body(struct session *session, const struct smtp_event *event)
 	if (!submission_append(session, event->argument, &error)) {
 		smtp_body_refuse(&session->smtp, 451, SLICE("Temporary local problem - please try later"), "the queue refused a part");
 		session_log(session, LOG_KIND_MAIN, "message not taken: %s", error.text);
+		return true;
 	}
+	if (scan->ended && !session->message.header_done && !header_complete(session, &error))
+		smtp_body_refuse(&session->smtp, 552, SLICE("Message header section too large"), "header section too large for its ACLs");
 	return true;
 }
 
@@ -510,11 +485,12 @@ static bool on_body_end(struct session *session, const struct smtp_event *event)
 		after_message(session);
 		return true;
 	}
-	if (!may_have_message(session)) {
+	bool good = message->header_done || !message->recipient_count || header_complete(session, &error);
+	if (good && !may_have_message(session)) {
 		after_message(session);
 		return true;
 	}
-	if (submission_commit(session, &error)) {
+	if (good && submission_edit_header(session, &error) && submission_commit(session, &error)) {
 		answer_taken(session);
 	} else {
 		session_log(session, LOG_KIND_REJECT, "F=<%.*s> temporarily rejected after DATA: %s", SLICE_ARG(message->sender),
@@ -555,9 +531,22 @@ static bool on_quit(struct session *session)
 	return false;
 }
 
+/* For $smtp_command: the core's event has the whole line, but for HELO and EHLO. */
+static void note_command(struct session *session, const struct smtp_event *event)
+{
+	struct slice line = event->argument;
+	if (event->kind < SMTP_HELO || event->kind > SMTP_EXPN)
+		line = (struct slice){ 0 };
+	bool helo = event->kind == SMTP_HELO;
+	session->command = line;
+	session->command_verb = !helo ? NULL : event->extended ? "EHLO" : "HELO";
+	session->command_argument = helo ? line : slice_trim(slice_from(line, slice_find(line, ' ')));
+}
+
 /* False: the connection is over. */
 static bool on_event(struct session *session, const struct smtp_event *event)
 {
+	note_command(session, event);
 	switch (event->kind) {
 	case SMTP_NEED_INPUT: return read_more(session);
 	case SMTP_FLUSH: return session_flush(session);

@@ -59,7 +59,7 @@ bool submission_add_recipient(struct incoming_message *message, struct slice add
 }
 
 /* RFC 3848, RFC 6531 §4.3. */
-static const char *protocol_of(const struct session *session)
+const char *submission_protocol(const struct session *session)
 {
 	bool tls = session->stream.ssl != NULL;
 	if (session->message.smtputf8)
@@ -80,7 +80,7 @@ static void add_received(struct session *session)
 		.host_address = slice_of(session->host_text.text),
 		.helo = session->smtp.helo,
 		.primary_hostname = session->conf->main.primary_hostname,
-		.protocol = slice_of(protocol_of(session)),
+		.protocol = slice_of(submission_protocol(session)),
 		.tls_version = slice_of(session->tls_version),
 		.cipher = slice_of(session->cipher_name),
 		.sender = message->sender,
@@ -142,7 +142,7 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.host_name = session->host_names.name,
 		.host_address = slice_of(session->host_text.text),
 		.host_port = session->host.port,
-		.protocol = slice_of(protocol_of(session)),
+		.protocol = slice_of(submission_protocol(session)),
 		.cipher = slice_of(session->cipher),
 		.message_id = mail_header_scan_message_id(&message->scan),
 		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u),
@@ -209,11 +209,46 @@ static bool append(struct session *session, struct slice run, struct error *erro
 	return true;
 }
 
-/* The header section is whole: the envelope and the addresses in it are rewritten, and all goes on. */
-static bool release(struct session *session, struct error *error)
+struct slice submission_header(const struct session *session)
+{
+	const struct incoming_message *message = &session->message;
+	struct slice all = buf_slice(&message->body);
+	if (message->transaction)
+		return (struct slice){ 0 };
+	return slice_first(all, mail_header_length(all));
+}
+
+bool submission_edit_header(struct session *session, struct error *error)
+{
+	struct incoming_message *message = &session->message;
+	struct slice all = buf_slice(&message->body), header = submission_header(session);
+	const struct header_edits *edits = message->edits;
+	struct buf edited;
+	if (!edits)
+		return true;
+	struct mail_edit edit = { edits->added, edits->added_count, edits->removed, edits->removed_count };
+	message->edits = NULL;
+	if (edit.added_count + edit.removed_count == 0)
+		return true;
+	if (message->transaction)
+		return error_set(error, ERROR_PERMANENT, "the header is too large to be changed");
+	buf_init(&edited, BODY_MAX);
+	if (!mail_header_edit(header, &edit, &edited) || !buf_append(&edited, slice_from(all, header.len))) {
+		buf_free(&edited);
+		return error_set(error, ERROR_PERMANENT, "the header is too large for what was added to it");
+	}
+	message->size = message->size - all.len + buf_len(&edited);
+	buf_free(&message->body);
+	message->body = edited;
+	return true;
+}
+
+bool submission_release(struct session *session, struct error *error)
 {
 	struct incoming_message *message = &session->message;
 	struct buf rewritten;
+	if (!message->held)
+		return true;
 	message->held = false;
 	/* A rewritten address may be longer; the header as a whole is let grow to twice its limit. */
 	buf_init(&rewritten, 2 * (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
@@ -234,12 +269,10 @@ bool submission_append(struct session *session, struct slice run, struct error *
 		return append(session, run, error);
 	if (!buf_append(&message->header, run))
 		return error_set(error, ERROR_PERMANENT, "the header section is too large");
-	return !message->scan.ended || release(session, error);
+	return !message->scan.ended || submission_release(session, error);
 }
 
 bool submission_commit(struct session *session, struct error *error)
 {
-	if (session->message.held && !release(session, error))
-		return false;
-	return send_part(session, true, error);
+	return submission_release(session, error) && send_part(session, true, error);
 }
