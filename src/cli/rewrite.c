@@ -20,6 +20,7 @@ static const struct { const char *label; unsigned target; } places[] = {
 
 struct rewriting {
 	const struct conf *conf;
+	struct conf_source *source; /* of the configuration: files that lists name */
 	struct slice address;
 	struct arena arena;
 	const struct pattern_subject *subject;
@@ -122,7 +123,7 @@ static int print_all(struct rewriting *rewriting, struct slice item)
 static void rewrite_task(void *arg)
 {
 	struct rewriting *rewriting = arg;
-	expand_world_open(&rewriting->world, rewriting->loop, rewriting->conf);
+	expand_world_open(&rewriting->world, rewriting->loop, rewriting->conf, rewriting->source);
 	rewriting->session.world = &rewriting->world;
 	expand_world_begin(&rewriting->world, &rewriting->arena);
 	rewriting->context.language = &rewriting->world.language;
@@ -131,9 +132,9 @@ static void rewrite_task(void *arg)
 	expand_world_close(&rewriting->world);
 }
 
-static int rewrite_with(const struct conf *conf, const char *file, const char *address)
+static int rewrite_with(const struct conf *conf, struct conf_source *source, const char *file, const char *address)
 {
-	struct rewriting rewriting = { .conf = conf, .address = slice_of(address), .status = COMMAND_TEMPORARY };
+	struct rewriting rewriting = { .conf = conf, .source = source, .address = slice_of(address), .status = COMMAND_TEMPORARY };
 	arena_init(&rewriting.arena, 0);
 	expand_session_init(&rewriting.session, conf, file);
 	rewriting.context = (struct expand_context){ .owner = &rewriting, .variable = variable, .ask = ask };
@@ -155,13 +156,15 @@ static int rewrite(const struct command_configuration *configuration, const char
 {
 	struct conf_problems problems;
 	conf_problems_init(&problems);
-	struct conf *conf = command_read_configuration(configuration, &problems, NULL);
+	struct conf_source *source = NULL;
+	struct conf *conf = command_read_configuration(configuration, &problems, &source);
 	int status = COMMAND_USAGE;
 	if (conf)
-		status = rewrite_with(conf, command_configuration_file(configuration), address);
+		status = rewrite_with(conf, source, command_configuration_file(configuration), address);
 	else
 		command_print_problems(&problems);
 	conf_unref(&conf);
+	conf_source_free(source);
 	conf_problems_free(&problems);
 	return status;
 }
