@@ -168,11 +168,23 @@ def test_many_questions_at_once_hold_nobody_up(nsd, probe):
 
 
 def test_servers_of_resolv_conf_are_asked(probe, tmp_path):
-    """resolv.conf has no ports: the server is there or not on 53, and an address that nobody has is a temporary error."""
+    """resolv.conf has no ports, but the resolver takes one. "test" is a name that the system's servers may serve."""
+    liar = Liar("honest")
     resolv = tmp_path / "resolv.conf"
-    resolv.write_text("# comment\nsearch example\nnameserver 127.0.0.1\noptions ndots:1\n")
-    answer, = probe("", "www.example", "A", options=["-r", str(resolv), "-w", "2000"])
-    assert answer.outcome in ("temporary", "bogus", "no-name", "found")
+    resolv.write_text(f"# nameserver 192.0.2.1\nsearch example\n; nameserver 192.0.2.2\nnameserver 127.0.0.1@{liar.port} # here\noptions ndots:1\n")
+    first, second = probe("", "www.test", "A", "4.3.168.192.in-addr.arpa", "A", options=["-r", str(resolv), "-w", "5000"])
+    liar.close()
+    assert (first.outcome, first.security, first.records) == ("found", "insecure", ["192.0.2.1"])
+    assert second.outcome == "found" and liar.questions >= 2
+
+
+def test_the_servers_of_resolv_conf_are_not_asked_beside_a_configuration(nsd, probe, tmp_path):
+    liar = Liar("honest")
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text(f"nameserver 127.0.0.1@{liar.port}\n")
+    answer, = probe(nsd.config(), "www.unsigned.test", "A", options=["-r", str(resolv)])
+    liar.close()
+    assert answer.records == ["192.0.2.80"] and liar.questions == 0
 
 
 @pytest.mark.parametrize("text, complaint", [("server:\n  nonsense: 1\n", "line 2: unknown keyword 'nonsense'"),

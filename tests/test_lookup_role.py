@@ -140,6 +140,22 @@ def test_many_clients_with_a_silent_dns_are_all_served(resolving):
     liar.close()
 
 
+def test_more_questions_than_it_takes_are_refused_and_the_sessions_go_on(resolving):
+    """One front and the queue ask: a front may have half of the thousand questions, 600 clients are more."""
+    liar = Liar("silent")
+    one = resolving(liar.config() + 'server:\n  local-zone: "127.in-addr.arpa." nodefault\n',
+                    main={"dns_retrans": "4s", "dns_retry": 1, "smtp_accept_max": 0, "front_processes": 1})
+    start = one.mark()
+    clients = [Smtp(one.smtp, banner=False, source=f"127.0.{i // 200 + 1}.{i % 200 + 1}") for i in range(600)]
+    for client in clients:
+        assert client.reply()[0] == 220
+        client.close()
+    text = one.log_text(start)
+    assert text.count("too many lookups are under way") >= 90, text[-2000:]
+    assert text.count("in time") >= 400, text[-2000:]
+    liar.close()
+
+
 def test_its_walls(nsd, resolving):
     one = resolving(nsd.config())
     arrival(one, "127.0.0.2")

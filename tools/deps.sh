@@ -12,8 +12,17 @@ perl_has() { command_is perl && perl -M"$1" -e 1 >/dev/null 2>&1; }
 # The C library's headers have a directory of the machine's on Debian, so ask the compiler.
 libc_headers() { echo '#include <stdio.h>' | ${CC:-gcc} -E -x c - >/dev/null 2>&1; }
 header() { echo "#include <$1>" | ${CC:-gcc} -E -x c - >/dev/null 2>&1; }
+<<<<<<< HEAD
 # A library of another program's (Debian's Exim, which the tests ask), or one that is preloaded.
 shared() { ldconfig -p 2>/dev/null | grep -q -F "$1 " || ls /usr/lib/*/"$1" >/dev/null 2>&1; }
+# Debian keeps the servers of all its versions outside of the path.
+postgres_is() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+=======
+# Debian keeps the servers of all its versions outside of the path.
+postgres_is() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+# A library of another program's (Debian's Exim, which the tests ask), or one that is preloaded.
+shared() { ldconfig -p 2>/dev/null | grep -q -F "$1 " || ls /usr/lib/*/"$1" >/dev/null 2>&1; }
+>>>>>>> lookups
 fuzzer_runtime() {
 	command_is clang && [ -e "$(clang -print-resource-dir)/lib/linux/libclang_rt.fuzzer-$(uname -m).a" ]
 }
@@ -68,6 +77,8 @@ table() {
 		libspf2-2 shared libspf2.so.2
 		nsd command_is /usr/sbin/nsd
 		ldnsutils command_is ldns-signzone
+		postgresql postgres_is
+		redis-server command_is redis-server
 	T
 	fuzz) cat <<-'T' ;;
 		clang command_is clang
@@ -121,8 +132,25 @@ apt update || echo "apt-get update failed; trying with the package lists that ar
 case " $wanted " in
 *' postfix '*) echo 'postfix postfix/main_mailer_type select No configuration' | $root debconf-set-selections ;;
 esac
+# Tests start servers for themselves: as services of this machine they are neither started now nor at its next start.
+services=
+for service in postgresql redis-server nsd; do
+	case " $wanted " in *" $service "*) services="$services $service" ;; esac
+done
+policy=/usr/sbin/policy-rc.d
+if [ -n "$services" ] && [ ! -e $policy ]; then
+	trap '$root rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' | $root tee $policy >/dev/null && $root chmod 755 $policy
+fi
 # Nothing that is installed is removed for it (Postfix would take the place of another mail server).
 # shellcheck disable=SC2086 # a list of packages
 apt install --no-install-recommends --no-remove $wanted || { echo "apt-get could not install: $wanted" >&2; exit 1; }
+for service in $services; do
+	if command_is systemctl; then
+		$root systemctl disable "$service" >/dev/null 2>&1
+	else
+		$root update-rc.d "$service" disable >/dev/null 2>&1
+	fi
+done
 still=$(missing)
 [ -z "$still" ] || { echo "Installed, yet still not found: $still" >&2; exit 1; }

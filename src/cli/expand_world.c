@@ -25,6 +25,7 @@ static bool open_lookups(struct expand_world *world, struct error *error)
 		.commands = true,
 		.dns_again_means_nonexist = main->dns_again_means_nonexist,
 		.dns_ipv4_lookup = main->dns_ipv4_lookup,
+		.constants = world->conf->list_scope.constants,
 		.name_order = main->name_order,
 	};
 	world->lookups = lookup_open(world->loop, &settings, error);

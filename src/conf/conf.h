@@ -71,6 +71,7 @@ struct conf_main {
 	int64_t dns_retry;             /* 0: the resolver's own */
 	int64_t dns_dnssec_ok;         /* 0: never validate; 1 and -1: always */
 	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup; /* domains; NULL: none */
+	const struct list *hosts_treat_as_local; /* domains; NULL: none */
 	const struct list *host_lookup; /* hosts whose name is looked up at once; NULL: none */
 	struct conf_strings host_lookup_order;
 	struct lookup_name_order name_order; /* the same, understood */
@@ -187,8 +188,8 @@ struct conf {
 struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems);
 
 /*
- * Notes that a lookup will open a file whose path begins with this constant text (expand_language.uses_path): the directory that the text names
- * for certain is one below which the lookup role may read. Text that names none but the root is left out.
+ * Notes that a lookup will open a file whose path begins with this constant text (expand_language.uses_path): the directory that
+ * the text names for certain is one below which the lookup role may read. Text that names none but the root is left out.
  */
 void conf_use_path(struct conf *conf, struct slice prefix);
 

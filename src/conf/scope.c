@@ -129,6 +129,7 @@ void conf_compile_lists(struct conf_parser *parser)
 		.language = &conf->language,
 		.place = EXPAND_PLACE_DELIVERY,
 		.forms = &conf->list_forms,
+		.hosts_treat_as_local = &conf->main.hosts_treat_as_local,
 	};
 	find_interfaces(parser);
 	conf->list_scope = parser->scope;

@@ -50,7 +50,7 @@ static const struct conf_option options[] = {
 	  .example = "/etc/postern/tls/key.pem" },
 	{ OPTION(tls_advertise_hosts), .type = CONF_HOSTS, .computed = "* when tls_certificate is set, otherwise nobody",
 	  .help = "The hosts that are offered STARTTLS.", .example = "!192.0.2.7 : *" },
-	{ OPTION(tls_hosts), .type = CONF_HOSTS, .modern = "an ACL with \"!encrypted = *\", when this version has ACLs",
+	{ OPTION(tls_hosts), .type = CONF_HOSTS, .modern = "an ACL for MAIL with \"!encrypted = *\"",
 	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
 		  "are always offered STARTTLS.",
 	  .example = "192.0.2.0/24" },
@@ -138,7 +138,8 @@ static const struct conf_option options[] = {
 	{ OPTION(dns_dnssec_ok), .type = CONF_INTEGER, .fallback = "-1", .min = -1, .max = 1,
 	  .help = "0: answers of the DNS are not validated, and none counts as secure. 1 or -1: they are (RFC 4035); a "
 		  "name whose signatures are wrong is a temporary error. Needed for DANE. A forwarder that strips signatures makes "
-		  "every signed name such an error.",
+		  "every signed name such an error, and so is a name that only a private resolver knows, unless dns_config_file "
+		  "says domain-insecure for it.",
 	  .example = "1" },
 	{ OPTION(dns_again_means_nonexist), .type = CONF_DOMAINS,
 	  .help = "Names for which a temporary error of the DNS is taken to mean that there is no such name. A failed "
@@ -146,6 +147,9 @@ static const struct conf_option options[] = {
 	  .example = "*.in-addr.arpa : *.ip6.arpa" },
 	{ OPTION(dns_ipv4_lookup), .type = CONF_DOMAINS,
 	  .help = "Hosts of which only IPv4 addresses are looked up.", .example = "*" },
+	{ OPTION(hosts_treat_as_local), .type = CONF_DOMAINS,
+	  .help = "Names of hosts that count as this one where MX records are looked at: `@mx_any` and its kin in lists of domains.",
+	  .example = "mx1.example.org : mx2.example.org" },
 	{ OPTION(host_lookup), .type = CONF_HOSTS,
 	  .help = "Hosts whose name is looked up when they connect: for the log, for Received:, and for "
 		  "$sender_host_name. A name counts only if its addresses include that of the host.",

@@ -20,6 +20,11 @@ struct memory_file {
 	char path[32];
 };
 
+static void memory_file_close(struct memory_file *file)
+{
+	fd_close(&file->fd);
+}
+
 static bool memory_file_make(struct memory_file *file, struct slice text, struct error *error)
 {
 	file->fd = memfd_create("postern-dns", MFD_CLOEXEC);
@@ -83,9 +88,10 @@ static bool check_config(struct slice text, bool *root_decided_r, struct error *
 		split_line(slice_cut(&rest, '\n'), &name, &value);
 		for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
 			if (slice_equal(name, slice_of(refused[i].name)))
-				return error_set(error, ERROR_USAGE, "line %u: %s is not supported, as the process that asks the DNS opens no "
-						 "files: %s", number, refused[i].name, refused[i].instead);
-		bool of_root = value.len && value.data[0] == '.' && (value.len == 1 || value.data[1] == '"' || ascii_is_space(value.data[1]));
+				return error_set(error, ERROR_USAGE, "line %u: %s is not supported, as the process that asks the DNS "
+						 "opens no files: %s", number, refused[i].name, refused[i].instead);
+		bool of_root = value.len && value.data[0] == '.' &&
+			       (value.len == 1 || value.data[1] == '"' || ascii_is_space(value.data[1]));
 		if (of_root && (slice_equal(name, SLICE("trust-anchor")) || slice_equal(name, SLICE("domain-insecure"))))
 			*root_decided_r = true;
 	}
@@ -112,13 +118,11 @@ static void read_complaint(int fd, const char *path, char *out, size_t size)
 /* The library's parser complains to standard error only, so that is another file while it works. */
 static bool apply_config(struct ub_ctx *context, struct slice text, struct error *error)
 {
-	struct memory_file file = { .fd = -1 };
+	_cleanup_(memory_file_close) struct memory_file file = { .fd = -1 };
 	char complaint[256] = "";
-	bool made = memory_file_make(&file, text, error);
-	_cleanup_fd_ int fd = file.fd;
 	_cleanup_fd_ int heard = memfd_create("postern-dns-complaints", MFD_CLOEXEC);
 	_cleanup_fd_ int before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (!made)
+	if (!memory_file_make(&file, text, error))
 		return false;
 	fflush(stderr);
 	if (heard >= 0 && before >= 0)
@@ -135,6 +139,13 @@ static bool apply_config(struct ub_ctx *context, struct slice text, struct error
 }
 
 /* ---- The parts ---- */
+
+/*
+ * Names that the library answers itself, as no public server knows them (RFC 6761 §6.2, RFC 8375), but that the system's
+ * resolver may serve. The root proves that there is no "test", so it cannot be validated.
+ */
+static const char private_names[] = "server:\n  local-zone: \"test.\" nodefault\n  local-zone: \"home.arpa.\" nodefault\n"
+				    "  domain-insecure: \"test.\"\n";
 
 /* "nameserver ADDRESS" lines of resolv.conf(5); without one, the server on this machine. */
 static bool apply_resolv_conf(struct ub_ctx *context, struct slice text, struct error *error)
@@ -153,7 +164,7 @@ static bool apply_resolv_conf(struct ub_ctx *context, struct slice text, struct 
 	}
 	if (count == 0 && ub_ctx_set_fwd(context, "127.0.0.1") != 0)
 		return error_set(error, ERROR_PERMANENT, "the DNS resolver does not take the servers of /etc/resolv.conf");
-	return true;
+	return apply_config(context, slice_of(private_names), error);
 }
 
 static bool set_options(struct ub_ctx *context, const struct dns_settings *settings, struct error *error)
@@ -204,7 +215,8 @@ static bool configure(struct ub_ctx *context, const struct dns_settings *setting
 		ub_ctx_set_option(context, "module-config:", "iterator");
 	if (settings->dnssec && settings->root_anchor.len && !root_decided &&
 	    (!memory_file_make(anchor, settings->root_anchor, error) || ub_ctx_add_ta_file(context, anchor->path) != 0))
-		return error->kind != ERROR_NONE ? false : error_set(error, ERROR_PERMANENT, "the DNS resolver does not take the root's trust anchor");
+		return error->kind != ERROR_NONE ? false :
+						   error_set(error, ERROR_PERMANENT, "the DNS resolver does not take the root's anchor");
 	/* Any change of local data makes the library take everything into use: anchors are read here. */
 	int result = ub_ctx_data_remove(context, "complete.invalid.");
 	return result == 0 || error_set(error, ERROR_USAGE, "the DNS resolver cannot use this configuration: %s", ub_strerror(result));
@@ -212,16 +224,14 @@ static bool configure(struct ub_ctx *context, const struct dns_settings *setting
 
 struct ub_ctx *dns_context_new(const struct dns_settings *settings, struct error *error)
 {
-	struct memory_file anchor = { .fd = -1 };
+	_cleanup_(memory_file_close) struct memory_file anchor = { .fd = -1 };
 	struct ub_ctx *context = ub_ctx_create();
 	error->kind = ERROR_NONE;
 	if (!context) {
 		error_set(error, ERROR_TEMPORARY, "the DNS resolver cannot be made: no memory or no descriptors");
 		return NULL;
 	}
-	bool done = configure(context, settings, &anchor, error);
-	fd_close(&anchor.fd);
-	if (done)
+	if (configure(context, settings, &anchor, error))
 		return context;
 	ub_ctx_delete(context);
 	return NULL;

@@ -230,7 +230,8 @@ static void finish(struct dns *dns, struct query *query)
 	wait_list_wake_one(&dns->room);
 }
 
-static void ask(struct dns *dns, struct slice name, unsigned type, int64_t deadline, struct arena *arena, struct dns_answer *answer_r)
+static void ask(struct dns *dns, struct slice name, unsigned type, int64_t deadline, struct arena *arena,
+		struct dns_answer *answer_r)
 {
 	struct query *query = xcalloc(1, sizeof *query);
 	*query = (struct query){ .dns = dns, .task = task_current(), .next = dns->queries, .previous = &dns->queries };
@@ -254,18 +255,21 @@ static void ask(struct dns *dns, struct slice name, unsigned type, int64_t deadl
 	if (result && !failed)
 		convert(result, name, arena, answer_r);
 	else
-		temporary(answer_r, arena, name, done ? ub_strerror(failed) : dns->context ? "no answer in time" : "the resolver was closed");
+		temporary(answer_r, arena, name, done ? ub_strerror(failed) :
+						 dns->context ? "no answer in time" : "the resolver was closed");
 	ub_resolve_free(result);
 }
 
-void dns_query(struct dns *dns, struct slice name, unsigned type, int64_t deadline, struct arena *arena, struct dns_answer *answer_r)
+void dns_query(struct dns *dns, struct slice name, unsigned type, int64_t deadline, struct arena *arena,
+	       struct dns_answer *answer_r)
 {
 	struct slice clean;
 	struct error error;
 	int64_t limit = clock_after(dns->limit);
 	if (!dns_name_parse(name, arena, &clean, &error)) {
 		/* No server can have such a name. */
-		*answer_r = (struct dns_answer){ .outcome = DNS_NO_NAME, .canonical = name, .why = arena_copy(arena, slice_of(error.text)) };
+		*answer_r = (struct dns_answer){ .outcome = DNS_NO_NAME, .canonical = name };
+		answer_r->why = arena_copy(arena, slice_of(error.text));
 		return;
 	}
 	if (deadline > limit)

@@ -2,8 +2,8 @@
 /*
  * For the tests: asks questions with the settings given, and prints what came. Not installed.
  *   dns_probe [-c CONFIG] [-r RESOLV_CONF] [-a ANCHORS] [-t RETRANSMIT_MS] [-n RETRIES] [-w WAIT_MS] [-p] [-u] NAME TYPE...
- * -p: all questions at once, instead of one after the other. -u: without DNSSEC. Prints a line a question: outcome, security, ttl, canonical
- * name, reason, each record's fields.
+ * -p: all questions at once, instead of one after the other. -u: without DNSSEC. Prints a line a question: outcome, security,
+ * ttl, canonical name, reason, milliseconds, each record's fields.
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The text of /etc/hosts (hosts(5)), searched as it is: an address, its names. It is consulted where a host's address or name is wanted, never for
- * records of the DNS. What is in it is not secure in the sense of DNSSEC.
+ * The text of /etc/hosts (hosts(5)): addresses and their names. It is consulted where a host's address or name is wanted, never
+ * for records of the DNS. What is in it is not secure in the sense of DNSSEC.
  */
 #ifndef POSTERN_DNS_HOSTS_FILE_H
 #define POSTERN_DNS_HOSTS_FILE_H

@@ -66,7 +66,8 @@ bool dns_name_parse(struct slice text, struct arena *arena, struct slice *name_r
 		if (dot && label == 0)
 			return error_set(error, ERROR_PERMANENT, "%.*s: a label of the domain name is empty", SLICE_ARG(text));
 		if (!dot && label == DNS_LABEL_MAX)
-			return error_set(error, ERROR_PERMANENT, "%.*s: a label of the domain name is longer than 63 bytes", SLICE_ARG(text));
+			return error_set(error, ERROR_PERMANENT, "%.*s: a label of the domain name is longer than 63 bytes",
+					 SLICE_ARG(text));
 		wire += dot ? 0 : label ? 1 : 2; /* a label's first byte brings its length along */
 		if (wire > DNS_NAME_MAX)
 			return error_set(error, ERROR_PERMANENT, "%.*s: the domain name is longer than 255 bytes", SLICE_ARG(text));

@@ -19,8 +19,8 @@ enum {
 };
 
 /*
- * Checks a name as it is written or as a peer gave it (a dot at the end is allowed, any byte may stand in a label) and brings it into the form
- * above. False: a label is empty or too long, the name is too long or empty, an escape is not finished.
+ * Checks a name as it is written or as a peer gave it (a dot at the end is allowed, any byte may stand in a label) and brings
+ * it into the form above. False: a label is empty or too long, the name is too long or empty, an escape is not finished.
  */
 bool dns_name_parse(struct slice text, struct arena *arena, struct slice *name_r, struct error *error);
 /* Cuts a name, not compressed, off the start of *wire. False: that is none. */

@@ -453,7 +453,7 @@ static void test_lookups_found_or_not(void **state)
 	struct world *world = *state;
 	expect(world, "${lookup{x}lsearch{/f}{$value}{no}}", "no");
 	expect_failure(world, EXPAND_FORCED_FAIL, "${lookup{x}lsearch{/f}{$value}fail}", "\"lookup\" failed");
-	world->answer = (struct expand_answer){ .found = true, .text = SLICE("data"), .wild = SLICE("w"), .fixed = SLICE("f"), .secure = true };
+	world->answer = (struct expand_answer){ .found = true, .text = SLICE("data"), .wild = SLICE("w"), .fixed = SLICE("f"), .secure = true, .number = 1 };
 	expect(world, "${lookup{x}lsearch{/f}}", "data");
 	expect(world, "${lookup{x}lsearch{/f}{<$value $1 $2>}{no}}<$1$value>", "<data w f><>");
 	expect(world, "${if match{a}{(a)}{${lookup{$1}lsearch{/f}{$1}}$1}}", "wa");
@@ -637,7 +637,7 @@ static void test_trace_shows_each_step_with_its_source(void **state)
 	struct expand_trace trace = { .owner = world, .step = note_step };
 	world->context.trace = &trace;
 	expect(world, "a${if eq{$home}{x}{b}{${lc:\\x43}}}", "ac");
-	assert_string_equal(world->trace, "3 $home=0/home/joe;1 eq{$home}{x}=0false;2 ${lc:\\x43}=0c;"
+	assert_string_equal(world->trace, "3 $home=0/home/joe;2 eq{$home}{x}=0false;2 ${lc:\\x43}=0c;"
 					  "1 ${if eq{$home}{x}{b}{${lc:\\x43}}}=0c;");
 }
 

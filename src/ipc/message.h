@@ -75,8 +75,8 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	F(number, service) F(bytes, type) F(bytes, file) F(bytes, key) F(bytes, pieces) F(bytes, options)      \
 	F(number, flags) F(number, deadline)
 /*
- * An expand_result with its answer, or with the kind and text of its error. A text too long for a message is in the descriptor, a sealed memfd of
- * `size` bytes; otherwise size is 0.
+ * An expand_result with its answer, or with the kind and text of its error. A text too long for a message is in the descriptor,
+ * a sealed memfd of `size` bytes; otherwise size is 0.
  */
 #define IPC_ANSWERED(F)                                                                                         \
 	F(number, result) F(number, kind) F(bytes, problem) F(number, flags) F(number, number) F(bytes, text)  \

@@ -213,10 +213,12 @@ static void run_read_job(void *arg)
 }
 
 /* Reads and puts the snapshot into the slot. The slot cannot go away: it is marked as reading, and in use. */
-static bool read_into(struct lookup_files *files, struct slot *slot, struct error *error)
+static bool read_into(struct lookup_world *world, struct slot *slot, struct error *error)
 {
+	struct lookup_files *files = world->files;
 	struct lookup_file *file = xcalloc(1, sizeof *file);
 	file->kind = slot->kind;
+	file->constants = world->settings.constants;
 	file->references = 1;
 	arena_init(&file->arena, 0);
 	file->path = arena_cstr(&file->arena, slice_of(slot->path));
@@ -236,7 +238,7 @@ static bool read_into(struct lookup_files *files, struct slot *slot, struct erro
 	return job.done;
 }
 
-static enum expand_result take_from(struct lookup_files *files, struct slot *slot, const struct stat *now, int64_t deadline,
+static enum expand_result take_from(struct lookup_world *world, struct slot *slot, const struct stat *now, int64_t deadline,
 				    struct error *error)
 {
 	uint64_t generation = slot->generation;
@@ -249,7 +251,7 @@ static enum expand_result take_from(struct lookup_files *files, struct slot *slo
 	}
 	if (slot->current && slot->current->settled && same_identity(&slot->current->identity, now))
 		return EXPAND_OK;
-	return read_into(files, slot, error) ? EXPAND_OK : EXPAND_DEFER;
+	return read_into(world, slot, error) ? EXPAND_OK : EXPAND_DEFER;
 }
 
 enum expand_result lookup_file_take(struct lookup_world *world, const struct lookup_file_kind *kind, struct slice path,
@@ -269,7 +271,7 @@ enum expand_result lookup_file_take(struct lookup_world *world, const struct loo
 	struct slot *slot = find_slot(files, kind, name);
 	slot->used = ++files->clock;
 	slot->users++;
-	enum expand_result result = take_from(files, slot, &now, deadline, error);
+	enum expand_result result = take_from(world, slot, &now, deadline, error);
 	slot->users--;
 	if (result == EXPAND_OK) {
 		*file_r = slot->current;

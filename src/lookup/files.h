@@ -21,6 +21,8 @@
 
 #include <sys/stat.h>
 
+struct expand_context;
+
 enum {
 	LOOKUP_FILE_MAX = 256 << 20,  /* bytes of one file */
 	LOOKUP_FILES_MAX = 1000,      /* files that are kept */
@@ -45,6 +47,7 @@ struct lookup_file {
 	struct slice text;  /* followed by a NUL */
 	struct arena arena;
 	void *index;
+	const struct expand_context *constants; /* of the world's settings; may be NULL */
 	struct stat identity;
 	bool settled;
 	unsigned references;

@@ -15,6 +15,7 @@
 
 struct dns;
 struct list;
+struct expand_context;
 struct loop;
 struct lookup_world;
 
@@ -29,9 +30,11 @@ struct lookup_settings {
 	struct dns *dns;             /* borrowed; NULL: no DNS */
 	struct slice sqlite_dbfile;  /* options of those names, as the configuration gives them */
 	struct slice pgsql_servers, redis_servers;
-	bool commands;               /* ${run} and sockets are allowed: only in commands and roles whose sandbox has them */
+	bool commands;               /* ${run} is allowed: only where the sandbox lets processes start others */
 	/* Options of those names; borrowed, NULL: nothing matches. */
 	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup;
+	/* Variables of EXPAND_PLACE_LOAD, for the keys of wildlsearch files; used on other threads, so it only reads. Borrowed, NULL: none. */
+	const struct expand_context *constants;
 	struct lookup_name_order name_order; /* empty: the DNS, then the file of hosts */
 };
 

@@ -5,6 +5,7 @@
  * its tests are skipped.
  */
 #include "lookup/lookup_test.h"
+#include "lookup/servers.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -580,6 +581,46 @@ static void bad_redis_servers_defer_in_time(void **state)
 	assert_says(fixture, "REDIS: query failed: MOVED 3999");
 }
 
+static void lists_of_servers_are_parsed(void **state)
+{
+	(void)state;
+	static const struct lookup_server_form form = { .name = "Test", .option = "test_servers", .fields = 3, .least = 3 };
+	static const struct {
+		const char *list, *said; /* host|port|socket|fields of each, or the error */
+	} rows[] = {
+		{ "a/b/c/d", "a||||b|c|d\n" },
+		{ "a::1/b/c/d:e/f/g/h", "a|1|||b|c|d\ne||||f|g|h\n" },
+		{ "<; [2001:db8::1]:5/b/c/d; 2001:db8::2/b/c/d", "[2001:db8::1]|5|||b|c|d\n2001:db8::2||||b|c|d\n" },
+		{ "(/run/x/.s.PGSQL.5)/b/c/d", "||/run/x/.s.PGSQL.5||b|c|d\n" },
+		{ "a///p/w", "a||||||p/w\n" },
+		{ "m", "m|7|||b|c|d\n" },
+		{ "a/b/c", "incomplete Test server data: a" },
+		{ "/b/c/d", "incomplete Test server data: " },
+		{ "(/x/b/c/d", "incomplete Test server data: (" },
+		{ "other", "Test server \"other\" not found in test_servers" },
+		{ " : ", "Test server \"\" not found in test_servers" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct arena arena;
+		arena_init(&arena, 0);
+		struct slice option = arena_printf(&arena, "servers=%s", rows[i].list);
+		struct expand_request request = { .options = &option, .option_count = 1 };
+		struct lookup_servers servers;
+		struct error error = { 0 };
+		struct slice got = { 0 };
+		enum expand_result result = lookup_find_servers(&form, SLICE("n/b/c/d : m::7/b/c/d"), NULL, &request, NULL, 0, &arena,
+								&servers, &error);
+		for (size_t j = 0; result == EXPAND_OK && j < servers.count; j++) {
+			const struct lookup_server *server = &servers.items[j];
+			got = arena_printf(&arena, "%.*s%.*s|%.*s|%.*s||%.*s|%.*s|%.*s\n", SLICE_ARG(got), SLICE_ARG(server->host),
+					   SLICE_ARG(server->port), SLICE_ARG(server->socket), SLICE_ARG(server->fields[0]),
+					   SLICE_ARG(server->fields[1]), SLICE_ARG(server->fields[2]));
+		}
+		assert_slice(result == EXPAND_OK ? got : slice_of(error.text), rows[i].said);
+		arena_free(&arena);
+	}
+}
+
 static void without_servers_there_is_a_clear_answer(void **state)
 {
 	struct servers *servers = *state;
@@ -609,6 +650,7 @@ int main(void)
 		cmocka_unit_test(redis_serves_many_at_once),
 		cmocka_unit_test(bad_pgsql_servers_defer_in_time),
 		cmocka_unit_test(bad_redis_servers_defer_in_time),
+		cmocka_unit_test(lists_of_servers_are_parsed),
 		cmocka_unit_test(without_servers_there_is_a_clear_answer),
 	};
 	return cmocka_run_group_tests(tests, open_servers, close_servers);

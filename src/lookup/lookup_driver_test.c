@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /* The drivers over files, directories, the user database and SQLite. Values are what Exim 4.96 gives, where it is not said otherwise. */
+#include "expand/expand.h"
 #include "lookup/lookup_test.h"
 
 #include <cdb.h>
 #include <pwd.h>
 #include <sqlite3.h>
 
+static struct expand_value constant(void *owner, enum expand_variable variable)
+{
+	(void)owner;
+	return (struct expand_value){ .text = variable == EXPAND_PRIMARY_HOSTNAME ? SLICE("host.test") : SLICE("") };
+}
+
+static const struct expand_context constants = { .variable = constant };
+
 static int open_world(void **state)
 {
 	static struct fixture fixture;
-	fixture_open(&fixture, (struct lookup_settings){ .sqlite_dbfile = SLICE("/nonexistent/default.db") });
+	fixture_open(&fixture, (struct lookup_settings){ .constants = &constants, .sqlite_dbfile = SLICE("/nonexistent/default.db") });
 	*state = &fixture;
 	return 0;
 }
@@ -69,7 +78,7 @@ static void keys_with_wildcards_are_tried_in_order(void **state)
 	fixture_write(fixture, "keys", "NestedKey: v\n");
 	const char *text = arena_printf(&fixture->arena, "*.a.b.c       data for *.a.b.c\n*fish         data for *fish\n"
 		"^\\d+\\.x\\.b    digits\n\"^a:b \\\\d+\"   quoted regex\n^\\N\\d+\\.exp\\.b\\N   nexp\n^(?-i)Case case\n"
-		"plain: p\nplain: never\nfoo*: star is last\nlsearch;%s/keys: nested\n!*.example: not example\n", fixture->directory).data;
+		"plain: p\nplain: never\n\"@$primary_hostname\" here\nfoo*: star is last\nlsearch;%s/keys: nested\n!*.example: not example\n", fixture->directory).data;
 	fixture_write(fixture, "wild", text);
 	static const struct row rows[] = {
 		{ "nwildlsearch", "x.a.b.c", "<data for *.a.b.c>" },
@@ -87,6 +96,7 @@ static void keys_with_wildcards_are_tried_in_order(void **state)
 		{ "nwildlsearch", "", "not found" },
 		{ "wildlsearch", "12.exp.b", "<nexp>" },
 		{ "wildlsearch", "big.fish", "<data for *fish>" },
+		{ "wildlsearch", "@host.test", "<here>" },
 		{ "wildlsearch", "a:b 33", "<not example>" }, /* the expansion takes one more backslash away */
 	};
 	CHECK_ROWS(fixture, "wild", rows);
@@ -390,6 +400,57 @@ static void a_replaced_database_is_opened_anew(void **state)
 	assert_said(fixture, "<new>");
 }
 
+struct crowd {
+	struct fixture *fixture;
+	const char *type;
+	unsigned deferred, found;
+};
+
+static void locked_task(void *arg)
+{
+	struct crowd *crowd = arg;
+	struct arena arena;
+	arena_init(&arena, 0);
+	struct expand_piece piece = { .text = SLICE("select a from t") };
+	struct expand_request request = { .type = slice_of(crowd->type), .pieces = &piece, .piece_count = 1,
+		.deadline = clock_after(500 * CLOCK_MS) };
+	struct expand_answer answer;
+	struct error error;
+	crowd->deferred += lookup_ask(crowd->fixture->world, &request, &arena, &answer, &error) == EXPAND_DEFER;
+	arena_free(&arena);
+}
+
+static void other_task(void *arg)
+{
+	struct crowd *crowd = arg;
+	struct arena arena;
+	arena_init(&arena, 0);
+	struct expand_request request = { .type = SLICE("dsearch"), .key = SLICE("tmp"), .file = SLICE("/") };
+	struct expand_answer answer;
+	struct error error;
+	int64_t start = clock_now();
+	lookup_ask(crowd->fixture->world, &request, &arena, &answer, &error);
+	crowd->found += answer.found && clock_now() - start < 400 * CLOCK_MS;
+	arena_free(&arena);
+}
+
+static void a_locked_database_does_not_keep_others_waiting(void **state)
+{
+	struct fixture *fixture = *state;
+	make_database(fixture, "locked.db", "create table t (a text)");
+	sqlite3 *database;
+	assert_int_equal(sqlite3_open(fixture_path(fixture, "locked.db").data, &database), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(database, "begin exclusive", NULL, NULL, NULL), SQLITE_OK);
+	struct crowd crowd = { .fixture = fixture, .type = sqlite_type(fixture, "locked.db") };
+	for (int i = 0; i < 10; i++)
+		task_spawn(fixture->loop, locked_task, &crowd, "locked");
+	task_spawn(fixture->loop, other_task, &crowd, "other");
+	loop_run(fixture->loop);
+	assert_int_equal(crowd.deferred, 10);
+	assert_int_equal(crowd.found, 1);
+	sqlite3_close(database);
+}
+
 static void an_open_transaction_is_not_kept(void **state)
 {
 	struct fixture *fixture = *state;
@@ -419,6 +480,7 @@ int main(void)
 		cmocka_unit_test(sqlite_errors_defer_and_say_why),
 		cmocka_unit_test(sqlite_ends_at_the_deadline),
 		cmocka_unit_test(a_replaced_database_is_opened_anew),
+		cmocka_unit_test(a_locked_database_does_not_keep_others_waiting),
 		cmocka_unit_test(an_open_transaction_is_not_kept),
 	};
 	return cmocka_run_group_tests(tests, open_world, close_world);

@@ -2,7 +2,8 @@
 /*
  * For the tests: asks lookups with the DNS settings given, one after the other, and prints what came. Not installed.
  *   lookup_probe [-s SERVICE] [-m AGAIN_MEANS_NONEXIST] [-4 IPV4_LOOKUP] CONFIG [TYPE QUERY]...
- * In a query, what stands between "[[" and "]]" is a value in which a peer had a hand. SERVICE: names or addresses, QUERY is then their key.
+ * In a query, what stands between "[[" and "]]" is a value in which a peer had a hand. SERVICE: names or addresses, QUERY is
+ * then their key.
  * Prints a line a question: result, found, secure, number, name, and the text (with NUL as "\0", newline as "\n") or the error.
  */
 #include "base/cleanup.h"

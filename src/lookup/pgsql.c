@@ -176,7 +176,10 @@ static struct connection *take_connection(struct query *query, const struct look
 		trouble(query, "connection failed", "too many queries run at the same time");
 	if (result != LOOKUP_POOL_NEW)
 		return (struct connection *)pooled;
+	int64_t deadline = query->deadline;
+	query->deadline = lookup_connect_deadline(deadline);
 	PGconn *pg = connect_to(query, server);
+	query->deadline = deadline;
 	if (!pg) {
 		lookup_pool_drop(pool, NULL);
 		return NULL;

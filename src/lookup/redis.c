@@ -275,9 +275,13 @@ static struct connection *take_connection(struct query *query, const struct look
 		error_set(query->error, ERROR_TEMPORARY, "REDIS connection failed: too many queries run at the same time");
 	if (result != LOOKUP_POOL_NEW)
 		return (struct connection *)pooled;
+	int64_t deadline = query->deadline;
+	query->deadline = lookup_connect_deadline(deadline);
 	int fd = connect_to(query, server);
-	if (fd >= 0 && set_up(query, fd, "AUTH", server->fields[1], "authentication") &&
-	    set_up(query, fd, "SELECT", server->fields[0], "choosing the database")) {
+	bool ready = fd >= 0 && set_up(query, fd, "AUTH", server->fields[1], "authentication") &&
+		     set_up(query, fd, "SELECT", server->fields[0], "choosing the database");
+	query->deadline = deadline;
+	if (ready) {
 		struct connection *connection = lookup_pooled_new(sizeof *connection, server->text);
 		connection->fd = fd;
 		return connection;

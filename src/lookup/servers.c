@@ -118,6 +118,12 @@ int64_t lookup_server_deadline(int64_t deadline, size_t servers_left)
 	return left <= 0 || servers_left <= 1 ? deadline : clock_after(left / (int64_t)servers_left);
 }
 
+int64_t lookup_connect_deadline(int64_t deadline)
+{
+	int64_t latest = clock_after(LOOKUP_CONNECT_SECONDS * CLOCK_SECOND);
+	return deadline < latest ? deadline : latest;
+}
+
 struct slice lookup_one_line(const char *text, struct arena *arena)
 {
 	struct slice from = slice_first(slice_trim(slice_of(text)), 300);

@@ -9,7 +9,7 @@
 
 #include "lookup/private.h"
 
-enum { LOOKUP_SERVERS_MAX = 32 };
+enum { LOOKUP_SERVERS_MAX = 32, LOOKUP_CONNECT_SECONDS = 10 };
 
 struct lookup_server {
 	struct slice text;     /* all of it: has the password, so never for messages */
@@ -43,6 +43,9 @@ struct expand_piece *lookup_copy_pieces(const struct expand_request *request, st
 
 /* The part of the time left that one of several servers may take, so that one that never answers leaves some to the others. */
 int64_t lookup_server_deadline(int64_t deadline, size_t servers_left);
+
+/* The same for coming in: a server that accepts a connection and then says nothing is known soon to be of no use. */
+int64_t lookup_connect_deadline(int64_t deadline);
 
 /* Text of a library on one line, without the white space around it. */
 struct slice lookup_one_line(const char *text, struct arena *arena);

@@ -23,6 +23,7 @@ enum {
 	STATEMENTS_MAX = 16, /* prepared on each */
 	LOCK_WAIT_MS = 5000, /* Exim's default of sqlite_lock_timeout */
 	CHECK_EVERY = 1000,  /* instructions of SQLite's machine between two looks at the clock */
+	RUNNING_MAX = OFFLOAD_THREADS - 1, /* a locked database must not hold all threads */
 };
 
 struct statement {
@@ -42,7 +43,8 @@ struct connection {
 
 struct lookup_sqlite {
 	struct connection *idle; /* the one used last first */
-	size_t idle_count;
+	size_t idle_count, running;
+	struct wait_list waiters; /* for one of the RUNNING_MAX */
 };
 
 struct lookup_sqlite *lookup_sqlite_new(void)
@@ -341,11 +343,18 @@ static enum expand_result find(struct lookup_world *world, const struct search *
 		return EXPAND_FAIL;
 
 	struct job job = { .path = path.text.data, .query = &query, .deadline = request->deadline, .error = error };
-	job.connection = take_idle(world->sqlite, job.path);
+	struct lookup_sqlite *sqlite = world->sqlite;
+	while (sqlite->running >= RUNNING_MAX)
+		if (wait_list_wait(&sqlite->waiters, request->deadline) < 0)
+			return lookup_defer(error, "sqlite lookup in %s: too many queries run at the same time", job.path);
+	sqlite->running++;
+	job.connection = take_idle(sqlite, job.path);
 	buf_init(&job.out, LOOKUP_ANSWER_MAX);
 	offload(run_job, &job);
 	if (job.connection)
-		give_back(world->sqlite, job.connection);
+		give_back(sqlite, job.connection);
+	sqlite->running--;
+	wait_list_wake_one(&sqlite->waiters);
 	answer_r->found = job.rows > 0;
 	answer_r->text = arena_copy(arena, buf_slice(&job.out));
 	buf_free(&job.out);

@@ -5,8 +5,8 @@
  *   *.example.org    ends with      ^\d+@          regular expression      !KEY   all that KEY does not match
  *   cdb;/etc/list    is found by another single-key lookup                 other: just this text
  *
- * wildlsearch expands each key before that. The file is read in a role that knows nothing of the message at hand, so what is
- * expanded must be constant: \N and escapes, operators on fixed text. Patterns are compiled when the file is read.
+ * wildlsearch expands each key before that, when the file is read. That is once for many messages, so a key can have variables
+ * of the configuration ($primary_hostname), but none of the message at hand.
  */
 #include "base/fatal.h"
 #include "expand/expand.h"
@@ -61,14 +61,21 @@ static bool compile_pattern(struct wild_index *index, struct arena *arena, struc
 	return true;
 }
 
-static bool expand_key(struct arena *arena, struct slice *key, struct error *error)
+static bool expand_key(const struct lookup_file *file, struct arena *arena, struct slice *key, struct error *error)
 {
 	const struct expand_program *program;
+	struct expand_value value;
 	size_t column;
 	if (!expand_compile(arena, *key, EXPAND_PLACE_LOAD, NULL, &program, error, &column))
 		return false;
-	return expand_constant(program, key) ||
-	       error_set(error, ERROR_PERMANENT, "the key must be constant: no variables; or use nwildlsearch, which does not expand keys");
+	if (expand_constant(program, key))
+		return true;
+	if (!file->constants)
+		return error_set(error, ERROR_PERMANENT, "variables cannot be used here");
+	if (expand_run(program, file->constants, arena, &value, error) != EXPAND_OK)
+		return false;
+	*key = value.text;
+	return true;
 }
 
 static bool build(struct lookup_file *file, bool expands, struct error *error)
@@ -82,7 +89,7 @@ static bool build(struct lookup_file *file, bool expands, struct error *error)
 	for (size_t i = 0; i < index->text.count; i++) {
 		const struct lookup_line *line = &index->text.lines[i];
 		struct slice key = line->key;
-		if ((expands && !expand_key(&file->arena, &key, error)) ||
+		if ((expands && !expand_key(file, &file->arena, &key, error)) ||
 		    !compile_pattern(index, &file->arena, key, &index->patterns[i], error))
 			return error_context(error, "line %zu: key \"%.*s\"", line->number, SLICE_ARG(slice_first(line->key, 100)));
 	}

@@ -133,7 +133,7 @@ struct list_match {
 	bool tainted;      /* `data`: the item itself came from a peer, or the lookup says that its answer did */
 	/* The host's name is not known, could not be asked for, and could have changed the answer. */
 	bool name_wanted;
-	/* $0, $1 and so on: the subject, what an asterisk stood for, groups of an expression. The subject's taint is theirs. */
+	/* $0, $1 and so on: the subject, what an asterisk stood for, groups of an expression; the subject's taint is theirs. None of hosts. */
 	size_t number_count;
 	struct slice numbers[LIST_NUMBERS_MAX];
 };

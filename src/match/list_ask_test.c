@@ -314,7 +314,7 @@ static void test_numbers(void **state)
 	} table[] = {
 		{ LIST_DOMAIN, "*.bar", "Foo.bar", { "foo.bar", "foo" } },
 		{ LIST_DOMAIN, "foo.bar", "foo.bar", { "foo.bar" } },
-		{ LIST_DOMAIN, "\\N^f(.)(o)\\N", "foo.bar", { "foo", "o", "o" } },
+		{ LIST_DOMAIN, "\\N^f(.)(o)\\N", "Foo.bar", { "Foo.bar", "o", "o" } },
 		{ LIST_DOMAIN, "partial-lsearch;/ls", "x.c.d", { "x.c.d", "x", "c.d" } },
 		{ LIST_DOMAIN, "lsearch;/ls", "a.b", { "a.b" } },
 		{ LIST_LOCAL_PART, "*oe", "Joe", { "joe", "j" } },
@@ -483,7 +483,7 @@ static void test_mx(void **state)
 	CHECK_ROWS(LIST_DOMAIN, table);
 	static const struct row address = { "*@@mx_any", "joe@mine.example", "yes *@@mx_any" };
 	check_row(world, LIST_ADDRESS, &address);
-	const struct list *as_local = compiled(world, LIST_DOMAIN, "other.example");
+	const struct list *as_local = compiled(world, LIST_DOMAIN, "@mx_any : other.example");
 	world->scope.hosts_treat_as_local = &as_local;
 	static const struct row named_local = { "@mx_any", "theirs.example", "yes @mx_any" };
 	check_row(world, LIST_DOMAIN, &named_local);
@@ -753,20 +753,25 @@ static void test_conditions_of_the_language(void **state)
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		const struct list *list;
 		struct error error = { 0 };
-		struct expand_value data, subject = { slice_of(table[i].subject), true };
+		struct expand_list_found found;
+		struct expand_value subject = { slice_of(table[i].subject), true };
 		char got[600] = "no";
 		bool yes;
 		const struct expand_language *language = &world->language;
 		assert_true(language->list_compile(language, &world->arena, table[i].kind, slice_of(table[i].list), EXPAND_PLACE_DELIVERY,
 						   &list, &error));
 		enum expand_result result = language->list_match(list, &world->context, subject, table[i].caseless, &world->arena, &yes,
-								 &data, &error);
+								 &found, &error);
 		if (result != EXPAND_OK)
 			snprintf(got, sizeof got, "fail %s", error.text);
 		else if (yes)
-			snprintf(got, sizeof got, "yes %.*s", SLICE_ARG(data.text));
+			snprintf(got, sizeof got, "yes %.*s", SLICE_ARG(found.data.text));
 		if (strcmp(got, table[i].result) != 0)
 			fail_msg("\"%s\" in \"%s\": %s", table[i].subject, table[i].list, got);
+		/* Only these two set $0 and $1, as in Exim. */
+		bool numbers = table[i].kind == EXPAND_LIST_DOMAIN || table[i].kind == EXPAND_LIST_LOCAL_PART;
+		if (result == EXPAND_OK && yes)
+			assert_int_equal(found.number_count > 0, numbers);
 	}
 }
 

@@ -311,6 +311,7 @@ enum expand_result list_match(const struct list *list, const struct list_subject
 	m.own_names = (struct list_host_names){ .arena = arena };
 	m.names = subject->kept_names ? subject->kept_names : &m.own_names;
 	m.addresses_only = list->addresses_only;
+	m.in_mx = false;
 	m.depth = 0;
 	list_probe_make(&probe, list->kind, subject);
 	return list_match_probe(&m, list, &probe, result_r ? result_r : &unwanted);

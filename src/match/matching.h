@@ -13,6 +13,7 @@ struct list_matching {
 	struct list_host_names *names; /* the subject's or `own_names` */
 	struct list_host_names own_names;
 	bool addresses_only; /* of the list that was asked for; holds in the lists that it names as well */
+	bool in_mx;          /* the names of MX records are being matched: "@mx_any" among those names means nothing */
 	unsigned depth;
 };
 

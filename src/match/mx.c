@@ -52,7 +52,10 @@ static enum list_answer is_own_host(struct list_matching *m, const struct list *
 	const struct list_subject subject = { .domain = name };
 	if (as_local) {
 		list_probe_make(&probe, LIST_DOMAIN, &subject);
-		if (list_match_probe(m, as_local, &probe, &match) != EXPAND_OK)
+		m->in_mx = true;
+		enum expand_result result = list_match_probe(m, as_local, &probe, &match);
+		m->in_mx = false;
+		if (result != EXPAND_OK)
 			return LIST_ANSWER_DEFER;
 	}
 	if (match.yes)
@@ -99,7 +102,7 @@ enum list_answer list_mx_try(struct list_matching *m, const struct list *list, c
 	struct expand_request request = { .service = EXPAND_SERVICE_LOOKUP, .type = SLICE("dnsdb"), .pieces = pieces,
 					  .piece_count = 2 };
 	struct mx_ranks ranks = { RANK_NONE, RANK_NONE, false };
-	if (!can_have_records(domain))
+	if (m->in_mx || !can_have_records(domain))
 		return LIST_ANSWER_NO;
 	enum expand_result result = list_ask(m, &request, &answer);
 	if (result != EXPAND_OK) {

@@ -114,12 +114,12 @@ static enum list_answer try_regex(struct list_matching *m, const struct list_ite
 	if (result == REGEX_NO)
 		return LIST_ANSWER_NO;
 	found->number_count = match.count < LIST_NUMBERS_MAX ? match.count : LIST_NUMBERS_MAX;
-	for (size_t i = 0; i < found->number_count; i++)
+	for (size_t i = 1; i < found->number_count; i++)
 		found->numbers[i] = match.captures[i];
+	found->numbers[0] = text; /* as Exim has it: all of the subject, however little of it the expression needs */
 	return LIST_ANSWER_YES;
 }
 
-/* $0 is all that was matched against, in lists of hosts nothing. */
 static enum list_answer try_name_regex(struct list_matching *m, const struct list *list, const struct list_item *item,
 				       const struct list_probe *probe, struct list_found *found)
 {
@@ -167,8 +167,8 @@ static enum list_answer try_name_lookup(struct list_matching *m, const struct li
 	return list_lookup_find(m, item->lookup, key, true, found);
 }
 
-static enum list_answer try_host_lookup(struct list_matching *m, const struct list_item *item, const struct list_probe *probe,
-					struct list_found *found)
+static enum list_answer look_host_up(struct list_matching *m, const struct list_item *item, const struct list_probe *probe,
+				     struct list_found *found)
 {
 	const struct list_lookup *lookup = item->lookup;
 	const struct slice *names;
@@ -185,6 +185,13 @@ static enum list_answer try_host_lookup(struct list_matching *m, const struct li
 	answer = LIST_ANSWER_NO;
 	for (size_t i = 0; i < count && answer == LIST_ANSWER_NO; i++)
 		answer = list_lookup_find(m, lookup, arena_copy_lower(m->arena, names[i]), true, found);
+	return answer;
+}
+
+static enum list_answer try_host_lookup(struct list_matching *m, const struct list_item *item, const struct list_probe *probe,
+					struct list_found *found)
+{
+	enum list_answer answer = look_host_up(m, item, probe, found);
 	found->number_count = 0;
 	return answer;
 }

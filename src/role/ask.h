@@ -27,8 +27,8 @@ struct ask_line {
 void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role self);
 
 /*
- * Asks and waits for the answer; usable as expand_context.ask with the line as its owner. EXPAND_DEFER with *error when the lookup role is gone, does
- * not answer in time, or refuses for having too much to do.
+ * Asks and waits for the answer; usable as expand_context.ask with the line as its owner. EXPAND_DEFER with *error when the
+ * lookup role is gone, does not answer in time, or refuses for having too much to do.
  */
 enum expand_result role_ask(void *line, const struct expand_request *request, struct arena *arena,
 			    struct expand_answer *answer_r, struct error *error);

@@ -162,7 +162,7 @@ static void check_answers(struct ends *ends)
 	struct error error;
 	arena_init(&arena, 0);
 	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-		struct expand_request request = { .service = EXPAND_SERVICE_LOOKUP, .key = SLICE("k"), .deadline = clock_after(30 * CLOCK_SECOND) };
+		struct expand_request request = { .key = SLICE("k"), .deadline = clock_after(30 * CLOCK_SECOND) };
 		ends->text_len = lengths[i];
 		ensure(role_ask(&ends->line, &request, &arena, &answer, &error) == EXPAND_OK);
 		ensure(answer.found && answer.tainted && answer.secure && answer.number == -7 && answer.text.len == lengths[i]);

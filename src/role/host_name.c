@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The name of a client's host: looked up when it connects (host_lookup), or when somebody first wants it. A name is verified: it leads back to
- * the address (lookup/hosts.c).
+ * The name of a client's host: looked up when it connects (host_lookup), or when somebody first wants it. A name is verified: it
+ * leads back to the address (lookup/hosts.c).
  */
 #include "role/front.h"
 
@@ -53,8 +53,8 @@ const struct session_host *session_look_host_up(struct session *session)
 		break;
 	default:
 		if (!host->deferred)
-			log_line(&session->front->role->log, LOG_KIND_MAIN, "host name of [%s] not known for now: %s", session->host_text.text,
-				 error.text);
+			log_line(&session->front->role->log, LOG_KIND_MAIN, "host name of [%s] not known for now: %s",
+				 session->host_text.text, error.text);
 		host->deferred = true;
 	}
 	return host;

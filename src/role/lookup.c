@@ -124,6 +124,7 @@ static struct means *open_means(struct role_process *role, struct error *error)
 		.redis_servers = main->redis_servers,
 		.dns_again_means_nonexist = main->dns_again_means_nonexist,
 		.dns_ipv4_lookup = main->dns_ipv4_lookup,
+		.constants = role->next->list_scope.constants,
 		.name_order = main->name_order,
 	};
 	if (means->dns)
