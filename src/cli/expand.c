@@ -6,6 +6,7 @@
  */
 #include "cli/expand_command.h"
 
+#include "base/clock.h"
 #include "cli/environment.h"
 #include "cli/expand_session.h"
 #include "cli/expand_trace.h"
@@ -105,6 +106,7 @@ static void evaluate(struct run *run, struct arena *arena, struct outcome *outco
 	}
 	expand_trace_begin(&outcome->tree, arena, &trace);
 	run->context.trace = run->arguments->trace ? &trace : NULL;
+	run->context.deadline = run->arguments->timeout ? clock_after(run->arguments->timeout * CLOCK_SECOND) : 0;
 	outcome->column = 0;
 	outcome->result = expand_run(program, &run->context, arena, &outcome->value, &outcome->error);
 	expand_trace_end(&outcome->tree);

@@ -59,14 +59,14 @@ bool expand_arguments_apply(const struct expand_setting *setting, struct expand_
 	return error_context(error, "%s", setting->kind->flag);
 }
 
-enum flag { FLAG_NONE, FLAG_BAD, FLAG_TRACE, FLAG_JSON, FLAG_EXIM, FLAG_CONFIGURATION, FLAG_MACRO, FLAG_MESSAGE, FLAG_SETTING, FLAG_END };
+enum flag { FLAG_NONE, FLAG_BAD, FLAG_TRACE, FLAG_JSON, FLAG_EXIM, FLAG_CONFIGURATION, FLAG_MACRO, FLAG_MESSAGE, FLAG_SETTING, FLAG_TIMEOUT, FLAG_END };
 
 static const struct {
 	const char *text;
 	enum flag flag;
 	bool value; /* takes one, behind it or as the next argument */
 } flags[] = {
-	{ "--trace", FLAG_TRACE, false }, { "--json", FLAG_JSON, false }, { "--exim", FLAG_EXIM, false },
+	{ "--trace", FLAG_TRACE, false }, { "--json", FLAG_JSON, false }, { "--timeout", FLAG_TIMEOUT, true }, { "--exim", FLAG_EXIM, false },
 	{ "-bem", FLAG_MESSAGE, true },   { "-be", FLAG_EXIM, false },	  { "-C", FLAG_CONFIGURATION, true },
 	{ "-c", FLAG_CONFIGURATION, true }, { "-D", FLAG_MACRO, true },	  { "--", FLAG_END, false },
 };
@@ -118,6 +118,10 @@ static int take_flag(struct expand_arguments *arguments, enum flag flag, const s
 	case FLAG_CONFIGURATION: arguments->configuration.file = value; break;
 	case FLAG_MESSAGE: arguments->message = value; break;
 	case FLAG_SETTING: return take_setting(arguments, kind, value);
+	case FLAG_TIMEOUT:
+		if (!conf_value_time(slice_of(value), &arguments->timeout, &error) || arguments->timeout <= 0)
+			return command_usage_error(&command_expand, "--timeout %s: expected a time such as 10s", value);
+		break;
 	case FLAG_MACRO:
 		if (!command_add_macro(&arguments->configuration, value, &error))
 			return command_usage_error(&command_expand, "%s", error.text);
@@ -165,7 +169,7 @@ const struct command command_expand = {
 	.name = "expand",
 	.run = run,
 	.summary = "evaluate expansion strings",
-	.usage = "[-C FILE] [-D MACRO=TEXT] [-bem FILE] [-f ADDRESS] [-oMa ADDRESS] ... [--trace] [--json] [EXPRESSION ...]",
+	.usage = "[-C FILE] [-D MACRO=TEXT] [-bem FILE] [-f ADDRESS] [-oMa ADDRESS] ... [--trace] [--timeout TIME] [--json] [EXPRESSION ...]",
 	.help = "Without expressions they are read from standard input, one a line; a backslash at the end continues a line, \"NAME = text\"\n"
 		"defines a macro, and \"set acl_m0 = text\" sets a variable. A failure is shown as \"Failed: REASON\"; the exit status\n"
 		"is then 1, or 75 when trying again later may help. Files, databases, the DNS and commands are used with your rights.\n\n"
@@ -183,6 +187,7 @@ const struct command command_expand = {
 		"  -oMt TEXT      $sender_ident\n"
 		"  --helo NAME    what the client said in HELO or EHLO\n"
 		"  --trace        show each step of the evaluation with its value (on standard error)\n"
+		"  --timeout TIME give up questions to the world after that time, such as 10s, from the start of an expression\n"
 		"  --json         one object for each expression\n"
 		"  --exim         exit status 0 although an expansion failed, as Exim's -be has it\n"
 		"  --             expressions follow, even if they begin with \"-\"\n",

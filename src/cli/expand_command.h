@@ -22,6 +22,7 @@ struct expand_arguments {
 	size_t setting_count;
 	const char *message; /* -bem; NULL: none */
 	bool trace, json;
+	int64_t timeout; /* seconds; 0: none but those of the questions */
 	bool always_done;    /* exit status 0 although an expansion failed, as Exim's -be has it */
 	char **expressions;
 	int expression_count; /* 0: standard input */
