@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: ISC
 """ACLs in a running server: each point's replies, what the log says, and what becomes of the message. The replies and log lines
 are those of Exim 4.96 for the same ACLs."""
+import subprocess
 import time
 
 import pytest
 
-from harness import make_message
+from harness import POSTERN, make_message
 
 ACLS = """
 begin acl
@@ -300,6 +301,41 @@ def test_the_quit_acl_logs(acls):
     with client_of(acls) as client:
         client.expect(221, "QUIT")
     acls.wait_log(r"session of 127\.0\.0\.1 ends$", start)
+
+
+def test_an_acl_comes_from_a_file(server):
+    one = server(start=False)
+    text = one.dir / "relay.acl"
+    text.write_text("# who may send\naccept \\\n  hosts = 127.0.0.1\n  message = from the file\n")
+    one.configure({"acl_smtp_mail": text, "acl_smtp_rcpt": one.dir / "missing.acl"})
+    one.start()
+    with one.connect() as client:
+        client.ehlo()
+        assert client.expect(250, "MAIL FROM:<a@client.test>") == "from the file"
+        client.expect(451, "RCPT TO:<user@example.test>")
+    one.wait_log(r"temporarily rejected RCPT <user@example\.test>: .*missing\.acl")
+
+
+def test_an_expansion_calls_an_acl(server):
+    one = server(main={"smtp_banner": "${acl{greet}{morning}} $primary_hostname", "acl_smtp_rcpt": "rcpt"},
+                 extra="begin acl\ngreet:\n  accept message = good $acl_arg1\nrcpt:\n"
+                       "  deny condition = ${if acl {{greet}{${lc:$local_part}}}{no}{yes}}\n"
+                       "  accept set acl_c_count = ${eval:0$acl_c_count + 1}\n    message = number $acl_c_count\n")
+    with one.connect() as client:
+        assert client.banner[1][0] == "good morning mx.example.test"
+        client.ehlo()
+        for message in range(2):
+            client.expect(250, "MAIL FROM:<a@client.test>")
+            assert client.expect(250, "RCPT TO:<user@example.test>") == f"number {message + 1}"
+            client.expect(250, "RSET")
+
+
+def test_the_command_runs_acls(server):
+    one = server(start=False, extra="begin acl\nargs:\n  warn logwrite = seen $acl_narg\n  accept message = $acl_arg1 $acl_arg2\n"
+                                    "host:\n  accept hosts = 192.0.2.0/24\n")
+    done = subprocess.run([POSTERN, "expand", "-C", str(one.conf), "-oMa", "192.0.2.7", "${acl{args}{a}{b}}",
+                           "${if acl {{host}}{in}{out}}", "${acl{nosuch}}"], capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == ["a b", "in"] and "Failed: " in done.stdout and "LOG: seen 2" in done.stderr, done
 
 
 def test_starttls_is_refused_by_its_acl(server):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: ISC
 """Lists in the options of a running server: which recipients routers take, and which hosts options hold for (Exim's manual, chapter 10)."""
+import os
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +71,30 @@ def test_check_names_the_item(tmp_path):
     assert done.returncode == 2
     for words in ('item "+nosuch" of the domain list', 'item "10.0.0.0/33" of the host list', 'item "^(" of the domain list'):
         assert words in text, text
+
+
+@pytest.fixture
+def public():
+    """A directory that the roles can read in."""
+    with tempfile.TemporaryDirectory(prefix="postern-lists-") as made:
+        os.chmod(made, 0o755)
+        yield Path(made)
+
+
+def test_lookups_in_lists_of_routers_and_options(server, public):
+    """lsearch in a router's domains and, by address, in a host list of the front; the lookup role reads the files."""
+    (public / "domains").write_text("one.test: x\n*.deep.test: y\n")
+    (public / "ips").write_text("127.0.0.1:\n")
+    (public / "hosts").write_text("127.0.0.3: yes\n")
+    user = "  user = nobody\n  group = nogroup\n" if ROOT else ""
+    one = server(main={"chunking_advertise_hosts": f"net-lsearch;{public}/hosts"},
+                 routers=f"one:\n  driver = accept\n  domains = partial-lsearch;{public}/domains : ${{if match_ip{{$sender_host_address}}{{net-lsearch;{public}/ips}}{{host.test}}}}\n  transport = there\n",
+                 transports=f"there:\n  driver = appendfile\n  directory = /tmp/postern/$domain_data\n  maildir_format\n{user}")
+    assert recipient(one, "u@one.test") == 250
+    assert recipient(one, "u@a.b.deep.test") == 250
+    assert recipient(one, "u@two.test") == 550
+    for source, there in (("127.0.0.1", False), ("127.0.0.3", True)):
+        with one.connect(source=source) as client:
+            assert ("CHUNKING" in client.ehlo().split("\n")) == there
+    for sources, there in (("127.0.0.1", 250), ("127.0.0.4", 550)):
+        assert recipient(one, "u@host.test", source=sources) == there

@@ -70,6 +70,42 @@ def test_a_message_without_body_and_one_that_is_large_pass_through_the_rules(ser
     assert stored[1] == large.replace(b"To: <user@old.test>", b"To: <user@example.test>")
 
 
+def real_names(directory):
+    names = directory / "names"
+    names.write_text("fp42: Ford.Prefect\n")
+    return f'*@client.test  "${{lookup{{$1}}lsearch{{{names}}}{{$value}}fail}}@client.test"  bcfrF\n'
+
+
+def test_names_come_from_a_file_and_a_name_that_is_not_there_stays(server):
+    one = server(start=False)
+    rules = real_names(one.dir)
+    one.conf.write_text(one.conf.read_text() + "\nbegin rewrite\n" + rules)
+    one.start()
+    for sender, stored in (("fp42", b"Ford.Prefect"), ("arthur", b"arthur")):
+        message = make_message(sender=f"{sender}@client.test")
+        with one.connect() as client:
+            client.ehlo()
+            client.deliver(message, sender=f"{sender}@client.test")
+            client.cmd("QUIT")
+        one.maildir().holds(message.replace(b"From: <" + sender.encode(), b"From: <" + stored))
+        one.wait_log(rf"<= {stored.decode()}@client\.test ")
+
+
+def test_a_file_that_is_missing_means_that_the_message_is_not_taken_now(server):
+    one = server(start=False)
+    rules = real_names(one.dir)
+    one.conf.write_text(one.conf.read_text() + "\nbegin rewrite\n" + rules)
+    (one.dir / "names").unlink()
+    one.start()
+    with one.connect() as client:
+        client.ehlo()
+        client.envelope(sender="fp42@client.test")
+        code, texts = client.data_of(make_message(sender="fp42@client.test"))
+        assert code == 451, texts
+        client.cmd("QUIT")
+    assert not one.queued()
+
+
 def test_a_replacement_that_is_no_address_leaves_it_and_is_told_in_the_panic_log(server):
     one = rewriting(server, "*@client.test  nobody  F\n")
     one.send(make_message())
@@ -100,7 +136,16 @@ env-from: bar@q.example
 """
     assert "    from: x@b\n" in rewrite_command(tmp_path, "*@* x@b\n", "foo").stdout
     assert rewrite_command(tmp_path, "^.*! x@b S\n", "foo!bar").stdout.startswith("    SMTP: x@b\n")
-    assert "Syntax error in a@b@c" in rewrite_command(tmp_path, "", "a@b@c", 1).stderr
+    assert "Syntax error in a@b@c" in rewrite_command(tmp_path, "*@* x@b\n", "a@b@c", 1).stderr
+    assert rewrite_command(tmp_path, "", "a@b").stdout == "No rewrite rules are defined\n"
+
+
+def test_the_command_looks_names_up(tmp_path):
+    rules = real_names(tmp_path)
+    assert "    from: Ford.Prefect@client.test\n" in rewrite_command(tmp_path, rules, "fp42@client.test").stdout
+    assert "    from: arthur@client.test\n" in rewrite_command(tmp_path, rules, "arthur@client.test").stdout
+    (tmp_path / "names").unlink()
+    assert "names" in rewrite_command(tmp_path, rules, "fp42@client.test", 75).stderr
 
 
 def test_a_bad_rule_is_a_load_error_with_its_place(tmp_path):

@@ -262,6 +262,6 @@ struct acl_answer {
 struct acl_answer acl_reply(const struct acl_session *session, enum acl_point point, const struct acl_result *result,
 			    struct arena *arena);
 /* What stands behind "rejected RCPT <x@y>" in the log: empty, or ": " and one line. */
-struct slice acl_log_text(const struct acl_result *result, struct arena *arena);
+struct slice acl_log_text(const struct acl_result *result, const struct acl_answer *answer, struct arena *arena);
 
 #endif

@@ -71,7 +71,7 @@ static void run_at(const struct acl_reference *reference, struct acl_session *se
 	ensure(answer.code < 600 && (answer.code >= 200 || answer.code == 0));
 	if (result.outcome == ACL_DEFER || result.outcome == ACL_ERROR)
 		ensure(answer.code / 100 == 4 || point == ACL_POINT_VRFY);
-	struct slice log = acl_log_text(&result, arena);
+	struct slice log = acl_log_text(&result, &answer, arena);
 	ensure(slice_find(log, '\n') == log.len);
 }
 

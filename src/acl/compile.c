@@ -123,6 +123,7 @@ bool acl_call_compile(const struct acl_set *set, struct arena *arena, struct sli
 	}
 	if (!call->name)
 		return error_set(error, ERROR_USAGE, "the name of an ACL, or its text, is missing");
+	acl_note_file(set, call->name);
 	if (expand_constant(call->name, &constant))
 		call->target = acl_set_find(set, constant);
 	*call_r = call;
@@ -296,7 +297,7 @@ static bool take_logical_line(struct arena *arena, struct slice *rest, struct sl
 		}
 		more = line.data[line.len - 1] == '\\';
 		if (more)
-			line = slice_trim(slice_first(line, line.len - 1));
+			line = slice_first(line, line.len - 1); /* blanks before it stay */
 		joined = joined.len ? arena_printf(arena, "%.*s%.*s", SLICE_ARG(joined), SLICE_ARG(line)) : line;
 		if (!more)
 			break;

@@ -124,6 +124,8 @@ const char *acl_verb_text(enum acl_verb verb);
 
 /* compile.c: the text of an ACL that is not in the configuration; `name` for messages. */
 bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, struct acl *acl, struct error *error);
+/* Tells the language of the file that a reference may open, as far as its name is constant. */
+void acl_note_file(const struct acl_set *set, const struct expand_program *program);
 bool acl_call_compile(const struct acl_set *set, struct arena *arena, struct slice text, const struct acl_call **call_r,
 		      struct error *error, size_t *column_r);
 
@@ -133,6 +135,8 @@ enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct 
 /* For words: the reason goes to the log, and the step is ACL_BROKEN or ACL_LATER. */
 enum acl_step acl_broken(struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 enum acl_step acl_later(struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Writes a line through the session, if that logs. */
+void acl_log(const struct acl_run *run, unsigned targets, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A text of our own as a value. */
 struct expand_value acl_text(struct slice text);
 

@@ -96,9 +96,12 @@ struct acl_answer acl_reply(const struct acl_session *session, enum acl_point po
 	return answer;
 }
 
-struct slice acl_log_text(const struct acl_result *result, struct arena *arena)
+struct slice acl_log_text(const struct acl_result *result, const struct acl_answer *answer, struct arena *arena)
 {
 	struct slice text = result->log_message;
+	/* The log shows the code that was sent. */
+	if (answer->wrong_digit && text.data == result->message.data)
+		text = arena_printf(arena, "%u %.*s", answer->code, SLICE_ARG(answer->text));
 	if (text.len == 0)
 		return SLICE("");
 	return arena_printf(arena, ": %.*s", SLICE_ARG(slice_first(text, slice_find(text, '\n'))));

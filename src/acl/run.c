@@ -47,9 +47,7 @@ enum acl_step acl_later(struct acl_run *run, const char *format, ...)
 	return ACL_LATER;
 }
 
-static void log_line(const struct acl_run *run, unsigned targets, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static void log_line(const struct acl_run *run, unsigned targets, const char *format, ...)
+void acl_log(const struct acl_run *run, unsigned targets, const char *format, ...)
 {
 	struct acl_session *session = run->session;
 	va_list args;
@@ -127,7 +125,7 @@ static void expand_message(struct acl_run *run, const struct acl_item *item, str
 		return;
 	*value_r = (struct expand_value){ 0 };
 	if (result != EXPAND_OK && result != EXPAND_FORCED_FAIL)
-		log_line(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "failed to expand ACL message \"%.*s\": %s", SLICE_ARG(item->source), error.text);
+		acl_log(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "failed to expand ACL message \"%.*s\": %s", SLICE_ARG(item->source), error.text);
 }
 
 /* With which outcome of its conditions a verb looks at its messages. */
@@ -209,7 +207,7 @@ static void warn(struct acl_run *run)
 	struct expand_value message = run->message, text = run->log_message;
 	bool own_text = text.text.data && text.text.data != message.text.data;
 	if (own_text && !warned_before(run->session, text.text))
-		log_line(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: %.*s", SLICE_ARG(text.text));
+		acl_log(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: %.*s", SLICE_ARG(text.text));
 	if (message.text.data && run->session->add_header && acl_word_find(SLICE("add_header"))->points >> run->point & 1)
 		acl_add_header_run(run, &header, message);
 }
@@ -248,7 +246,7 @@ static enum flow decide(struct acl_run *run, bool endpass, enum acl_step *step)
 		if (yes)
 			warn(run);
 		else if (*step == ACL_LATER)
-			log_line(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: ACL \"warn\" statement skipped: condition test deferred: %.*s",
+			acl_log(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: ACL \"warn\" statement skipped: condition test deferred: %.*s",
 				 SLICE_ARG(run->log_message.text));
 		forget_messages(run);
 		return FLOW_NEXT;
@@ -466,7 +464,7 @@ static enum acl_step run_reference(struct acl_run *run, const struct acl_referen
 	default: return acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(reference->line.text), error.text);
 	}
 	if (text.tainted) {
-		log_line(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "attempt to use tainted ACL text \"%.*s\"", SLICE_ARG(slice_first(text.text, 200)));
+		acl_log(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "attempt to use tainted ACL text \"%.*s\"", SLICE_ARG(slice_first(text.text, 200)));
 		return acl_broken(run, "internal configuration error");
 	}
 	enum acl_step step = find_acl(run, text.text, &acl);

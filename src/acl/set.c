@@ -39,6 +39,14 @@ struct slice acl_name(const struct acl *acl)
 	return acl->name;
 }
 
+void acl_note_file(const struct acl_set *set, const struct expand_program *program)
+{
+	const struct expand_language *language = set->language;
+	struct slice prefix = expand_constant_prefix(program);
+	if (language->uses_path && prefix.len && prefix.data[0] == '/')
+		language->uses_path(language->owner, prefix, EXPAND_SERVICE_READ_FILE);
+}
+
 static bool report_error(const struct acl_report *report, const struct acl_line *line, size_t column, const struct error *error)
 {
 	report->error(report->owner, line, column, error);
@@ -58,6 +66,7 @@ bool acl_reference_compile(struct acl_set *set, struct slice text, size_t place,
 			    &column))
 		return report_error(report, &reference->line, column, &error);
 	*reference_r = reference;
+	acl_note_file(set, reference->program);
 	if (!expand_constant(reference->program, &constant))
 		return true;
 	constant = slice_trim(constant);

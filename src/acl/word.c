@@ -242,19 +242,20 @@ static enum acl_step run_log_reject_target(struct acl_run *run, const struct acl
 
 static enum acl_step run_logwrite(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
-	struct acl_session *session = run->session;
 	struct slice text = slice_trim(value.text), wrong = { 0 };
 	unsigned targets = ACL_LOG_MAIN;
 	(void)item;
 	if (text.len && text.data[0] == ':') {
 		struct slice rest = slice_from(text, 1), names = slice_cut(&rest, ':');
-		if (names.len + 1 == text.len || !parse_logs(names, ',', &targets, &wrong))
-			return acl_broken(run, "unknown log name in \"%.*s\" in \"logwrite\"", SLICE_ARG(slice_first(text, 200)));
+		if (names.len + 1 == text.len || !parse_logs(names, ',', &targets, &wrong)) {
+			acl_log(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "unknown log name in \"%.*s\" in \"logwrite\" in %s ACL",
+				SLICE_ARG(slice_first(text, 200)), acl_point_info(run->point)->name);
+			return ACL_YES;
+		}
 		text = slice_trim(rest);
 		targets = targets ? targets : ACL_LOG_MAIN;
 	}
-	if (session->log)
-		session->log(session->owner, targets, text);
+	acl_log(run, targets, "%.*s", SLICE_ARG(text));
 	return ACL_YES;
 }
 

@@ -194,6 +194,8 @@ static void expand_all(void *arg)
 	run->session.world = &run->world;
 	run->context.ask = expand_session_ask;
 	run->context.language = &run->world.language;
+	run->context.acl = expand_session_acl;
+	expand_session_acls(&run->session, &run->context);
 	for (int i = 0; i < run->arguments->expression_count; i++)
 		expand_one(run, slice_of(run->arguments->expressions[i]));
 	if (!run->arguments->expression_count)

@@ -144,13 +144,10 @@ struct expand_value expand_session_variable(void *owner, enum expand_variable va
 
 bool expand_session_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
 {
-	struct expand_session *session = owner;
-	for (size_t i = session->set_count; i-- > 0;)
-		if (session->sets[i].family == family && slice_equal(session->sets[i].name, name)) {
-			*value_r = (struct expand_value){ session->sets[i].text, false };
-			return true;
-		}
-	return false;
+	const struct expand_session *session = owner;
+	if (family != EXPAND_ACL_C && family != EXPAND_ACL_M)
+		return false;
+	return acl_variables_get(family == EXPAND_ACL_C ? &session->acl_connection : &session->acl_message, name, value_r);
 }
 
 struct slice expand_session_headers(void *owner)
@@ -245,19 +242,12 @@ void expand_session_settle(struct expand_session *session)
 
 bool expand_session_assign(struct expand_session *session, struct slice name, struct slice text, struct error *error)
 {
-	bool connection = slice_starts(name, SLICE("acl_c")), message = slice_starts(name, SLICE("acl_m"));
-	struct slice rest = slice_from(name, 5);
-	if ((!connection && !message) || !rest.len || (rest.data[0] != '_' && !ascii_is_digit(rest.data[0])))
-		return error_set(error, ERROR_USAGE, "\"set %.*s\": expected a variable such as acl_m0 or acl_c_name",
-				 SLICE_ARG(slice_first(name, 64)));
-	if (session->set_count == EXPAND_SESSION_SETS)
-		return error_set(error, ERROR_USAGE, "more than %d variables with \"set\"", EXPAND_SESSION_SETS);
-	session->sets[session->set_count++] = (struct expand_session_set){
-		.family = connection ? EXPAND_ACL_C : EXPAND_ACL_M,
-		.name = arena_copy(&session->arena, rest),
-		.text = arena_copy(&session->arena, text),
-	};
-	return true;
+	enum expand_family family;
+	struct slice rest;
+	if (!acl_variable_name(name, &family, &rest, error))
+		return false;
+	return acl_variables_set(family == EXPAND_ACL_C ? &session->acl_connection : &session->acl_message, rest,
+				 (struct expand_value){ .text = text }, error);
 }
 
 /* Numbers that are nought before anything happened. */
@@ -337,6 +327,8 @@ void expand_session_init(struct expand_session *session, const struct conf *conf
 
 void expand_session_free(struct expand_session *session)
 {
+	acl_variables_clear(&session->acl_connection);
+	acl_variables_clear(&session->acl_message);
 	arena_free(&session->arena);
 	arena_free(&session->momentary);
 }

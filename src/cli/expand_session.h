@@ -12,15 +12,7 @@
 
 #include "conf/conf.h"
 
-enum { EXPAND_SESSION_SETS = 100 }; /* ACL variables that "set" gave */
-
 struct expand_world;
-
-struct expand_session_set {
-	enum expand_family family;
-	struct slice name;
-	struct slice text;
-};
 
 struct expand_session {
 	const struct conf *conf;
@@ -30,8 +22,8 @@ struct expand_session {
 	unsigned char moments[EXPAND_VARIABLES]; /* 1 + row of the table of values that change with time; 0: none */
 	struct slice headers; /* with LF at the ends of lines */
 	bool has_message;
-	struct expand_session_set sets[EXPAND_SESSION_SETS];
-	size_t set_count;
+	struct acl_variables acl_connection, acl_message; /* set by "set" and by ACLs */
+	struct acl_session acl;                           /* once expand_session_acls was called */
 	struct expand_world *world; /* borrowed: whom questions go to; NULL: they fail */
 };
 
@@ -61,5 +53,13 @@ enum expand_result expand_session_ask(void *owner, const struct expand_request *
 struct expand_value expand_session_variable(void *owner, enum expand_variable variable);
 bool expand_session_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r);
 struct slice expand_session_headers(void *owner);
+enum expand_result expand_session_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+				      struct arena *arena, struct expand_value *text_r, struct error *error);
+
+/*
+ * Makes the ACLs of the configuration callable by expansions (expand_acl.c). `context` is that of the expressions. What an ACL
+ * writes to logs goes to standard error; addresses cannot be verified, headers and controls are told of and have no effect.
+ */
+void expand_session_acls(struct expand_session *session, const struct expand_context *context);
 
 #endif

@@ -2,8 +2,11 @@
 /* postern rewrite: what the rewrite rules make of an address, in each place where it may stand (Exim's -brw). */
 #include "cli/command.h"
 
+#include "cli/expand_session.h"
+#include "cli/expand_world.h"
 #include "mail/address.h"
 #include "mail/mailbox_list.h"
+#include "task/task.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -17,28 +20,35 @@ static const struct { const char *label; unsigned target; } places[] = {
 
 struct rewriting {
 	const struct conf *conf;
+	struct conf_source *source; /* of the configuration: files that lists name */
+	struct slice address;
 	struct arena arena;
 	const struct pattern_subject *subject;
+	struct expand_session session;
+	struct expand_world world;
+	struct loop *loop;
 	struct expand_context context;
 	struct rewriter rewriter;
 	struct error error;
+	int status;
 };
 
 static struct expand_value variable(void *owner, enum expand_variable which)
 {
-	const struct rewriting *rewriting = owner;
-	const struct conf_main *main = &rewriting->conf->main;
+	struct rewriting *rewriting = owner;
 	const struct pattern_subject *subject = rewriting->subject;
-	switch (which) {
-	case EXPAND_PRIMARY_HOSTNAME:
-	case EXPAND_SMTP_ACTIVE_HOSTNAME: return (struct expand_value){ .text = main->primary_hostname };
-	case EXPAND_QUALIFY_DOMAIN: return (struct expand_value){ .text = main->qualify_domain };
-	case EXPAND_SPOOL_DIRECTORY: return (struct expand_value){ .text = main->spool_directory };
-	case EXPAND_VERSION_NUMBER: return (struct expand_value){ .text = SLICE(POSTERN_VERSION) };
-	case EXPAND_LOCAL_PART: return (struct expand_value){ subject ? subject->local_part : (struct slice){ 0 }, true };
-	case EXPAND_DOMAIN: return (struct expand_value){ subject ? subject->domain : (struct slice){ 0 }, true };
-	default: return (struct expand_value){ 0 };
-	}
+	if (which == EXPAND_LOCAL_PART && subject)
+		return (struct expand_value){ subject->local_part, true };
+	if (which == EXPAND_DOMAIN && subject)
+		return (struct expand_value){ subject->domain, true };
+	return expand_session_variable(&rewriting->session, which);
+}
+
+static enum expand_result ask(void *owner, const struct expand_request *request, struct arena *arena,
+			      struct expand_answer *answer_r, struct error *error)
+{
+	struct rewriting *rewriting = owner;
+	return expand_session_ask(&rewriting->session, request, arena, answer_r, error);
 }
 
 static void print_problem(void *owner, const char *text)
@@ -78,13 +88,20 @@ static int print_all(struct rewriting *rewriting, struct slice item)
 	struct mail_address parsed;
 	struct slice smtp;
 	size_t at = 0;
-	if (rewrite_targets(rewriting->conf->rewrite) & REWRITE_SMTP) {
+	unsigned targets = rewrite_targets(rewriting->conf->rewrite);
+	if (!targets) {
+		printf("No rewrite rules are defined\n");
+		return COMMAND_DONE;
+	}
+	/* The other lines are about the address as it was given, as with Exim. */
+	if (targets & REWRITE_SMTP) {
 		if (rewrite_smtp(&rewriting->rewriter, item, &smtp, &rewriting->error) != EXPAND_OK)
 			return cannot_tell(rewriting);
 		if (!slice_equal(smtp, item))
 			printf("    SMTP: %.*s\n", SLICE_ARG(smtp.len ? smtp : SLICE("<>")));
-		item = smtp;
 	}
+	if (targets == REWRITE_SMTP)
+		return COMMAND_DONE;
 	if (!mail_address_item_next(item, &at, &mailbox) || mail_address_item_next(item, &at, &(struct mail_address_item){ 0 }) ||
 	    !mail_address_parse(mailbox.address, &rewriting->arena, MAIL_PATH_UNQUALIFIED | MAIL_PATH_LONG_LOCAL | MAIL_PATH_UTF8,
 				&parsed, &rewriting->error)) {
@@ -109,28 +126,52 @@ static int print_all(struct rewriting *rewriting, struct slice item)
 	return COMMAND_DONE;
 }
 
+/* On a task, for lookups wait. */
+static void rewrite_task(void *arg)
+{
+	struct rewriting *rewriting = arg;
+	expand_world_open(&rewriting->world, rewriting->loop, rewriting->conf, rewriting->source);
+	rewriting->session.world = &rewriting->world;
+	expand_world_begin(&rewriting->world, &rewriting->arena);
+	rewriting->context.language = &rewriting->world.language;
+	rewriting->status = print_all(rewriting, slice_trim(rewriting->address));
+	rewriting->session.world = NULL;
+	expand_world_close(&rewriting->world);
+}
+
+static int rewrite_with(const struct conf *conf, struct conf_source *source, const char *file, const char *address)
+{
+	struct rewriting rewriting = { .conf = conf, .source = source, .address = slice_of(address), .status = COMMAND_TEMPORARY };
+	arena_init(&rewriting.arena, 0);
+	expand_session_init(&rewriting.session, conf, file);
+	rewriting.context = (struct expand_context){ .owner = &rewriting, .variable = variable, .ask = ask };
+	rewriting.rewriter = (struct rewriter){
+		.rules = conf->rewrite, .context = &rewriting.context, .subject = &rewriting.subject,
+		.qualify_recipient = conf->main.qualify_recipient, .utf8 = true, .arena = &rewriting.arena,
+		.problem = print_problem,
+	};
+	rewriting.loop = loop_new();
+	task_spawn(rewriting.loop, rewrite_task, &rewriting, "rewrite");
+	loop_run(rewriting.loop);
+	loop_free(rewriting.loop);
+	expand_session_free(&rewriting.session);
+	arena_free(&rewriting.arena);
+	return rewriting.status;
+}
+
 static int rewrite(const struct command_configuration *configuration, const char *address)
 {
 	struct conf_problems problems;
 	conf_problems_init(&problems);
-	struct conf *conf = command_read_configuration(configuration, &problems, NULL);
+	struct conf_source *source = NULL;
+	struct conf *conf = command_read_configuration(configuration, &problems, &source);
 	int status = COMMAND_USAGE;
-	if (conf) {
-		struct rewriting rewriting = { .conf = conf };
-		arena_init(&rewriting.arena, 0);
-		rewriting.context = (struct expand_context){
-			.owner = &rewriting, .variable = variable, .language = &conf->language };
-		rewriting.rewriter = (struct rewriter){
-			.rules = conf->rewrite, .context = &rewriting.context, .subject = &rewriting.subject,
-			.qualify_recipient = conf->main.qualify_recipient, .utf8 = true, .arena = &rewriting.arena,
-			.problem = print_problem,
-		};
-		status = print_all(&rewriting, slice_trim(slice_of(address)));
-		arena_free(&rewriting.arena);
-	} else {
+	if (conf)
+		status = rewrite_with(conf, source, command_configuration_file(configuration), address);
+	else
 		command_print_problems(&problems);
-	}
 	conf_unref(&conf);
+	conf_source_free(source);
 	conf_problems_free(&problems);
 	return status;
 }

@@ -110,13 +110,17 @@ static void unknown_option(struct collector *collector, struct slice name)
 	struct slice label = conf_block_label(collector->parser, block, name);
 	struct slice bare = without_negation(name);
 	bool exim = exim_has(collector->section, name) || exim_has(collector->section, bare);
-	const char *near = conf_option_nearest(name);
+	const char *near = conf_option_nearest(name), *modern = conf_exim3_modern(conf_exim3_modern(name) ? name : bare);
 	if (bare.len < name.len && conf_block_setting(block, bare))
 		conf_error(problems, collector->place, label, "only a boolean option can have no_ or not_ before its name");
 	else if (exim)
 		conf_error(problems, collector->place, label,
 			   "Exim's option %.*s is not available in this version of Postern",
 			   SLICE_ARG(exim_has(collector->section, name) ? name : bare));
+	else if (modern)
+		conf_error(problems, collector->place, label,
+			   "Exim 3's option %.*s is not available in this version of Postern; its form of today: %s",
+			   SLICE_ARG(conf_exim3_modern(name) ? name : bare), modern);
 	else if (near)
 		conf_error(problems, collector->place, label, "unknown option; did you mean %s?", near);
 	else

@@ -309,6 +309,7 @@ static void physical_line(struct reader *reader, struct slice raw)
 	if (!conf_macro_replace(reader->source, raw, from, &reader->replaced, &reader->scratch, &replacements, &macro)) {
 		conf_error(reader->problems, here(reader), none, "with its macros replaced this line is longer than %d bytes",
 			   CONF_LINE_MAX);
+		reader->stopped = true; /* what follows would only say so again */
 		return;
 	}
 	struct slice line = slice_trim(buf_slice(&reader->replaced));

@@ -50,7 +50,7 @@ static const struct conf_option options[] = {
 	  .example = "/etc/postern/tls/key.pem" },
 	{ OPTION(tls_advertise_hosts), .type = CONF_HOSTS, .computed = "* when tls_certificate is set, otherwise nobody",
 	  .help = "The hosts that are offered STARTTLS.", .example = "!192.0.2.7 : *" },
-	{ OPTION(tls_hosts), .type = CONF_HOSTS, .modern = "an ACL with \"!encrypted = *\", when this version has ACLs",
+	{ OPTION(tls_hosts), .type = CONF_HOSTS, .modern = "an ACL for MAIL with \"!encrypted = *\"",
 	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
 		  "are always offered STARTTLS.",
 	  .example = "192.0.2.0/24" },

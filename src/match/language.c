@@ -75,7 +75,9 @@ static enum expand_result match(const struct list *list, const struct expand_con
 		return outcome;
 	*yes_r = result.yes;
 	found_r->data = (struct expand_value){ arena_copy(arena, result.data), result.tainted };
-	for (size_t i = 0; i < result.number_count && i < EXPAND_NUMBERS; i++)
+	/* As in Exim only conditions on domains and local parts set the numbers; rewriting has those of addresses from list_match. */
+	bool numbers = list_kind(list) == LIST_DOMAIN || list_kind(list) == LIST_LOCAL_PART;
+	for (size_t i = 0; numbers && i < result.number_count && i < EXPAND_NUMBERS; i++)
 		found_r->numbers[found_r->number_count++] = (struct expand_value){ result.numbers[i], text.tainted };
 	return EXPAND_OK;
 }

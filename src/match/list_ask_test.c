@@ -753,7 +753,7 @@ static void test_conditions_of_the_language(void **state)
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		const struct list *list;
 		struct error error = { 0 };
-		struct expand_list_found found = { 0 };
+		struct expand_list_found found;
 		struct expand_value subject = { slice_of(table[i].subject), true };
 		char got[600] = "no";
 		bool yes;
@@ -768,6 +768,10 @@ static void test_conditions_of_the_language(void **state)
 			snprintf(got, sizeof got, "yes %.*s", SLICE_ARG(found.data.text));
 		if (strcmp(got, table[i].result) != 0)
 			fail_msg("\"%s\" in \"%s\": %s", table[i].subject, table[i].list, got);
+		/* Only these two set $0 and $1, as in Exim. */
+		bool numbers = table[i].kind == EXPAND_LIST_DOMAIN || table[i].kind == EXPAND_LIST_LOCAL_PART;
+		if (result == EXPAND_OK && yes)
+			assert_int_equal(found.number_count > 0, numbers);
 	}
 }
 

@@ -98,11 +98,12 @@ static void match_condition(struct fuzz *fuzz, enum list_kind kind, size_t cut)
 {
 	const struct expand_language *language = &fuzz->language;
 	const struct list *list;
-	struct expand_value data, subject = { slice_from(fuzz->text, cut), true };
+	struct expand_list_found found;
+	struct expand_value subject = { slice_from(fuzz->text, cut), true };
 	struct error error;
 	bool yes;
 	if (language->list_compile(language, &fuzz->arena, (enum expand_list)kind, fuzz->text, EXPAND_PLACE_DELIVERY, &list, &error))
-		language->list_match(list, &fuzz->context, subject, cut & 1, &fuzz->arena, &yes, &data, &error);
+		language->list_match(list, &fuzz->context, subject, cut & 1, &fuzz->arena, &yes, &found, &error);
 }
 
 static void run(struct fuzz *fuzz, size_t cut)

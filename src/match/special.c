@@ -167,8 +167,8 @@ static enum list_answer try_name_lookup(struct list_matching *m, const struct li
 	return list_lookup_find(m, item->lookup, key, true, found);
 }
 
-static enum list_answer try_host_lookup(struct list_matching *m, const struct list_item *item, const struct list_probe *probe,
-					struct list_found *found)
+static enum list_answer look_host_up(struct list_matching *m, const struct list_item *item, const struct list_probe *probe,
+				     struct list_found *found)
 {
 	const struct list_lookup *lookup = item->lookup;
 	const struct slice *names;
@@ -185,6 +185,13 @@ static enum list_answer try_host_lookup(struct list_matching *m, const struct li
 	answer = LIST_ANSWER_NO;
 	for (size_t i = 0; i < count && answer == LIST_ANSWER_NO; i++)
 		answer = list_lookup_find(m, lookup, arena_copy_lower(m->arena, names[i]), true, found);
+	return answer;
+}
+
+static enum list_answer try_host_lookup(struct list_matching *m, const struct list_item *item, const struct list_probe *probe,
+					struct list_found *found)
+{
+	enum list_answer answer = look_host_up(m, item, probe, found);
 	found->number_count = 0;
 	return answer;
 }

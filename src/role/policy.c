@@ -233,7 +233,7 @@ static void log_refusal(struct policy *policy, struct session *session, enum acl
 	bool temporary = policy->outcome == ACL_DEFER || policy->outcome == ACL_ERROR;
 	if (facts->has_sender && point != ACL_POINT_MAIL)
 		sender = arena_printf(&policy->arena, "F=<%.*s> ", SLICE_ARG(facts->sender));
-	struct slice text = acl_log_text(result, &policy->arena);
+	struct slice text = acl_log_text(result, &policy->answer, &policy->arena);
 	text = arena_printf(&policy->arena, "%.*s%srejected %s%s%.*s%.*s", SLICE_ARG(sender), temporary ? "temporarily " : "", command,
 			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), SLICE_ARG(text));
 	policy_log(session, result->log_targets ? result->log_targets | ACL_LOG_CLIENT : 0, text);
@@ -242,7 +242,7 @@ static void log_refusal(struct policy *policy, struct session *session, enum acl
 static void log_discard(struct policy *policy, struct session *session, const struct acl_result *result, const char *command,
 			struct slice argument)
 {
-	struct slice text = acl_log_text(result, &policy->arena);
+	struct slice text = acl_log_text(result, &policy->answer, &policy->arena);
 	text = arena_printf(&policy->arena, "F=<%.*s> %s%s%.*s: discarded by %s ACL%.*s", SLICE_ARG(session->message.sender), command,
 			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), acl_point_info(ACL_POINT_RCPT)->name,
 			    SLICE_ARG(text));

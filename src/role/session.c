@@ -649,6 +649,8 @@ static void session_task(void *arg)
 	if (within_limits(session)) {
 		if (host_in(session, session->conf->main.host_lookup))
 			session_look_host_up(session);
+		/* Here and not before: its lists may have to ask, and only a task can wait. */
+		smtp_server_set_options(&session->smtp, session_options(session));
 		if (greet(session))
 			while (smtp_server_next(&session->smtp, &session->in, &event), on_event(session, &event))
 				continue;
@@ -675,7 +677,7 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 	buf_init(&session->out, OUT_MAX);
 	submission_init(&session->message);
 	set_settings(session);
-	smtp_server_init(&session->smtp, &session->settings, &session->out, slice_of(session->host_text.text), session_options(session));
+	smtp_server_init(&session->smtp, &session->settings, &session->out, slice_of(session->host_text.text), 0);
 	policy_init(session);
 	session->next = front->sessions;
 	if (session->next)

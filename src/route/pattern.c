@@ -126,8 +126,8 @@ static enum expand_result match_regex(const struct address_pattern *pattern, con
 	return EXPAND_OK;
 }
 
-/* What the asterisks stand for, in the next free numbers. */
-static void take_asterisks(const struct address_pattern *pattern, const struct pattern_subject *subject,
+/* What the asterisks stand for, in the next free numbers; domains match in lower case, and that is what is given. */
+static void take_asterisks(const struct address_pattern *pattern, const struct pattern_subject *subject, struct arena *arena,
 			   struct expand_value *numbers)
 {
 	size_t next = 1;
@@ -136,7 +136,8 @@ static void take_asterisks(const struct address_pattern *pattern, const struct p
 			slice_first(subject->local_part, subject->local_part.len - pattern->fixed_local_part), subject->tainted };
 	if (pattern->wild_domain && subject->domain.len >= pattern->fixed_domain)
 		numbers[next] = (struct expand_value){
-			slice_first(subject->domain, subject->domain.len - pattern->fixed_domain), subject->tainted };
+			arena_copy_lower(arena, slice_first(subject->domain, subject->domain.len - pattern->fixed_domain)),
+			subject->tainted };
 }
 
 enum expand_result pattern_match(const struct address_pattern *pattern, const struct pattern_subject *subject,
@@ -155,6 +156,6 @@ enum expand_result pattern_match(const struct address_pattern *pattern, const st
 		return result;
 	numbers[0] = (struct expand_value){ subject->whole, subject->tainted };
 	if (!pattern->regex)
-		take_asterisks(pattern, subject, numbers);
+		take_asterisks(pattern, subject, arena, numbers);
 	return EXPAND_OK;
 }
