@@ -85,7 +85,7 @@ static struct slice take_word(struct expand_compiler *c, struct slice *rest)
 	struct slice s = *rest;
 	size_t len = 0, from = 0;
 	char quote = s.data[0] == '"' || s.data[0] == '\'' ? s.data[0] : '\0';
-	char *out = arena_alloc(c->arena, s.len + 1);
+	char *out = c->literal; /* in no other use while an item is read */
 	for (from = quote ? 1 : 0; from < s.len; from++) {
 		char byte = s.data[from];
 		if (quote ? byte == quote : ascii_is_space(byte))
@@ -96,7 +96,7 @@ static struct slice take_word(struct expand_compiler *c, struct slice *rest)
 		out[len++] = byte;
 	}
 	*rest = slice_from(s, from + (quote ? 1 : 0));
-	return slice_make(out, len);
+	return slice_make(out, len); /* good until the next word */
 }
 
 /* Splits the command as it is written; each word is an expansion string of its own. */

@@ -39,7 +39,7 @@ enum {
 	EXPAND_DEFAULT_OUTPUT = 1 << 16,
 	EXPAND_DEFAULT_STEPS = 1000000, /* nodes evaluated in one run, those of loops counted each time */
 	EXPAND_DEPTH_MAX = 100,         /* nesting in the source, and of ${expand:} and ${acl} together */
-	EXPAND_NUMBERS = 20,            /* $0 to $19 */
+	EXPAND_NUMBERS = 21,            /* $0 to $20 */
 };
 
 /*

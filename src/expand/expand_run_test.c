@@ -24,12 +24,15 @@ struct world {
 	char trace[512];
 };
 
+static const char body[60000] = "large";
+
 static struct expand_value fake_variable(void *owner, enum expand_variable variable)
 {
 	(void)owner;
 	switch (variable) {
 	case EXPAND_PRIMARY_HOSTNAME: return (struct expand_value){ SLICE("mx.example"), false };
 	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ SLICE("Joe@Example.ORG"), true };
+	case EXPAND_MESSAGE_BODY: return (struct expand_value){ slice_make(body, sizeof body), true };
 	case EXPAND_HOME: return (struct expand_value){ SLICE("/home/joe"), false };
 	default: return (struct expand_value){ 0 };
 	}
@@ -566,6 +569,58 @@ static void test_limits(void **state)
 	expect_failure(world, EXPAND_FAIL, "${if match{aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab}{^(a|aa)+\\$}{y}{n}}", "too many ways");
 }
 
+/* The limit of each value does not bound what many of them take together. */
+static void test_memory_has_a_bound(void **state)
+{
+	struct world *world = *state;
+	struct slice list = SLICE("x");
+	for (int i = 0; i < 11; i++)
+		list = arena_printf(&world->arena, "%.*s:%.*s", SLICE_ARG(list), SLICE_ARG(list));
+	expect(world, "${strlen:${lc:$message_body}}", "60000");
+	struct slice text = arena_printf(&world->arena, "${map{%.*s}{${strlen:${lc:$message_body}}}}", SLICE_ARG(list));
+	expect_failure(world, EXPAND_FAIL, text.data, "more than 64 MB of memory");
+	expect_failure(world, EXPAND_FAIL, "$message_body$message_body", "longer than 65536 bytes");
+}
+
+static struct slice repeated(struct arena *arena, struct slice text, size_t max)
+{
+	size_t count = max / text.len;
+	char *out = arena_alloc(arena, count * text.len + 1);
+	for (size_t i = 0; i < count; i++)
+		memcpy(out + i * text.len, text.data, text.len);
+	return slice_make(out, count * text.len);
+}
+
+/* A megabyte of anything ends, with a result or with one error. */
+static void test_large_sources_end(void **state)
+{
+	static const char *const table[] = {
+		"${lc:", "${if eq{", "${if and{{", "{", "}", "\\", "\\N", "$primary_hostname ", "${if eq{a}{b}}", "${run{/bin/x ", "$h_x", "${1}",
+		"${extract{1}{:}{a}}", "${sg{a}{b}{c}}", "${map{a:b}{$item}}", "${nosuch:", "$", "\\x", "!", "${lookup{a}lsearch{/b}}",
+	};
+	struct world *world = *state;
+	int64_t start = clock_now();
+	world->language.uses_path = NULL;
+	world->language.uses_search = NULL;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct arena arena;
+		const struct expand_program *program;
+		struct expand_value value;
+		struct error error = { 0 };
+		size_t column = 0;
+		arena_init(&arena, 0);
+		struct slice text = repeated(&arena, slice_of(table[i]), EXPAND_MAX_SOURCE);
+		bool ok = expand_compile(&arena, text, EXPAND_PLACE_DELIVERY, &world->language, &program, &error, &column);
+		if (ok)
+			ok = expand_run(program, &world->context, &arena, &value, &error) == EXPAND_OK;
+		else
+			assert_in_range(column, 1, text.len + 1);
+		assert_true(ok || error.text[0]);
+		arena_free(&arena);
+	}
+	assert_true(clock_now() - start < 60 * CLOCK_SECOND);
+}
+
 /* ${expand:} of what holds ${expand:}, without end. */
 static void test_expansion_of_expansion_has_a_bound(void **state)
 {
@@ -691,6 +746,8 @@ int main(void)
 		TEST(test_acl_env_and_certificates),
 		TEST(test_taint_is_carried),
 		TEST(test_limits),
+		TEST(test_memory_has_a_bound),
+		TEST(test_large_sources_end),
 		TEST(test_expansion_of_expansion_has_a_bound),
 		TEST(test_deep_nesting_fits_a_tasks_stack),
 		TEST(test_trace_shows_each_step_with_its_source),

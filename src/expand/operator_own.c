@@ -38,35 +38,51 @@ static enum expand_result run_listcount(struct expand_evaluation *run, const str
 
 enum { LIST_DEPTH_MAX = 20 }; /* named lists that refer to named lists */
 
-/* The list's text, with the named lists that it refers to in their places and " : " between all items. */
-static enum expand_result add_named(struct expand_evaluation *run, char kind, struct slice name, unsigned depth, struct slice *text_r)
+/* The text that listnamed puts together: memory for the longest that it may become. */
+struct named_text {
+	char *out;
+	size_t len;
+	char kind;
+};
+
+/* One item, its colons doubled, after " : " when it is not the first. */
+static enum expand_result add_item(struct expand_evaluation *run, struct named_text *text, struct slice item)
+{
+	size_t colons = 0;
+	for (size_t i = 0; i < item.len; i++)
+		colons += item.data[i] == ':' ? 1 : 0;
+	if (text->len + 3 + item.len + colons > run->max_output)
+		return expand_run_fail(run, "the result of the expansion is longer than %zu bytes", run->max_output);
+	if (text->len) {
+		memcpy(text->out + text->len, " : ", 3);
+		text->len += 3;
+	}
+	for (size_t i = 0; i < item.len; i++) {
+		text->out[text->len++] = item.data[i];
+		if (item.data[i] == ':')
+			text->out[text->len++] = ':';
+	}
+	return EXPAND_OK;
+}
+
+/* The items of a named list; those of the named lists that it refers to stand in their places. */
+static enum expand_result add_named(struct expand_evaluation *run, struct named_text *text, struct slice name, unsigned depth)
 {
 	const struct expand_language *language = run->context->language;
-	struct slice text, item, inner;
+	struct slice list, item;
 	char separator = 0;
-	if (!language || !language->list_text || !language->list_text(language->owner, kind, name, &text))
+	if (!language || !language->list_text || !language->list_text(language->owner, text->kind, name, &list))
 		return expand_run_fail(run, "\"%.*s\" is not a named list", SLICE_ARG(slice_first(name, 64)));
 	if (depth > LIST_DEPTH_MAX)
 		return expand_run_fail(run, "named lists refer to each other more than %d deep", LIST_DEPTH_MAX);
-	while (expand_list_next(&text, &separator, run->arena, &item)) {
+	while (expand_list_next(&list, &separator, run->arena, &item)) {
 		enum expand_result result = expand_run_step(run);
-		bool named = item.len && item.data[0] == '+';
-		inner = (struct slice){ 0 };
-		if (result == EXPAND_OK && named)
-			result = add_named(run, kind, slice_from(item, 1), depth + 1, &inner);
+		if (result == EXPAND_OK && item.len && item.data[0] == '+')
+			result = add_named(run, text, slice_from(item, 1), depth + 1);
+		else if (result == EXPAND_OK)
+			result = add_item(run, text, item);
 		if (result != EXPAND_OK)
 			return result;
-		char *doubled = arena_alloc(run->arena, 2 * item.len + 1);
-		size_t len = 0;
-		for (size_t i = 0; !named && i < item.len; i++) {
-			doubled[len++] = item.data[i];
-			if (item.data[i] == ':')
-				doubled[len++] = ':';
-		}
-		item = named ? inner : slice_make(doubled, len);
-		if (text_r->len + item.len > run->max_output)
-			return expand_run_fail(run, "the result of the expansion is longer than %zu bytes", run->max_output);
-		*text_r = text_r->data ? arena_printf(run->arena, "%.*s : %.*s", SLICE_ARG(*text_r), SLICE_ARG(item)) : item;
 	}
 	return EXPAND_OK;
 }
@@ -75,12 +91,14 @@ static enum expand_result run_listnamed(struct expand_evaluation *run, const str
 					struct expand_value *value_r)
 {
 	struct slice modifier = operation->modifier_count ? operation->modifiers[0] : (struct slice){ 0 };
-	char kind = modifier.len == 1 ? modifier.data[0] : '\0';
-	if (operation->modifier_count && (!kind || !strchr("adhl", kind)))
+	struct named_text named = { .kind = modifier.len == 1 ? modifier.data[0] : '\0' };
+	if (operation->modifier_count && (!named.kind || !strchr("adhl", named.kind)))
 		return expand_run_fail(run, "bad suffix on \"listnamed\" operator: one of a, d, h and l");
 	struct slice name = text.text.len && text.text.data[0] == '+' ? slice_from(text.text, 1) : text.text;
-	*value_r = (struct expand_value){ 0 };
-	return add_named(run, kind, name, 0, &value_r->text);
+	named.out = arena_alloc(run->arena, run->max_output + 1);
+	enum expand_result result = add_named(run, &named, name, 0);
+	*value_r = (struct expand_value){ slice_make(named.out, named.len), false };
+	return result;
 }
 
 static enum expand_result run_stat(struct expand_evaluation *run, const struct expand_operation *operation, struct expand_value text,

@@ -13,7 +13,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum { REGEX_CAPTURES_MAX = 20, REGEX_PATTERN_MAX = 64 * 1024 };
+enum { REGEX_CAPTURES_MAX = 21, REGEX_PATTERN_MAX = 64 * 1024 };
 
 struct regex;
 struct regex_scratch;

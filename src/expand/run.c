@@ -224,6 +224,8 @@ static void load_memory(struct expand_evaluation *run, const struct expand_memor
 {
 	for (size_t i = 0; memory && i < EXPAND_MEMORY_VALUES; i++)
 		*expand_own(run, EXPAND_FIRST_KEPT + (enum expand_variable)i) = memory->values[i];
+	if (expand_own(run, EXPAND_RUNRC)->text.len == 0)
+		expand_own(run, EXPAND_RUNRC)->text = SLICE("0");
 }
 
 static void store_memory(struct expand_evaluation *run, struct expand_memory *memory)

@@ -96,29 +96,37 @@ static size_t skip_space(struct slice text, size_t at)
 	return at;
 }
 
-/* A value as it follows the equals sign: a word, or a string in double quotes with its backslashes (chapter 6 §17). */
-static struct slice take_value(struct arena *arena, struct slice text, size_t *at)
+/* Past the value that starts at `at`: a word, or a string in double quotes, in which a backslash protects the next byte. */
+static size_t value_end(struct slice text, size_t at)
+{
+	if (at >= text.len || text.data[at] != '"') {
+		while (at < text.len && !ascii_is_space(text.data[at]))
+			at++;
+		return at;
+	}
+	for (at++; at < text.len && text.data[at] != '"'; at++)
+		if (text.data[at] == '\\' && at + 1 < text.len)
+			at++;
+	return at < text.len ? at + 1 : at;
+}
+
+/* What a value stands for: without its quotes, backslashes having their meaning (chapter 6 §17). */
+static struct slice unquote(struct arena *arena, struct slice value)
 {
 	static const char from[] = "nrtbfv", to[] = "\n\r\t\b\f\v";
-	if (*at >= text.len || text.data[*at] != '"') {
-		size_t start = *at;
-		while (*at < text.len && !ascii_is_space(text.data[*at]))
-			++*at;
-		return slice_make(text.data + start, *at - start);
-	}
-	char *out = arena_alloc(arena, text.len - *at);
+	if (value.len == 0 || value.data[0] != '"')
+		return value;
+	char *out = arena_alloc(arena, value.len);
 	size_t len = 0;
-	for (++*at; *at < text.len && text.data[*at] != '"'; ++*at) {
-		char byte = text.data[*at];
-		if (byte == '\\' && *at + 1 < text.len) {
-			byte = text.data[++*at];
+	for (size_t at = 1; at < value.len && value.data[at] != '"'; at++) {
+		char byte = value.data[at];
+		if (byte == '\\' && at + 1 < value.len) {
+			byte = value.data[++at];
 			const char *letter = byte ? strchr(from, byte) : NULL;
 			byte = letter ? to[letter - from] : byte;
 		}
 		out[len++] = byte;
 	}
-	if (*at < text.len)
-		++*at;
 	return slice_make(out, len);
 }
 
@@ -134,10 +142,12 @@ static bool keyed_field(struct arena *arena, struct slice text, struct slice key
 		at = skip_space(text, at);
 		if (at < text.len && text.data[at] == '=')
 			at = skip_space(text, at + 1);
-		*field_r = take_value(arena, text, &at);
-		if (slice_equal_nocase(name, key))
+		size_t end = value_end(text, at);
+		if (slice_equal_nocase(name, key)) {
+			*field_r = unquote(arena, slice_make(text.data + at, end - at));
 			return true;
-		at = skip_space(text, at);
+		}
+		at = skip_space(text, end);
 	}
 	return false;
 }

@@ -279,12 +279,11 @@ enum expand_result expand_item_readsocket(struct expand_evaluation *run, const s
 	return failed && item->count > 4 ? expand_run_sequence(run, &item->arguments[4], value_r) : result;
 }
 
-/* The end of a word that starts here, and what to skip after it. */
-static struct slice cut_word(struct arena *arena, struct slice *rest)
+/* Takes one word off the front, quotes and the backslashes in double quotes taken away; `out` has room for all of *rest. */
+static struct slice cut_word(char *out, struct slice *rest)
 {
 	struct slice s = *rest;
 	char quote = s.data[0] == '"' || s.data[0] == '\'' ? s.data[0] : '\0';
-	char *out = arena_alloc(arena, s.len + 1);
 	size_t at = quote ? 1 : 0, len = 0;
 	for (; at < s.len && !(quote ? s.data[at] == quote : ascii_is_space(s.data[at])); at++) {
 		if (quote == '"' && s.data[at] == '\\' && at + 1 < s.len)
@@ -303,10 +302,13 @@ static enum expand_result split_command(struct expand_evaluation *run, struct ex
 		return expand_run_fail(run, "Tainted '%.*s' (command line) not permitted", SLICE_ARG(slice_first(command.text, 200)));
 	request->pieces = pieces;
 	struct slice rest = slice_trim(command.text);
+	char *out = arena_alloc(run->arena, rest.len + 1); /* all words, one after the other */
 	while (rest.len) {
 		if (request->piece_count == EXPAND_COMMAND_WORDS_MAX)
 			return expand_run_fail(run, "the command of \"run\" has more than %d words", EXPAND_COMMAND_WORDS_MAX);
-		pieces[request->piece_count++] = (struct expand_piece){ cut_word(run->arena, &rest), true, false };
+		struct slice word = cut_word(out, &rest);
+		pieces[request->piece_count++] = (struct expand_piece){ word, true, false };
+		out += word.len;
 		rest = slice_trim(rest);
 	}
 	return EXPAND_OK;
