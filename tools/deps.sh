@@ -12,23 +12,10 @@ perl_has() { command_is perl && perl -M"$1" -e 1 >/dev/null 2>&1; }
 # The C library's headers have a directory of the machine's on Debian, so ask the compiler.
 libc_headers() { echo '#include <stdio.h>' | ${CC:-gcc} -E -x c - >/dev/null 2>&1; }
 header() { echo "#include <$1>" | ${CC:-gcc} -E -x c - >/dev/null 2>&1; }
-<<<<<<< HEAD
-<<<<<<< HEAD
-=======
->>>>>>> language
 # A library of another program's (Debian's Exim, which the tests ask), or one that is preloaded.
 shared() { ldconfig -p 2>/dev/null | grep -q -F "$1 " || ls /usr/lib/*/"$1" >/dev/null 2>&1; }
 # Debian keeps the servers of all its versions outside of the path.
 postgres_is() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
-<<<<<<< HEAD
-=======
-# Debian keeps the servers of all its versions outside of the path.
-postgres_is() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
-# A library of another program's (Debian's Exim, which the tests ask), or one that is preloaded.
-shared() { ldconfig -p 2>/dev/null | grep -q -F "$1 " || ls /usr/lib/*/"$1" >/dev/null 2>&1; }
->>>>>>> lookups
-=======
->>>>>>> language
 fuzzer_runtime() {
 	command_is clang && [ -e "$(clang -print-resource-dir)/lib/linux/libclang_rt.fuzzer-$(uname -m).a" ]
 }
