@@ -133,6 +133,8 @@ QUESTIONS = {
     "quoted": ("${lookup sqlite,file=@DIR@/list.db{select home from users where address='${quote_sqlite:$sender_address}'}}", "/home/o"),
     "pgsql": ("${lookup pgsql{select home from users where address='$sender_address'}}", "/home/o"),
     "redis": ("${lookup redis{get user:$sender_address}}", "{red}"),
+    "passwd": ("${extract{2}{:}{${lookup passwd{root}}}}", "0"),
+    "nouser": ("${lookup passwd{no-such-user}{yes}{no}}", "no"),
     "readfile": ("${readfile{@DIR@/text}{ }}", "two lines "),
     "exists": ("${if exists{@DIR@/text}{yes}{no}}${if exists{@DIR@/nothing}{yes}{no}}", "yesno"),
     "stat": ("${extract{smode}{${stat:@DIR@/text}}}", "-rw-r--r--"),

@@ -81,6 +81,14 @@ static void note_path(void *owner, struct slice prefix, enum expand_service serv
 		conf_use_path(conf, prefix);
 }
 
+/* The system's users are read from files below /etc; name services that are libraries do not work inside of the lookup role's walls. */
+static void note_search(void *owner, struct slice type)
+{
+	struct conf *conf = owner;
+	if (conf->parser && slice_equal(type, SLICE("passwd")))
+		conf_use_path(conf, SLICE("/etc/passwd"));
+}
+
 static bool read_items(void *owner, struct slice path, struct slice *text_r, struct error *error)
 {
 	const struct conf *conf = owner;
@@ -119,6 +127,7 @@ void conf_compile_lists(struct conf_parser *parser)
 	conf->language.owner = conf;
 	conf->language.list_text = named_text;
 	conf->language.uses_path = note_path;
+	conf->language.uses_search = note_search;
 	list_language_init(&conf->language, &conf->list_scope);
 	parser->scope = (struct list_scope){
 		.owner = conf,
