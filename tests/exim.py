@@ -6,7 +6,6 @@ unpacked below the build directory. The program insists on a user of its own, wh
 """
 import fcntl
 import os
-import pwd
 import subprocess
 from pathlib import Path
 
@@ -64,7 +63,3 @@ def debian_template():
         if not template.exists():
             unpack(directory, "exim4-config")
     return template
-
-
-def caller():
-    return pwd.getpwuid(os.geteuid()).pw_name

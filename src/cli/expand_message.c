@@ -113,11 +113,8 @@ static void set_body(struct expand_session *session, struct slice body)
 	expand_session_set_number(session, "body_zerocount", (int64_t)count_byte(body, '\0'));
 }
 
-bool expand_session_message(struct expand_session *session, const char *file, struct error *error)
+void expand_session_take_message(struct expand_session *session, struct slice text)
 {
-	struct slice text;
-	if (!read_message(file, &session->arena, &text, error))
-		return false;
 	size_t length = header_length(text);
 	struct slice headers = slice_first(text, length), body = slice_from(text, length);
 	if (body.len && body.data[0] == '\n')
@@ -133,5 +130,13 @@ bool expand_session_message(struct expand_session *session, const char *file, st
 	set_body(session, body);
 	expand_session_set_number(session, "message_size", (int64_t)text.len);
 	expand_session_set_number(session, "message_linecount", (int64_t)count_byte(text, '\n'));
+}
+
+bool expand_session_message(struct expand_session *session, const char *file, struct error *error)
+{
+	struct slice text;
+	if (!read_message(file, &session->arena, &text, error))
+		return false;
+	expand_session_take_message(session, text);
 	return true;
 }

@@ -46,6 +46,8 @@ bool expand_session_assign(struct expand_session *session, struct slice name, st
 
 /* Reads a message (headers, empty line, body; LF or CRLF) and sets what is known of it. */
 bool expand_session_message(struct expand_session *session, const char *file, struct error *error);
+/* The same of text with LF at its line ends, which must live as long as the session. */
+void expand_session_take_message(struct expand_session *session, struct slice text);
 
 /* Callbacks of struct expand_context; the owner is the session. */
 enum expand_result expand_session_ask(void *owner, const struct expand_request *request, struct arena *arena,
