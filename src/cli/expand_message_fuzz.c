@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error error;
 	expand_session_init(&session, &conf, "conf");
 	expand_session_take_message(&session, slice_make(data, size));
-	ensure(session.headers.len <= size + 1);
+	ensure(session.message.headers.len <= size + 1);
 	struct expand_context context = {
 		.owner = &session, .variable = expand_session_variable, .named = expand_session_named, .headers = expand_session_headers,
 	};
