@@ -447,6 +447,7 @@ static void prepare(struct acl_run *run, struct acl_session *session, const stru
 	run->depth = outer->depth + 1;
 	run->arena = outer->arena;
 	run->shared = outer->shared;
+	run->context.memory = &outer->shared->memory;
 }
 
 /* ---- The top ---- */
@@ -485,6 +486,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 	run->point = point;
 	run->arena = arena;
 	run->shared = &shared;
+	run->context.memory = &shared.memory;
 	session->data = (struct acl_data){ 0 };
 	enum acl_step step = run_reference(run, reference);
 	/* There is nothing to discard: the configuration is wrong, and the sender must not lose mail for it. */
@@ -507,6 +509,7 @@ enum expand_result acl_expand(struct acl_session *session, struct slice name, co
 	run->point = ACL_POINT_EXPANSION;
 	run->arena = arena;
 	run->shared = &shared;
+	run->context.memory = &shared.memory;
 	return call_acl(run, name, arguments, count, text_r, error);
 }
 

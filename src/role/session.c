@@ -232,6 +232,7 @@ static struct slice in_brackets(struct incoming_message *message, struct slice a
 static bool on_mail(struct session *session, const struct smtp_event *event)
 {
 	submission_forget(session);
+	session->expansions.list_cache = list_cache_new(&session->message.arena);
 	struct incoming_message *message = &session->message;
 	message->sender = event->path.null ? (struct slice){ 0 } : format_address(session, &event->path.address);
 	message->eight_bit_mime = event->mail.body == SMTP_BODY_8BITMIME;
