@@ -98,7 +98,7 @@ static void defaults_are_those_of_the_tables(void **state)
 	assert_slice(conf->qualify_recipient, "host.example.net");
 	assert_slice(conf->spool_directory, "/var/spool/postern");
 	assert_slice(conf->log_file_path.items[0], "/var/log/postern/%slog");
-	assert_int_equal(conf->message_size_limit, 50 << 20);
+	assert_int_equal(conf->message_size_limit.value, 50 << 20);
 	assert_true(conf->smtp_receive_timeout == 300 * CLOCK_SECOND);
 	assert_true(conf->accept_8bitmime && conf->smtp_enforce_sync && !conf->recipients_max_reject);
 	assert_int_equal(conf->syslog_facility_code, 2);
