@@ -152,7 +152,8 @@ static void integers_have_bases_units_and_ranges(void **state)
 		assert_false(conf_value_integer(slice_of(bad[i]), &value, &error));
 	expect_error("\nrecipients_max = -1", 2, "expected 0 to 1000000");
 	expect_error("header_maxsize = 100", 1, "out of range; expected 1K to 64M");
-	expect_error("message_size_limit = ${if x{1}{2}}", 1, "expected a number");
+	expect_error("message_size_limit = ${if x{1}{2}}", 1, "unknown condition");
+	expect_error("message_size_limit = 5x", 1, "expected a number");
 }
 
 static void times_are_numbers_with_units(void **state)
