@@ -23,6 +23,7 @@ static void trace(const struct acl_run *run, const char *format, ...)
 	va_end(args);
 }
 
+__attribute__((format(printf, 2, 0)))
 static void explain(struct acl_run *run, const char *format, va_list args)
 {
 	run->message = (struct expand_value){ 0 };

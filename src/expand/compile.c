@@ -202,10 +202,12 @@ static bool compile_operator(struct expand_compiler *c, struct slice name, size_
 	if (!check_modifiers(c, operation, start))
 		return false;
 	if (operation->modifier_count && slice_equal(slice_of(operation->info->name), SLICE("quote"))) {
-		operation->quotes = search_type_find(operation->modifiers[0]);
-		if (!operation->quotes)
-			return compile_fail(c, start, "unknown lookup type \"%.*s\" in ${%.*s:...}", SLICE_ARG(operation->modifiers[0]),
-					    SLICE_ARG(slice_first(name, 64)));
+		struct search search;
+		if (!search_parse(operation->modifiers[0], c->arena, &search, c->error)) {
+			c->column = start + 1;
+			return error_context(c->error, "${%.*s:...}", SLICE_ARG(slice_first(name, 64)));
+		}
+		operation->quotes = search.type;
 	}
 	c->at++;
 	if (!compile_sequence(c, true, start, &operation->text))

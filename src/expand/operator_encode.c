@@ -41,7 +41,7 @@ static struct charset_set *charsets(const struct expand_call *call)
 
 enum expand_result operator_rfc2047(struct expand_call *call)
 {
-	return expand_call_give(call, mail_rfc2047_encode(expand_call_text(call), charset_target(charsets(call)), call->arena));
+	return expand_call_give(call, mail_rfc2047_encode(expand_call_text(call), charset_target(charsets(call)), false, call->arena));
 }
 
 enum expand_result operator_rfc2047d(struct expand_call *call)

@@ -90,21 +90,34 @@ static void character_sets_become_utf8(void **state)
 }
 
 /* RFC 2047 §2: no word is longer than 75 octets; §5: characters are not divided between words. */
-static void encoded_words_are_short_and_whole(void **state)
+static void words_are_short_and_whole(struct arena *arena, bool phrase)
 {
 	struct slice text = SLICE("äöüÄÖÜß日本語äöüÄÖÜß日本語äöüÄÖÜß日本語äöüÄÖÜß日本語 and more of the same kind: äöü");
-	struct slice encoded = mail_rfc2047_encode(text, SLICE("UTF-8"), *state), rest = encoded, decoded;
+	struct slice encoded = mail_rfc2047_encode(text, SLICE("UTF-8"), phrase, arena), rest = encoded, decoded;
 	size_t words = 0;
 	while (rest.len > 0) {
 		struct slice word = slice_cut(&rest, ' ');
 		assert_in_range(word.len, 13, MAIL_RFC2047_WORD_MAX);
-		decoded = mail_rfc2047_decode(word, true, NULL, *state);
+		decoded = mail_rfc2047_decode(word, true, NULL, arena);
 		assert_true(decoded.len > 0 && ((unsigned char)decoded.data[0] & 0xc0) != 0x80);
 		words++;
 	}
 	assert_true(words > 3);
-	decoded = mail_rfc2047_decode(encoded, true, NULL, *state);
+	decoded = mail_rfc2047_decode(encoded, true, NULL, arena);
 	assert_true(slice_equal(decoded, text));
+}
+
+static void encoded_words_are_short_and_whole(void **state)
+{
+	words_are_short_and_whole(*state, false);
+	words_are_short_and_whole(*state, true);
+}
+
+/* RFC 2047 §5 (3): of signs, a phrase holds few as they are. */
+static void signs_in_phrases_are_encoded(void **state)
+{
+	assert_slice(mail_rfc2047_encode(SLICE("a#\303\251"), SLICE("UTF-8"), false, *state), "=?UTF-8?Q?a#=C3=A9?=");
+	assert_slice(mail_rfc2047_encode(SLICE("a#\303\251"), SLICE("UTF-8"), true, *state), "=?UTF-8?Q?a=23=C3=A9?=");
 }
 
 static void long_words_are_read_on_request(void **state)
@@ -142,6 +155,16 @@ static void comments_without_end_are_refused(void **state)
 	assert_slice(mailbox.address, "x@y");
 }
 
+/* A quote or bracket behind a backslash ends nothing (RFC 5322 §3.2.4). */
+static void escaped_ends_are_no_ends(void **state)
+{
+	struct mail_mailbox mailbox;
+	assert_false(mail_mailbox_parse(SLICE("\"a\\\""), NULL, *state, &mailbox));
+	assert_false(mail_mailbox_parse(SLICE("\"a\\\" <a@b>"), NULL, *state, &mailbox));
+	assert_false(mail_mailbox_parse(SLICE("a@[1.2.3.4\\]"), NULL, *state, &mailbox));
+	assert_true(mail_mailbox_parse(SLICE("\"a\\\"\"@b"), NULL, *state, &mailbox));
+}
+
 static int setup(void **state)
 {
 	static struct arena arena;
@@ -163,9 +186,11 @@ int main(void)
 		cmocka_unit_test(punycode_there_and_back),
 		cmocka_unit_test(character_sets_become_utf8),
 		cmocka_unit_test(encoded_words_are_short_and_whole),
+		cmocka_unit_test(signs_in_phrases_are_encoded),
 		cmocka_unit_test(long_words_are_read_on_request),
 		cmocka_unit_test(mailboxes_are_separated_at_commas),
 		cmocka_unit_test(comments_without_end_are_refused),
+		cmocka_unit_test(escaped_ends_are_no_ends),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

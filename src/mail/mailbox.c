@@ -6,16 +6,15 @@
 
 static bool is_atom(char c) { return (unsigned char)c > 127 || (c > 32 && c < 127 && !strchr("()<>[]:;@\\,.\"", c)); }
 
-/* Length of the quoted string at the start, or of all that is left when it does not end. */
-static size_t quoted_length(struct slice s)
+size_t mail_quoted_length(struct slice s, char close)
 {
 	size_t i = 1;
-	while (i < s.len && s.data[i] != '"')
+	while (i < s.len && s.data[i] != close)
 		i += s.data[i] == '\\' ? 2 : 1;
-	return i < s.len ? i + 1 : s.len;
+	return i < s.len ? i + 1 : s.len + 1;
 }
 
-static size_t comment_length(struct slice s)
+size_t mail_comment_length(struct slice s)
 {
 	unsigned depth = 0;
 	for (size_t i = 0; i < s.len; i++) {
@@ -29,20 +28,14 @@ static size_t comment_length(struct slice s)
 	return s.len;
 }
 
-static size_t literal_length(struct slice s)
-{
-	size_t end = slice_find(s, ']');
-	return end < s.len ? end + 1 : s.len;
-}
-
 /* Of whatever stands at the start and must not be looked into; of one character otherwise. */
 static size_t token_length(struct slice s)
 {
 	size_t length = 1;
 	if (*s.data == '"')
-		length = quoted_length(s);
+		length = mail_quoted_length(s, '"');
 	else if (*s.data == '(')
-		length = comment_length(s);
+		length = mail_comment_length(s);
 	else if (*s.data == '\\')
 		length = 2;
 	return length < s.len ? length : s.len;
@@ -66,7 +59,7 @@ static size_t find_outside(struct slice s, char wanted)
 static void skip_blank(struct slice *s)
 {
 	while (s->len > 0 && (ascii_is_space(*s->data) || *s->data == '('))
-		*s = slice_from(*s, *s->data == '(' ? comment_length(*s) : 1);
+		*s = slice_from(*s, *s->data == '(' ? mail_comment_length(*s) : 1);
 }
 
 struct writer {
@@ -95,10 +88,10 @@ static bool read_local_part(struct slice *s, struct writer *out)
 	size_t start = out->len;
 	bool word = false; /* the last thing was one: only a dot can follow */
 	for (skip_blank(s); s->len > 0; skip_blank(s)) {
-		size_t length = *s->data == '.' ? 1 : word ? 0 : *s->data == '"' ? quoted_length(*s) : atom_length(*s);
+		size_t length = *s->data == '.' ? 1 : word ? 0 : *s->data == '"' ? mail_quoted_length(*s, '"') : atom_length(*s);
 		if (length == 0)
 			break;
-		if (*s->data == '"' && (length < 2 || s->data[length - 1] != '"'))
+		if (length > s->len)
 			return false;
 		word = *s->data != '.';
 		write_slice(out, slice_first(*s, length));
@@ -128,8 +121,8 @@ static bool read_domain(struct slice *s, struct writer *out)
 {
 	skip_blank(s);
 	if (s->len > 0 && *s->data == '[') {
-		size_t length = literal_length(*s);
-		if (s->data[length - 1] != ']')
+		size_t length = mail_quoted_length(*s, ']');
+		if (length > s->len)
 			return false;
 		write_slice(out, slice_first(*s, length));
 		*s = slice_from(*s, length);
@@ -194,8 +187,8 @@ static bool read_address(struct slice *s, struct arena *arena, struct mail_mailb
 static bool is_phrase(struct slice s)
 {
 	for (skip_blank(&s); s.len > 0; skip_blank(&s)) {
-		size_t length = *s.data == '"' ? quoted_length(s) : *s.data == '.' ? 1 : atom_length(s);
-		if (length == 0 || (*s.data == '"' && (length < 2 || s.data[length - 1] != '"')))
+		size_t length = *s.data == '"' ? mail_quoted_length(s, '"') : *s.data == '.' ? 1 : atom_length(s);
+		if (length == 0 || length > s.len)
 			return false;
 		s = slice_from(s, length);
 	}

@@ -23,6 +23,14 @@ struct mail_mailbox {
  */
 bool mail_mailbox_parse(struct slice text, bool *group, struct arena *arena, struct mail_mailbox *mailbox_r);
 
+/*
+ * What must not be looked into. Length of the quoted string or domain literal at the start, to its `close` ('"', ']'), a backslash
+ * taking the byte behind it along: longer than the text when it does not end. Of the comment there (RFC 5322 §3.2.2: they nest): all
+ * of the text when it does not end.
+ */
+size_t mail_quoted_length(struct slice s, char close);
+size_t mail_comment_length(struct slice s);
+
 /* Takes the text up to the next comma that separates addresses off *rest. False at the end. */
 bool mail_mailbox_next(struct slice *rest, struct slice *text_r);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "mail/mailbox_list.h"
 
+#include "mail/mailbox.h"
+
 struct scanner {
 	struct slice value;
 	size_t at;
@@ -8,33 +10,11 @@ struct scanner {
 	struct slice angle;        /* between brackets; data NULL: there were none */
 };
 
-/* The index behind what begins at `at`: to the `close` byte, backslashes skip one, nothing nests. */
+/* The index behind what begins at `at`. */
 static size_t skip_quoted(struct slice value, size_t at, char close)
 {
-	for (at++; at < value.len; at++) {
-		if (value.data[at] == '\\')
-			at++;
-		else if (value.data[at] == close)
-			return at + 1;
-	}
-	return value.len;
-}
-
-/* Comments nest (RFC 5322 §3.2.2). */
-static size_t skip_comment(struct slice value, size_t at)
-{
-	size_t depth = 0;
-	for (; at < value.len; at++) {
-		char c = value.data[at];
-		if (c == '\\') {
-			at++;
-		} else if (c == '(') {
-			depth++;
-		} else if (c == ')' && --depth == 0) {
-			return at + 1;
-		}
-	}
-	return value.len;
+	size_t end = at + mail_quoted_length(slice_from(value, at), close);
+	return end < value.len ? end : value.len;
 }
 
 static void add_text(struct scanner *s, size_t from, size_t to)
@@ -68,7 +48,7 @@ static bool step(struct scanner *s)
 	size_t from = s->at;
 	switch (s->value.data[from]) {
 	case '(':
-		s->at = skip_comment(s->value, from);
+		s->at = from + mail_comment_length(slice_from(s->value, from));
 		return false;
 	case '"':
 		s->at = skip_quoted(s->value, from, '"');

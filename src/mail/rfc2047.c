@@ -9,34 +9,39 @@
 
 #include <string.h>
 
-/* What may stand in an encoded word as it is, wherever that is used (RFC 2047 §5, its strictest rules and Exim's). */
-static bool is_plain(char c) { return c > 32 && c < 127 && !strchr("?=()<>@,;:\\\".[]_", c); }
+/* What may stand in an encoded word as it is (RFC 2047 §4.2, and in phrases §5 (3)); a blank has a form of its own. */
+static bool is_plain(char c, bool phrase)
+{
+	if (phrase)
+		return ascii_is_alnum(c) || (c != '\0' && strchr("!*+-/", c));
+	return c > 32 && c < 127 && !strchr("?=()<>@,;:\\\".[]_", c);
+}
 
-static size_t encoded_length(struct slice piece)
+static size_t encoded_length(struct slice piece, bool phrase)
 {
 	size_t length = 0;
 	for (size_t i = 0; i < piece.len; i++)
-		length += is_plain(piece.data[i]) || piece.data[i] == ' ' ? 1 : 3;
+		length += is_plain(piece.data[i], phrase) || piece.data[i] == ' ' ? 1 : 3;
 	return length;
 }
 
-static void append_encoded(struct buf *out, struct slice piece)
+static void append_encoded(struct buf *out, struct slice piece, bool phrase)
 {
 	for (size_t i = 0; i < piece.len; i++) {
 		if (piece.data[i] == ' ')
 			buf_append_byte(out, '_');
-		else if (is_plain(piece.data[i]))
+		else if (is_plain(piece.data[i], phrase))
 			buf_append_byte(out, piece.data[i]);
 		else
 			buf_printf(out, "=%02X", (unsigned char)piece.data[i]);
 	}
 }
 
-struct slice mail_rfc2047_encode(struct slice text, struct slice charset, struct arena *arena)
+struct slice mail_rfc2047_encode(struct slice text, struct slice charset, bool phrase, struct arena *arena)
 {
 	bool plain = true;
 	for (size_t i = 0; i < text.len; i++)
-		plain = plain && (is_plain(text.data[i]) || text.data[i] == ' ');
+		plain = plain && (is_plain(text.data[i], phrase) || text.data[i] == ' ');
 	if (plain)
 		return text;
 	charset = slice_first(charset, 40);
@@ -48,12 +53,12 @@ struct slice mail_rfc2047_encode(struct slice text, struct slice charset, struct
 		size_t length = mail_utf8_char(text);
 		struct slice piece = slice_first(text, length > 0 ? length : 1);
 		text = slice_from(text, piece.len);
-		size_t more = encoded_length(piece);
+		size_t more = encoded_length(piece, phrase);
 		if (used + more > MAIL_RFC2047_WORD_MAX) {
 			buf_printf(&out, "%s=?%.*s?Q?", buf_len(&out) > 0 ? "?= " : "", SLICE_ARG(charset));
 			used = around;
 		}
-		append_encoded(&out, piece);
+		append_encoded(&out, piece, phrase);
 		used += more;
 	}
 	buf_append(&out, SLICE("?="));

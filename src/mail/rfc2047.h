@@ -13,8 +13,9 @@ enum { MAIL_RFC2047_WORD_MAX = 75 }; /* octets of an encoded word, RFC 2047 §2 
 /*
  * Text in that character set as encoded words, separated by a blank; unchanged when it is made of letters, digits, spaces and
  * signs that have no meaning in header fields. A word is never too long, and with UTF-8, holds whole characters (RFC 2047 §5).
+ * `phrase`: before an address, where fewer signs may stand for themselves.
  */
-struct slice mail_rfc2047_encode(struct slice text, struct slice charset, struct arena *arena);
+struct slice mail_rfc2047_encode(struct slice text, struct slice charset, bool phrase, struct arena *arena);
 
 /*
  * Decodes into the target of `charsets`; NULL: the encoding is taken away, the character set stays as it is (Exim's $bh_). A word

@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice text = slice_make(data, size);
 	struct slice decoded = mail_rfc2047_decode(text, size % 2 == 0, charsets, &arena);
 	ensure(decoded.len <= 4 * text.len + 16 * text.len);
-	struct slice encoded = mail_rfc2047_encode(text, SLICE("UTF-8"), &arena);
+	struct slice encoded = mail_rfc2047_encode(text, SLICE("UTF-8"), size % 2 == 1, &arena);
 	struct slice back = mail_rfc2047_decode(encoded, true, charsets, &arena);
 	ensure(memchr(data, 0, size) || slice_equal(back, text));
 	try_addresses(text, &arena);
