@@ -122,6 +122,7 @@ struct acl_run {
 };
 
 const char *acl_verb_text(enum acl_verb verb);
+const char *acl_step_text(enum acl_step step); /* as Exim's debug output has it */
 
 /* compile.c: the text of an ACL that is not in the configuration; `name` for messages. */
 bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, struct acl *acl, struct error *error);
@@ -130,6 +131,8 @@ void acl_note_file(const struct acl_set *set, const struct expand_program *progr
 bool acl_call_compile(const struct acl_set *set, struct arena *arena, struct slice text, const struct acl_call **call_r,
 		      struct error *error, size_t *column_r);
 
+/* context.c: a run that begins, or within `outer`; the caller sets what is not taken from that. */
+void acl_run_prepare(struct acl_run *run, struct acl_session *session, const struct acl_run *outer);
 /* run.c: an ACL that this run calls. */
 enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct slice text, const struct expand_value *arguments,
 			     size_t count);

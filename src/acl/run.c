@@ -4,8 +4,6 @@
 
 #include "base/crc32c.h"
 
-_Static_assert(EXPAND_ACL_ARG9 - EXPAND_ACL_ARG1 + 1 == ACL_ARGUMENTS_MAX, "the arguments are variables in a row");
-
 struct expand_value acl_text(struct slice text)
 {
 	return (struct expand_value){ .text = text };
@@ -88,10 +86,14 @@ static enum acl_step negate(enum acl_step step)
 	return step == ACL_NO || step == ACL_DROPPED ? ACL_YES : step;
 }
 
-static const char *const step_text[] = {
-	[ACL_YES] = "yes", [ACL_NO] = "no", [ACL_LATER] = "deferred", [ACL_DISCARDED] = "discard", [ACL_DROPPED] = "drop",
-	[ACL_BROKEN] = "error",
-};
+const char *acl_step_text(enum acl_step step)
+{
+	static const char *const texts[] = {
+		[ACL_YES] = "yes", [ACL_NO] = "no", [ACL_LATER] = "deferred", [ACL_DISCARDED] = "discard", [ACL_DROPPED] = "drop",
+		[ACL_BROKEN] = "error",
+	};
+	return texts[step];
+}
 
 static enum acl_step run_item(struct acl_run *run, const struct acl_item *item)
 {
@@ -107,7 +109,7 @@ static enum acl_step run_item(struct acl_run *run, const struct acl_item *item)
 				  acl_point_info(run->point)->name);
 	step = word->run(run, item, value);
 	trace(run, "check %s%s%s%.*s%s%.*s: %s", item->negated ? "!" : "", word->name, item->variable.len ? " acl_*" : "",
-	      SLICE_ARG(item->variable), " = ", SLICE_ARG(slice_first(item->source, 200)), step_text[step]);
+	      SLICE_ARG(item->variable), " = ", SLICE_ARG(slice_first(item->source, 200)), acl_step_text(step));
 	return item->negated ? negate(step) : step;
 }
 
@@ -272,7 +274,7 @@ static enum acl_step run_acl(struct acl_run *run, const struct acl *acl)
 			continue;
 		if (quit && step != ACL_YES)
 			step = bad_quit(run);
-		trace(run, "end of ACL \"%.*s\": %s", SLICE_ARG(acl->name), step_text[step]);
+		trace(run, "end of ACL \"%.*s\": %s", SLICE_ARG(acl->name), acl_step_text(step));
 		return step;
 	}
 	trace(run, "end of ACL \"%.*s\": implicit deny", SLICE_ARG(acl->name));
@@ -317,8 +319,6 @@ static enum acl_step find_acl(struct acl_run *run, struct slice text, const stru
 	return ACL_YES;
 }
 
-static void prepare(struct acl_run *run, struct acl_session *session, const struct acl_run *outer);
-
 enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct slice text, const struct expand_value *arguments,
 			     size_t count)
 {
@@ -326,7 +326,7 @@ enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct 
 	enum acl_step step = ACL_YES;
 	if (run->depth + 1 > ACL_DEPTH_MAX)
 		return acl_broken(run, "ACL nested too deep: possible loop");
-	prepare(inner, run->session, run);
+	acl_run_prepare(inner, run->session, run);
 	for (size_t i = 0; i < count; i++)
 		inner->arguments[i] = arguments[i];
 	inner->argument_count = count;
@@ -337,118 +337,6 @@ enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct 
 	run->message = inner->message;
 	run->log_message = inner->log_message;
 	return step;
-}
-
-/* ---- What expansions within an ACL see: the session's, the arguments of the ACL, its variables ---- */
-
-/* What belongs to the ACL that runs. */
-static bool call_variable(struct acl_run *run, enum expand_variable variable, struct expand_value *value_r)
-{
-	if (variable >= EXPAND_ACL_ARG1 && variable <= EXPAND_ACL_ARG9)
-		*value_r = run->arguments[variable - EXPAND_ACL_ARG1];
-	else if (variable == EXPAND_ACL_NARG)
-		*value_r = acl_text(arena_printf(run->arena, "%zu", run->argument_count));
-	else if (variable == EXPAND_ACL_VERIFY_MESSAGE)
-		*value_r = run->verify_message;
-	else
-		return false;
-	return true;
-}
-
-/* The address being checked, and what lists gave. */
-static bool address_variable(struct acl_run *run, enum expand_variable variable, struct expand_value *value_r)
-{
-	const struct acl_session *session = run->session;
-	bool known = session->facts.has_recipient;
-	switch (variable) {
-	case EXPAND_LOCAL_PART:
-		*value_r = (struct expand_value){ session->facts.local_part, true };
-		if (!session->caseful_local_part)
-			value_r->text = arena_copy_lower(run->arena, value_r->text);
-		return known;
-	case EXPAND_DOMAIN: *value_r = (struct expand_value){ session->facts.domain, true }; return known;
-	case EXPAND_DOMAIN_DATA: *value_r = session->data.domain; return known;
-	case EXPAND_LOCAL_PART_DATA: *value_r = session->data.local_part; return known;
-	case EXPAND_HOST_DATA: *value_r = session->data.host; return true;
-	case EXPAND_SENDER_DATA: *value_r = session->data.sender; return true;
-	case EXPAND_RECIPIENT_DATA: *value_r = session->data.recipient; return true;
-	default: return false;
-	}
-}
-
-static struct expand_value run_variable(void *owner, enum expand_variable variable)
-{
-	struct acl_run *run = owner;
-	struct expand_value value;
-	if (call_variable(run, variable, &value) || address_variable(run, variable, &value))
-		return value;
-	return run->session->context->variable(run->session->context->owner, variable);
-}
-
-static bool run_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
-{
-	struct acl_run *run = owner;
-	const struct expand_context *outer = run->session->context;
-	if (family == EXPAND_ACL_C || family == EXPAND_ACL_M)
-		return acl_session_named(run->session, family, name, value_r);
-	return outer->named && outer->named(outer->owner, family, name, value_r);
-}
-
-static struct slice run_headers(void *owner)
-{
-	struct acl_run *run = owner;
-	return run->session->context->headers(run->session->context->owner);
-}
-
-static enum expand_result run_ask(void *owner, const struct expand_request *request, struct arena *arena,
-				  struct expand_answer *answer_r, struct error *error)
-{
-	struct acl_run *run = owner;
-	return run->session->context->ask(run->session->context->owner, request, arena, answer_r, error);
-}
-
-static enum expand_result call_acl(struct acl_run *run, struct slice name, const struct expand_value *arguments, size_t count,
-				   struct expand_value *text_r, struct error *error)
-{
-	enum acl_step step = acl_run_nested(run, NULL, name, arguments, count < ACL_ARGUMENTS_MAX ? count : ACL_ARGUMENTS_MAX);
-	struct slice why = run->log_message.text;
-	*text_r = run->message.text.data ? run->message : acl_text(SLICE(""));
-	if (step == ACL_YES || step == ACL_NO)
-		return step == ACL_YES ? EXPAND_OK : EXPAND_FORCED_FAIL;
-	error_set(error, step == ACL_LATER ? ERROR_TEMPORARY : ERROR_PERMANENT, "%s from ACL \"%.*s\"%s%.*s", step_text[step],
-		  SLICE_ARG(name), why.len ? ": " : "", SLICE_ARG(slice_first(why, 300)));
-	return step == ACL_LATER ? EXPAND_DEFER : EXPAND_FAIL;
-}
-
-/* ${acl...} within an ACL: its messages are not those of the statement that it stands in. */
-static enum expand_result run_call(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
-				   struct arena *arena, struct expand_value *text_r, struct error *error)
-{
-	struct acl_run *run = owner;
-	struct acl_run *caller = arena_new(arena, struct acl_run);
-	prepare(caller, run->session, run);
-	caller->depth = run->depth;
-	caller->arena = arena;
-	return call_acl(caller, name, arguments, count, text_r, error);
-}
-
-static void prepare(struct acl_run *run, struct acl_session *session, const struct acl_run *outer)
-{
-	*run = (struct acl_run){ .session = session, .context = *session->context };
-	run->context.owner = run;
-	run->context.variable = run_variable;
-	run->context.named = run_named;
-	run->context.headers = session->context->headers ? run_headers : NULL;
-	run->context.ask = session->context->ask ? run_ask : NULL;
-	run->context.acl = run_call;
-	run->context.language = session->set->language;
-	if (!outer)
-		return;
-	run->point = outer->point;
-	run->depth = outer->depth + 1;
-	run->arena = outer->arena;
-	run->shared = outer->shared;
-	run->context.memory = &outer->shared->memory;
 }
 
 /* ---- The top ---- */
@@ -483,7 +371,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 {
 	struct acl_run *run = arena_new(arena, struct acl_run);
 	struct acl_shared shared = { .log_targets = ACL_LOG_MAIN | ACL_LOG_REJECT };
-	prepare(run, session, NULL);
+	acl_run_prepare(run, session, NULL);
 	run->point = point;
 	run->arena = arena;
 	run->shared = &shared;
@@ -499,42 +387,4 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted,
 	};
 	return result_r->outcome;
-}
-
-enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
-			      struct arena *arena, struct expand_value *text_r, struct error *error)
-{
-	struct acl_run *run = arena_new(arena, struct acl_run);
-	struct acl_shared shared = { 0 };
-	prepare(run, session, NULL);
-	run->point = ACL_POINT_EXPANSION;
-	run->arena = arena;
-	run->shared = &shared;
-	run->context.memory = &shared.memory;
-	return call_acl(run, name, arguments, count, text_r, error);
-}
-
-bool acl_session_named(const struct acl_session *session, enum expand_family family, struct slice name,
-		       struct expand_value *value_r)
-{
-	const struct acl_variables *store = family == EXPAND_ACL_C ? session->connection : session->message;
-	if ((family != EXPAND_ACL_C && family != EXPAND_ACL_M) || !store)
-		return false;
-	return acl_variables_get(store, name, value_r);
-}
-
-void acl_session_new_recipient(struct acl_session *session)
-{
-	session->caseful_local_part = false;
-	session->facts.has_recipient = false;
-}
-
-void acl_session_new_message(struct acl_session *session)
-{
-	acl_session_new_recipient(session);
-	session->warned_count = 0;
-	session->facts.has_sender = false;
-	session->facts.sender = session->facts.sender_domain = (struct slice){ 0 };
-	if (session->message)
-		acl_variables_clear(session->message);
 }
