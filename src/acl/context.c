@@ -111,6 +111,7 @@ void acl_run_prepare(struct acl_run *run, struct acl_session *session, const str
 	run->depth = outer->depth + 1;
 	run->arena = outer->arena;
 	run->shared = outer->shared;
+	run->context.memory = &outer->shared->memory;
 }
 
 enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
@@ -122,6 +123,7 @@ enum expand_result acl_expand(struct acl_session *session, struct slice name, co
 	run->point = ACL_POINT_EXPANSION;
 	run->arena = arena;
 	run->shared = &shared;
+	run->context.memory = &shared.memory;
 	return call_acl(run, name, arguments, count, text_r, error);
 }
 

@@ -103,6 +103,7 @@ struct acl_shared {
 	unsigned log_targets;
 	bool details;
 	size_t steps;
+	struct expand_memory memory; /* what one string leaves for the next */
 };
 
 struct acl_run {

@@ -375,6 +375,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 	run->point = point;
 	run->arena = arena;
 	run->shared = &shared;
+	run->context.memory = &shared.memory;
 	session->data = (struct acl_data){ 0 };
 	enum acl_step step = run_reference(run, reference);
 	/* There is nothing to discard: the configuration is wrong, and the sender must not lose mail for it. */

@@ -7,7 +7,7 @@
 #include "cli/expand_command.h"
 
 #include "base/clock.h"
-#include "cli/environment.h"
+#include "conf/environment.h"
 #include "cli/expand_session.h"
 #include "cli/expand_trace.h"
 #include "cli/expand_world.h"

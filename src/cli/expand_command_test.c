@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The parts of postern expand: lines of input, the order of a trace, messages, the environment. */
 #include "base/test.h"
-#include "cli/environment.h"
+#include "conf/environment.h"
 #include "cli/expand_command.h"
 #include "cli/expand_trace.h"
 

@@ -34,6 +34,20 @@ struct conf_interfaces {
 	size_t count;
 };
 
+/* A number that may be computed anew for each connection. */
+struct conf_number {
+	int64_t value;                        /* when `program` is NULL */
+	const struct expand_program *program;
+	int64_t min, max;                     /* both 0: any that is not negative */
+};
+
+/*
+ * Evaluates it. False with *error when the expansion does not give a number within the range; a forced failure gives 0, which is
+ * "no limit" where numbers are limits.
+ */
+bool conf_number_value(const struct conf_number *number, const struct expand_context *context, struct arena *arena, int64_t *value_r,
+		       struct error *error);
+
 /* The main section. What each option means is in its table (table_main.c) and in docs/reference.md. */
 struct conf_main {
 	struct slice primary_hostname, qualify_domain, qualify_recipient; /* never empty */
@@ -49,16 +63,18 @@ struct conf_main {
 	const struct list *tls_hosts;                 /* must use TLS before MAIL; NULL: nobody must */
 
 	const struct expand_program *smtp_banner;
-	int64_t smtp_accept_max, smtp_accept_max_per_host, smtp_accept_max_per_connection; /* 0: no limit */
+	const struct expand_program *smtp_active_hostname; /* NULL: primary_hostname */
+	int64_t smtp_accept_max, smtp_accept_max_per_connection; /* 0: no limit */
+	struct conf_number smtp_accept_max_per_host;             /* 0: no limit */
 	int64_t smtp_accept_max_nonmail;
 	const struct list *smtp_accept_max_nonmail_hosts;
 	int64_t smtp_connect_backlog;
 	int64_t smtp_receive_timeout; /* ns */
 	int64_t smtp_max_synprot_errors, smtp_max_unknown_commands;
 	bool smtp_enforce_sync;
-	int64_t recipients_max; /* 0: no limit */
+	struct conf_number recipients_max; /* 0: no limit */
 	bool recipients_max_reject;
-	int64_t message_size_limit; /* bytes; 0: no limit */
+	struct conf_number message_size_limit; /* bytes; 0: no limit */
 	bool accept_8bitmime;
 	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
 	const struct list *limits_advertise_hosts;

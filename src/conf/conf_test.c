@@ -98,7 +98,7 @@ static void defaults_are_those_of_the_tables(void **state)
 	assert_slice(conf->qualify_recipient, "host.example.net");
 	assert_slice(conf->spool_directory, "/var/spool/postern");
 	assert_slice(conf->log_file_path.items[0], "/var/log/postern/%slog");
-	assert_int_equal(conf->message_size_limit, 50 << 20);
+	assert_int_equal(conf->message_size_limit.value, 50 << 20);
 	assert_true(conf->smtp_receive_timeout == 300 * CLOCK_SECOND);
 	assert_true(conf->accept_8bitmime && conf->smtp_enforce_sync && !conf->recipients_max_reject);
 	assert_int_equal(conf->syslog_facility_code, 2);
@@ -152,7 +152,8 @@ static void integers_have_bases_units_and_ranges(void **state)
 		assert_false(conf_value_integer(slice_of(bad[i]), &value, &error));
 	expect_error("\nrecipients_max = -1", 2, "expected 0 to 1000000");
 	expect_error("header_maxsize = 100", 1, "out of range; expected 1K to 64M");
-	expect_error("message_size_limit = ${if x{1}{2}}", 1, "expected a number");
+	expect_error("message_size_limit = ${if x{1}{2}}", 1, "unknown condition");
+	expect_error("message_size_limit = 5x", 1, "expected a number");
 }
 
 static void times_are_numbers_with_units(void **state)

@@ -48,6 +48,33 @@ static bool to_integer(struct conversion *conversion, void *field)
 	return true;
 }
 
+static bool number_in_range(int64_t value, int64_t min, int64_t max, struct error *error)
+{
+	char low[40], high[40];
+	if (value >= min && ((min == 0 && max == 0) || value <= max))
+		return true;
+	conf_format_integer(min, low, sizeof low);
+	conf_format_integer(max, high, sizeof high);
+	return error_set(error, ERROR_USAGE, "the value %lld is out of range; expected %s to %s", (long long)value, low,
+			 max ? high : "any number");
+}
+
+bool conf_number_value(const struct conf_number *number, const struct expand_context *context, struct arena *arena, int64_t *value_r,
+		       struct error *error)
+{
+	struct expand_value text;
+	*value_r = number->value;
+	if (!number->program)
+		return true;
+	switch (expand_run(number->program, context, arena, &text, error)) {
+	case EXPAND_OK: break;
+	case EXPAND_FORCED_FAIL: return true;
+	default: return false;
+	}
+	return (conf_value_integer(slice_trim(text.text), value_r, error) && number_in_range(*value_r, number->min, number->max, error)) ||
+	       error_context(error, "the expansion gives \"%.*s\"", SLICE_ARG(slice_first(text.text, 100)));
+}
+
 static bool to_octal(struct conversion *conversion, void *field)
 {
 	unsigned value;
@@ -169,6 +196,15 @@ static bool to_expanded(struct conversion *conversion, void *field)
 			      field, &conversion->error, &conversion->column);
 }
 
+static bool to_expanded_integer(struct conversion *conversion, void *field)
+{
+	struct conf_number *number = field;
+	*number = (struct conf_number){ .min = conversion->option->min, .max = conversion->option->max };
+	if (slice_find(conversion->text, '$') == conversion->text.len)
+		return to_integer(conversion, &number->value);
+	return to_expanded(conversion, &number->program);
+}
+
 /* Found or compiled when all ACLs are known by their names (acls.c). */
 static bool to_acl(struct conversion *conversion, void *field)
 {
@@ -212,6 +248,7 @@ static const struct {
 	[CONF_PORTS] = { to_ports, false },
 	[CONF_INTERFACES] = { to_interfaces, false },
 	[CONF_EXPANDED] = { to_expanded, true },
+	[CONF_EXPANDED_INTEGER] = { to_expanded_integer, true },
 	[CONF_ACL] = { to_acl, true },
 	[CONF_HOSTS] = { to_list, true },
 	[CONF_DOMAINS] = { to_list, true },

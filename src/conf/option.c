@@ -9,6 +9,7 @@
 static const struct { const char *name, *expected; } types[CONF_TYPES] = {
 	[CONF_BOOL] = { "boolean", "yes or no" },
 	[CONF_INTEGER] = { "integer", "a number" },
+	[CONF_EXPANDED_INTEGER] = { "integer, expanded", "a number, or an expansion that gives one" },
 	[CONF_OCTAL] = { "octal integer", "an octal number, such as 0700" },
 	[CONF_TIME] = { "time", "a time, such as 5m" },
 	[CONF_STRING] = { "string", "a text" },

@@ -14,6 +14,7 @@
 enum conf_type {
 	CONF_BOOL,       /* bool */
 	CONF_INTEGER,    /* int64_t; decimal, 0octal, 0xhex; K, M, G behind it */
+	CONF_EXPANDED_INTEGER, /* struct conf_number; the same, or an expansion at `place` that gives one */
 	CONF_OCTAL,      /* unsigned; a mode */
 	CONF_TIME,       /* int64_t, nanoseconds (base/clock.h); the range is in seconds */
 	CONF_STRING,     /* struct slice */
@@ -37,7 +38,7 @@ enum conf_type {
 struct conf_option {
 	const char *name;
 	enum conf_type type;
-	unsigned place;       /* CONF_EXPANDED and lists: enum expand_place, where it is expanded */
+	unsigned place;       /* what is expanded, and lists: enum expand_place, where it is expanded */
 	size_t offset;        /* of the field in the struct that the table is for */
 	const char *fallback; /* the default as text; NULL: unset, or computed (then `computed` says how) */
 	int64_t min, max;     /* of numbers and times (seconds); both 0: any that is not negative */

@@ -24,7 +24,8 @@ bool conf_setting_value(const struct conf_setting *setting, bool privileged, str
 		return buf_append(out, SLICE("<value not displayable>"));
 	if (!setting->text.data)
 		return true;
-	if (setting->option->type == CONF_INTEGER && conf_value_integer(setting->text, &number, &error))
+	bool integer = setting->option->type == CONF_INTEGER || setting->option->type == CONF_EXPANDED_INTEGER;
+	if (integer && conf_value_integer(setting->text, &number, &error))
 		return buf_append(out, slice_make(text, conf_format_integer(number, text, sizeof text)));
 	if (setting->option->type == CONF_TIME && conf_value_time(setting->text, &number, &error))
 		return buf_append(out, slice_make(text, conf_format_time(number, text, sizeof text)));

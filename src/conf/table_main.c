@@ -54,6 +54,10 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
 		  "are always offered STARTTLS.",
 	  .example = "192.0.2.0/24" },
+	{ OPTION(smtp_active_hostname), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION, .computed = "primary_hostname",
+	  .help = "The name that this server shows to the client, in the greeting and in the answer to EHLO. A forced failure, or an "
+		  "empty result, leaves primary_hostname.",
+	  .example = "${if eq{$received_ip_address}{192.0.2.2}{mx2.example.org}fail}" },
 	{ OPTION(smtp_banner), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION,
 	  .fallback = "$smtp_active_hostname ESMTP Postern $version_number $tod_full",
 	  .help = "The text of the greeting; 220 is put before it, before each of its lines where it has several.",
@@ -61,7 +65,7 @@ static const struct conf_option options[] = {
 	{ OPTION(smtp_accept_max), .type = CONF_INTEGER, .fallback = "1000", .max = 1000000,
 	  .help = "How many connections there may be at one time; 0 for no limit. Those above get 421 and are closed.",
 	  .example = "5000" },
-	{ OPTION(smtp_accept_max_per_host), .type = CONF_INTEGER, .fallback = "100", .max = 1000000,
+	{ OPTION(smtp_accept_max_per_host), .type = CONF_EXPANDED_INTEGER, .place = EXPAND_PLACE_CONNECTION, .fallback = "100", .max = 1000000,
 	  .help = "How many of them may come from one address; 0 for no limit.", .example = "20" },
 	{ OPTION(smtp_accept_max_per_connection), .type = CONF_INTEGER, .fallback = "1000", .max = 1000000,
 	  .help = "How many messages one connection may bring; 0 for no limit.", .example = "100" },
@@ -84,13 +88,13 @@ static const struct conf_option options[] = {
 	  .help = "Refuse clients that send before they were asked to: before the greeting, or out of turn when "
 		  "pipelining is not allowed there.",
 	  .example = "true" },
-	{ OPTION(recipients_max), .type = CONF_INTEGER, .fallback = "1000", .max = 1000000,
+	{ OPTION(recipients_max), .type = CONF_EXPANDED_INTEGER, .place = EXPAND_PLACE_CONNECTION, .fallback = "1000", .max = 1000000,
 	  .help = "The most recipients of a message; 0 for no limit. Those above get 452, so that the client sends "
 		  "them again.",
 	  .example = "500" },
 	{ OPTION(recipients_max_reject), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Refuse a message with too many recipients for good, with 552 and 554.", .example = "true" },
-	{ OPTION(message_size_limit), .type = CONF_INTEGER, .fallback = "50M", .max = INT64_C(1) << 40,
+	{ OPTION(message_size_limit), .type = CONF_EXPANDED_INTEGER, .place = EXPAND_PLACE_CONNECTION, .fallback = "50M", .max = INT64_C(1) << 40,
 	  .help = "The most bytes of a message; 0 for no limit. Announced with SIZE (RFC 1870).", .example = "100M" },
 	{ OPTION(accept_8bitmime), .type = CONF_BOOL, .fallback = "true",
 	  .help = "Announce 8BITMIME (RFC 6152) and take BODY= on MAIL.", .example = "false" },

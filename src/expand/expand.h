@@ -28,6 +28,7 @@ struct regex_scratch;
 struct charset_set;
 struct list;
 struct list_scope;
+struct list_cache;
 
 struct expand_value {
 	struct slice text;
@@ -129,6 +130,7 @@ struct expand_context {
 	const struct expand_language *language; /* for what is compiled while running; NULL: nothing can be */
 	const struct expand_trace *trace;       /* NULL: none */
 	struct expand_memory *memory;           /* NULL: each evaluation is on its own */
+	struct list_cache *list_cache;          /* results of named lists (match/list.h); NULL: none are kept */
 	bool first_delivery, queue_running;     /* for the conditions of these names */
 	struct expand_value *numbers;           /* EXPAND_NUMBERS values of $0, $1, ... to begin with, not changed; NULL: empty */
 	size_t max_output;   /* most bytes of the result and of each value on the way; 0: EXPAND_DEFAULT_OUTPUT */

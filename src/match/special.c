@@ -29,7 +29,8 @@ static enum list_answer try_sublist(struct list_matching *m, const struct list *
 				    struct list_found *found)
 {
 	struct list_match inner;
-	struct list_cache *cache = list->asks && !list->varies ? m->subject->cache : NULL;
+	struct list_cache *kept = m->subject->cache || !m->context ? m->subject->cache : m->context->list_cache;
+	struct list_cache *cache = list->asks && !list->varies ? kept : NULL;
 	enum expand_result result = EXPAND_OK;
 	if (!cache || !list_cache_find(cache, list, probe, &inner)) {
 		result = list_match_probe(m, list, probe, &inner);

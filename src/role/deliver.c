@@ -6,7 +6,6 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
-#include "lookup/lookup.h"
 #include "mail/address.h"
 #include "role/queue.h"
 #include "task/offload.h"
@@ -43,7 +42,7 @@ struct delivering {
 	int64_t started_ns; /* wall clock */
 	unsigned workers;
 	struct wait_list done;
-	struct lookup_cache *lookups; /* in the entry's arena: what was asked once in this attempt is not asked again */
+	struct delivery_context context;
 };
 
 /* ---- Local users ---- */
@@ -79,37 +78,6 @@ static enum route_user_result find_user(void *owner, struct slice name, struct r
 	}
 	*error = lookup.error;
 	return lookup.result;
-}
-
-static struct expand_value delivery_variable(void *owner, enum expand_variable variable)
-{
-	const struct delivering *delivering = owner;
-	const struct conf_main *main = &delivering->conf->main;
-	const struct spool_envelope *envelope = delivering->entry->envelope;
-	switch (variable) {
-	case EXPAND_PRIMARY_HOSTNAME:
-	case EXPAND_SMTP_ACTIVE_HOSTNAME: return (struct expand_value){ .text = main->primary_hostname };
-	case EXPAND_QUALIFY_DOMAIN: return (struct expand_value){ .text = main->qualify_domain };
-	case EXPAND_SPOOL_DIRECTORY: return (struct expand_value){ .text = main->spool_directory };
-	case EXPAND_VERSION_NUMBER: return (struct expand_value){ .text = SLICE(POSTERN_VERSION) };
-	case EXPAND_MESSAGE_EXIM_ID: return (struct expand_value){ .text = slice_of(delivering->entry->id.text) };
-	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ .text = envelope->sender, .tainted = true };
-	case EXPAND_SENDER_HOST_ADDRESS: return (struct expand_value){ .text = envelope->host_address };
-	case EXPAND_SENDER_HOST_NAME: return (struct expand_value){ .text = envelope->host_name, .tainted = true };
-	case EXPAND_SENDER_HELO_NAME: return (struct expand_value){ .text = envelope->helo, .tainted = true };
-	case EXPAND_RECEIVED_PROTOCOL: return (struct expand_value){ .text = envelope->protocol };
-	case EXPAND_TLS_IN_CIPHER: return (struct expand_value){ .text = envelope->cipher };
-	default: return (struct expand_value){ 0 };
-	}
-}
-
-static enum expand_result delivery_ask(void *owner, const struct expand_request *request, struct arena *arena,
-				       struct expand_answer *answer_r, struct error *error)
-{
-	struct delivering *delivering = owner;
-	if (!delivering->lookups)
-		delivering->lookups = lookup_cache_new(&delivering->entry->arena);
-	return lookup_cache_ask(delivering->lookups, role_ask, &delivering->entry->queue->lookup, request, arena, answer_r, error);
 }
 
 /* ---- Stores ---- */
@@ -301,8 +269,8 @@ static void deliver_routed(struct delivering *delivering, const struct route_res
 static void deliver_one(struct delivering *delivering, struct delivery *delivery)
 {
 	struct arena *arena = &delivering->entry->arena;
-	struct expand_context variables = { .variable = delivery_variable, .ask = delivery_ask, .owner = delivering };
-	struct route_host host = { .owner = delivering, .lookup_user = find_user, .variables = &variables };
+	const struct expand_context *variables = &delivering->context.expansions;
+	struct route_host host = { .owner = delivering, .lookup_user = find_user, .variables = variables };
 	struct mail_address_parts parts;
 	struct mail_address parsed;
 	struct route_result route;
@@ -317,12 +285,12 @@ static void deliver_one(struct delivering *delivering, struct delivery *delivery
 		delivery->router = route.router->name;
 	if (outcome != ROUTE_ACCEPTED) {
 		delivery->error = route.error;
-		retry = retry_case_of(delivering, &parts, 'R', route.router && route.router->retry_use_local_part, &variables);
+		retry = retry_case_of(delivering, &parts, 'R', route.router && route.router->retry_use_local_part, variables);
 		delivery->verdict = retries_failed(delivering->entry->queue->retries, &retry);
 		return;
 	}
 	delivery->transport = route.transport->name;
-	retry = retry_case_of(delivering, &parts, 'T', route.transport->retry_use_local_part, &variables);
+	retry = retry_case_of(delivering, &parts, 'T', route.transport->retry_use_local_part, variables);
 	deliver_routed(delivering, &route, &retry, delivery);
 }
 
@@ -497,6 +465,7 @@ void deliver_task(void *arg)
 	struct error error = { 0 };
 	delivering.started_ns = clock_wall_now();
 	if (load_entry(entry, &error)) {
+		delivery_context_init(&delivering.context, entry, delivering.conf);
 		list_deliveries(&delivering);
 		while (delivering.workers + 1 < delivering.count && delivering.workers + 1 < RECIPIENTS_AT_ONCE) {
 			delivering.workers++;

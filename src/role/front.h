@@ -113,6 +113,7 @@ struct session {
 	bool tls_on_connect;
 	bool receiving;            /* between DATA and its answer: a drain waits for it */
 	struct smtp_settings settings;
+	int64_t accept_max_per_host; /* 0: no limit */
 	struct smtp_server smtp;
 	struct buf in, out;
 	struct incoming_message message;

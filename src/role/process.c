@@ -4,11 +4,12 @@
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "base/sanitize.h"
+#include "conf/environment.h"
+#include "mail/charset.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { HEAP_SLACK = 4 * 1024 * 1024 };
 
 static const struct role_ops *const ops_of[ROLE_COUNT] = {
 	[ROLE_KEEPER] = &keeper_ops, [ROLE_FRONT] = &front_ops, [ROLE_QUEUE] = &queue_ops, [ROLE_STORE] = &store_ops,
@@ -72,6 +71,25 @@ static void enter_sandbox(struct role_process *role, char *description, size_t s
 	role->sandboxed = true;
 }
 
+/*
+ * What the configuration's expansions find in this process. Converters of character sets can be opened before the sandbox only, and
+ * the environment be changed while there is one thread: a reload keeps both, and other settings wait for the next start.
+ */
+static void prepare_expansions(struct role_process *role)
+{
+	const struct conf_main *main = &role->next->main;
+	bool reads_headers = role->kind == ROLE_FRONT || role->kind == ROLE_QUEUE;
+	if (!role->sandboxed) {
+		environment_apply(main);
+		if (reads_headers && !role->charsets)
+			role->charsets = charset_open_all(main->headers_charset);
+	}
+	if (reads_headers && !slice_equal_nocase(main->headers_charset, charset_target(role->charsets)))
+		log_line(&role->log, LOG_KIND_PANIC, "headers_charset %.*s is not in use: %s", SLICE_ARG(main->headers_charset),
+			 role->charsets ? "it takes effect when the server is started again" : "this system cannot convert to it");
+	role->next->language.charsets = role->charsets;
+}
+
 static void apply(struct role_process *role, struct ipc_incoming *incoming)
 {
 	struct ipc_apply apply;
@@ -79,6 +97,7 @@ static void apply(struct role_process *role, struct ipc_incoming *incoming)
 	char sandbox[160] = "";
 	if (!ipc_unpack_apply(incoming->body, &apply) || !role->next)
 		fatal("the master's order to apply is malformed or has no configuration");
+	prepare_expansions(role);
 	bool done = role->ops->apply(role, &error);
 	if (done) {
 		conf_unref(&role->conf);
@@ -206,9 +225,6 @@ int role_main(int argc, char **argv)
 	limit_core_files();
 	tzset();
 	drop_to((uid_t)uid, (gid_t)gid);
-	/* Sessions come and go by the thousand: the heap is not to shrink and grow with each of them. */
-	mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
-	mallopt(M_TOP_PAD, HEAP_SLACK / 4);
 	log_init(&role.log, role_name(role.kind));
 	role.loop = loop_new();
 	role.state = xcalloc(1, role.ops->state_size);

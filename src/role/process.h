@@ -36,6 +36,7 @@ struct role_process {
 	struct log log;
 	struct conf *conf;         /* in use; NULL before the first apply */
 	struct conf *next;         /* received, not applied yet */
+	struct charset_set *charsets; /* of headers decoded by expansions; NULL in roles that have none, and before the first apply */
 	bool sandboxed, draining;
 	bool unusable;             /* of the keeper: its private key could not be used */
 	int64_t drain_deadline;

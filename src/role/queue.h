@@ -38,6 +38,21 @@ struct queue_entry {
 	struct slice message_id;   /* for the log */
 };
 
+/*
+ * What expansions find while a message is routed and delivered (delivery_context.c). Its texts are in the entry's arena: the same
+ * question is asked once in an attempt, and the header section read once.
+ */
+struct delivery_context {
+	struct queue_entry *entry;
+	const struct conf *conf; /* the configuration of this attempt */
+	struct expand_context expansions;
+	struct lookup_cache *lookups;
+	struct slice headers;
+};
+
+/* The entry has its envelope and its descriptor. The context stays where it is: the expansions point to it. */
+void delivery_context_init(struct delivery_context *context, struct queue_entry *entry, const struct conf *conf);
+
 /* One Maildir writer, by user. */
 struct queue_store {
 	struct queue_store *next;

@@ -96,12 +96,38 @@ static uint32_t limit_of(int64_t value, uint32_t none)
 	return value <= 0 ? none : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
+/* Options that are expanded for each connection: they may have to ask, so the task does it. */
+static bool set_expanded_settings(struct session *session, struct error *error)
+{
+	const struct conf_main *main = &session->conf->main;
+	const struct expand_context *context = &session->expansions;
+	struct arena *arena = &session->message.arena;
+	struct expand_value name;
+	int64_t size = 0, recipients = 0;
+	if (!conf_number_value(&main->smtp_accept_max_per_host, context, arena, &session->accept_max_per_host, error))
+		return error_context(error, "smtp_accept_max_per_host");
+	if (!conf_number_value(&main->message_size_limit, context, arena, &size, error))
+		return error_context(error, "message_size_limit");
+	if (!conf_number_value(&main->recipients_max, context, arena, &recipients, error))
+		return error_context(error, "recipients_max");
+	session->settings.message_size_limit = (uint64_t)size;
+	session->settings.recipients_max = limit_of(recipients, 0);
+	if (!main->smtp_active_hostname)
+		return true;
+	switch (expand_run(main->smtp_active_hostname, context, arena, &name, error)) {
+	case EXPAND_OK: break;
+	case EXPAND_FORCED_FAIL: return true;
+	default: return error_context(error, "smtp_active_hostname");
+	}
+	if (name.text.len)
+		session->settings.hostname = arena_copy(&session->host_names.arena, name.text);
+	return true;
+}
+
 static void set_settings(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
 	smtp_settings_init(&session->settings, main->primary_hostname);
-	session->settings.message_size_limit = (uint64_t)main->message_size_limit;
-	session->settings.recipients_max = limit_of(main->recipients_max, 0);
 	session->settings.recipients_max_reject = main->recipients_max_reject;
 	session->settings.accept_max_per_connection = limit_of(main->smtp_accept_max_per_connection, 0);
 	session->settings.accept_max_nonmail = (uint32_t)main->smtp_accept_max_nonmail;
@@ -232,6 +258,7 @@ static struct slice in_brackets(struct incoming_message *message, struct slice a
 static bool on_mail(struct session *session, const struct smtp_event *event)
 {
 	submission_forget(session);
+	session->expansions.list_cache = list_cache_new(&session->message.arena);
 	struct incoming_message *message = &session->message;
 	message->sender = event->path.null ? (struct slice){ 0 } : format_address(session, &event->path.address);
 	message->eight_bit_mime = event->mail.body == SMTP_BODY_8BITMIME;
@@ -608,7 +635,7 @@ static bool within_limits(struct session *session)
 	unsigned total = 0, same = 0;
 	bool counted = counters_enter(session->front->counters, &session->host, &total, &same);
 	bool too_many = !counted || (main->smtp_accept_max && total > main->smtp_accept_max);
-	bool too_many_from_host = main->smtp_accept_max_per_host && same > main->smtp_accept_max_per_host;
+	bool too_many_from_host = session->accept_max_per_host && same > session->accept_max_per_host;
 	if (counted && (too_many || too_many_from_host))
 		counters_leave(session->front->counters, &session->host);
 	if (!too_many && !too_many_from_host)
@@ -645,8 +672,14 @@ static void session_task(void *arg)
 {
 	struct session *session = arg;
 	struct smtp_event event;
+	struct error error;
 	session->task = task_current();
-	if (within_limits(session)) {
+	if (!set_expanded_settings(session, &error)) {
+		session_log(session, LOG_KIND_PANIC, "connection refused: %s", error.text);
+		smtp_server_turn_away(&session->smtp, 421, SLICE("Temporary local problem - please try later"), "");
+		if (!session->tls_on_connect)
+			session_flush(session);
+	} else if (within_limits(session)) {
 		if (host_in(session, session->conf->main.host_lookup))
 			session_look_host_up(session);
 		/* Here and not before: its lists may have to ask, and only a task can wait. */

@@ -121,8 +121,8 @@ struct expand_value session_variable(void *owner, enum expand_variable variable)
 	struct session *session = owner;
 	const struct conf_main *main = &session->conf->main;
 	switch (variable) {
-	case EXPAND_PRIMARY_HOSTNAME:
-	case EXPAND_SMTP_ACTIVE_HOSTNAME: return text_value(main->primary_hostname);
+	case EXPAND_PRIMARY_HOSTNAME: return text_value(main->primary_hostname);
+	case EXPAND_SMTP_ACTIVE_HOSTNAME: return text_value(session->settings.hostname);
 	case EXPAND_QUALIFY_DOMAIN: return text_value(main->qualify_domain);
 	case EXPAND_QUALIFY_RECIPIENT: return text_value(main->qualify_recipient);
 	case EXPAND_SPOOL_DIRECTORY: return text_value(main->spool_directory);

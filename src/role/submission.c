@@ -46,6 +46,7 @@ void submission_forget(struct session *session)
 	buf_free(&message->body);
 	buf_free(&message->header);
 	submission_init(message);
+	session->expansions.list_cache = NULL;
 	acl_session_new_message(&session->acl);
 }
 

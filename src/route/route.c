@@ -43,6 +43,7 @@ struct routing {
 	struct route_user user; /* of the router being asked */
 	bool has_user;
 	bool domain_is_ours; /* a router named it */
+	struct expand_memory memory; /* from one string of a router to the next: $srs_recipient and the like */
 };
 
 static struct expand_value address_variable(void *owner, enum expand_variable variable)
@@ -107,6 +108,7 @@ static struct expand_context address_context(struct routing *routing)
 	context.named = context.named ? forward_named : NULL;
 	context.headers = context.headers ? forward_headers : NULL;
 	context.acl = context.acl ? forward_acl : NULL;
+	context.memory = &routing->memory;
 	return context;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "cli/environment.h"
+#include "conf/environment.h"
 
 #include <unistd.h>
 
@@ -27,7 +27,8 @@ void environment_apply(const struct conf_main *conf)
 		struct slice entry = slice_of(environ[at]);
 		struct slice before = slice_first(entry, slice_find(entry, '='));
 		/* What has no name, or one longer than any that an expansion can mean, is harmless and stays. */
-		if (environment_keeps(conf, before) || !before.len || !slice_to_cstr(before, name, sizeof name) || unsetenv(name) < 0)
+		/* TZ is the server's own time zone. */
+		if (environment_keeps(conf, before) || slice_equal(before, SLICE("TZ")) || !before.len || !slice_to_cstr(before, name, sizeof name) || unsetenv(name) < 0)
 			at++;
 	}
 	for (size_t i = 0; i < conf->add_environment.count; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The environment of expansions and of the commands that they run: keep_environment and add_environment. */
-#ifndef POSTERN_CLI_ENVIRONMENT_H
-#define POSTERN_CLI_ENVIRONMENT_H
+#ifndef POSTERN_CONF_ENVIRONMENT_H
+#define POSTERN_CONF_ENVIRONMENT_H
 
 #include "conf/conf.h"
 

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+/* What expansions find while a message is routed and delivered: the envelope, the header section, and the way to the lookup role. */
+#include "base/fatal.h"
+#include "mail/edit.h"
+#include "role/queue.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct expand_value text_value(struct slice text)
+{
+	return (struct expand_value){ .text = text };
+}
+
+static struct expand_value peer_value(struct slice text)
+{
+	return (struct expand_value){ .text = text, .tainted = true };
+}
+
+static struct expand_value number_value(struct delivery_context *context, int64_t number)
+{
+	return text_value(arena_printf(&context->entry->arena, "%lld", (long long)number));
+}
+
+static struct expand_value date_value(struct delivery_context *context, size_t (*format)(time_t, char *, size_t))
+{
+	char text[64];
+	size_t len = format((time_t)(clock_wall_now() / CLOCK_SECOND), text, sizeof text);
+	return text_value(arena_copy(&context->entry->arena, slice_make(text, len)));
+}
+
+static struct expand_value server_variable(struct delivery_context *context, enum expand_variable variable)
+{
+	const struct conf_main *main = &context->conf->main;
+	switch (variable) {
+	case EXPAND_PRIMARY_HOSTNAME:
+	case EXPAND_SMTP_ACTIVE_HOSTNAME: return text_value(main->primary_hostname);
+	case EXPAND_QUALIFY_DOMAIN: return text_value(main->qualify_domain);
+	case EXPAND_QUALIFY_RECIPIENT: return text_value(main->qualify_recipient);
+	case EXPAND_SPOOL_DIRECTORY: return text_value(main->spool_directory);
+	case EXPAND_VERSION_NUMBER: return text_value(SLICE(POSTERN_VERSION));
+	case EXPAND_PID: return number_value(context, getpid());
+	case EXPAND_TOD_FULL: return date_value(context, clock_format_rfc5322);
+	case EXPAND_TOD_LOG: return date_value(context, clock_format_log);
+	case EXPAND_TOD_EPOCH: return number_value(context, clock_wall_now() / CLOCK_SECOND);
+	default: return (struct expand_value){ 0 };
+	}
+}
+
+static struct expand_value variable_value(void *owner, enum expand_variable variable)
+{
+	struct delivery_context *context = owner;
+	const struct spool_envelope *envelope = context->entry->envelope;
+	size_t at = slice_find_last(envelope->sender, '@');
+	switch (variable) {
+	case EXPAND_MESSAGE_EXIM_ID: return text_value(slice_of(context->entry->id.text));
+	case EXPAND_MESSAGE_SIZE: return number_value(context, (int64_t)envelope->body_size);
+	case EXPAND_MESSAGE_AGE: return number_value(context, (clock_wall_now() - envelope->received_ns) / CLOCK_SECOND);
+	case EXPAND_RECEIVED_TIME: return number_value(context, envelope->received_ns / CLOCK_SECOND);
+	case EXPAND_RECIPIENTS_COUNT: return number_value(context, (int64_t)envelope->recipient_count);
+	case EXPAND_SENDER_ADDRESS: return peer_value(envelope->sender);
+	case EXPAND_SENDER_ADDRESS_LOCAL_PART: return peer_value(slice_first(envelope->sender, at));
+	case EXPAND_SENDER_ADDRESS_DOMAIN: return peer_value(slice_from(envelope->sender, at + 1));
+	case EXPAND_SENDER_HOST_ADDRESS: return text_value(envelope->host_address);
+	case EXPAND_SENDER_HOST_PORT: return number_value(context, envelope->port);
+	case EXPAND_SENDER_HOST_NAME: return peer_value(envelope->host_name);
+	case EXPAND_SENDER_HELO_NAME: return peer_value(envelope->helo);
+	case EXPAND_RECEIVED_PROTOCOL: return text_value(envelope->protocol);
+	case EXPAND_TLS_IN_CIPHER: return text_value(envelope->cipher);
+	default: return server_variable(context, variable);
+	}
+}
+
+static enum expand_result ask(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
+			      struct error *error)
+{
+	struct delivery_context *context = owner;
+	if (!context->lookups)
+		context->lookups = lookup_cache_new(&context->entry->arena);
+	return lookup_cache_ask(context->lookups, role_ask, &context->entry->queue->lookup, request, arena, answer_r, error);
+}
+
+/* As much of the message as a header section can be. What cannot be read is left out: the delivery will say why. */
+static struct slice read_headers(struct queue_entry *entry, size_t most)
+{
+	uint64_t size = entry->envelope->body_size;
+	size_t room = size < most ? (size_t)size : most, have = 0;
+	char *bytes = arena_alloc(&entry->arena, room + 1);
+	while (have < room) {
+		ssize_t n = pread(entry->fd, bytes + have, room - have, (off_t)(entry->body_offset + have));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	struct slice all = slice_make(bytes, have);
+	return slice_first(all, mail_header_length(all));
+}
+
+static struct slice headers(void *owner)
+{
+	struct delivery_context *context = owner;
+	if (!context->headers.data)
+		context->headers = read_headers(context->entry, (size_t)context->conf->main.header_maxsize);
+	return context->headers;
+}
+
+void delivery_context_init(struct delivery_context *context, struct queue_entry *entry, const struct conf *conf)
+{
+	*context = (struct delivery_context){ .entry = entry, .conf = conf };
+	context->expansions = (struct expand_context){
+		.owner = context, .variable = variable_value, .ask = ask, .headers = headers, .language = &conf->language,
+		.list_cache = list_cache_new(&entry->arena),
+	};
+}
