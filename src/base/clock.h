@@ -20,6 +20,14 @@ int64_t clock_after(int64_t interval);
 size_t clock_format_rfc5322(time_t when, char *out, size_t size);
 /* "2026-11-21 10:00:00", local time, as Exim stamps its log lines. `size` at least 24. */
 size_t clock_format_log(time_t when, char *out, size_t size);
+/* "Sat Nov 21 10:00:00 2026", local time, as mbox files have it. `size` at least 32. */
+size_t clock_format_mbox(time_t when, char *out, size_t size);
+/* "20261121", local time. */
+size_t clock_format_day(time_t when, char *out, size_t size);
+/* "20261121100000Z", UTC. */
+size_t clock_format_zulu(time_t when, char *out, size_t size);
+/* "+0100", the local time zone at that moment. */
+size_t clock_format_zone(time_t when, char *out, size_t size);
 /* Exim's short interval form for QT= and DT=: "0.123s" below a minute, "1m3s", "2h5m" above. */
 size_t clock_format_interval(int64_t ns, char *out, size_t size);
 

@@ -97,7 +97,7 @@ static void a_message_gives_headers_and_body(void **state)
 	close(fd);
 	expand_session_init(&session, &conf, "/x/y.conf");
 	assert_true(expand_session_message(&session, path, &error));
-	assert_slice(session.headers, "Subject: one\n two\nReply-To: r@x.test\n");
+	assert_slice(session.message.headers, "Subject: one\n two\nReply-To: r@x.test\n");
 	assert_slice(value_of(&session, "message_body"), "no header ");
 	assert_slice(value_of(&session, "message_body_end"), "line body ");
 	assert_slice(value_of(&session, "body_linecount"), "2");

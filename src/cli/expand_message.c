@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The message of -bem: its header lines, and the variables that its text gives. */
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli/expand_session.h"
 
 #include <errno.h>
@@ -74,45 +75,6 @@ static size_t count_byte(struct slice text, char byte)
 	return count;
 }
 
-/* Line ends and NULs become spaces, as $message_body shows them; line ends may stay. */
-static struct slice visible(struct arena *arena, struct slice text, bool newlines)
-{
-	struct slice copy = arena_copy(arena, text);
-	char *data = (char *)(uintptr_t)copy.data;
-	for (size_t i = 0; i < copy.len; i++)
-		if ((data[i] == '\n' && !newlines) || data[i] == '\0')
-			data[i] = ' ';
-	return copy;
-}
-
-/* The value of the first header line of that name, without white space around it; data NULL when there is none. */
-static struct slice find_header(struct slice headers, struct slice name)
-{
-	while (headers.len) {
-		size_t end = slice_find(headers, '\n');
-		while (end + 1 < headers.len && (headers.data[end + 1] == ' ' || headers.data[end + 1] == '\t'))
-			end += 1 + slice_find(slice_from(headers, end + 1), '\n');
-		struct slice line = slice_first(headers, end);
-		size_t colon = slice_find(line, ':');
-		if (colon < line.len && slice_equal_nocase(slice_trim(slice_first(line, colon)), name))
-			return slice_trim(slice_from(line, colon + 1));
-		headers = slice_from(headers, end + 1);
-	}
-	return (struct slice){ 0 };
-}
-
-static void set_body(struct expand_session *session, struct slice body)
-{
-	size_t size = (size_t)session->conf->main.message_body_visible;
-	bool newlines = session->conf->main.message_body_newlines;
-	struct slice first = slice_first(body, size), last = slice_from(body, body.len > size ? body.len - size : 0);
-	expand_session_set(session, "message_body", visible(&session->arena, first, newlines), true);
-	expand_session_set(session, "message_body_end", visible(&session->arena, last, newlines), true);
-	expand_session_set_number(session, "message_body_size", (int64_t)body.len);
-	expand_session_set_number(session, "body_linecount", (int64_t)count_byte(body, '\n'));
-	expand_session_set_number(session, "body_zerocount", (int64_t)count_byte(body, '\0'));
-}
-
 void expand_session_take_message(struct expand_session *session, struct slice text)
 {
 	size_t length = header_length(text);
@@ -121,13 +83,12 @@ void expand_session_take_message(struct expand_session *session, struct slice te
 		body = slice_from(body, 1);
 	if (headers.len && headers.data[headers.len - 1] != '\n')
 		headers = arena_printf(&session->arena, "%.*s\n", SLICE_ARG(headers));
-	session->headers = headers;
+	session->message = (struct expand_message){
+		.headers = headers, .received = 1, .body = body, .whole = true,
+		.visible = (size_t)session->conf->main.message_body_visible, .newlines = session->conf->main.message_body_newlines,
+	};
 	session->has_message = true;
-	struct slice reply = find_header(headers, SLICE("Reply-To"));
-	expand_session_set(session, "reply_address", reply.len ? reply : find_header(headers, SLICE("From")), true);
-	expand_session_set(session, "message_headers", headers, true);
-	expand_session_set(session, "message_headers_raw", headers, true);
-	set_body(session, body);
+	expand_session_set_number(session, "received_time", clock_wall_now() / CLOCK_SECOND);
 	expand_session_set_number(session, "message_size", (int64_t)text.len);
 	expand_session_set_number(session, "message_linecount", (int64_t)count_byte(text, '\n'));
 }

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const strings[] = {
 		"$h_subject:|$bh_subject:|$rh_subject:|$lh_subject:", "${addresses:$h_to:}", "$message_body$message_body_end",
-		"${if def:h_from:{$reply_address}}", "${listcount:$lh_received:}", "${rfc2047d:$rh_x:}",
+		"${if def:h_from:{$reply_address}}", "$message_headers$message_headers_raw$received_count$body_linecount", "${listcount:$lh_received:}", "${rfc2047d:$rh_x:}",
 	};
 	struct conf conf = { .main = { .primary_hostname = SLICE("mx.test"), .qualify_domain = SLICE("x.test"), .message_body_visible = 50 } };
 	const struct expand_program *program;
@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error error;
 	expand_session_init(&session, &conf, "conf");
 	expand_session_take_message(&session, slice_make(data, size));
-	ensure(session.headers.len <= size + 1);
+	ensure(session.message.headers.len <= size + 1);
 	struct expand_context context = {
 		.owner = &session, .variable = expand_session_variable, .named = expand_session_named, .headers = expand_session_headers,
 	};

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "cli/expand_world.h"
+#include "expand/moment.h"
 #include "net/address.h"
 
 #include <limits.h>
@@ -12,74 +13,12 @@
 #include <unistd.h>
 
 /* Writes the value of a moment; false leaves it empty. */
-typedef bool moment_function(const struct expand_session *session, time_t now, char *out, size_t size);
+typedef bool moment_function(const struct expand_session *session, char *out, size_t size);
 
-static struct tm local_time(time_t now)
-{
-	struct tm parts;
-	localtime_r(&now, &parts);
-	return parts;
-}
-
-static bool moment_tod_full(const struct expand_session *session, time_t now, char *out, size_t size)
-{
-	(void)session;
-	return clock_format_rfc5322(now, out, size) > 0;
-}
-
-static bool moment_tod_log(const struct expand_session *session, time_t now, char *out, size_t size)
-{
-	(void)session;
-	return clock_format_log(now, out, size) > 0;
-}
-
-static bool moment_tod_bsdinbox(const struct expand_session *session, time_t now, char *out, size_t size)
-{
-	(void)session;
-	struct tm parts = local_time(now);
-	return strftime(out, size, "%a %b %e %H:%M:%S %Y", &parts) > 0;
-}
-
-static bool moment_tod_zone(const struct expand_session *session, time_t now, char *out, size_t size)
-{
-	(void)session;
-	struct tm parts = local_time(now);
-	return strftime(out, size, "%z", &parts) > 0;
-}
-
-static bool moment_tod_zulu(const struct expand_session *session, time_t now, char *out, size_t size)
-{
-	(void)session;
-	struct tm parts;
-	gmtime_r(&now, &parts);
-	return strftime(out, size, "%Y%m%d%H%M%SZ", &parts) > 0;
-}
-
-static bool moment_tod_logfile(const struct expand_session *session, time_t now, char *out, size_t size)
-{
-	(void)session;
-	struct tm parts = local_time(now);
-	return strftime(out, size, "%Y%m%d", &parts) > 0;
-}
-
-static bool moment_tod_epoch(const struct expand_session *session, time_t now, char *out, size_t size)
-{
-	(void)session;
-	return snprintf(out, size, "%lld", (long long)now) > 0;
-}
-
-static bool moment_tod_epoch_l(const struct expand_session *session, time_t now, char *out, size_t size)
-{
-	(void)session;
-	(void)now;
-	return snprintf(out, size, "%lld", (long long)(clock_wall_now() / 1000)) > 0;
-}
-
-static bool moment_load_average(const struct expand_session *session, time_t now, char *out, size_t size)
+static bool moment_load_average(const struct expand_session *session, char *out, size_t size)
 {
 	double load;
 	(void)session;
-	(void)now;
 	return getloadavg(&load, 1) == 1 && snprintf(out, size, "%d", (int)(load * 1000)) > 0;
 }
 
@@ -99,15 +38,13 @@ static struct slice spool_of(const struct expand_session *session)
 	return session->values[EXPAND_SPOOL_DIRECTORY].text;
 }
 
-static bool moment_space(const struct expand_session *session, time_t now, char *out, size_t size)
+static bool moment_space(const struct expand_session *session, char *out, size_t size)
 {
-	(void)now;
 	return free_of(spool_of(session), false, out, size);
 }
 
-static bool moment_inodes(const struct expand_session *session, time_t now, char *out, size_t size)
+static bool moment_inodes(const struct expand_session *session, char *out, size_t size)
 {
-	(void)now;
 	return free_of(spool_of(session), true, out, size);
 }
 
@@ -115,14 +52,6 @@ static const struct {
 	const char *name;
 	moment_function *value;
 } moments[] = {
-	{ "tod_full", moment_tod_full },
-	{ "tod_log", moment_tod_log },
-	{ "tod_bsdinbox", moment_tod_bsdinbox },
-	{ "tod_zone", moment_tod_zone },
-	{ "tod_zulu", moment_tod_zulu },
-	{ "tod_logfile", moment_tod_logfile },
-	{ "tod_epoch", moment_tod_epoch },
-	{ "tod_epoch_l", moment_tod_epoch_l },
 	{ "load_average", moment_load_average },
 	{ "spool_space", moment_space },
 	{ "spool_inodes", moment_inodes },
@@ -134,10 +63,15 @@ struct expand_value expand_session_variable(void *owner, enum expand_variable va
 {
 	struct expand_session *session = owner;
 	unsigned moment = session->moments[variable];
+	struct slice known;
 	char text[80];
+	if (expand_moment_variable(variable, clock_wall_now(), &session->momentary, &known))
+		return (struct expand_value){ known, false };
+	if (session->has_message && expand_message_variable(&session->message, variable, &session->momentary, &known))
+		return (struct expand_value){ known, true };
 	if (!moment)
 		return session->values[variable];
-	if (!moments[moment - 1].value(session, (time_t)(clock_wall_now() / CLOCK_SECOND), text, sizeof text))
+	if (!moments[moment - 1].value(session, text, sizeof text))
 		return (struct expand_value){ SLICE(""), false };
 	return (struct expand_value){ arena_copy(&session->momentary, slice_of(text)), false };
 }
@@ -153,7 +87,7 @@ bool expand_session_named(void *owner, enum expand_family family, struct slice n
 struct slice expand_session_headers(void *owner)
 {
 	const struct expand_session *session = owner;
-	return session->headers;
+	return session->message.headers;
 }
 
 enum expand_result expand_session_ask(void *owner, const struct expand_request *request, struct arena *arena,

@@ -11,6 +11,7 @@
 #define POSTERN_CLI_EXPAND_SESSION_H
 
 #include "conf/conf.h"
+#include "expand/message.h"
 
 struct expand_world;
 
@@ -20,7 +21,7 @@ struct expand_session {
 	struct arena momentary; /* values that were computed; emptied before each expression */
 	struct expand_value values[EXPAND_VARIABLES];
 	unsigned char moments[EXPAND_VARIABLES]; /* 1 + row of the table of values that change with time; 0: none */
-	struct slice headers; /* with LF at the ends of lines */
+	struct expand_message message; /* with LF at the ends of lines */
 	bool has_message;
 	struct acl_variables acl_connection, acl_message; /* set by "set" and by ACLs */
 	struct acl_session acl;                           /* once expand_session_acls was called */

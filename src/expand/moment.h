@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: ISC */
+/* The variables of date and time, $tod_full and its kin: what they are at a moment, in the time zone of this process. */
+#ifndef POSTERN_EXPAND_MOMENT_H
+#define POSTERN_EXPAND_MOMENT_H
+
+#include "base/arena.h"
+#include "expand/variable.h"
+
+/* False when the variable is none of these. `now` is in nanoseconds since the epoch (clock_wall_now). */
+bool expand_moment_variable(enum expand_variable variable, int64_t now, struct arena *arena, struct slice *text_r);
+
+#endif
