@@ -90,3 +90,30 @@ def test_a_transport_sees_the_header(server):
             one.send(f"X-Box: {box}\r\n".encode() + make_message(subject=box), "user@example.test")
         one.wait_log("Completed", count=2)
         assert [len(Maildir(Path(made) / name).files()) for name in ("one", "two")] == [1, 1]
+
+
+def test_variables_of_acls_are_kept_with_the_message(server):
+    """Exim's manual, chapter 44 section 19: $acl_c... and $acl_m... are there when the message is delivered, after a restart too; a
+    peer's text in them is still no path."""
+    acl = "begin acl\nrcpt:\n  warn set acl_m_box = two\n    set acl_c0 = $sender_address\n  accept\n"
+    user = "  user = nobody\n  group = nogroup\n" if ROOT else ""
+    with tempfile.TemporaryDirectory(prefix="postern-options-") as made:
+        os.chmod(made, 0o700)  # nobody may enter: the message waits
+        one = server(main={"acl_smtp_rcpt": "rcpt"}, extra=acl,
+                     routers="all:\n  driver = accept\n  domains = example.test\n  local_parts = user\n  transport = there\n"
+                             "bad:\n  driver = accept\n  domains = example.test\n  transport = wrong\n",
+                     transports=f"there:\n  driver = appendfile\n  directory = {made}/$acl_m_box/box\n  maildir_format\n  create_directory\n{user}"
+                                f"wrong:\n  driver = appendfile\n  directory = {made}/$acl_c0\n  maildir_format\n  create_directory\n{user}")
+        one.send(make_message(), "user@example.test")
+        one.wait_log("== user@example.test .* defer", count=1) if ROOT else one.wait_log("Completed")
+        with one.connect() as client:
+            client.ehlo()
+            client.expect(250, "MAIL FROM:<a@client.test>")
+            client.expect(451, "RCPT TO:<other@example.test>")
+        one.wait_log("temporarily rejected RCPT <other@example.test>: .*Tainted")
+        if ROOT:
+            os.chmod(made, 0o777)
+        one.stop()
+        one.start()
+        one.wait_log("=> user")
+        assert len(Maildir(Path(made) / "two" / "box").files()) == 1

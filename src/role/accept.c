@@ -127,6 +127,23 @@ static void drop_duplicates(struct spool_envelope *envelope)
 	envelope->recipient_count = kept;
 }
 
+/* The variables of ACLs: names, values and taint in turn. */
+static bool read_variables(struct queue_entry *entry, struct spool_envelope *envelope, struct slice list)
+{
+	struct slice name, value, taint, rest = list;
+	size_t count = 0;
+	while (ipc_list_next(&rest, &name) && ipc_list_next(&rest, &value) && ipc_list_next(&rest, &taint))
+		count++;
+	if (rest.len || count > SPOOL_VARIABLES_MAX)
+		return false;
+	if (count)
+		envelope->variables = arena_array(&entry->arena, count, sizeof *envelope->variables);
+	for (size_t i = 0; i < count && ipc_list_next(&list, &name) && ipc_list_next(&list, &value) && ipc_list_next(&list, &taint); i++)
+		envelope->variables[envelope->variable_count++] = (struct spool_variable){
+			.name = arena_copy(&entry->arena, name), .value = arena_copy(&entry->arena, value), .tainted = taint.len > 0 };
+	return true;
+}
+
 static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *message)
 {
 	struct spool_envelope *envelope = arena_new(&entry->arena, struct spool_envelope);
@@ -141,7 +158,7 @@ static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *me
 	while (ipc_list_next(&list, &address))
 		envelope->recipients[envelope->recipient_count++].address = arena_copy(&entry->arena, address);
 	drop_duplicates(envelope);
-	if (envelope->recipient_count == 0)
+	if (envelope->recipient_count == 0 || !read_variables(entry, envelope, message->variables))
 		return false;
 	envelope->id = entry->id;
 	envelope->received_ns = entry->received_ns;

@@ -72,6 +72,22 @@ static struct expand_value variable_value(void *owner, enum expand_variable vari
 	}
 }
 
+/* What ACLs set when the message came in. */
+static bool named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
+{
+	const struct delivery_context *context = owner;
+	const struct spool_envelope *envelope = context->entry->envelope;
+	char letter = family == EXPAND_ACL_C ? 'c' : family == EXPAND_ACL_M ? 'm' : '\0';
+	for (size_t i = 0; i < envelope->variable_count; i++) {
+		const struct spool_variable *variable = &envelope->variables[i];
+		if (variable->name.data[0] != letter || !slice_equal(slice_from(variable->name, 1), name))
+			continue;
+		*value_r = (struct expand_value){ variable->value, variable->tainted };
+		return true;
+	}
+	return false;
+}
+
 static enum expand_result ask(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
 			      struct error *error)
 {
@@ -111,7 +127,7 @@ void delivery_context_init(struct delivery_context *context, struct queue_entry 
 {
 	*context = (struct delivery_context){ .entry = entry, .conf = conf };
 	context->expansions = (struct expand_context){
-		.owner = context, .variable = variable_value, .ask = ask, .headers = headers, .language = &conf->language,
+		.owner = context, .variable = variable_value, .named = named, .ask = ask, .headers = headers, .language = &conf->language,
 		.list_cache = list_cache_new(&entry->arena),
 	};
 }

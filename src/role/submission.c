@@ -8,6 +8,7 @@
 #include "base/fatal.h"
 #include "mail/received.h"
 #include "role/front.h"
+#include "spool/envelope.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@ enum {
 	PART_SIZE = 256 * 1024,
 	BODY_MAX = PART_SIZE + 128 * 1024, /* a part, the run that filled it, and our header */
 	HEADER_ROOM = 64 * 1024, /* a run of the body behind a header of the largest size */
+	VARIABLES_BYTES_MAX = 40 * 1024,   /* of ACLs, with their names */
 	RECIPIENTS_BYTES_MAX = 128 * 1024, /* leaves room in a message of IPC_MESSAGE_MAX for the rest of the envelope */
 };
 
@@ -128,9 +130,46 @@ static int seal_body(struct incoming_message *message, struct error *error)
 	return fd_take(&fd);
 }
 
+struct gathering {
+	struct buf list;
+	const char *family;
+	bool full;
+};
+
+/* An empty value is kept as well: ${if def: tells it from one that was never set. */
+static bool gather_variable(void *owner, struct slice name, struct expand_value value)
+{
+	struct gathering *gathering = owner;
+	char full[SPOOL_VARIABLE_NAME_MAX + 1];
+	int len = snprintf(full, sizeof full, "%s%.*s", gathering->family, SLICE_ARG(name));
+	bool fits = value.text.len <= SPOOL_VARIABLE_MAX && ipc_list_add(&gathering->list, slice_make(full, (size_t)len)) &&
+		    ipc_list_add(&gathering->list, value.text) &&
+		    ipc_list_add(&gathering->list, value.tainted ? SLICE("tainted") : SLICE(""));
+	gathering->full |= !fits;
+	return fits;
+}
+
+/* What ACLs set stays with the message. False when that is too much: routers must not decide without it. */
+static bool gather_variables(struct session *session, struct gathering *gathering)
+{
+	*gathering = (struct gathering){ 0 };
+	buf_init(&gathering->list, VARIABLES_BYTES_MAX);
+	gathering->family = "c";
+	acl_variables_each(&session->acl_connection, gather_variable, gathering);
+	gathering->family = "m";
+	acl_variables_each(&session->acl_message, gather_variable, gathering);
+	return !gathering->full;
+}
+
 static int call_submit(struct session *session, struct ipc_peer *queue, int fd, bool complete, struct ipc_reply *reply)
 {
 	struct incoming_message *message = &session->message;
+	struct gathering gathering;
+	if (!gather_variables(session, &gathering)) {
+		buf_free(&gathering.list);
+		session_log(session, LOG_KIND_PANIC, "the variables that ACLs set are more than %d bytes", VARIABLES_BYTES_MAX);
+		return -EMSGSIZE;
+	}
 	struct ipc_submit submit = {
 		.transaction = (uint64_t)(uintptr_t)session,
 		.size = buf_len(&message->body),
@@ -147,8 +186,11 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.cipher = slice_of(session->cipher),
 		.message_id = mail_header_scan_message_id(&message->scan),
 		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u),
+		.variables = buf_slice(&gathering.list),
 	};
-	return ipc_call(queue, submit, SUBMIT, &submit, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);
+	int result = ipc_call(queue, submit, SUBMIT, &submit, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);
+	buf_free(&gathering.list);
+	return result;
 }
 
 static int call_part(struct session *session, struct ipc_peer *queue, int fd, bool complete, struct ipc_reply *reply)

@@ -35,9 +35,9 @@ static int hex_value(char c)
 	return at ? (int)(at - hex_digits) : -1;
 }
 
-bool spool_value_decode(struct slice text, struct arena *arena, struct slice *value_r)
+static bool decode(struct slice text, size_t max, struct arena *arena, struct slice *value_r)
 {
-	if (text.len > 3 * SPOOL_VALUE_MAX)
+	if (text.len > 3 * max)
 		return false;
 	char *out = arena_alloc(arena, text.len + 1);
 	size_t len = 0;
@@ -57,10 +57,15 @@ bool spool_value_decode(struct slice text, struct arena *arena, struct slice *va
 		}
 		out[len++] = c;
 	}
-	if (len > SPOOL_VALUE_MAX)
+	if (len > max)
 		return false;
 	*value_r = slice_make(out, len);
 	return true;
+}
+
+bool spool_value_decode(struct slice text, struct arena *arena, struct slice *value_r)
+{
+	return decode(text, SPOOL_VALUE_MAX, arena, value_r);
 }
 
 /* The kinds of value: `write` appends the encoded value, nothing when the field is to be left out. */
@@ -154,7 +159,7 @@ static bool read_flag(struct slice text, struct arena *arena, void *value_r)
 static const struct kind id_kind = { write_id, read_id }, time_kind = { write_time, read_time },
 	text_kind = { write_text, read_text }, port_kind = { write_port, read_port }, flag_kind = { write_flag, read_flag };
 
-/* The fields in the order in which they are written; recipients follow. */
+/* The fields in the order in which they are written; variables and recipients follow. */
 static const struct field {
 	struct slice name;
 	size_t offset;
@@ -189,6 +194,32 @@ static bool format_field(const struct field *field, const struct spool_envelope 
 	return buf_append_byte(out, '\n');
 }
 
+static bool is_variable_name(struct slice name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (!ascii_is_alnum(name.data[i]) && name.data[i] != '_')
+			return false;
+	return name.len > 0 && name.len <= SPOOL_VARIABLE_NAME_MAX;
+}
+
+/* "Acl: m_x=value", or "Acl-Tainted: ..." */
+static bool format_variable(const struct spool_variable *variable, struct buf *out)
+{
+	return is_variable_name(variable->name) && variable->value.len <= SPOOL_VARIABLE_MAX &&
+	       buf_append(out, variable->tainted ? SLICE("Acl-Tainted: ") : SLICE("Acl: ")) && buf_append(out, variable->name) &&
+	       buf_append_byte(out, '=') && spool_value_encode(variable->value, out) && buf_append_byte(out, '\n');
+}
+
+static bool parse_variable(struct slice text, bool tainted, struct arena *arena, struct spool_envelope *envelope)
+{
+	struct spool_variable *variable = &envelope->variables[envelope->variable_count++];
+	size_t equals = slice_find(text, '=');
+	variable->tainted = tainted;
+	variable->name = arena_copy(arena, slice_first(text, equals));
+	return equals < text.len && is_variable_name(variable->name) &&
+	       decode(slice_from(text, equals + 1), SPOOL_VARIABLE_MAX, arena, &variable->value);
+}
+
 bool spool_envelope_format(const struct spool_envelope *envelope, struct buf *out, struct error *error)
 {
 	size_t start = buf_len(out);
@@ -198,6 +229,12 @@ bool spool_envelope_format(const struct spool_envelope *envelope, struct buf *ou
 	for (size_t i = 0; i < FIELDS; i++)
 		if (!format_field(&fields[i], envelope, out))
 			return error_set(error, ERROR_PERMANENT, "the envelope's %s cannot be stored", fields[i].name.data);
+	if (envelope->variable_count > SPOOL_VARIABLES_MAX)
+		return error_set(error, ERROR_PERMANENT, "the envelope has more than %d variables of ACLs", SPOOL_VARIABLES_MAX);
+	for (size_t i = 0; i < envelope->variable_count; i++)
+		if (!format_variable(&envelope->variables[i], out))
+			return error_set(error, ERROR_PERMANENT, "the variable $acl_%.*s cannot be stored",
+					 SLICE_ARG(slice_first(envelope->variables[i].name, SPOOL_VARIABLE_NAME_MAX)));
 	for (size_t i = 0; i < envelope->recipient_count; i++) {
 		struct slice address = envelope->recipients[i].address;
 		if (address.len == 0 || address.len > SPOOL_VALUE_MAX || !buf_append(out, SLICE("To: ")) ||
@@ -241,6 +278,9 @@ static bool parse_line(struct slice line, struct arena *arena, struct spool_enve
 			return bad_field(error, "bad value in the envelope's field", name);
 		return true;
 	}
+	bool tainted = slice_equal(name, SLICE("Acl-Tainted"));
+	if (tainted || slice_equal(name, SLICE("Acl")))
+		return parse_variable(value, tainted, arena, envelope) || bad_field(error, "bad value in the envelope's field", name);
 	const struct field *field = find_field(name);
 	if (!field)
 		return bad_field(error, "unknown field in the envelope:", name);
@@ -253,12 +293,12 @@ static bool parse_line(struct slice line, struct arena *arena, struct spool_enve
 	return true;
 }
 
-/* Lines that begin with "To: ": the array of recipients is made once, of the right size. */
-static size_t count_recipients(struct slice text)
+/* Lines that begin so: the arrays of recipients and variables are made once, of the right size. */
+static size_t count_lines(struct slice text, struct slice start)
 {
 	size_t count = 0;
 	while (text.len)
-		count += slice_starts(slice_cut(&text, '\n'), SLICE("To: "));
+		count += slice_starts(slice_cut(&text, '\n'), start);
 	return count;
 }
 
@@ -268,11 +308,14 @@ bool spool_envelope_parse(struct slice text, struct arena *arena, struct spool_e
 	unsigned seen = 0;
 	if (text.len > SPOOL_ENVELOPE_MAX || text.len == 0 || text.data[text.len - 1] != '\n')
 		return error_set(error, ERROR_PERMANENT, "the envelope is empty, too long or cut off");
-	size_t recipients = count_recipients(text);
+	size_t recipients = count_lines(text, SLICE("To: ")), variables = count_lines(text, SLICE("Acl"));
 	if (recipients == 0 || recipients > SPOOL_RECIPIENTS_MAX)
 		return error_set(error, ERROR_PERMANENT, "the envelope has %zu recipients, not 1 to %d", recipients,
 				 SPOOL_RECIPIENTS_MAX);
+	if (variables > SPOOL_VARIABLES_MAX)
+		return error_set(error, ERROR_PERMANENT, "the envelope has more than %d variables of ACLs", SPOOL_VARIABLES_MAX);
 	envelope.recipients = arena_array(arena, recipients, sizeof *envelope.recipients);
+	envelope.variables = variables ? arena_array(arena, variables, sizeof *envelope.variables) : NULL;
 	while (text.len)
 		if (!parse_line(slice_cut(&text, '\n'), arena, &envelope, &seen, error))
 			return false;

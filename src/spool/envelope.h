@@ -32,6 +32,9 @@ enum {
 	SPOOL_ENVELOPE_MAX = 32 * 1024 * 1024,   /* bytes of the envelope's text */
 	SPOOL_RECIPIENTS_MAX = 50000,
 	SPOOL_VALUE_MAX = 2048,                  /* bytes of one value, before it is encoded */
+	SPOOL_VARIABLES_MAX = 1000,              /* variables of ACLs kept with a message, */
+	SPOOL_VARIABLE_NAME_MAX = 70,            /* bytes of one's name, */
+	SPOOL_VARIABLE_MAX = 32 * 1024,          /* and of one's value, before it is encoded */
 };
 
 enum spool_recipient_state {
@@ -43,6 +46,13 @@ enum spool_recipient_state {
 struct spool_recipient {
 	struct slice address;
 	enum spool_recipient_state state; /* from the journal; not part of the text */
+};
+
+/* What an ACL set: $acl_c_x, $acl_m_x (Exim's manual, chapter 44 §19: they are kept with the message). */
+struct spool_variable {
+	struct slice name; /* "c_x", "m_x": letters, digits and underscores */
+	struct slice value;
+	bool tainted;      /* a peer had a hand in it */
 };
 
 struct spool_envelope {
@@ -57,6 +67,8 @@ struct spool_envelope {
 	uint16_t port;                              /* of the peer; 0: none */
 	bool eight_bit_mime;                        /* BODY=8BITMIME (RFC 6152) */
 	bool smtputf8;                              /* RFC 6531 */
+	struct spool_variable *variables;
+	size_t variable_count;
 	/* Not part of the text: known from the first line, and from the journal. */
 	uint64_t body_size;
 	int64_t deferred_until_ns; /* wall clock; 0: not deferred */

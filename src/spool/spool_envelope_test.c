@@ -24,7 +24,9 @@ static void an_envelope_reads_as_it_was_written(void **state)
 {
 	(void)state;
 	struct spool_recipient recipients[2] = { { .address = SLICE("a@example") }, { .address = SLICE("\"x\r\ny\0z%\"@e") } };
+	struct spool_variable variables[2] = { { SLICE("c0"), SLICE("a=b\nTo: x@y"), false }, { SLICE("m_seen"), SLICE(""), true } };
 	struct spool_envelope before = {
+		.variables = variables, .variable_count = 2,
 		.id = { "1wXyZa-000Kc3-2B" }, .received_ns = INT64_MAX, .sender = SLICE(""), .recipients = recipients,
 		.recipient_count = 2, .helo = SLICE("h\nTo: forged@example"), .host_name = SLICE("host"),
 		.host_address = SLICE("2001:db8::1"), .protocol = SLICE("esmtps"), .cipher = SLICE("TLS1.3:X:256"),
@@ -47,6 +49,11 @@ static void an_envelope_reads_as_it_was_written(void **state)
 	assert_slice(after.host_address, "2001:db8::1");
 	assert_slice(after.protocol, "esmtps");
 	assert_slice(after.cipher, "TLS1.3:X:256");
+	assert_int_equal(after.variable_count, 2);
+	assert_slice(after.variables[0].name, "c0");
+	assert_slice(after.variables[0].value, "a=b\nTo: x@y");
+	assert_slice(after.variables[1].name, "m_seen");
+	assert_true(after.variables[1].value.len == 0 && after.variables[1].tainted && !after.variables[0].tainted);
 	buf_free(&text);
 	arena_free(&arena);
 }
@@ -96,6 +103,11 @@ static void each_rule_of_the_syntax_is_enforced(void **state)
 	assert_parse(SLICE(BASICS "To: a@e"), "cut off");
 	assert_parse(SLICE(BASICS), "0 recipients");
 	assert_parse(SLICE(BASICS "To: \n"), "\"To\"");
+	assert_parse(SLICE(BASICS "Acl: m_x=\nAcl-Tainted: c0=%0A\nTo: a@e\n"), NULL);
+	assert_parse(SLICE(BASICS "Acl: m_x\nTo: a@e\n"), "\"Acl\"");
+	assert_parse(SLICE(BASICS "Acl: =x\nTo: a@e\n"), "\"Acl\"");
+	assert_parse(SLICE(BASICS "Acl-Tainted: m/x=1\nTo: a@e\n"), "\"Acl-Tainted\"");
+	assert_parse(SLICE(BASICS "Acl-Other: m=1\nTo: a@e\n"), "unknown field");
 	assert_parse(SLICE("Id: 1wXyZa-000Kc3-2B\nReceived: 5\nTo: a@e\n"), "lacks the field \"Sender\"");
 	assert_parse(SLICE(BASICS "Colour: red\nTo: a@e\n"), "unknown field in the envelope: \"Colour\"");
 	assert_parse(SLICE(BASICS "\033[2J: red\nTo: a@e\n"), "\"?[2J\"");
