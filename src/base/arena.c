@@ -83,6 +83,17 @@ void *arena_array(struct arena *arena, size_t count, size_t size)
 	return arena_alloc(arena, bytes);
 }
 
+void *arena_grow(struct arena *arena, void *items, size_t count, size_t *room, size_t size)
+{
+	if (count < *room)
+		return items;
+	*room = *room ? 2 * *room : 8;
+	void *larger = arena_array(arena, *room, size);
+	if (count)
+		memcpy(larger, items, count * size);
+	return larger;
+}
+
 struct slice arena_copy(struct arena *arena, struct slice s)
 {
 	char *copy = arena_alloc(arena, s.len + 1);

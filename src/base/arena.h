@@ -29,6 +29,11 @@ void arena_free(struct arena *arena);
 /* Zeroed, aligned for any type. Never NULL. */
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_array(struct arena *arena, size_t count, size_t size);
+/*
+ * An array with room for one item more than it has: itself, or, when that is *room already, a copy of twice the size. The items begin
+ * zeroed; NULL with no room is an empty array.
+ */
+void *arena_grow(struct arena *arena, void *items, size_t count, size_t *room, size_t size);
 #define arena_new(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
 
 /* Copies; the copy of a slice is followed by a NUL, so that its data serves as a C string when it holds no NUL itself. */

@@ -70,6 +70,24 @@ static void edit_distance_finds_near_names(void **state)
 	assert_int_equal(slice_edit_distance(SLICE("kitten"), SLICE("sitting")), 3);
 }
 
+static void an_array_grows_with_its_items(void **state)
+{
+	struct arena arena;
+	size_t room = 0, *items = NULL;
+	(void)state;
+	arena_init(&arena, 0);
+	for (size_t i = 0; i < 1000; i++) {
+		size_t *before = items, had = room;
+		items = arena_grow(&arena, items, i, &room, sizeof *items);
+		assert_true(room > i && (i < had) == (items == before));
+		assert_int_equal(items[i], 0);
+		items[i] = i;
+	}
+	for (size_t i = 0; i < 1000; i++)
+		assert_int_equal(items[i], i);
+	arena_free(&arena);
+}
+
 static void arena_memory_is_zeroed_after_reset(void **state)
 {
 	(void)state;
@@ -235,7 +253,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(slices_compare_without_case_and_cut), cmocka_unit_test(numbers_are_parsed_with_bounds),
 		cmocka_unit_test(cstr_refuses_nul_and_overflow), cmocka_unit_test(edit_distance_finds_near_names),
-		cmocka_unit_test(arena_memory_is_zeroed_after_reset), cmocka_unit_test(buffers_keep_their_bound),
+		cmocka_unit_test(arena_memory_is_zeroed_after_reset), cmocka_unit_test(an_array_grows_with_its_items),
+		cmocka_unit_test(buffers_keep_their_bound),
 		cmocka_unit_test(crc32c_gives_the_values_of_rfc3720), cmocka_unit_test(message_ids_are_unique_and_ordered),
 		cmocka_unit_test(intervals_and_dates_have_their_forms), cmocka_unit_test(errors_carry_context_and_kind),
 		cmocka_unit_test(a_log_line_stays_one_line), cmocka_unit_test(syslog_lines_carry_facility_severity_and_role),

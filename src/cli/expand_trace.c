@@ -20,14 +20,7 @@ static void add_step(void *owner, unsigned depth, struct slice source, enum expa
 		tree->left_out++;
 		return;
 	}
-	if (tree->count == tree->room) {
-		size_t room = tree->room ? 2 * tree->room : 64;
-		struct expand_trace_step *steps = arena_array(tree->arena, room, sizeof *steps);
-		if (tree->count)
-			memcpy(steps, tree->steps, tree->count * sizeof *steps);
-		tree->steps = steps;
-		tree->room = room;
-	}
+	tree->steps = arena_grow(tree->arena, tree->steps, tree->count, &tree->room, sizeof *tree->steps);
 	tree->steps[tree->count++] = (struct expand_trace_step){
 		.depth = depth,
 		.source = arena_copy(tree->arena, slice_first(source, SHOWN_MAX + 1)),

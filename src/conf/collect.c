@@ -79,14 +79,7 @@ static void add_table(struct conf *conf, struct conf_block *block, const struct 
 
 static struct conf_block *add_block(struct conf *conf, struct conf_block **blocks, size_t *count, size_t *room)
 {
-	if (*count == *room) {
-		size_t more = *room ? *room * 2 : 8;
-		struct conf_block *larger = arena_array(&conf->arena, more, sizeof *larger);
-		if (*count)
-			memcpy(larger, *blocks, *count * sizeof *larger);
-		*blocks = larger;
-		*room = more;
-	}
+	*blocks = arena_grow(&conf->arena, *blocks, *count, room, sizeof **blocks);
 	return &(*blocks)[(*count)++];
 }
 

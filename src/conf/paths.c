@@ -34,13 +34,7 @@ void conf_use_path(struct conf *conf, struct slice prefix)
 			return;
 	if (conf->lookup_directory_count == DIRECTORIES_MAX)
 		return;
-	if (conf->lookup_directory_count == conf->lookup_directory_room) {
-		size_t room = conf->lookup_directory_room ? 2 * conf->lookup_directory_room : 8;
-		struct slice *larger = arena_array(&conf->arena, room, sizeof *larger);
-		if (conf->lookup_directory_count)
-			memcpy(larger, conf->lookup_directories, conf->lookup_directory_count * sizeof *larger);
-		conf->lookup_directories = larger;
-		conf->lookup_directory_room = room;
-	}
+	conf->lookup_directories = arena_grow(&conf->arena, conf->lookup_directories, conf->lookup_directory_count,
+					      &conf->lookup_directory_room, sizeof *conf->lookup_directories);
 	conf->lookup_directories[conf->lookup_directory_count++] = arena_copy(&conf->arena, directory);
 }

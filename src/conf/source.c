@@ -21,19 +21,10 @@ void conf_source_free(struct conf_source *source)
 	free(source);
 }
 
-/* Room for one more element: tables double, the old one stays in the arena. */
+/* Room for one more, which is counted. */
 static void *grow(struct arena *arena, void *table, size_t *count, size_t *room, size_t size)
 {
-	if (*count == *room) {
-		size_t more = *room ? *room * 2 : 16;
-		void *larger = arena_array(arena, more, size);
-		if (*count)
-			memcpy(larger, table, *count * size);
-		table = larger;
-		*room = more;
-	}
-	++*count;
-	return table;
+	return arena_grow(arena, table, (*count)++, room, size);
 }
 
 struct conf_line *conf_source_add_line(struct conf_source *source)

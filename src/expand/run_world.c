@@ -37,14 +37,7 @@ struct query {
 
 static void add_piece(struct expand_evaluation *run, struct query *query, struct expand_value value, bool computed)
 {
-	if (query->count == query->room) {
-		size_t room = query->room ? 2 * query->room : 8;
-		struct expand_piece *pieces = arena_array(run->arena, room, sizeof *pieces);
-		if (query->count)
-			memcpy(pieces, query->pieces, query->count * sizeof *pieces);
-		query->pieces = pieces;
-		query->room = room;
-	}
+	query->pieces = arena_grow(run->arena, query->pieces, query->count, &query->room, sizeof *query->pieces);
 	query->pieces[query->count++] = (struct expand_piece){ value.text, computed, value.tainted };
 }
 
