@@ -205,6 +205,52 @@ def test_unreadable_files_are_named():
             assert done.returncode in (1, 75) and out.startswith("Failed: ") and "secret" in out and "denied" in out, done
 
 
+@pytest.fixture
+def meanwhile():
+    """meanwhile(work): calls it again and again on another thread until the test ends."""
+    over, threads = threading.Event(), []
+
+    def start(work):
+        def loop():
+            while not over.is_set():
+                work()
+        threads.append(threading.Thread(target=loop, daemon=True))
+        threads[-1].start()
+    yield start
+    over.set()
+    for thread in threads:
+        thread.join(30)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_whole(conf, tmp_path, meanwhile):
+    path, turn = tmp_path / "list", iter(range(1 << 30))
+
+    def replace():
+        letter = "ab"[next(turn) % 2]
+        (tmp_path / "new").write_text(f"first: {letter * 20000}\nlast: {letter * 20000}\n")
+        os.replace(tmp_path / "new", path)
+    replace()
+    meanwhile(replace)
+    question = "${sg{${lookup{first}lsearch{%s}}}{^(.).*}{\\$1}}${strlen:${lookup{last}lsearch{%s}}}" % (path, path)
+    _, out, _ = expand(conf(), stdin=(question + "\n").encode() * 40)
+    assert set(out.splitlines()) <= {"a20000", "b20000"}, out[:500]
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_or_told(conf, tmp_path, meanwhile):
+    path = tmp_path / "list"
+    path.write_text("first: value\n")
+
+    def append():
+        if path.stat().st_size < 4 << 20:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write("key: " + "x" * 200 + "\n")
+    meanwhile(append)
+    _, out, _ = expand(conf(), stdin=b"${lookup{first}lsearch{%s}}\n" % str(path).encode() * 40)
+    lines = out.splitlines()
+    assert len(lines) == 40
+    assert all(line == "value" or (line.startswith("Failed: ") and "changes while it is read" in line) for line in lines), lines
+
+
 @pytest.mark.parametrize("expression", ["${lookup{a}lsearch{%s}}", "${readfile{%s}}", "${lookup{a}cdb{%s}}", "${lookup{a}json{%s}}"])
 def test_a_directory_is_no_file(conf, tmp_path, expression):
     fails(conf(), expression % tmp_path, str(tmp_path))

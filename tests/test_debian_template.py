@@ -20,8 +20,7 @@ OPTIONS = {
     "exim_path", "gecos_pattern", "gecos_name", "prdr_enable", "local_from_check", "local_sender_retain", "untrusted_set_sender",
     "ignore_bounce_errors_after", "timeout_frozen_after", "freeze_tell", "trusted_users", "log_selector", "debug_print",
     "condition", "local_part_prefix", "require_files", "verify", "expn", "cannot_route_message", "file", "mode_fail_narrower",
-    "check_string", "escape_string", "dns_ipv4_lookup", "disable_ipv6", "host_lookup", "rfc1413_hosts",
-    "rfc1413_query_timeout", "smtp_accept_queue", "headers_rewrite", "return_path",
+    "check_string", "escape_string",
 }
 DRIVERS = {"manualroute", "dnslookup", "redirect", "pipe", "autoreply", "smtp", "cram_md5", "plaintext"}
 # Words of ACLs, and what mailboxes need in this version.
@@ -62,6 +61,12 @@ def test_what_is_missing_is_named_and_nothing_else_is_wrong(kind):
         if not known or not problem["line"] or problem["severity"] != "error":
             surprises.append(problem)
     assert not surprises
+
+
+def test_what_is_there_is_not_on_the_list_of_what_is_missing():
+    text = "\n".join(problem["text"] for kind in KINDS for problem in problems_of(kind))
+    assert set(re.findall(r"^Exim's option (\w+) is not available", text, re.M)) == OPTIONS
+    assert set(re.findall(r"^Exim's driver (\w+) is not available", text, re.M)) == DRIVERS
 
 
 def test_its_retry_rule_and_acl_names_are_taken():

@@ -101,7 +101,6 @@ struct acl_set *acl_set_new(struct arena *arena, const struct expand_language *l
 /* A name that others can refer to, before it is compiled; NULL when it is taken. */
 struct acl *acl_set_add(struct acl_set *set, struct slice name);
 struct acl *acl_set_find(const struct acl_set *set, struct slice name);
-struct slice acl_name(const struct acl *acl); /* empty: an inline ACL */
 
 /* Compiles the statements of one that was added. Every error is reported; false when there was one. */
 bool acl_compile(struct acl_set *set, struct acl *acl, const struct acl_line *lines, size_t count, const struct acl_report *report);

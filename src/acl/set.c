@@ -34,11 +34,6 @@ struct acl *acl_set_add(struct acl_set *set, struct slice name)
 	return acl;
 }
 
-struct slice acl_name(const struct acl *acl)
-{
-	return acl->name;
-}
-
 void acl_note_file(const struct acl_set *set, const struct expand_program *program)
 {
 	const struct expand_language *language = set->language;

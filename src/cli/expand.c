@@ -216,10 +216,10 @@ static bool take_session(struct run *run, struct error *error)
 	return !arguments->message || expand_session_message(session, arguments->message, error);
 }
 
-static void start(struct run *run, const char *file)
+static void start(struct run *run)
 {
 	struct error error = { 0 };
-	expand_session_init(&run->session, run->conf, file);
+	expand_session_init(&run->session, run->conf);
 	if (!take_session(run, &error)) {
 		fprintf(stderr, "postern expand: %s\n", error.text);
 		run->status = COMMAND_USAGE;
@@ -264,7 +264,7 @@ int expand_command(const struct expand_arguments *arguments)
 		run.status = COMMAND_USAGE;
 	} else {
 		environment_apply(&run.conf->main);
-		start(&run, command_configuration_file(&arguments->configuration));
+		start(&run);
 	}
 	conf_unref(&run.conf);
 	conf_source_free(run.source);

@@ -88,14 +88,14 @@ static void a_message_gives_headers_and_body(void **state)
 	static const char text[] = "Subject: one\r\n two\r\nReply-To: r@x.test\r\nno header line\nbody\n";
 	char path[] = "/tmp/postern-expand-test-XXXXXX";
 	int fd = mkstemp(path);
-	struct conf conf = { .main = { .primary_hostname = SLICE("mx.test"), .qualify_domain = SLICE("x.test"),
-				       .message_body_visible = 10 } };
+	struct conf conf = { .config_file = SLICE("/x/y.conf"),
+			     .main = { .primary_hostname = SLICE("mx.test"), .qualify_domain = SLICE("x.test"), .message_body_visible = 10 } };
 	struct expand_session session;
 	struct error error;
 	(void)state;
 	assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
 	close(fd);
-	expand_session_init(&session, &conf, "/x/y.conf");
+	expand_session_init(&session, &conf);
 	assert_true(expand_session_message(&session, path, &error));
 	assert_slice(session.message.headers, "Subject: one\n two\nReply-To: r@x.test\n");
 	assert_slice(value_of(&session, "message_body"), "no header ");
@@ -119,7 +119,7 @@ static void hosts_have_an_address_and_maybe_a_port(void **state)
 	struct expand_session session;
 	struct error error;
 	(void)state;
-	expand_session_init(&session, &conf, "conf");
+	expand_session_init(&session, &conf);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		bool good = expand_session_host(&session, "sender_host_address", "sender_host_port", slice_of(rows[i].text), &error);
 		assert_int_equal(good, rows[i].address != NULL);

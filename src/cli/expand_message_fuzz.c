@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct expand_session session;
 	struct expand_value value;
 	struct error error;
-	expand_session_init(&session, &conf, "conf");
+	expand_session_init(&session, &conf);
 	expand_session_take_message(&session, slice_make(data, size));
 	ensure(session.message.headers.len <= size + 1);
 	struct expand_context context = {

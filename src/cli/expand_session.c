@@ -196,20 +196,13 @@ static const char *const noughts[] = {
 /* Answers that are no before anything happened. */
 static const char *const noes[] = { "tls_out_dane", "sender_host_dnssec", "proxy_session", "prdr_requested", "message_smtputf8" };
 
-static void take_configuration(struct expand_session *session, const struct conf *conf, const char *file)
+static void take_configuration(struct expand_session *session, const struct conf *conf)
 {
-	struct slice path = slice_of(file);
-	size_t slash = slice_find_last(path, '/');
-	expand_session_set(session, "primary_hostname", conf->main.primary_hostname, false);
+	struct slice text;
+	for (enum expand_variable variable = 0; variable < EXPAND_VARIABLES; variable++)
+		if (conf_variable(conf, variable, &text))
+			session->values[variable] = (struct expand_value){ text, false };
 	expand_session_set(session, "smtp_active_hostname", conf->main.primary_hostname, false);
-	expand_session_set(session, "qualify_domain", conf->main.qualify_domain, false);
-	expand_session_set(session, "qualify_recipient", conf->main.qualify_recipient, false);
-	expand_session_set(session, "spool_directory", conf->main.spool_directory, false);
-	expand_session_set(session, "config_file", path, false);
-	expand_session_set(session, "config_dir", slash < path.len ? slice_first(path, slash) : SLICE("."), false);
-	expand_session_set(session, "version_number", SLICE(POSTERN_VERSION), false);
-	expand_session_set(session, "exim_version", SLICE(POSTERN_VERSION), false);
-	expand_session_set(session, "compile_number", SLICE("1"), false);
 }
 
 static void take_process(struct expand_session *session, const struct conf *conf)
@@ -239,7 +232,7 @@ static void take_process(struct expand_session *session, const struct conf *conf
 	expand_session_sender(session, address, false);
 }
 
-void expand_session_init(struct expand_session *session, const struct conf *conf, const char *file)
+void expand_session_init(struct expand_session *session, const struct conf *conf)
 {
 	*session = (struct expand_session){ .conf = conf };
 	arena_init(&session->arena, 0);
@@ -255,7 +248,7 @@ void expand_session_init(struct expand_session *session, const struct conf *conf
 		expand_session_set(session, noughts[i], SLICE("0"), false);
 	for (size_t i = 0; i < sizeof noes / sizeof *noes; i++)
 		expand_session_set(session, noes[i], SLICE("no"), false);
-	take_configuration(session, conf, file);
+	take_configuration(session, conf);
 	take_process(session, conf);
 }
 

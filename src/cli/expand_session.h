@@ -28,8 +28,8 @@ struct expand_session {
 	struct expand_world *world; /* borrowed: whom questions go to; NULL: they fail */
 };
 
-/* Takes the facts of the configuration, read from `file`, and of this process. `conf` must outlive the session. */
-void expand_session_init(struct expand_session *session, const struct conf *conf, const char *file);
+/* Takes the facts of the configuration and of this process. `conf` must outlive the session. */
+void expand_session_init(struct expand_session *session, const struct conf *conf);
 void expand_session_free(struct expand_session *session);
 
 /* Sets a variable by any of its names; the text is copied. */

@@ -139,11 +139,11 @@ static void rewrite_task(void *arg)
 	expand_world_close(&rewriting->world);
 }
 
-static int rewrite_with(const struct conf *conf, struct conf_source *source, const char *file, const char *address)
+static int rewrite_with(const struct conf *conf, struct conf_source *source, const char *address)
 {
 	struct rewriting rewriting = { .conf = conf, .source = source, .address = slice_of(address), .status = COMMAND_TEMPORARY };
 	arena_init(&rewriting.arena, 0);
-	expand_session_init(&rewriting.session, conf, file);
+	expand_session_init(&rewriting.session, conf);
 	rewriting.context = (struct expand_context){ .owner = &rewriting, .variable = variable, .ask = ask };
 	rewriting.rewriter = (struct rewriter){
 		.rules = conf->rewrite, .context = &rewriting.context, .subject = &rewriting.subject,
@@ -167,7 +167,7 @@ static int rewrite(const struct command_configuration *configuration, const char
 	struct conf *conf = command_read_configuration(configuration, &problems, &source);
 	int status = COMMAND_USAGE;
 	if (conf)
-		status = rewrite_with(conf, source, command_configuration_file(configuration), address);
+		status = rewrite_with(conf, source, address);
 	else
 		command_print_problems(&problems);
 	conf_unref(&conf);

@@ -109,6 +109,8 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	conf->references = 1;
 	conf->language.scratch = regex_scratch_new();
 	conf->parser = &parser;
+	if (source->file_count)
+		conf->config_file = arena_copy(&conf->arena, source->files[0]);
 	conf_collect(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, false);
 	conf_settle_names(&parser);

@@ -182,6 +182,7 @@ struct conf {
 	struct conf_acl *acls; /* in order of the configuration */
 	size_t acl_count, acl_room;
 	struct conf_text retry_text, rewrite_text;
+	struct slice config_file;       /* as it was named */
 	/* For conf_print, where the files were read; in roles there is none of it. */
 	struct slice *files;            /* the first is the configuration itself */
 	struct conf_macro *macros;
@@ -212,6 +213,12 @@ void conf_use_path(struct conf *conf, struct slice prefix);
 struct conf *conf_ref(struct conf *conf);
 /* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */
 void conf_unref(struct conf **conf);
+
+/*
+ * $primary_hostname, $config_file and the others that only the configuration decides: false when the variable is none of them. The
+ * text lives as long as the configuration.
+ */
+bool conf_variable(const struct conf *conf, enum expand_variable variable, struct slice *text_r);
 
 /* NULL when there is no ACL of that name. */
 const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name);

@@ -5,11 +5,8 @@
 /* Variables whose value is known when the configuration is loaded. */
 static struct expand_value constant(void *owner, enum expand_variable variable)
 {
-	const struct conf_main *conf = owner;
-	struct slice text = variable == EXPAND_PRIMARY_HOSTNAME ? conf->primary_hostname :
-			    variable == EXPAND_QUALIFY_DOMAIN ? conf->qualify_domain :
-			    variable == EXPAND_SPOOL_DIRECTORY ? conf->spool_directory :
-			    variable == EXPAND_VERSION_NUMBER ? SLICE(POSTERN_VERSION) : (struct slice){ 0 };
+	struct slice text = { 0 };
+	conf_variable(owner, variable, &text);
 	return (struct expand_value){ .text = text, .tainted = false };
 }
 
@@ -123,7 +120,7 @@ void conf_compile_lists(struct conf_parser *parser)
 {
 	struct conf *conf = parser->conf;
 	struct expand_context *constants = arena_new(&conf->arena, struct expand_context);
-	*constants = (struct expand_context){ .variable = constant, .owner = &conf->main };
+	*constants = (struct expand_context){ .variable = constant, .owner = conf };
 	conf->language.owner = conf;
 	conf->language.list_text = named_text;
 	conf->language.uses_path = note_path;

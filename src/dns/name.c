@@ -122,11 +122,6 @@ struct slice dns_name_parent(struct slice name)
 	return (struct slice){ 0 };
 }
 
-bool dns_name_equal(struct slice a, struct slice b)
-{
-	return slice_equal_nocase(a, b);
-}
-
 /* ---- Reverse names ---- */
 
 struct slice dns_reverse_name(const struct net_address *address, struct arena *arena)

@@ -27,8 +27,6 @@ bool dns_name_parse(struct slice text, struct arena *arena, struct slice *name_r
 bool dns_name_take(struct slice *wire, struct arena *arena, struct slice *name_r);
 /* Without its first label; the empty slice when there is but one. Text of the form above. */
 struct slice dns_name_parent(struct slice name);
-/* Whether both are the same name: ASCII letters have no case (RFC 4343). */
-bool dns_name_equal(struct slice a, struct slice b);
 
 /* The fields of a record as texts: an address; preference and host; the strings of TXT as they are; ... */
 enum { DNS_FIELDS_MAX = 256 };

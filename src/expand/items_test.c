@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Lists inside of strings (Exim's manual, chapter 6 §21), walked and built again: as ${map{LIST}{[$item]}} of Exim 4.96 gives them. */
-#include "base/test.h"
+#include "base/test_arena.h"
 
 #include "base/cleanup.h"
 #include "expand/items.h"
@@ -86,20 +86,6 @@ static void a_full_buffer_is_told(void **state)
 	assert_false(expand_list_append(&out, ':', false, SLICE("cd")));
 }
 
-static int setup(void **state)
-{
-	static struct arena arena;
-	arena_init(&arena, 0);
-	*state = &arena;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,5 +93,5 @@ int main(void)
 		cmocka_unit_test(an_item_without_doubled_separators_is_not_copied),
 		cmocka_unit_test(a_full_buffer_is_told),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_arena_setup, test_arena_teardown);
 }

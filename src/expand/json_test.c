@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Parts of JSON texts (RFC 8259), as ${extract json...} and forall_json take them. */
-#include "base/test.h"
+#include "base/test_arena.h"
 
 #include "expand/json.h"
 
@@ -116,20 +116,6 @@ static void depth_and_size_are_bounded(void **state)
 	assert_non_null(strstr(error.text, "longer than"));
 }
 
-static int setup(void **state)
-{
-	static struct arena arena;
-	arena_init(&arena, 0);
-	*state = &arena;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,5 +124,5 @@ int main(void)
 		cmocka_unit_test(a_value_that_is_no_string_cannot_be_unquoted),
 		cmocka_unit_test(depth_and_size_are_bounded),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_arena_setup, test_arena_teardown);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Search types as a lookup's first word gives them (Exim's manual, chapter 9 §1, §6, §7). */
-#include "base/test.h"
+#include "base/test_arena.h"
 
 #include "expand/search.h"
 
@@ -97,20 +97,6 @@ static void the_table_is_complete(void **state)
 	}
 }
 
-static int setup(void **state)
-{
-	static struct arena arena;
-	arena_init(&arena, 0);
-	*state = &arena;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,5 +105,5 @@ int main(void)
 		cmocka_unit_test(errors_say_what_is_wrong),
 		cmocka_unit_test(the_table_is_complete),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_arena_setup, test_arena_teardown);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Senders that are signed (prvs) or rewritten (SRS0). The signatures are those of Exim 4.96 on the same day. */
-#include "base/test.h"
+#include "base/test_arena.h"
 
 #include "expand/prvs.h"
 #include "expand/srs.h"
@@ -94,20 +94,6 @@ static void what_is_no_srs_address(void **state)
 		assert_false(expand_srs_decode(slice_of(texts_without[i]), SLICE(""), TODAY, arena, &out));
 }
 
-static int setup(void **state)
-{
-	static struct arena arena;
-	arena_init(&arena, 0);
-	*state = &arena;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,5 +102,5 @@ int main(void)
 		cmocka_unit_test(srs_leads_back),
 		cmocka_unit_test(what_is_no_srs_address),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_arena_setup, test_arena_teardown);
 }

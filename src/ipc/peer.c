@@ -394,11 +394,6 @@ bool ipc_is_lost(const struct ipc_peer *peer)
 	return peer->lost;
 }
 
-enum role ipc_other(const struct ipc_peer *peer)
-{
-	return peer->other;
-}
-
 void ipc_hold(struct ipc_peer *peer)
 {
 	peer->holds++;

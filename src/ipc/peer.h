@@ -47,7 +47,6 @@ void ipc_close_later(struct ipc_peer *peer);
 void ipc_hold(struct ipc_peer *peer);
 void ipc_release(struct ipc_peer *peer);
 bool ipc_is_lost(const struct ipc_peer *peer);
-enum role ipc_other(const struct ipc_peer *peer);
 /* Sends what is gathered now, waiting for room: before a role ends. */
 void ipc_flush(struct ipc_peer *peer, int64_t deadline);
 

@@ -23,34 +23,13 @@ static int open_world(void **state)
 	return 0;
 }
 
-static int close_world(void **state)
-{
-	fixture_close(*state);
-	return 0;
-}
-
-struct row {
-	const char *type, *key, *said;
-};
-
-static void check_rows(struct fixture *fixture, const char *file, const struct row *rows, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		fixture_find(fixture, rows[i].type, file, rows[i].key);
-		const char *said = fixture_said(fixture);
-		if (strcmp(said, rows[i].said) != 0)
-			fail_msg("%s of \"%s\": expected %s, got %s", rows[i].type, rows[i].key, rows[i].said, said);
-	}
-}
-#define CHECK_ROWS(fixture, file, rows) check_rows(fixture, file, rows, sizeof(rows) / sizeof *(rows))
-
 static void iplsearch_takes_the_first_network_that_holds_the_address(void **state)
 {
 	struct fixture *fixture = *state;
 	fixture_write(fixture, "ip", "1.2.3.4:           data for 1.2.3.4\n192.168.0.0/16:    data for net\n"
 		      "\"abcd::cdab\":      data for abcd::cdab\n\"abcd:abcd::/32\"   data for abcd:abcd::/32\njunk: no\n"
 		      "*: dflt\n192.168.3.0/24: narrower\n0.0.0.0/0: all4\n");
-	static const struct row rows[] = {
+	static const struct fixture_row rows[] = {
 		{ "iplsearch", "1.2.3.4", "<data for 1.2.3.4>" },
 		{ "iplsearch,ret=full", "1.2.3.4", "<1.2.3.4:           data for 1.2.3.4>" },
 		{ "iplsearch", "192.168.3.4", "<data for net>" },
@@ -65,7 +44,7 @@ static void iplsearch_takes_the_first_network_that_holds_the_address(void **stat
 		{ "iplsearch", "junk", "defer: \"junk\" is not a valid iplsearch key (an IP address, with optional CIDR mask, is wanted): "
 		  "in a host list, use net-iplsearch as the search type" },
 	};
-	CHECK_ROWS(fixture, "ip", rows);
+	CHECK_FIXTURE_ROWS(fixture, "ip", rows);
 	fixture_find(fixture, "iplsearch", "ip", "[1.2.3.4]");
 	assert_says(fixture, "is not a valid iplsearch key");
 	fixture_find(fixture, "iplsearch", "ip", "1.2.3.0/24");
@@ -80,7 +59,7 @@ static void keys_with_wildcards_are_tried_in_order(void **state)
 		"^\\d+\\.x\\.b    digits\n\"^a:b \\\\d+\"   quoted regex\n^\\N\\d+\\.exp\\.b\\N   nexp\n^(?-i)Case case\n"
 		"plain: p\nplain: never\n\"@$primary_hostname\" here\nfoo*: star is last\nlsearch;%s/keys: nested\n!*.example: not example\n", fixture->directory).data;
 	fixture_write(fixture, "wild", text);
-	static const struct row rows[] = {
+	static const struct fixture_row rows[] = {
 		{ "nwildlsearch", "x.a.b.c", "<data for *.a.b.c>" },
 		{ "nwildlsearch", "X.A.B.C", "<data for *.a.b.c>" },
 		{ "nwildlsearch", "big.fish", "<data for *fish>" },
@@ -99,7 +78,7 @@ static void keys_with_wildcards_are_tried_in_order(void **state)
 		{ "wildlsearch", "@host.test", "<here>" },
 		{ "wildlsearch", "a:b 33", "<not example>" }, /* the expansion takes one more backslash away */
 	};
-	CHECK_ROWS(fixture, "wild", rows);
+	CHECK_FIXTURE_ROWS(fixture, "wild", rows);
 }
 
 static void bad_patterns_defer_with_their_line(void **state)
@@ -126,7 +105,7 @@ static void json_files_give_elements(void **state)
 {
 	struct fixture *fixture = *state;
 	fixture_write(fixture, "j", "{\"a\":{\"b\":[1,2.50,\"str\",null,true,{\"c\":\"d e\"}]},\"x y\":\"z\\\"q\",\"e\":\"\",\"7\":\"seven\"}");
-	static const struct row rows[] = {
+	static const struct fixture_row rows[] = {
 		{ "json", "a", "<{\"b\": [1, 2.5, \"str\", null, true, {\"c\": \"d e\"}]}>" },
 		{ "json", "a:b:0", "<1>" }, { "json", "a:b:1", "<2.500000>" }, { "json", "a:b:2", "<str>" },
 		{ "json", "a:b:3", "not found" }, { "json", "a:b:4", "<true>" }, { "json", "a:b:5", "<{\"c\": \"d e\"}>" },
@@ -134,7 +113,7 @@ static void json_files_give_elements(void **state)
 		{ "json", "a : b : 2", "<str>" }, { "json", "<;a;b;2", "<str>" }, { "json", "x y", "<z\"q>" }, { "json", "e", "<>" },
 		{ "json", "nope", "not found" }, { "json", "7", "<seven>" }, { "json", "a:b:2:deeper", "not found" },
 	};
-	CHECK_ROWS(fixture, "j", rows);
+	CHECK_FIXTURE_ROWS(fixture, "j", rows);
 	fixture_write(fixture, "bad.json", "{\"a\": [1,\n}");
 	fixture_find(fixture, "json", "bad.json", "a");
 	assert_says(fixture, "bad.json (json lookup): not valid JSON: line 2, column 1: ");
@@ -152,7 +131,7 @@ static void dsearch_finds_names_of_entries(void **state)
 	assert_int_equal(mkdir(fixture_path(fixture, "d/sub").data, 0755), 0);
 	fixture_write(fixture, "d/file", "x");
 	assert_int_equal(symlink("file", fixture_path(fixture, "d/link").data), 0);
-	static const struct row rows[] = {
+	static const struct fixture_row rows[] = {
 		{ "dsearch", "file", "<file>" },
 		{ "dsearch,filter=file", "file", "<file>" },
 		{ "dsearch,filter=dir", "file", "not found" },
@@ -171,7 +150,7 @@ static void dsearch_finds_names_of_entries(void **state)
 		{ "dsearch", "../d", "defer: key for dsearch lookup contains a slash: ../d" },
 		{ "dsearch,ret=key", "file", "<file>" },
 	};
-	CHECK_ROWS(fixture, "d", rows);
+	CHECK_FIXTURE_ROWS(fixture, "d", rows);
 	fixture_find(fixture, "dsearch,ret=full", "d", "file");
 	assert_string_equal(fixture->answer.text.data, fixture_path(fixture, "d/file").data);
 	fixture_find(fixture, "dsearch", "/nonexistent", "file");
@@ -212,11 +191,11 @@ static void cdb_files_are_searched(void **state)
 {
 	struct fixture *fixture = *state;
 	make_cdb(fixture, "c.cdb", "old");
-	static const struct row rows[] = {
+	static const struct fixture_row rows[] = {
 		{ "cdb", "key0", "<old 0>" }, { "cdb", "key999", "<old 999>" }, { "cdb", "KEY0", "not found" },
 		{ "cdb", "nothing", "<>" }, { "cdb", "key1000", "not found" }, { "partial-cdb", "a.b.example.org", "<wild>" },
 	};
-	CHECK_ROWS(fixture, "c.cdb", rows);
+	CHECK_FIXTURE_ROWS(fixture, "c.cdb", rows);
 	make_cdb(fixture, "new.cdb", "new");
 	assert_int_equal(rename(fixture_path(fixture, "new.cdb").data, fixture_path(fixture, "c.cdb").data), 0);
 	fixture_find(fixture, "cdb", "c.cdb", "key7");
@@ -483,5 +462,5 @@ int main(void)
 		cmocka_unit_test(a_locked_database_does_not_keep_others_waiting),
 		cmocka_unit_test(an_open_transaction_is_not_kept),
 	};
-	return cmocka_run_group_tests(tests, open_world, close_world);
+	return cmocka_run_group_tests(tests, open_world, fixture_close_world);
 }

@@ -21,12 +21,6 @@ static int open_world(void **state)
 	return 0;
 }
 
-static int close_world(void **state)
-{
-	fixture_close(*state);
-	return 0;
-}
-
 static void ask_file(struct fixture *fixture, enum expand_service service, const char *name)
 {
 	struct expand_request request = { .service = service, .file = fixture_path(fixture, name) };
@@ -413,5 +407,5 @@ int main(void)
 		cmocka_unit_test(readsocket_speaks_tls),
 		cmocka_unit_test(crypt_compares_hashes),
 	};
-	return cmocka_run_group_tests(tests, open_world, close_world);
+	return cmocka_run_group_tests(tests, open_world, fixture_close_world);
 }

@@ -12,27 +12,6 @@ static int open_world(void **state)
 	return 0;
 }
 
-static int close_world(void **state)
-{
-	fixture_close(*state);
-	return 0;
-}
-
-struct row {
-	const char *type, *key, *said;
-};
-
-static void check_rows(struct fixture *fixture, const char *file, const struct row *rows, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		fixture_find(fixture, rows[i].type, file, rows[i].key);
-		const char *said = fixture_said(fixture);
-		if (strcmp(said, rows[i].said) != 0)
-			fail_msg("%s of \"%s\": expected %s, got %s", rows[i].type, rows[i].key, rows[i].said, said);
-	}
-}
-#define CHECK_ROWS(fixture, file, rows) check_rows(fixture, file, rows, sizeof(rows) / sizeof *(rows))
-
 /* Exim's manual, 9 §3, and what Exim 4.96 gives for the same file (but for comments inside of items, where it stops). */
 static void lsearch_reads_the_format_of_alias_files(void **state)
 {
@@ -53,7 +32,7 @@ static void lsearch_reads_the_format_of_alias_files(void **state)
 		      "\"k1\"a\n\"k2\": : a\nk3\n :v\n\"\\153\\64\": octal\n"
 		      ": no key\n"
 		      "last: without newline");
-	static const struct row rows[] = {
+	static const struct fixture_row rows[] = {
 		{ "lsearch", "simple", "<value one continued   here>" },
 		{ "lsearch", "SIMPLE", "<value one continued   here>" },
 		{ "lsearch", "quoted key\tA", "<qdata>" },
@@ -85,7 +64,7 @@ static void lsearch_reads_the_format_of_alias_files(void **state)
 		{ "lsearch,ret=key", "nobody", "not found" },
 		{ "nosuch", "x", "fail: unknown lookup type \"nosuch\"" },
 	};
-	CHECK_ROWS(fixture, "aliases", rows);
+	CHECK_FIXTURE_ROWS(fixture, "aliases", rows);
 }
 
 static void an_empty_file_holds_nothing(void **state)
@@ -153,7 +132,7 @@ static void partial_matching_keeps_the_minimum_of_components(void **state)
 {
 	struct fixture *fixture = *state;
 	fixture_write(fixture, "p", "*.example: short\n*.fict.example: two\n*.: never\n*: star\n.: dot\n");
-	static const struct row rows[] = {
+	static const struct fixture_row rows[] = {
 		{ "partial-lsearch", "a.example", "not found" },
 		{ "partial1-lsearch", "a.example", "<short>" },
 		{ "partial3-lsearch", "a.fict.example", "not found" },
@@ -164,7 +143,7 @@ static void partial_matching_keeps_the_minimum_of_components(void **state)
 		{ "partial0(.)lsearch", "a.b", "<dot>" },
 		{ "partial0-lsearch", "a.b", "<star>" },
 	};
-	CHECK_ROWS(fixture, "p", rows);
+	CHECK_FIXTURE_ROWS(fixture, "p", rows);
 }
 
 static void a_file_is_read_again_when_it_changed(void **state)
@@ -381,5 +360,5 @@ int main(void)
 		cmocka_unit_test(the_cache_is_bounded),
 		cmocka_unit_test(a_request_that_is_too_large_is_refused),
 	};
-	return cmocka_run_group_tests(tests, open_world, close_world);
+	return cmocka_run_group_tests(tests, open_world, fixture_close_world);
 }

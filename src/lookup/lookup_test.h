@@ -142,4 +142,26 @@ static inline const char *fixture_said(struct fixture *fixture)
 			fail_msg("expected \"...%s...\", got \"%s\"", part, fixture_said(fixture));           \
 	} while (0)
 
+/* The state of these tests is a fixture. */
+static inline int fixture_close_world(void **state)
+{
+	fixture_close(*state);
+	return 0;
+}
+
+struct fixture_row {
+	const char *type, *key, *said;
+};
+
+static inline void fixture_check_rows(struct fixture *fixture, const char *file, const struct fixture_row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		fixture_find(fixture, rows[i].type, file, rows[i].key);
+		const char *said = fixture_said(fixture);
+		if (strcmp(said, rows[i].said) != 0)
+			fail_msg("%s of \"%s\": expected %s, got %s", rows[i].type, rows[i].key, rows[i].said, said);
+	}
+}
+#define CHECK_FIXTURE_ROWS(fixture, file, rows) fixture_check_rows(fixture, file, rows, sizeof(rows) / sizeof *(rows))
+
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Base64, Punycode, character sets, encoded words and the addresses of header fields, below the operators that use them. */
-#include "base/test.h"
+#include "base/test_arena.h"
 
 #include "mail/base64.h"
 #include "mail/mailbox.h"
@@ -165,20 +165,6 @@ static void escaped_ends_are_no_ends(void **state)
 	assert_true(mail_mailbox_parse(SLICE("\"a\\\"\"@b"), NULL, *state, &mailbox));
 }
 
-static int setup(void **state)
-{
-	static struct arena arena;
-	arena_init(&arena, 0);
-	*state = &arena;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,5 +178,5 @@ int main(void)
 		cmocka_unit_test(comments_without_end_are_refused),
 		cmocka_unit_test(escaped_ends_are_no_ends),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, test_arena_setup, test_arena_teardown);
 }
