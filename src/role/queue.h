@@ -30,6 +30,7 @@ struct queue_entry {
 	struct message_id id;
 	int64_t received_ns;       /* wall clock */
 	int64_t due;               /* monotonic; when WAITING */
+	unsigned round;            /* queue->round when its delivery began */
 	bool waited;               /* it was deferred before: addresses whose retry time has not come are passed over */
 	struct arena arena;        /* of the envelope */
 	struct spool_envelope *envelope;
@@ -74,6 +75,7 @@ struct queue {
 	struct queue_entry *due_first, *due_last, *waiting, *waiting_last;
 	struct wait_list schedule_changed;
 	unsigned active;
+	unsigned round;            /* one more each time that all are tried at once */
 	size_t entries;
 	struct queue_store *stores;
 	struct retries *retries;

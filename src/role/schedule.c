@@ -77,18 +77,25 @@ static struct queue_entry *take_first_waiting(struct queue *queue)
 void schedule_retry(struct queue *queue, struct queue_entry *entry, int64_t when_ns)
 {
 	int64_t wait = when_ns - clock_wall_now();
+	/* Whoever was under way when all were to be tried is tried again: by the configuration that is in force now. */
+	bool again = entry->round != queue->round;
 	entry->due = clock_after(wait > 0 ? wait : 0);
-	entry->waited = true;
+	entry->waited = !again;
 	entry->envelope = NULL;
 	entry->message_id = (struct slice){ 0 };
 	arena_free(&entry->arena);
 	fd_close(&entry->fd);
+	if (again) {
+		schedule_now(queue, entry);
+		return;
+	}
 	insert_waiting(queue, entry);
 	wait_list_wake_one(&queue->schedule_changed);
 }
 
 void schedule_all_now(struct queue *queue)
 {
+	queue->round++;
 	while (queue->waiting) {
 		struct queue_entry *entry = take_first_waiting(queue);
 		entry->waited = false;
@@ -114,6 +121,7 @@ static void schedule_task(void *arg)
 			if (!queue->due_first)
 				queue->due_last = NULL;
 			queue->active++;
+			entry->round = queue->round;
 			task_spawn(queue->role->loop, deliver_task, entry, "delivery");
 		}
 		int64_t deadline = queue->waiting ? queue->waiting->due : CLOCK_NEVER;
