@@ -75,8 +75,12 @@ bool cert_files_write(const struct cert_paths *paths, struct slice certificate, 
 bool cert_file_read(const char *path, struct buf *out, struct error *error)
 {
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return error_set_errno(error, errno, "opening %.300s", path);
+	if (fd < 0) {
+		error_set_errno(error, errno, "opening %.300s", path);
+		if (error->kind == ERROR_PERMANENT)
+			error->kind = ERROR_USAGE;
+		return false;
+	}
 	for (;;) {
 		char *room = buf_reserve(out, 16384);
 		if (!room)
