@@ -37,6 +37,7 @@ table() {
 		libunbound-dev header unbound.h
 		libjansson-dev library jansson
 		libsqlite3-dev library sqlite3
+		zlib1g-dev library zlib
 		libpq-dev library libpq
 		libhiredis-dev library hiredis
 		libcdb-dev library libcdb
