@@ -67,6 +67,16 @@ static bool host_in(struct session *session, const struct list *list)
 	return host_matches(session, list, false);
 }
 
+/* By host or by port; in doubt it must. */
+static bool must_use_tls(struct session *session)
+{
+	const struct conf_main *main = &session->conf->main;
+	for (size_t i = 0; i < main->tls_require_ports.count; i++)
+		if (main->tls_require_ports.items[i] == session->interface.port)
+			return true;
+	return host_matches(session, main->tls_hosts, true);
+}
+
 static unsigned session_options(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
@@ -80,9 +90,10 @@ static unsigned session_options(struct session *session)
 		{ host_in(session, main->chunking_advertise_hosts), SMTP_OFFER_CHUNKING },
 		{ host_in(session, main->smtputf8_advertise_hosts), SMTP_OFFER_SMTPUTF8 },
 		{ host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
-		{ main->tls_certificate.len && (host_in(session, main->tls_advertise_hosts) || host_in(session, main->tls_hosts)),
+		{ main->tls_certificate && (!main->tls_advertise_hosts || host_in(session, main->tls_advertise_hosts) ||
+					 must_use_tls(session)),
 		  SMTP_OFFER_STARTTLS },
-		{ host_matches(session, main->tls_hosts, true), SMTP_REQUIRE_TLS },
+		{ must_use_tls(session), SMTP_REQUIRE_TLS },
 		{ !host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};
 	unsigned all = 0;
