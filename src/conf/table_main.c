@@ -136,7 +136,10 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_log_peerdn), .type = CONF_BOOL, .fallback = "false", .modern = "log_selector = +tls_peerdn",
 	  .help = "Log the name in the client's certificate (DN=).", .example = "true" },
 	{ OPTION(log_selector), .type = CONF_STRING,
-	  .help = "What log lines hold: names of items, each with + to add or - to leave it out.",
+	  .help = "What log lines hold: names of items, each with + to add or - to leave it out. Logged unless left out: tls_cipher "
+		  "(X=), tls_certificate_verified (CV=), msg_id (id=), connection_reject, lost_incoming_connection. To be added: "
+		  "tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
+		  "received_sender, received_recipients, all. Other names of Exim's are errors, but for adding what Exim logs anyway.",
 	  .example = "+tls_certificate_verified +tls_peerdn +tls_sni" },
 	{ OPTION(received_header_text), .type = CONF_EXPANDED, .place = EXPAND_PLACE_ENVELOPE, .computed = "as Exim's",
 	  .help = "The text of the Received: line that messages get, without the date. Empty: no such line.",
