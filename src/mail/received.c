@@ -58,14 +58,10 @@ bool mail_received_append_text(struct slice text, struct slice date, struct buf 
 	bool good = true, first = true;
 	text = slice_trim(text);
 	while (good && text.len) {
-		struct slice line = slice_cut(&text, '\n');
-		bool folded = line.len && (line.data[0] == ' ' || line.data[0] == '\t');
-		if (slice_trim(line).len == 0)
+		struct slice line = slice_trim(slice_cut(&text, '\n'));
+		if (line.len == 0)
 			continue;
-		if (folded)
-			line = slice_from(line, 1);
-		const char *before = first ? "" : FOLD;
-		good = part(out, before, line, "");
+		good = part(out, first ? "" : FOLD, line, "");
 		first = false;
 	}
 	return good && part(out, ";" FOLD, date, "\r\n");
