@@ -351,14 +351,15 @@ static bool key_text(struct buf *out, struct slice text)
 
 bool tls_policy_key(const struct tls_policy *policy, bool versions, struct buf *out)
 {
-	bool good = buf_printf(out, "%d %d %llx %llx %d %d %lld %d %d %d %zu;", policy->min_version, policy->profile_min_version,
+	bool good = buf_printf(out, "%d %d %llx %llx %d %d %lld %d %d %zu %zu;", policy->min_version, policy->profile_min_version,
 			       (unsigned long long)policy->options, (unsigned long long)policy->cleared, policy->ciphers_given,
 			       policy->no_dh, (long long)policy->dh_max_bits, policy->alpn_required, policy->resumption,
-			       (int)policy->verify, policy->chain_count) &&
+			       policy->chain_count, policy->proof_count) &&
 		    key_text(out, policy->ciphers) && key_text(out, policy->suites) && key_text(out, policy->groups) &&
-		    key_text(out, policy->dh_group) && key_text(out, policy->alpn) && key_file(out, &policy->dh_file, versions) &&
-		    key_file(out, &policy->authorities, versions) && key_file(out, &policy->revocations, versions);
+		    key_text(out, policy->dh_group) && key_text(out, policy->alpn) && key_file(out, &policy->dh_file, versions);
 	for (size_t i = 0; good && i < policy->chain_count; i++)
-		good = key_file(out, &policy->chains[i], versions) && key_file(out, &policy->proofs[i], versions);
+		good = key_file(out, &policy->chains[i], versions);
+	for (size_t i = 0; good && i < policy->proof_count; i++)
+		good = key_file(out, &policy->proofs[i], versions);
 	return good;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What one server connection's TLS is to be, after the options were expanded: values only, from which tls/server.h makes a
+ * What the TLS of a server's connections is to be, after the options were expanded: values only, from which tls/server.h makes a
  * context. The functions below turn the texts of the options into values, each with an error that says what was
  * expected; they know no file and no connection.
  *
@@ -17,8 +17,6 @@
 #include "base/error.h"
 
 enum tls_profile { TLS_PROFILE_OPPORTUNISTIC, TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN, TLS_PROFILES };
-
-enum tls_verify { TLS_VERIFY_NO, TLS_VERIFY_TRY, TLS_VERIFY_MUST };
 
 enum { TLS_CHAINS_MAX = 8, TLS_ALPN_MAX = 255 };
 
@@ -44,9 +42,8 @@ struct tls_policy {
 	bool resumption;                 /* tickets */
 	struct tls_file chains[TLS_CHAINS_MAX];
 	size_t chain_count;
-	struct tls_file proofs[TLS_CHAINS_MAX]; /* of the chain with the same number; name empty: none */
-	enum tls_verify verify;
-	struct tls_file authorities, revocations; /* PEM; name empty: none */
+	struct tls_file proofs[TLS_CHAINS_MAX]; /* for stapling; which belongs to which chain is in them */
+	size_t proof_count;
 };
 
 void tls_policy_init(struct tls_policy *policy, enum tls_profile profile);

@@ -29,6 +29,7 @@ struct tls_server {
 	unsigned char *alpn;
 	size_t alpn_length;
 	bool alpn_required;
+	struct ocsp_stapler *stapler; /* NULL: no proofs */
 };
 
 bool ticket_keys_rotate(struct ticket_keys *keys)
@@ -159,28 +160,6 @@ static void set_alpn(struct tls_server *server, const struct tls_policy *policy)
 	SSL_CTX_set_alpn_select_cb(server->context, alpn_callback, server);
 }
 
-/* ---- Sessions ---- */
-
-/*
- * A session may be resumed where it would be made again: what was agreed on with one policy for clients' certificates is
- * nothing under another (RFC 8446 §4.6.1).
- */
-static bool set_session_context(struct tls_server *server, const struct tls_policy *policy)
-{
-	unsigned char digest[32];
-	struct buf text;
-	if (policy->verify == TLS_VERIFY_NO)
-		return SSL_CTX_set_session_id_context(server->context, (const unsigned char *)"postern", 7) == 1;
-	buf_init(&text, 16384);
-	bool done = buf_printf(&text, "%d %llu %llu %.*s %.*s", (int)policy->verify, (unsigned long long)policy->authorities.version,
-			       (unsigned long long)policy->revocations.version, SLICE_ARG(policy->authorities.name),
-			       SLICE_ARG(policy->revocations.name)) &&
-		    EVP_Q_digest(NULL, "SHA256", NULL, text.data, buf_len(&text), digest, NULL) == 1 &&
-		    SSL_CTX_set_session_id_context(server->context, digest, sizeof digest) == 1;
-	buf_free(&text);
-	return done;
-}
-
 static int hello_callback(SSL *ssl, int *alert, void *arg)
 {
 	struct tls_server *server = arg;
@@ -188,12 +167,25 @@ static int hello_callback(SSL *ssl, int *alert, void *arg)
 	return stream_client_hello(stream, ssl, server->alpn_required, alert);
 }
 
-struct tls_server *tls_server_new_policy(struct tls_library *library, const struct tls_policy *policy, const struct remote_signer *signer,
-					 const struct ticket_keys *tickets, struct error *error)
+static void add_proofs(struct tls_server *server, const struct tls_maker *maker, const struct tls_policy *policy)
 {
+	struct ocsp_source sources[TLS_CHAINS_MAX];
+	char names[TLS_CHAINS_MAX][256];
+	if (!maker->complaints)
+		return;
+	for (size_t i = 0; i < policy->proof_count; i++) {
+		snprintf(names[i], sizeof names[i], "%.*s", SLICE_ARG(policy->proofs[i].name));
+		sources[i] = (struct ocsp_source){ .text = policy->proofs[i].text, .name = names[i] };
+	}
+	server->stapler = ocsp_stapler_new(server->context, sources, policy->proof_count, maker->proofs, maker->complaints);
+}
+
+struct tls_server *tls_server_new_policy(const struct tls_maker *maker, const struct tls_policy *policy, struct error *error)
+{
+	struct tls_library *library = maker->library;
 	struct tls_server *server = xcalloc(1, sizeof *server);
 	server->references = 1;
-	server->tickets = tickets;
+	server->tickets = maker->tickets;
 	server->context = SSL_CTX_new_ex(tls_library_context(library), NULL, TLS_server_method());
 	server->ticket_cipher = EVP_CIPHER_fetch(tls_library_context(library), "AES-256-CBC", NULL);
 	server->method = stream_method_new();
@@ -202,14 +194,15 @@ struct tls_server *tls_server_new_policy(struct tls_library *library, const stru
 		tls_error(error, "preparing TLS");
 	done = done && tls_context_configure(server->context, tls_library_context(library), policy, error);
 	for (size_t i = 0; done && i < policy->chain_count; i++)
-		done = add_chain(server, library, &policy->chains[i], signer, error);
-	if (done && !set_session_context(server, policy))
+		done = add_chain(server, library, &policy->chains[i], maker->signer, error);
+	if (done && SSL_CTX_set_session_id_context(server->context, (const unsigned char *)"postern", 7) != 1)
 		done = tls_error(error, "preparing TLS");
 	if (!done) {
 		tls_server_unref(server);
 		return NULL;
 	}
 	set_alpn(server, policy);
+	add_proofs(server, maker, policy);
 	SSL_CTX_set_app_data(server->context, server);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(server->context, ticket_callback);
 	SSL_CTX_set_client_hello_cb(server->context, hello_callback, server);
@@ -226,7 +219,8 @@ struct tls_server *tls_server_new(struct tls_library *library, const struct slic
 	for (size_t i = 0; i < count; i++)
 		policy.chains[i] = (struct tls_file){ .name = slice_of(names[i]), .text = chains[i] };
 	policy.chain_count = count;
-	return tls_server_new_policy(library, &policy, signer, tickets, error);
+	const struct tls_maker maker = { .library = library, .signer = signer, .tickets = tickets };
+	return tls_server_new_policy(&maker, &policy, error);
 }
 
 struct tls_server *tls_server_ref(struct tls_server *server)
@@ -240,6 +234,7 @@ void tls_server_unref(struct tls_server *server)
 	if (!server || --server->references)
 		return;
 	SSL_CTX_free(server->context);
+	ocsp_stapler_free(server->stapler);
 	EVP_CIPHER_free(server->ticket_cipher);
 	BIO_meth_free(server->method);
 	free(server->alpn);

@@ -10,6 +10,7 @@
 #ifndef POSTERN_TLS_SERVER_H
 #define POSTERN_TLS_SERVER_H
 
+#include "tls/ocsp.h"
 #include "tls/policy.h"
 #include "tls/remote_key.h"
 
@@ -38,9 +39,17 @@ struct tls_server;
 struct tls_server *tls_server_new(struct tls_library *library, const struct slice *chains, const char *const *names,
 				  size_t count, const struct remote_signer *signer, const struct ticket_keys *tickets,
 				  struct error *error);
+/* What is the same for all servers of a process, and must outlive them. */
+struct tls_maker {
+	struct tls_library *library;
+	const struct remote_signer *signer;
+	const struct ticket_keys *tickets;
+	struct ocsp_pool *proofs;                  /* NULL: none */
+	const struct ocsp_complaints *complaints;  /* NULL: no proofs are stapled */
+};
+
 /* The same with all that a policy says; its texts are needed only until it returns. */
-struct tls_server *tls_server_new_policy(struct tls_library *library, const struct tls_policy *policy, const struct remote_signer *signer,
-					 const struct ticket_keys *tickets, struct error *error);
+struct tls_server *tls_server_new_policy(const struct tls_maker *maker, const struct tls_policy *policy, struct error *error);
 struct tls_server *tls_server_ref(struct tls_server *server);
 void tls_server_unref(struct tls_server *server);
 

@@ -22,7 +22,8 @@ enum { PENDING_MAX = 128 * 1024, SEND_AT = 16 * 1024, LINGER_MAX = 1024 * 1024, 
  */
 struct stream_start {
 	struct tls_hello hello;
-	const struct tls_choice *choice; /* NULL: nothing to choose, or chosen */
+	const struct tls_choice *choice; /* may be NULL */
+	bool choosing;                   /* there is a choice to be made, and was not yet */
 	struct buf kept;
 	size_t replayed;                 /* bytes of `kept` that the restarted connection has read */
 	bool restarted;
@@ -50,7 +51,7 @@ static int method_read(BIO *bio, char *out, int size)
 		ssize_t n = recv(stream->fd, out, (size_t)size, 0);
 		if (n > 0) {
 			stream->drained = n < size;
-			if (start && start->choice && !buf_append(&start->kept, slice_make(out, (size_t)n)))
+			if (start && start->choosing && !buf_append(&start->kept, slice_make(out, (size_t)n)))
 				return -1; /* no ClientHello is that long */
 			return (int)n;
 		}
@@ -201,9 +202,9 @@ int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int
 		return SSL_CLIENT_HELLO_ERROR; /* there are no other handshakes than the first */
 	if (!start->hello.seen)
 		tls_hello_take(&start->hello, ssl);
-	if (start->choice && start->hello.has_name)
+	if (start->choosing && start->hello.has_name)
 		return SSL_CLIENT_HELLO_RETRY;
-	start->choice = NULL;
+	start->choosing = false;
 	if (!alpn_required || start->hello.has_alpn)
 		return SSL_CLIENT_HELLO_SUCCESS;
 	*alert = SSL_AD_NO_APPLICATION_PROTOCOL;
@@ -212,7 +213,7 @@ int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int
 }
 
 /* A new connection object of this server, which reads and writes through the stream. */
-static bool bind_server(struct stream *stream, struct tls_server *server, struct error *error)
+static bool bind_server(struct stream *stream, struct tls_server *server, const struct tls_choice *choice, struct error *error)
 {
 	SSL *ssl = tls_server_connection(server);
 	BIO *bio = BIO_new(tls_server_method(server));
@@ -223,6 +224,10 @@ static bool bind_server(struct stream *stream, struct tls_server *server, struct
 	}
 	BIO_set_data(bio, stream);
 	SSL_set_bio(ssl, bio, bio);
+	if (choice && choice->prepare && !choice->prepare(choice->owner, ssl, error)) {
+		SSL_free(ssl);
+		return false;
+	}
 	SSL_free(stream->ssl);
 	tls_server_ref(server);
 	tls_server_unref(stream->server);
@@ -236,14 +241,14 @@ static bool choose_server(struct stream *stream, struct error *error)
 {
 	struct stream_start *start = stream->start;
 	const struct tls_choice *choice = start->choice;
-	start->choice = NULL;
+	start->choosing = false;
 	struct tls_server *chosen = choice->choose(choice->owner, slice_make(start->hello.name, start->hello.name_length), error);
 	if (!chosen)
 		return false;
 	bool done = true;
 	if (chosen != stream->server) {
 		start->restarted = true;
-		done = bind_server(stream, chosen, error);
+		done = bind_server(stream, chosen, choice, error);
 	}
 	tls_server_unref(chosen);
 	return done;
@@ -300,9 +305,9 @@ static bool handshake(struct stream *stream, int64_t deadline, struct error *err
 bool stream_accept_tls(struct stream *stream, struct tls_server *server, const struct tls_choice *choice, int64_t deadline,
 		       struct error *error)
 {
-	struct stream_start start = { .choice = choice };
+	struct stream_start start = { .choice = choice, .choosing = choice && choice->choose };
 	buf_init(&start.kept, HELLO_MAX);
-	if (!bind_server(stream, server, error))
+	if (!bind_server(stream, server, choice, error))
 		return false;
 	stream->start = &start;
 	bool done = handshake(stream, deadline, error);

@@ -16,12 +16,15 @@
 
 #include <sys/types.h>
 
-/*
- * Who chooses the context by the name that the client asks for: called once, outside of OpenSSL, so it may wait. Returns a
- * reference: to the same server when nothing changes, or NULL with *error, which ends the handshake.
- */
+/* Who has a say in a handshake. */
 struct tls_choice {
+	/*
+	 * Chooses the context by the name that the client asks for: called once, outside of OpenSSL, so it may wait. Returns a
+	 * reference: to the same server when nothing changes, or NULL with *error, which ends the handshake. May be NULL.
+	 */
 	struct tls_server *(*choose)(void *owner, struct slice server_name, struct error *error);
+	/* What is to be set for this connection alone, before it begins, and again where another context is chosen. May be NULL. */
+	bool (*prepare)(void *owner, SSL *ssl, struct error *error);
 	void *owner;
 };
 
