@@ -157,41 +157,32 @@ static int check(int good, X509_STORE_CTX *context)
 	return good || !required;
 }
 
-static bool use_trust(SSL_CTX *context, const struct tls_trust *trust, enum tls_verify how)
+bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct error *error)
 {
-	unsigned char digest[DIGEST_LEN] = { 0 };
+	static const unsigned char nothing[] = "postern";
+	bool good = true;
+	if (how == TLS_VERIFY_NONE) {
+		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+		return SSL_set_session_id_context(ssl, nothing, sizeof nothing - 1) == 1 || tls_error(error, "preparing TLS");
+	}
+	SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE |
+			    (how == TLS_VERIFY_REQUIRE ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), check);
+	SSL_set_verify_depth(ssl, TLS_VERIFY_DEPTH_MAX);
 	if (!trust) {
 		X509_STORE *empty = X509_STORE_new();
-		return empty && SSL_CTX_set0_verify_cert_store(context, empty) == 1 &&
-		       SSL_CTX_set_session_id_context(context, digest, sizeof digest) == 1;
+		return (empty && SSL_set0_verify_cert_store(ssl, empty) == 1) || tls_error(error, "preparing verification");
 	}
 	if (trust->names && sk_X509_NAME_num(trust->names)) {
 		STACK_OF(X509_NAME) *names = sk_X509_NAME_deep_copy(trust->names, X509_NAME_dup, X509_NAME_free);
-		if (!names)
-			return false;
-		SSL_CTX_set0_CA_list(context, names);
+		good = names != NULL;
+		SSL_set0_CA_list(ssl, names);
 	}
 	/* One who was let in unverified must not come back with that session where a good certificate is required. */
+	unsigned char digest[DIGEST_LEN];
 	memcpy(digest, trust->digest, sizeof digest);
 	digest[0] ^= (unsigned char)how;
-	return SSL_CTX_set1_verify_cert_store(context, trust->store) == 1 &&
-	       SSL_CTX_set_session_id_context(context, digest, sizeof digest) == 1;
-}
-
-bool tls_verify_use(SSL_CTX *context, const struct tls_trust *trust, enum tls_verify how, struct error *error)
-{
-	static const unsigned char nothing[] = "postern";
-	bool good;
-	SSL_CTX_set0_CA_list(context, NULL);
-	if (how == TLS_VERIFY_NO) {
-		SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
-		good = SSL_CTX_set_session_id_context(context, nothing, sizeof nothing - 1) == 1;
-	} else {
-		SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE |
-					    (how == TLS_VERIFY_MUST ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), check);
-		SSL_CTX_set_verify_depth(context, TLS_VERIFY_DEPTH_MAX);
-		good = use_trust(context, trust, how);
-	}
+	good = good && SSL_set1_verify_cert_store(ssl, trust->store) == 1 &&
+	       SSL_set_session_id_context(ssl, digest, sizeof digest) == 1;
 	return good || tls_error(error, "preparing verification");
 }
 
@@ -200,7 +191,7 @@ static bool is_word_for_all(struct slice word)
 	return slice_equal(word, SLICE("ALL")) || slice_equal(word, SLICE("DEFAULT")) || slice_equal(word, SLICE("HIGH"));
 }
 
-bool tls_verify_ciphers(SSL_CTX *context, struct slice list, struct error *error)
+bool tls_verify_ciphers(SSL *ssl, struct slice list, struct error *error)
 {
 	char older[CIPHERS_MAX] = "", suites[CIPHERS_MAX] = "";
 	struct slice rest = list;
@@ -218,11 +209,11 @@ bool tls_verify_ciphers(SSL_CTX *context, struct slice list, struct error *error
 			*len += (size_t)snprintf(out + *len, CIPHERS_MAX - *len, "%s%.*s", *len ? ":" : "", SLICE_ARG(word));
 	}
 	ERR_clear_error();
-	bool good = (!older_len || SSL_CTX_set_cipher_list(context, older) == 1) && (!suites_len || SSL_CTX_set_ciphersuites(context, suites) == 1);
+	bool good = (!older_len || SSL_set_cipher_list(ssl, older) == 1) && (!suites_len || SSL_set_ciphersuites(ssl, suites) == 1);
 	if (good && !suites_len && !all)
-		good = SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION) == 1;
+		good = SSL_set_max_proto_version(ssl, TLS1_2_VERSION) == 1;
 	if (good && !older_len)
-		good = SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1;
+		good = SSL_set_min_proto_version(ssl, TLS1_3_VERSION) == 1;
 	return good || tls_error(error, "tls_verify_ciphers \"%.*s\"", SLICE_ARG(slice_first(list, 100)));
 }
 

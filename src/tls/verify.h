@@ -3,7 +3,7 @@
  * Verification of clients' certificates (Exim's manual, chapter 43 §7 and §8): what is trusted, as material that is read once and
  * shared by all connections, and how a connection is made to ask for a certificate and check it.
  *
- *	tls_trust_read (master) --PEM text--> tls_trust_new (front) --> tls_verify_use, for the contexts of hosts in the lists
+ *	tls_trust_read (master) --PEM text--> tls_trust_new (front) --> tls_verify_use, for each connection whose host is in the lists
  *	handshake --> tls_verify_problem
  *
  * A certificate is good if a chain leads from it to a certificate of the material, or if it is one itself; the names in it are
@@ -44,21 +44,21 @@ struct tls_trust *tls_trust_ref(struct tls_trust *trust);
 void tls_trust_unref(struct tls_trust *trust);
 
 enum tls_verify {
-	TLS_VERIFY_NO,    /* no certificate is asked for */
+	TLS_VERIFY_NONE,    /* no certificate is asked for */
 	TLS_VERIFY_TRY,     /* tls_try_verify_hosts: the handshake succeeds all the same */
-	TLS_VERIFY_MUST, /* tls_verify_hosts: it fails without a good certificate */
+	TLS_VERIFY_REQUIRE, /* tls_verify_hosts: it fails without a good certificate */
 };
 
 /*
- * Sets all of this for the connections of a context. `trust` may be NULL: then nothing can be verified, and TLS_VERIFY_MUST lets
- * nobody in. False and *error when memory is short.
+ * Before the handshake, or in one of its callbacks after SSL_set_SSL_CTX, which would undo it. `trust` may be NULL: then nothing can
+ * be verified, and TLS_VERIFY_REQUIRE lets nobody in. False and *error when memory is short.
  */
-bool tls_verify_use(SSL_CTX *context, const struct tls_trust *trust, enum tls_verify how, struct error *error);
+bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct error *error);
 /*
- * tls_verify_ciphers: its connections must use one of these, in OpenSSL's form. Names that begin with TLS_ are suites of TLS 1.3;
+ * tls_verify_ciphers: the connection must use one of these, in OpenSSL's form. Names that begin with TLS_ are suites of TLS 1.3;
  * without one that version is not used, unless the list has one of the words ALL, DEFAULT or HIGH.
  */
-bool tls_verify_ciphers(SSL_CTX *context, struct slice list, struct error *error);
+bool tls_verify_ciphers(SSL *ssl, struct slice list, struct error *error);
 
 /* After the handshake: whether the client showed a certificate that is good. */
 bool tls_verified(const SSL *ssl);

@@ -197,12 +197,6 @@ static struct result attempt(struct fixture *f, const struct attempt *how)
 		ensure(SSL_CTX_use_certificate(context, how->client->certificate) == 1);
 		ensure(SSL_CTX_use_PrivateKey(context, how->client->key) == 1);
 	}
-	SSL_CTX_set_max_proto_version(f->server_context, 0);
-	SSL_CTX_set_min_proto_version(f->server_context, TLS1_2_VERSION);
-	SSL_CTX_set_cipher_list(f->server_context, "DEFAULT");
-	if (!tls_verify_use(f->server_context, how->trust, how->how, &error) ||
-	    (how->ciphers && !tls_verify_ciphers(f->server_context, slice_of(how->ciphers), &error)))
-		fail_msg("%s", error.text);
 	SSL *server = SSL_new(f->server_context), *client = SSL_new(context);
 	BIO *one, *other;
 	BIO_new_bio_pair(&one, 256 * 1024, &other, 256 * 1024);
@@ -212,6 +206,9 @@ static struct result attempt(struct fixture *f, const struct attempt *how)
 		SSL_set_max_proto_version(client, how->version);
 	if (how->resume)
 		SSL_set_session(client, f->session);
+	if (!tls_verify_use(server, how->trust, how->how, &error) ||
+	    (how->ciphers && !tls_verify_ciphers(server, slice_of(how->ciphers), &error)))
+		fail_msg("%s", error.text);
 	shake_hands(server, client, &result);
 	result.verified = tls_verified(server);
 	result.problem = tls_verify_problem(server);
@@ -256,13 +253,13 @@ static void good_and_bad_certificates(void **state)
 			assert_string_equal(result.problem, cases[i / 2].problem);
 		else
 			assert_null(result.problem);
-		how.how = TLS_VERIFY_MUST;
+		how.how = TLS_VERIFY_REQUIRE;
 		result = attempt(f, &how);
 		assert_int_equal(result.accepted, cases[i / 2].good);
 		assert_int_equal(result.verified, cases[i / 2].good);
 		if (cases[i / 2].problem)
 			assert_string_equal(result.problem, cases[i / 2].problem);
-		how.how = TLS_VERIFY_NO;
+		how.how = TLS_VERIFY_NONE;
 		result = attempt(f, &how);
 		assert_true(result.accepted && !result.verified);
 		assert_null(result.problem);
@@ -276,9 +273,9 @@ static void a_certificate_may_stand_in_the_file_itself(void **state)
 	struct slice both = arena_printf(&f->arena, "%.*s%.*s", SLICE_ARG(pem_of(f, f->self_made.certificate)),
 					 SLICE_ARG(pem_of(f, f->strange.certificate)));
 	struct tls_trust *trust = trust_of(f, both, (struct slice){ 0 });
-	assert_true(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_MUST, .client = &f->self_made }).verified);
-	assert_true(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_MUST, .client = &f->strange }).verified);
-	assert_false(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_MUST, .client = &f->good }).accepted);
+	assert_true(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_REQUIRE, .client = &f->self_made }).verified);
+	assert_true(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_REQUIRE, .client = &f->strange }).verified);
+	assert_false(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_REQUIRE, .client = &f->good }).accepted);
 	tls_trust_unref(trust);
 }
 
@@ -287,10 +284,10 @@ static void revoked_certificates_are_refused(void **state)
 	struct fixture *f = *state;
 	struct slice authority = pem_of(f, f->authority.certificate);
 	struct tls_trust *trust = trust_of(f, authority, make_crl(f, &f->authority, 6, 0));
-	struct result result = attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_MUST, .client = &f->revoked });
+	struct result result = attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_REQUIRE, .client = &f->revoked });
 	assert_false(result.accepted);
 	assert_string_equal(result.problem, "certificate revoked");
-	assert_true(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_MUST, .client = &f->good }).verified);
+	assert_true(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_REQUIRE, .client = &f->good }).verified);
 	tls_trust_unref(trust);
 	/* A list of another authority says nothing of this one's certificates. */
 	trust = trust_of(f, authority, make_crl(f, &f->stranger, 6, 0));
@@ -305,8 +302,8 @@ static void a_revocation_list_of_ten_megabytes(void **state)
 	struct slice crl = make_crl(f, &f->authority, 6, 420000);
 	assert_true(crl.len > 10 * 1024 * 1024);
 	struct tls_trust *trust = trust_of(f, pem_of(f, f->authority.certificate), crl);
-	assert_false(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_MUST, .client = &f->revoked }).accepted);
-	assert_true(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_MUST, .client = &f->good }).verified);
+	assert_false(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_REQUIRE, .client = &f->revoked }).accepted);
+	assert_true(attempt(f, &(struct attempt){ .trust = trust, .how = TLS_VERIFY_REQUIRE, .client = &f->good }).verified);
 	tls_trust_unref(trust);
 }
 
@@ -320,7 +317,7 @@ static void sessions_are_resumed_with_the_same_material_only(void **state)
 		struct tls_trust *one = trust_of(f, authority, (struct slice){ 0 });
 		struct tls_trust *same = trust_of(f, authority, (struct slice){ 0 });
 		struct tls_trust *other = trust_of(f, authority, make_crl(f, &f->authority, 6, 0));
-		struct attempt how = { .trust = one, .how = TLS_VERIFY_MUST, .client = &f->revoked, .version = versions[i] };
+		struct attempt how = { .trust = one, .how = TLS_VERIFY_REQUIRE, .client = &f->revoked, .version = versions[i] };
 		assert_true(attempt(f, &how).verified);
 		how.resume = true;
 		how.trust = same;
@@ -330,8 +327,8 @@ static void sessions_are_resumed_with_the_same_material_only(void **state)
 		result = attempt(f, &how);
 		assert_true(!result.resumed && !result.accepted);
 		/* And one from before a certificate was asked for lets nobody in. */
-		assert_true(attempt(f, &(struct attempt){ .how = TLS_VERIFY_NO, .version = versions[i] }).accepted);
-		result = attempt(f, &(struct attempt){ .trust = one, .how = TLS_VERIFY_MUST, .version = versions[i], .resume = true });
+		assert_true(attempt(f, &(struct attempt){ .how = TLS_VERIFY_NONE, .version = versions[i] }).accepted);
+		result = attempt(f, &(struct attempt){ .trust = one, .how = TLS_VERIFY_REQUIRE, .version = versions[i], .resume = true });
 		assert_true(!result.resumed && !result.accepted);
 		/* A bad one that was let in stays a bad one. */
 		how = (struct attempt){ .trust = one, .how = TLS_VERIFY_TRY, .client = &f->strange, .version = versions[i] };
@@ -339,7 +336,7 @@ static void sessions_are_resumed_with_the_same_material_only(void **state)
 		how.resume = true;
 		result = attempt(f, &how);
 		assert_true(result.resumed && !result.verified && result.problem);
-		how.how = TLS_VERIFY_MUST;
+		how.how = TLS_VERIFY_REQUIRE;
 		result = attempt(f, &how);
 		assert_false(result.verified);
 		assert_false(result.accepted);
@@ -352,7 +349,7 @@ static void sessions_are_resumed_with_the_same_material_only(void **state)
 static void without_material_nobody_is_verified(void **state)
 {
 	struct fixture *f = *state;
-	assert_false(attempt(f, &(struct attempt){ .how = TLS_VERIFY_MUST, .client = &f->good }).accepted);
+	assert_false(attempt(f, &(struct attempt){ .how = TLS_VERIFY_REQUIRE, .client = &f->good }).accepted);
 	assert_false(attempt(f, &(struct attempt){ .how = TLS_VERIFY_TRY, .client = &f->good }).verified);
 }
 
@@ -388,8 +385,10 @@ static void ciphers_are_limited_to_a_list(void **state)
 	how.ciphers = "ECDHE-RSA-AES256-GCM-SHA384"; /* the certificate is not for it */
 	assert_false(attempt(f, &how).accepted);
 	struct error error;
-	assert_false(tls_verify_ciphers(f->server_context, SLICE("IDEA-CBC-MD5"), &error));
+	SSL *ssl = SSL_new(f->server_context);
+	assert_false(tls_verify_ciphers(ssl, SLICE("IDEA-CBC-MD5"), &error));
 	assert_string_equal(error.text, "tls_verify_ciphers \"IDEA-CBC-MD5\": no cipher match");
+	SSL_free(ssl);
 }
 
 static void material_that_is_of_no_use(void **state)
