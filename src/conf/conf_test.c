@@ -5,6 +5,7 @@
 #include "base/test.h"
 #include "conf/conf.h"
 #include "conf/fake_system.h"
+#include "conf/log_selector.h"
 
 #include <unistd.h>
 
@@ -105,10 +106,47 @@ static void defaults_are_those_of_the_tables(void **state)
 	assert_int_equal(conf->tls_on_connect_ports.count, 0);
 	assert_non_null(conf->smtp_banner);
 	assert_null(conf->tls_hosts);
-	assert_int_equal(list_count(conf->tls_advertise_hosts), 0);
+	assert_null(conf->tls_advertise_hosts);
 	assert_int_equal(f.conf->listener_count, 2);
 	assert_int_equal(f.conf->listeners[1].address.port, 25);
 	done(&f);
+}
+
+static void log_items_are_chosen(void **state)
+{
+	(void)state;
+	const unsigned standard = LOG_ITEM_CONNECTION_REJECT | LOG_ITEM_LOST_INCOMING_CONNECTION | LOG_ITEM_MSG_ID |
+				  LOG_ITEM_TLS_CERTIFICATE_VERIFIED | LOG_ITEM_TLS_CIPHER;
+	const struct {
+		const char *text;
+		unsigned items;
+	} cases[] = {
+		{ "", standard },
+		{ "log_selector = ", standard },
+		{ "log_selector = +tls_peerdn -tls_cipher", (standard | LOG_ITEM_TLS_PEERDN) & ~(unsigned)LOG_ITEM_TLS_CIPHER },
+		{ "log_selector = +tls_sni+tls_resumption\t-msg_id ",
+		  (standard | LOG_ITEM_TLS_SNI | LOG_ITEM_TLS_RESUMPTION) & ~(unsigned)LOG_ITEM_MSG_ID },
+		{ "log_selector = +queue_run +dkim -tls_sni -subject -all", 0 },
+		{ "log_selector = -all +tls_cipher", LOG_ITEM_TLS_CIPHER },
+		{ "log_selector = +received_sender +received_recipients +8bitmime",
+		  standard | LOG_ITEM_RECEIVED_SENDER | LOG_ITEM_RECEIVED_RECIPIENTS | LOG_ITEM_8BITMIME },
+		{ "no_tls_log_cipher", standard & ~(unsigned)LOG_ITEM_TLS_CIPHER },
+		{ "tls_log_peerdn", standard | LOG_ITEM_TLS_PEERDN },
+		{ "no_tls_log_cipher\nlog_selector = +tls_cipher", standard },
+		{ "log_selector = +all -tls_sni", 2047 & ~(unsigned)LOG_ITEM_TLS_SNI },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct fixture f;
+		parse_good(&f, cases[i].text);
+		assert_int_equal(f.conf->main.log_items, cases[i].items);
+		done(&f);
+	}
+	expect_error("log_selector = tls_sni", 1, "expected names with + or - before them");
+	expect_error("log_selector = +tls_sn", 1, "unknown log item \"tls_sn\"");
+	expect_error("log_selector = +", 1, "unknown log item \"\"");
+	expect_error("log_selector = +tls_sni,+tls_cipher", 1, "expected names with + or -");
+	expect_error("log_selector = +subject", 1, "the log item \"subject\" cannot be added in this version");
+	expect_error("log_selector = -queue_run", 1, "the log item \"queue_run\" cannot be left out in this version");
 }
 
 static void booleans_take_both_forms(void **state)
@@ -257,15 +295,17 @@ static void tls_options_depend_on_the_certificate(void **state)
 	(void)state;
 	struct fixture f;
 	parse_good(&f, "tls_certificate = /etc/c.pem\n");
-	assert_slice(f.conf->main.tls_privatekey, "/etc/c.pem");
-	struct list_subject subject = { 0 };
-	struct net_address host;
-	assert_true(net_address_parse(SLICE("192.0.2.1"), &host));
-	subject.host = &host;
-	assert_true(in_list(f.conf->main.tls_advertise_hosts, &subject));
+	assert_null(f.conf->main.tls_privatekey);
+	assert_slice(conf_constant(f.conf->main.tls_certificate), "/etc/c.pem");
+	assert_null(f.conf->main.tls_advertise_hosts); /* all */
+	done(&f);
+	parse_good(&f, "tls_certificate = /etc/${if eq{$received_port}{25}{a}{b}}.pem : /rsa.pem\n");
+	assert_non_null(f.conf->main.tls_certificate);
 	done(&f);
 	expect_error("tls_certificate = c.pem", 1, "expected an absolute path");
-	expect_error("tls_certificate = /etc/$tls_sni", 1, "\"$\" is not expanded");
+	expect_error("tls_certificate = /etc/$tls_sin", 1, "tls_sin");
+	expect_error("tls_certificate = /a\ntls_privatekey = /b:/c", 2, "2 keys for 1 certificates");
+	expect_error("tls_require_ports = 587\ndaemon_smtp_ports = 587", 1, "only when tls_certificate is set");
 	expect_error("tls_on_connect_ports = 465\ndaemon_smtp_ports = 465", 1, "needs tls_certificate");
 	expect_error("tls_privatekey = /k", 1, "tls_certificate is not set");
 }
@@ -723,6 +763,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_those_of_the_tables),
+		cmocka_unit_test(log_items_are_chosen),
 		cmocka_unit_test(booleans_take_both_forms),
 		cmocka_unit_test(integers_have_bases_units_and_ranges),
 		cmocka_unit_test(times_are_numbers_with_units),

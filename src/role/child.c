@@ -104,6 +104,11 @@ static int open_material(struct slice path, char *name, size_t size, struct chil
 	return fd;
 }
 
+static struct slice key_path(const struct conf *conf)
+{
+	return conf_constant(conf->main.tls_privatekey ? conf->main.tls_privatekey : conf->main.tls_certificate);
+}
+
 static void send_front_material(struct child *child)
 {
 	struct master *master = child->master;
@@ -112,11 +117,12 @@ static void send_front_material(struct child *child)
 	struct ipc_tickets tickets = { .keys = slice_make(&master->tickets, sizeof master->tickets) };
 	ipc_send(child->peer, counters, COUNTERS, 0, &counters, &master->counters_fd, 1);
 	ipc_send(child->peer, tickets, TICKETS, 0, &tickets, NULL, 0);
-	if (master->conf->main.tls_certificate.len && !master->keys_unusable) {
-		_cleanup_fd_ int fd = open_material(master->conf->main.tls_certificate, name, sizeof name, child);
-		struct ipc_certificate message = { .path = master->conf->main.tls_certificate };
+	struct slice certificate_path = conf_constant(master->conf->main.tls_certificate);
+	if (certificate_path.len && !master->keys_unusable) {
+		_cleanup_fd_ int fd = open_material(certificate_path, name, sizeof name, child);
+		struct ipc_certificate message = { .path = certificate_path };
 		/* Without its key a certificate is of no use: the front then answers 454 to STARTTLS. The keeper's part says why. */
-		bool has_key = slice_to_cstr(master->conf->main.tls_privatekey, name, sizeof name) && access(name, R_OK) == 0;
+		bool has_key = slice_to_cstr(key_path(master->conf), name, sizeof name) && access(name, R_OK) == 0;
 		if (fd >= 0 && has_key)
 			ipc_send(child->peer, certificate, CERTIFICATE, 0, &message, &fd, 1);
 	}
@@ -131,13 +137,13 @@ static void send_keeper_material(struct child *child)
 {
 	struct master *master = child->master;
 	char name[1024];
-	if (master->conf->main.tls_certificate.len == 0)
+	if (!master->conf->main.tls_certificate)
 		return;
-	_cleanup_fd_ int fd = open_material(master->conf->main.tls_privatekey, name, sizeof name, child);
+	_cleanup_fd_ int fd = open_material(key_path(master->conf), name, sizeof name, child);
 	struct ipc_key message = {
-		.path = master->conf->main.tls_privatekey,
+		.path = key_path(master->conf),
 		.expected = slice_make(master->certificate_key.bytes, master->has_certificate_key ? KEY_ID_LEN : 0),
-		.certificate_path = master->conf->main.tls_certificate,
+		.certificate_path = conf_constant(master->conf->main.tls_certificate),
 	};
 	if (fd >= 0)
 		ipc_send(child->peer, key, KEY, 0, &message, &fd, 1);

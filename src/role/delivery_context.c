@@ -48,6 +48,28 @@ static struct expand_value server_variable(struct delivery_context *context, enu
 	}
 }
 
+/* How the message came in. The version and the bits are the ends of "TLS1.3:TLS_AES_256_GCM_SHA384:256". */
+static struct expand_value tls_variable(struct delivery_context *context, enum expand_variable variable)
+{
+	const struct spool_envelope *envelope = context->entry->envelope;
+	struct slice cipher = envelope->cipher;
+	uint64_t bits = 0;
+	switch (variable) {
+	case EXPAND_TLS_IN_CIPHER: return text_value(cipher);
+	case EXPAND_TLS_IN_CIPHER_STD: return text_value(envelope->cipher_standard);
+	case EXPAND_TLS_IN_VER: return text_value(slice_first(cipher, slice_find(cipher, ':')));
+	case EXPAND_TLS_IN_BITS:
+		slice_parse_u64(slice_from(cipher, slice_find_last(cipher, ':') + 1), UINT16_MAX, &bits);
+		return number_value(context, (int64_t)bits);
+	case EXPAND_TLS_IN_CERTIFICATE_VERIFIED: return number_value(context, envelope->verified);
+	case EXPAND_TLS_IN_OCSP: return number_value(context, envelope->tls_ocsp);
+	case EXPAND_TLS_IN_RESUMPTION: return number_value(context, envelope->tls_resumption);
+	case EXPAND_TLS_IN_PEERDN: return peer_value(envelope->peer_name);
+	case EXPAND_TLS_IN_SNI: return peer_value(envelope->server_name);
+	default: return server_variable(context, variable);
+	}
+}
+
 static struct expand_value variable_value(void *owner, enum expand_variable variable)
 {
 	struct delivery_context *context = owner;
@@ -67,8 +89,7 @@ static struct expand_value variable_value(void *owner, enum expand_variable vari
 	case EXPAND_SENDER_HOST_NAME: return peer_value(envelope->host_name);
 	case EXPAND_SENDER_HELO_NAME: return peer_value(envelope->helo);
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(envelope->protocol);
-	case EXPAND_TLS_IN_CIPHER: return text_value(envelope->cipher);
-	default: return server_variable(context, variable);
+	default: return tls_variable(context, variable);
 	}
 }
 

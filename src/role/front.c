@@ -255,7 +255,7 @@ static bool front_apply(struct role_process *role, struct error *error)
 {
 	struct front *front = role->state;
 	struct tls_server *tls = NULL;
-	if (role->next->main.tls_certificate.len) {
+	if (role->next->main.tls_certificate) {
 		struct slice chain = buf_slice(&front->certificate);
 		const char *name = front->certificate_path;
 		if (chain.len)

@@ -79,7 +79,7 @@ static bool read_certificate_key(const struct conf *conf, struct key_id *id_r, s
 {
 	char path[1024];
 	_cleanup_file_ FILE *file = NULL;
-	if (!slice_to_cstr(conf->main.tls_certificate, path, sizeof path))
+	if (!slice_to_cstr(conf_constant(conf->main.tls_certificate), path, sizeof path))
 		return error_set(error, ERROR_USAGE, "tls_certificate is too long");
 	file = fopen(path, "re");
 	if (!file)
@@ -139,7 +139,7 @@ static bool prepare(struct master *master, struct error *error)
 		return false;
 	if (!ticket_keys_rotate(&master->tickets))
 		return error_set(error, ERROR_TEMPORARY, "the system gives no random numbers for session tickets");
-	if (master->conf->main.tls_certificate.len) {
+	if (master->conf->main.tls_certificate) {
 		struct error tls_problem;
 		master->has_certificate_key = read_certificate_key(master->conf, &master->certificate_key, &tls_problem);
 		if (!master->has_certificate_key)
@@ -272,7 +272,7 @@ static void replace_walled(struct master *master, const struct conf *old)
 static bool take_over(struct master *master, struct conf *conf, int source_fd, struct error *error)
 {
 	struct key_id key = { 0 };
-	bool has_key = conf->main.tls_certificate.len != 0;
+	bool has_key = conf->main.tls_certificate != NULL;
 	if (!same_foundation(master, conf, error) || (has_key && !read_certificate_key(conf, &key, error)) ||
 	    !listen_open(master, conf, error))
 		return false;

@@ -30,6 +30,8 @@ static void an_envelope_reads_as_it_was_written(void **state)
 		.id = { "1wXyZa-000Kc3-2B" }, .received_ns = INT64_MAX, .sender = SLICE(""), .recipients = recipients,
 		.recipient_count = 2, .helo = SLICE("h\nTo: forged@example"), .host_name = SLICE("host"),
 		.host_address = SLICE("2001:db8::1"), .protocol = SLICE("esmtps"), .cipher = SLICE("TLS1.3:X:256"),
+		.cipher_standard = SLICE("TLS_X"), .peer_name = SLICE("/CN=a b"), .server_name = SLICE("mx.test"), .verified = true,
+		.tls_resumption = 31, .tls_ocsp = 4,
 		.port = 65535, .eight_bit_mime = true, .smtputf8 = true,
 	}, after;
 	struct buf text;
@@ -54,6 +56,10 @@ static void an_envelope_reads_as_it_was_written(void **state)
 	assert_slice(after.variables[0].value, "a=b\nTo: x@y");
 	assert_slice(after.variables[1].name, "m_seen");
 	assert_true(after.variables[1].value.len == 0 && after.variables[1].tainted && !after.variables[0].tainted);
+	assert_slice(after.cipher_standard, "TLS_X");
+	assert_slice(after.peer_name, "/CN=a b");
+	assert_slice(after.server_name, "mx.test");
+	assert_true(after.verified && after.tls_resumption == 31 && after.tls_ocsp == 4);
 	buf_free(&text);
 	arena_free(&arena);
 }
