@@ -38,7 +38,6 @@ struct role_process {
 	struct conf *next;         /* received, not applied yet */
 	struct charset_set *charsets; /* of headers decoded by expansions; NULL in roles that have none, and before the first apply */
 	bool sandboxed, draining;
-	bool unusable;             /* of the keeper: its private key could not be used */
 	int64_t drain_deadline;
 };
 

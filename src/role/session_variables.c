@@ -118,6 +118,8 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(slice_of(submission_protocol(session)));
 	case EXPAND_SMTP_COMMAND: return text_value(command_line(session));
 	case EXPAND_SMTP_COMMAND_ARGUMENT: return text_value(session->command_argument);
+	case EXPAND_TLS_IN_SNI:
+		return session->server_name[0] ? text_value(slice_of(session->server_name)) : tls_variable(session, variable);
 	default: return tls_variable(session, variable);
 	}
 }
