@@ -74,22 +74,25 @@ static void connect_pair(struct child *a, struct child *b)
 	close(ends[1]);
 }
 
-/* Who talks to whom: fronts to the keeper, the queue and the lookup role, the queue to the stores and the lookup role. */
+/* Who talks to whom: fronts to the keeper, the queue, the lookup and the fetch role, the queue to the stores, all that ask to the lookup role. */
 static void connect_all(struct child *child)
 {
 	struct master *master = child->master;
 	for (unsigned i = 0; i < master->fronts; i++)
-		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP)
+		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP || child->kind == ROLE_FETCH)
 			connect_pair(child, child_find(master, ROLE_FRONT, i));
 	if (child->kind == ROLE_FRONT) {
 		connect_pair(child, child_find(master, ROLE_KEEPER, 0));
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
 		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
+		connect_pair(child, child_find(master, ROLE_FETCH, 0));
 	}
-	if (child->kind == ROLE_QUEUE)
+	if (child->kind == ROLE_QUEUE || child->kind == ROLE_FETCH)
 		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
 	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP)
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
+	if (child->kind == ROLE_LOOKUP)
+		connect_pair(child, child_find(master, ROLE_FETCH, 0));
 }
 
 /* ---- Material ---- */
@@ -200,6 +203,32 @@ static void send_lookup_material(struct child *child)
 	}
 }
 
+void child_want_proof(struct child *fetch, struct slice path, int fd)
+{
+	struct ipc_proof_wanted message = { .path = path };
+	ipc_send(fetch->peer, proof_wanted, PROOF_WANTED, 0, &message, &fd, 1);
+}
+
+/* Certificates whose names are constant; others when a front asks for their files. */
+static void send_fetch_material(struct child *child)
+{
+	struct master *master = child->master;
+	struct ipc_state state = { .path = SLICE("ocsp") };
+	char name[1024];
+	ipc_send(child->peer, state, STATE, 0, &state, &master->state_fd, 1);
+	if (!master->conf->main.tls_ocsp_fetch)
+		return;
+	struct arena arena;
+	arena_init(&arena, 0);
+	struct conf_strings paths = conf_value_strings(&arena, conf_constant(master->conf->main.tls_certificate));
+	for (size_t i = 0; i < paths.count; i++) {
+		_cleanup_fd_ int fd = open_material(paths.items[i], name, sizeof name, child);
+		if (fd >= 0)
+			child_want_proof(child, paths.items[i], fd);
+	}
+	arena_free(&arena);
+}
+
 void child_send_material(struct child *child)
 {
 	struct master *master = child->master;
@@ -215,6 +244,8 @@ void child_send_material(struct child *child)
 		send_store_material(child);
 	if (child->kind == ROLE_LOOKUP)
 		send_lookup_material(child);
+	if (child->kind == ROLE_FETCH)
+		send_fetch_material(child);
 	if (child->kind == ROLE_QUEUE) {
 		struct ipc_spool message = { .path = master->conf->main.spool_directory };
 		ipc_send(child->peer, spool, SPOOL, 0, &message, &master->spool_fd, 1);

@@ -69,6 +69,21 @@ static void peer_lost(void *owner, struct ipc_peer *peer)
 
 static const struct ipc_handler peer_handler = { unexpected, peer_lost };
 
+static void from_fetch(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
+{
+	struct front *front = owner;
+	struct ipc_proof message;
+	struct ocsp_print print;
+	(void)peer;
+	if (incoming->type != IPC_PROOF_MESSAGE || !ipc_unpack_proof(incoming->body, &message) ||
+	    message.certificate.len != sizeof print.bytes)
+		return;
+	memcpy(print.bytes, message.certificate.data, sizeof print.bytes);
+	ocsp_pool_put(front->proofs, &print, message.proof);
+}
+
+static const struct ipc_handler fetch_handler = { from_fetch, peer_lost };
+
 static void front_connected(struct role_process *role, int fd, enum role other, unsigned index, uid_t uid)
 {
 	struct front *front = role->state;
@@ -76,6 +91,10 @@ static void front_connected(struct role_process *role, int fd, enum role other, 
 	(void)uid;
 	if (other == ROLE_LOOKUP) {
 		ask_connected(&front->lookup, role->loop, fd, ROLE_FRONT);
+		return;
+	}
+	if (other == ROLE_FETCH) {
+		ipc_open(role->loop, fd, ROLE_FRONT, ROLE_FETCH, &fetch_handler, front);
 		return;
 	}
 	struct ipc_peer **slot = other == ROLE_KEEPER ? &front->keeper : &front->queue;
@@ -247,8 +266,25 @@ static bool front_start(struct role_process *role, struct error *error)
 	front->role = role;
 	front->signer = (struct remote_signer){ ask_keeper, front };
 	buf_init(&front->certificate, CERTIFICATE_FILE_MAX);
+	front->proofs = ocsp_pool_new();
 	front->library = tls_library_new(error);
 	return front->library != NULL;
+}
+
+/* What is wrong with proofs, once. */
+static void complain_of_proofs(void *owner, const char *text)
+{
+	struct front *front = owner;
+	if (strncmp(text, front->complaint, sizeof front->complaint - 1) == 0)
+		return;
+	snprintf(front->complaint, sizeof front->complaint, "%s", text);
+	log_line(&front->role->log, LOG_KIND_PANIC, "OCSP: %s", text);
+}
+
+static void staple_proofs(struct front *front, struct tls_server *tls, const struct conf *conf)
+{
+	const struct ocsp_complaints complaints = { complain_of_proofs, front };
+	tls_server_staple(tls, NULL, 0, conf->main.tls_ocsp_fetch ? front->proofs : NULL, &complaints);
 }
 
 static bool front_apply(struct role_process *role, struct error *error)
@@ -271,6 +307,8 @@ static bool front_apply(struct role_process *role, struct error *error)
 		if (!tls)
 			log_line(&role->log, LOG_KIND_PANIC, "TLS error: %s; STARTTLS is refused with 454", error->text);
 	}
+	if (tls)
+		staple_proofs(front, tls, role->next);
 	tls_server_unref(front->tls);
 	front->tls = tls;
 	start_listening(front, role->next);

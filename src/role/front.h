@@ -15,6 +15,7 @@
 #include "role/ask.h"
 #include "role/process.h"
 #include "smtp/server.h"
+#include "tls/ocsp.h"
 #include "tls/stream.h"
 
 struct front;
@@ -36,6 +37,8 @@ struct front {
 	struct tls_server *tls;          /* NULL: none configured, or broken */
 	struct buf certificate;          /* of the next configuration */
 	char certificate_path[1024];
+	struct ocsp_pool *proofs;        /* from the fetch role */
+	char complaint[160];             /* the last about proofs: sets of certificates that share one share its troubles */
 	struct counters *counters;
 	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */
 	struct ask_line lookup;

@@ -2,6 +2,7 @@
 #include "tls/server.h"
 
 #include "base/fatal.h"
+#include "tls/ocsp.h"
 #include "tls/stream.h"
 
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct tls_server {
 	/* Fetched once: fetching at each ticket costs more than sealing it. */
 	EVP_CIPHER *ticket_cipher;
 	BIO_METHOD *method;
+	struct ocsp_stapler *stapler; /* NULL: none */
 };
 
 bool ticket_keys_rotate(struct ticket_keys *keys)
@@ -175,9 +177,17 @@ void tls_server_unref(struct tls_server *server)
 	if (!server || --server->references)
 		return;
 	SSL_CTX_free(server->context);
+	ocsp_stapler_free(server->stapler);
 	EVP_CIPHER_free(server->ticket_cipher);
 	BIO_meth_free(server->method);
 	free(server);
+}
+
+void tls_server_staple(struct tls_server *server, const struct ocsp_source *sources, size_t count, struct ocsp_pool *pool,
+		       const struct ocsp_complaints *complaints)
+{
+	ensure(!server->stapler);
+	server->stapler = ocsp_stapler_new(server->context, sources, count, pool, complaints);
 }
 
 SSL *tls_server_connection(struct tls_server *server)

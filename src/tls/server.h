@@ -40,6 +40,13 @@ struct tls_server *tls_server_new(struct tls_library *library, const struct slic
 struct tls_server *tls_server_ref(struct tls_server *server);
 void tls_server_unref(struct tls_server *server);
 
+struct ocsp_source;
+struct ocsp_pool;
+struct ocsp_complaints;
+/* Staples OCSP proofs to the handshakes (tls/ocsp.h: ocsp_stapler_new). Once, before the first connection. */
+void tls_server_staple(struct tls_server *server, const struct ocsp_source *sources, size_t count, struct ocsp_pool *pool,
+		       const struct ocsp_complaints *complaints);
+
 /* A connection object, not yet bound to a descriptor. It takes a reference. */
 SSL *tls_server_connection(struct tls_server *server);
 /* What its connections read and write through (tls/stream.c). */
