@@ -25,11 +25,9 @@
 #include <unistd.h>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 
 enum {
 	CERTIFICATES_MAX = 4096,
-	CHAIN_MAX = 16,
 	CERTIFICATE_FILE_MAX = 1024 * 1024,
 	REQUEST_SECONDS = 30,
 	STATE_SECONDS = 100 * 86400, /* proofs live for days */
@@ -444,19 +442,6 @@ static bool read_file(int fd, struct buf *text)
 	}
 }
 
-/* The server's own certificate comes first. */
-static STACK_OF(X509) *read_chain(struct slice text)
-{
-	BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
-	STACK_OF(X509) *chain = sk_X509_new_null();
-	X509 *certificate;
-	while (bio && sk_X509_num(chain) < CHAIN_MAX && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
-		sk_X509_push(chain, certificate);
-	BIO_free(bio);
-	ERR_clear_error();
-	return chain;
-}
-
 /* What keeps the proof from being fetched at all; NULL: nothing. */
 static const char *find_hindrance(struct target *target, STACK_OF(X509) *chain)
 {
@@ -523,7 +508,7 @@ static void take_wanted(struct fetcher *fetcher, struct ipc_incoming *incoming)
 	buf_init(&text, CERTIFICATE_FILE_MAX + 4096);
 	if (!read_file(incoming->fds[0], &text))
 		buf_reset(&text);
-	STACK_OF(X509) *chain = read_chain(buf_slice(&text));
+	STACK_OF(X509) *chain = ocsp_chain_read(buf_slice(&text));
 	buf_free(&text);
 	want_proof(fetcher, target, chain);
 	sk_X509_pop_free(chain, X509_free);

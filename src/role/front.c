@@ -260,17 +260,6 @@ static void drop_next_listeners(struct front *front)
 
 /* ---- Life ---- */
 
-static bool front_start(struct role_process *role, struct error *error)
-{
-	struct front *front = role->state;
-	front->role = role;
-	front->signer = (struct remote_signer){ ask_keeper, front };
-	buf_init(&front->certificate, CERTIFICATE_FILE_MAX);
-	front->proofs = ocsp_pool_new();
-	front->library = tls_library_new(error);
-	return front->library != NULL;
-}
-
 /* What is wrong with proofs, once. */
 static void complain_of_proofs(void *owner, const char *text)
 {
@@ -281,10 +270,28 @@ static void complain_of_proofs(void *owner, const char *text)
 	log_line(&front->role->log, LOG_KIND_PANIC, "OCSP: %s", text);
 }
 
-static void staple_proofs(struct front *front, struct tls_server *tls, const struct conf *conf)
+static bool front_start(struct role_process *role, struct error *error)
 {
-	const struct ocsp_complaints complaints = { complain_of_proofs, front };
-	tls_server_staple(tls, NULL, 0, conf->main.tls_ocsp_fetch ? front->proofs : NULL, &complaints);
+	struct front *front = role->state;
+	front->role = role;
+	front->signer = (struct remote_signer){ ask_keeper, front };
+	buf_init(&front->certificate, CERTIFICATE_FILE_MAX);
+	front->proofs = ocsp_pool_new();
+	front->complaints = (struct ocsp_complaints){ complain_of_proofs, front };
+	front->library = tls_library_new(error);
+	return front->library != NULL;
+}
+
+static struct tls_server *make_tls(struct front *front, const struct conf *conf, struct error *error)
+{
+	struct tls_policy policy;
+	struct tls_maker maker = {
+		.library = front->library, .signer = &front->signer, .tickets = &front->tickets,
+		.proofs = conf->main.tls_ocsp_fetch ? front->proofs : NULL, .complaints = &front->complaints,
+	};
+	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
+	policy.chains[policy.chain_count++] = (struct tls_file){ slice_of(front->certificate_path), buf_slice(&front->certificate), 0 };
+	return tls_server_new_policy(&maker, &policy, error);
 }
 
 static bool front_apply(struct role_process *role, struct error *error)
@@ -292,10 +299,8 @@ static bool front_apply(struct role_process *role, struct error *error)
 	struct front *front = role->state;
 	struct tls_server *tls = NULL;
 	if (role->next->main.tls_certificate) {
-		struct slice chain = buf_slice(&front->certificate);
-		const char *name = front->certificate_path;
-		if (chain.len)
-			tls = tls_server_new(front->library, &chain, &name, 1, &front->signer, &front->tickets, error);
+		if (buf_len(&front->certificate))
+			tls = make_tls(front, role->next, error);
 		else
 			error_set(error, ERROR_USAGE, "the certificate or its private key cannot be opened, or is empty");
 		buf_free(&front->certificate); /* the next configuration brings its own */
@@ -307,8 +312,6 @@ static bool front_apply(struct role_process *role, struct error *error)
 		if (!tls)
 			log_line(&role->log, LOG_KIND_PANIC, "TLS error: %s; STARTTLS is refused with 454", error->text);
 	}
-	if (tls)
-		staple_proofs(front, tls, role->next);
 	tls_server_unref(front->tls);
 	front->tls = tls;
 	start_listening(front, role->next);

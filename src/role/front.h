@@ -38,6 +38,7 @@ struct front {
 	struct buf certificate;          /* of the next configuration */
 	char certificate_path[1024];
 	struct ocsp_pool *proofs;        /* from the fetch role */
+	struct ocsp_complaints complaints;
 	char complaint[160];             /* the last about proofs: sets of certificates that share one share its troubles */
 	struct counters *counters;
 	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */

@@ -197,7 +197,7 @@ static bool start_tls(struct session *session)
 	char peer[640];
 	int64_t timeout = session->conf->main.smtp_receive_timeout < HANDSHAKE_TIMEOUT ? session->conf->main.smtp_receive_timeout
 										       : HANDSHAKE_TIMEOUT;
-	bool done = stream_accept_tls(&session->stream, session->front->tls, clock_after(timeout), &error);
+	bool done = stream_accept_tls(&session->stream, session->front->tls, NULL, clock_after(timeout), &error);
 	if (!done) {
 		session_peer(session, peer, sizeof peer);
 		log_line(&session->front->role->log, LOG_KIND_MAIN, "TLS error on connection from %s %s", peer + 2, error.text);

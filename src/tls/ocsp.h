@@ -58,6 +58,8 @@ struct ocsp_verdict {
 /* `issuer` may be NULL: then it is looked for among the proof's own certificates. */
 void ocsp_check(OCSP_RESPONSE *proof, X509 *certificate, X509 *issuer, int64_t now, struct ocsp_verdict *verdict_r);
 
+/* The certificates in a PEM text, up to the first that is malformed; other PEM blocks are passed over. Free with sk_X509_pop_free. */
+STACK_OF(X509) *ocsp_chain_read(struct slice pem);
 /* Who issued the certificate, by name and signature: one of `chain` (which may be NULL), or NULL. A reference of the chain's. */
 X509 *ocsp_find_issuer(X509 *certificate, STACK_OF(X509) *chain);
 /* Whether its TLS feature extension demands a stapled proof (RFC 7633 §4.2.3.1). */
