@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """OCSP: proofs that the fetch role renews by itself and that the fronts staple, against `openssl ocsp` and responders that misbehave."""
+import base64
+import json
 import os
 import re
 import signal
@@ -243,3 +245,177 @@ def test_killed_it_comes_back_with_its_proofs(fetching, responder):
     assert stapled(s_client(one))["Cert Status"] == "good"
     one.stop()
     assert source.requests == 1
+
+
+# ---- postern ocsp ----
+
+def postern(*arguments, **named):
+    done = subprocess.run([POSTERN, "ocsp", *map(str, arguments)], capture_output=True, text=True, timeout=DEADLINE,
+                          env={**os.environ, **SANITIZER, "no_proxy": "*"}, **named)
+    assert "Sanitizer" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def leaf(authority):
+    """A certificate with its chain that names no responder, and a proof for it."""
+    chain, _ = authority.server("leaf")
+    proof = authority.dir / "leaf.ocsp"
+    proof.write_bytes(authority.proof("leaf"))
+    return chain, proof
+
+
+def test_command_fetches_from_the_responder_of_the_certificate(authority, responder):
+    source = responder().start()
+    chain, _ = authority.server("leaf", source.url)
+    code, out, err = postern("fetch", chain)
+    assert (code, err) == (0, "") and re.match(rf"{chain}\.ocsp: good until \d{{4}}-\d\d-\d\d", out)
+    written = chain.with_name(chain.name + ".ocsp")
+    assert written.stat().st_mode & 0o777 == 0o644
+    assert postern("check", "--certificate", chain, written)[0] == 0
+    assert not list(authority.dir.glob("*.ocsp.*"))
+    # openssl agrees
+    authority.openssl("ocsp", "-respin", written, "-issuer", "ca.pem", "-cert", "leaf.pem", "-CAfile", "root.pem", "-no_nonce")
+
+
+def test_command_fetches_from_another_responder_with_another_issuer_file(authority, responder):
+    source = responder().start()
+    authority.server("leaf")
+    code, _, err = postern("fetch", authority.dir / "leaf.pem")
+    assert code == 2 and "names no OCSP responder" in err
+    code, _, err = postern("fetch", "--url", source.url, authority.dir / "leaf.pem")
+    assert code == 2 and "--issuer" in err
+    code, _, err = postern("fetch", "--url", source.url, "--issuer", authority.dir / "root.pem", authority.dir / "leaf.pem")
+    assert code == 2 and "has issued" in err
+    out = authority.dir / "elsewhere.der"
+    code, text, _ = postern("fetch", "--url", source.url, "--issuer", authority.dir / "ca.pem", "-o", out, authority.dir / "leaf.pem")
+    assert code == 0 and text.startswith(f"{out}: good until ") and out.exists()
+
+
+@pytest.mark.parametrize("mode, code, reason", [
+    ("lying", 1, "does not permit signing"), ("garbage", 1, "no OCSP proof"), ("huge", 75, "more than 65536 bytes"),
+    ("error", 75, "status 500"), ("redirect", 75, "status 302"),
+])
+def test_command_keeps_the_old_file_when_the_responder_misbehaves(authority, responder, leaf, mode, code, reason):
+    source = responder(mode).start()
+    chain, proof = leaf
+    before = proof.read_bytes()
+    got, _, err = postern("fetch", "--url", source.url, "-o", proof, chain)
+    assert got == code and reason in err, err
+    assert proof.read_bytes() == before
+
+
+def test_command_says_what_it_cannot_ask(authority, leaf, responder):
+    chain, _ = leaf
+    for url in ("https://127.0.0.1/", "file:///etc/passwd", "nonsense"):
+        code, _, err = postern("fetch", "--url", url, chain)
+        assert code == 2 and "is not a URL that begins with http://" in err
+    code, _, err = postern("fetch", "--url", responder().url, chain)
+    assert code == 75 and "asking http://127.0.0.1" in err
+
+
+def test_command_shows_the_fields(authority, leaf):
+    chain, proof = leaf
+    code, out, _ = postern("show", proof)
+    assert code == 0
+    for line in ("response: successful", "responder: CN=delegate", "signed with: ecdsa-with-SHA256", "certificate of signer: CN=delegate",
+                 f"certificate: {authority.last:04x}", "  named with: sha1", "  status: good"):
+        assert line in out.splitlines(), out
+    assert re.search(r"^  next update: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", out, re.M)
+    code, out, _ = postern("show", "--json", proof)
+    shown, = json.loads(out)
+    assert code == 0 and shown["response"] == "successful" and shown["signers"] == ["CN=delegate"]
+    assert shown["certificates"][0]["status"] == "good" and shown["certificates"][0]["serial"] == f"{authority.last:04x}"
+    assert shown["certificates"][0]["revoked"] is None
+
+
+def test_command_judges_as_the_server_does(authority, leaf):
+    chain, proof = leaf
+    code, out, _ = postern("check", "--certificate", chain, proof)
+    assert code == 0 and f"{proof}: valid for {chain} until " in out
+    other, _ = authority.server("other")
+    code, out, _ = postern("check", "--certificate", other, proof)
+    assert code == 1 and "it is about another certificate" in out
+    proof.write_bytes(authority.proof("leaf", signer="unfit"))
+    code, out, _ = postern("check", "--certificate", chain, proof)
+    assert code == 1 and "OCSPSigning is missing" in out
+    proof.write_bytes(authority.proof("leaf", life=()))
+    code, out, _ = postern("check", "--certificate", chain, proof)
+    assert code == 1 and "nextUpdate" in out
+    proof.write_bytes(authority.proof("leaf")[:200])
+    code, out, _ = postern("check", "--certificate", chain, proof)
+    assert code == 1 and "cut short" in out
+    proof.write_bytes(bytes(300000))
+    assert postern("check", "--certificate", chain, proof)[0] == 1
+    authority.mark(authority.serial - 1, "leaf", revoked=True)
+    proof.write_bytes(authority.proof("leaf"))
+    code, out, _ = postern("check", "--json", "--certificate", chain, proof)
+    verdict = json.loads(out)
+    assert code == 1 and verdict["revoked"] and not verdict["valid"] and "keyCompromise" in verdict["reason"]
+
+
+def test_command_reads_pem_and_ids_with_sha256(authority, leaf):
+    chain, proof = leaf
+    der = authority.proof("leaf", digest="-sha256")
+    proof.write_text("-----BEGIN OCSP RESPONSE-----\n" + base64.encodebytes(der).decode() + "-----END OCSP RESPONSE-----\n")
+    assert postern("check", "--certificate", chain, proof)[0] == 0
+    assert "  named with: sha256" in postern("show", proof)[1]
+
+
+def test_command_checks_for_the_configured_certificate(authority, leaf, server):
+    chain, proof = leaf
+    one = server(start=False)
+    one.configure({"tls_certificate": chain, "tls_privatekey": authority.dir / "leaf.key"})
+    assert postern("check", "-c", one.conf, proof)[0] == 0
+    one.configure({"tls_certificate": one.cert, "tls_privatekey": one.key})
+    assert postern("check", "-c", one.conf, proof)[0] == 1
+
+
+def test_command_refuses_wrong_arguments(leaf):
+    chain, proof = leaf
+    for arguments in ((), ("show",), ("dance", proof), ("show", "--nonsense", proof), ("show", proof, proof)):
+        code, out, err = postern(*arguments)
+        assert code == 2 and err, arguments
+    assert postern("show", "/nonexistent")[0] == 2
+    assert postern("show", chain)[0] == 2
+
+
+# ---- postern check ----
+
+def check(one):
+    done = subprocess.run([POSTERN, "check", "-c", str(one.conf)], capture_output=True, text=True, timeout=DEADLINE,
+                          env={**os.environ, **SANITIZER})
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_check_tells_of_must_staple_without_a_proof(authority, server):
+    one = server(start=False)
+    chain, key = authority.server("leaf", None, MUST_STAPLE)
+    one.configure({"tls_certificate": chain, "tls_privatekey": key})
+    assert "demands a stapled OCSP proof (Must-Staple, RFC 7633)" in check(one)
+    one.configure({"tls_ocsp_fetch": "true"})
+    told = check(one)
+    assert "Must-Staple" in told and "no proof can be fetched" in told and "names no OCSP responder" in told
+    proof = authority.dir / "proof.der"
+    proof.write_bytes(authority.proof("leaf"))
+    one.configure({"tls_ocsp_file": proof, "tls_ocsp_fetch": None})
+    assert "OCSP" not in check(one)
+    chain, key = authority.server("leaf", "http://127.0.0.1:1/", MUST_STAPLE)
+    one.configure({"tls_ocsp_file": None, "tls_ocsp_fetch": "true"})
+    assert "OCSP" not in check(one)
+
+
+def test_check_judges_the_files_of_proofs(authority, server, leaf):
+    one, (chain, proof) = server(start=False), leaf
+    one.configure({"tls_certificate": chain, "tls_privatekey": authority.dir / "leaf.key", "tls_ocsp_file": proof})
+    assert "will not be served" not in check(one)
+    proof.write_bytes(authority.proof("leaf", signer="unfit"))
+    assert f"{proof} will not be served: its signer's certificate does not permit" in check(one)
+    proof.write_bytes(b"junk")
+    assert f"{proof}: this is no OCSP proof" in check(one)
+    authority.server("other")
+    proof.write_bytes(authority.proof("other"))
+    assert f"{proof} will not be served: it is about none of the certificates" in check(one)
+    proof.unlink()
+    assert f"{proof} cannot be read" in check(one)
