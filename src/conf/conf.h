@@ -177,6 +177,9 @@ struct conf {
 	/* Directories below which lookups may read files: those that expansions and lists name as constant text. */
 	struct slice *lookup_directories;
 	size_t lookup_directory_count, lookup_directory_room;
+	/* What the TLS options name as constant text: each is a file, or the start of names below its directory (conf_tls_allows). */
+	struct slice *tls_paths;
+	size_t tls_path_count;
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
 	struct conf_acl *acls; /* in order of the configuration */
@@ -208,6 +211,9 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
  * the text names for certain is one below which the lookup role may read. Text that names none but the root is left out.
  */
 void conf_use_path(struct conf *conf, struct slice prefix);
+
+/* Whether the TLS options let the master open this file: they name it, or its directory, as constant text. */
+bool conf_tls_allows(const struct conf *conf, struct slice path);
 
 /* The text of a program that needs no connection; empty when it does, or is NULL. */
 struct slice conf_constant(const struct expand_program *program);
