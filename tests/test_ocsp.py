@@ -178,6 +178,15 @@ def test_slow_responder_holds_nobody_up(fetching, responder):
     one.stop()
 
 
+def test_names_of_responders_are_looked_up_by_the_lookup_role(fetching, responder):
+    """The fetch role has no resolver: localhost is in /etc/hosts, which the lookup role reads; the other name is nowhere."""
+    source = responder().start()
+    one = fetching(f"http://localhost:{source.port}/")
+    assert wait_stapled(one)["Cert Status"] == "good"
+    two = fetching("http://nowhere.invalid/")
+    two.wait_log(r"OCSP: no new proof for .*nowhere\.invalid")
+
+
 def test_revoked_certificate_is_told_loudly(fetching, responder, authority):
     source = responder().start()
     one = fetching(source.url, start=False)
@@ -210,11 +219,30 @@ def test_switched_on_and_off_by_a_reload(fetching, responder):
     wait_for("no proof", lambda: stapled(s_client(one)) is None)
 
 
-def test_must_staple_without_a_proof_is_told_at_load(fetching, responder):
+def test_must_staple_without_a_proof_is_told_loudly(fetching, responder):
     source = responder("error").start()
     one = fetching(source.url, MUST_STAPLE)
+    one.wait_log(r"OCSP: no new proof for .*, which demands one \(Must-Staple, RFC 7633\): .*status 500")
+    assert stapled(s_client(one)) is None
     one.wait_log(r"OCSP: the certificate of CN=mx\.example\.test demands a stapled OCSP proof \(Must-Staple, RFC 7633\)")
-    assert "Must-Staple" in (one.log.parent / "paniclog").read_text()
+    panic = (one.log.parent / "paniclog").read_text()
+    assert panic.count("Must-Staple") >= 2
+
+
+def test_must_staple_without_fetching_is_told_at_load(fetching):
+    one = fetching(None, MUST_STAPLE, main={"tls_ocsp_fetch": None})
+    one.wait_log(r"OCSP: the certificate of CN=mx\.example\.test demands a stapled OCSP proof")
+
+
+def test_must_staple_with_a_kept_proof_raises_no_alarm(fetching, responder):
+    source = responder().start()
+    one = fetching(source.url, MUST_STAPLE)
+    wait_stapled(one)
+    one.stop()
+    start = one.mark()
+    one.start()
+    wait_for("twenty in a row", lambda: all(stapled(s_client(one)) for _ in range(20)))
+    assert "Must-Staple" not in one.log_text(start)
 
 
 # ---- The role ----

@@ -347,8 +347,10 @@ static void note_failure(struct target *target, const struct error *error)
 	if (strcmp(target->problem, error->text) == 0)
 		return;
 	snprintf(target->problem, sizeof target->problem, "%s", error->text);
-	log_line(log, target->revoked ? LOG_KIND_PANIC : LOG_KIND_MAIN, "OCSP: no new proof for %s: %s; next try in %lld seconds", target->path,
-		 error->text, (long long)(fetch_next_try(&target->history) - now_in_seconds()));
+	bool demanded = ocsp_is_must_staple(target->certificate) && !buf_len(&target->proof);
+	log_line(log, target->revoked || demanded ? LOG_KIND_PANIC : LOG_KIND_MAIN, "OCSP: no new proof for %s%s: %s; next try in %lld seconds",
+		 target->path, demanded ? ", which demands one (Must-Staple, RFC 7633)" : "", error->text,
+		 (long long)(fetch_next_try(&target->history) - now_in_seconds()));
 }
 
 static void note_end(struct target *target)

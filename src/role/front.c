@@ -282,12 +282,12 @@ static bool front_start(struct role_process *role, struct error *error)
 	return front->library != NULL;
 }
 
-static struct tls_server *make_tls(struct front *front, const struct conf *conf, struct error *error)
+static struct tls_server *make_tls(struct front *front, struct error *error)
 {
 	struct tls_policy policy;
 	struct tls_maker maker = {
 		.library = front->library, .signer = &front->signer, .tickets = &front->tickets,
-		.proofs = conf->main.tls_ocsp_fetch ? front->proofs : NULL, .complaints = &front->complaints,
+		.proofs = front->proofs, .complaints = &front->complaints,
 	};
 	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
 	policy.chains[policy.chain_count++] = (struct tls_file){ slice_of(front->certificate_path), buf_slice(&front->certificate), 0 };
@@ -298,9 +298,10 @@ static bool front_apply(struct role_process *role, struct error *error)
 {
 	struct front *front = role->state;
 	struct tls_server *tls = NULL;
+	ocsp_pool_enable(front->proofs, role->next->main.tls_ocsp_fetch);
 	if (role->next->main.tls_certificate) {
 		if (buf_len(&front->certificate))
-			tls = make_tls(front, role->next, error);
+			tls = make_tls(front, error);
 		else
 			error_set(error, ERROR_USAGE, "the certificate or its private key cannot be opened, or is empty");
 		buf_free(&front->certificate); /* the next configuration brings its own */
