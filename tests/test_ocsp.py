@@ -62,6 +62,141 @@ def fields(path):
     return re.search("This Update: (.*)", text)[1]
 
 
+# ---- Files ----
+
+@pytest.fixture
+def proving(server, authority):
+    """proving(proof, ...): a server with a certificate and, in tls_ocsp_file, a file with these bytes."""
+    def make(proof=None, main=None, start=True, kind="ec", signer="delegate", life=("-ndays", "7")):
+        one = server(start=False)
+        one.chain, one.private = authority.server("mx.example.test", kind=kind)
+        one.proof = one.dir / "proof.der"
+        one.proof.write_bytes(proof or authority.proof(signer=signer, life=life))
+        one.configure({"tls_certificate": one.chain, "tls_privatekey": one.private, "tls_ocsp_file": one.proof, **(main or {})})
+        return one.start() if start else one
+    return make
+
+
+def replace(path, data):
+    path.with_suffix(".tmp").write_bytes(data)
+    path.with_suffix(".tmp").rename(path)
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa"])
+@pytest.mark.parametrize("signer", ["delegate", "ca"])
+def test_proof_of_a_file_is_stapled(proving, authority, kind, signer):
+    one = proving(kind=kind, signer=signer)
+    for arguments in (("-tls1_2",), ("-tls1_3",)):
+        proof = stapled(s_client(one, *arguments))
+        assert proof["Cert Status"] == "good" and int(proof["Serial Number"], 16) == authority.last
+    assert stapled(s_client(one, "-starttls", "smtp", port=one.smtp))["Cert Status"] == "good"
+    assert "OCSP:" not in one.log_text()
+
+
+def test_pem_files_and_the_word_before_the_path(proving, authority):
+    one = proving(start=False)
+    der = one.proof.read_bytes()
+    one.proof.write_text("-----BEGIN OCSP RESPONSE-----\n" + base64.encodebytes(der).decode() + "-----END OCSP RESPONSE-----\n")
+    one.configure({"tls_ocsp_file": f"PEM {one.proof}"})
+    one.start()
+    assert stapled(s_client(one))["Cert Status"] == "good"
+
+
+@pytest.mark.parametrize("what, reason", [
+    ("unfit", "does not permit signing OCSP proofs"), ("no next", "nextUpdate"), ("other", "about none of the server's certificates"),
+    ("truncated", "cut short"), ("junk", "no OCSP proof"), ("empty", "is empty"), ("huge", "too large"), ("revoked", "revoked since"),
+])
+def test_invalid_proofs_are_not_served_and_logged_once(proving, authority, what, reason):
+    one = proving(start=False)
+    good = one.proof.read_bytes()
+    if what == "other":
+        authority.server("other")
+    if what == "revoked":
+        authority.mark(authority.last, "mx.example.test", revoked=True)
+    one.proof.write_bytes({
+        "unfit": lambda: authority.proof(signer="unfit"), "no next": lambda: authority.proof(life=()),
+        "other": lambda: authority.proof("other"), "truncated": lambda: good[:-100], "junk": lambda: b"junk" * 100,
+        "empty": lambda: b"", "huge": lambda: good + bytes(300000), "revoked": lambda: authority.proof(),
+    }[what]())
+    one.start()
+    one.wait_log(rf"OCSP: .*{reason}")
+    for _ in range(6):
+        assert stapled(s_client(one)) is None
+        assert stapled(s_client(one, "-starttls", "smtp", port=one.smtp)) is None
+    assert len(re.findall(r"OCSP:", one.log_text())) == 1, one.log_text()
+    assert "OCSP:" in (one.log.parent / "paniclog").read_text()
+
+
+def test_replaced_files_are_picked_up(proving, authority):
+    """Not valid, then valid, then gone, then another: without a reload, and nobody is told more than once."""
+    one = proving(life=())
+    assert stapled(s_client(one)) is None
+    replace(one.proof, authority.proof())
+    first = wait_stapled(one)
+    replace(one.proof, authority.proof(signer="ca"))
+    wait_for("the next proof", lambda: "Responder Id: CN = ca" in s_client(one))
+    assert stapled(s_client(one))["Cert Status"] == first["Cert Status"] == "good"
+    replace(one.proof, b"junk")
+    wait_for("the junk", lambda: "no OCSP proof" in one.log_text())
+
+
+def test_missing_proof_leaves_the_certificate_in_use(proving):
+    one = proving(start=False)
+    one.proof.unlink()
+    one.start()
+    assert stapled(s_client(one)) is None
+    assert "proof.der" in one.log_text()
+
+
+def test_each_certificate_has_its_own_proof(server, authority):
+    """RSA and ECDSA side by side; the files in the other order."""
+    one = server(start=False)
+    chains, serials = {}, {}
+    for kind in ("rsa", "ec"):
+        chains[kind] = authority.server(f"{kind}.example.test", kind=kind)
+        serials[kind] = authority.last
+        (one.dir / f"{kind}.der").write_bytes(authority.proof(f"{kind}.example.test"))
+    one.configure({"tls_certificate": f"{chains['rsa'][0]} : {chains['ec'][0]}", "tls_privatekey": f"{chains['rsa'][1]} : {chains['ec'][1]}",
+                   "tls_ocsp_file": f"{one.dir}/ec.der : {one.dir}/rsa.der"})
+    one.start()
+    for arguments, kind in ((("-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"), "rsa"),
+                            (("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"), "ec"),
+                            (("-tls1_3", "-sigalgs", "RSA-PSS+SHA256"), "rsa"), (("-tls1_3", "-sigalgs", "ECDSA+SHA256"), "ec")):
+        proof = stapled(s_client(one, *arguments))
+        assert int(proof["Serial Number"], 16) == serials[kind], arguments
+
+
+def test_file_is_chosen_by_the_name_that_the_client_asks_for(server, authority):
+    one = server(start=False)
+    serials = {}
+    for name in ("localhost", "other.test"):
+        chain, key = authority.server(name)
+        serials[name] = authority.last
+        (one.dir / f"{name}.pem").write_text(chain.read_text() + key.read_text())
+        (one.dir / f"{name}.pem").chmod(0o600)
+        (one.dir / f"{name}.der").write_bytes(authority.proof(name))
+    which = "${if eq{$tls_in_sni}{other.test}{other.test}{localhost}}"
+    one.configure({"tls_certificate": f"{one.dir}/{which}.pem", "tls_privatekey": None, "tls_ocsp_file": f"{one.dir}/{which}.der"})
+    one.start()
+    for name, serial in serials.items():
+        proof = stapled(s_client(one, "-servername", name))
+        assert int(proof["Serial Number"], 16) == serial
+
+
+def test_valid_file_comes_before_a_fetched_proof(server, authority, responder):
+    source = responder(signer="ca").start()
+    one = server(start=False)
+    chain, key = authority.server("mx.example.test", source.url)
+    file = one.dir / "proof.der"
+    file.write_bytes(authority.proof())
+    one.configure({"tls_certificate": chain, "tls_privatekey": key, "tls_ocsp_file": file, "tls_ocsp_fetch": "true"})
+    one.start()
+    one.wait_log("OCSP: new proof")
+    assert "Responder Id: CN = delegate" in s_client(one)
+    replace(file, authority.proof(life=()))
+    wait_for("the fetched one", lambda: "Responder Id: CN = ca" in s_client(one))
+
+
 # ---- Fetching ----
 
 def test_proof_is_fetched_from_openssls_responder_and_stapled(fetching, responder, authority):
@@ -185,6 +320,45 @@ def test_names_of_responders_are_looked_up_by_the_lookup_role(fetching, responde
     assert wait_stapled(one)["Cert Status"] == "good"
     two = fetching("http://nowhere.invalid/")
     two.wait_log(r"OCSP: no new proof for .*nowhere\.invalid")
+
+
+def test_a_responder_is_asked_one_thing_at_a_time(server, authority, responder):
+    source = responder("held").start()
+    one = server(start=False)
+    chains = [authority.server(f"host{number}.test", source.url) for number in range(5)]
+    one.configure({"tls_certificate": " : ".join(str(chain) for chain, _ in chains),
+                   "tls_privatekey": " : ".join(str(key) for _, key in chains), "tls_ocsp_fetch": "true"})
+    one.start()
+    wait_for("all proofs", lambda: len(list((one.spool / "ocsp").glob("*.der"))) == 5)
+    assert source.requests == 5 and source.together == 1
+
+
+def test_certificates_chosen_by_name_are_fetched_for_when_somebody_asks(server, authority, responder):
+    source = responder().start()
+    one = server(start=False)
+    for name in ("localhost", "other.test"):
+        chain, key = authority.server(name, source.url)
+        (one.dir / f"{name}.pem").write_text(chain.read_text() + key.read_text())
+        (one.dir / f"{name}.pem").chmod(0o600)
+    which = "${if eq{$tls_in_sni}{other.test}{other.test}{localhost}}"
+    one.configure({"tls_certificate": f"{one.dir}/{which}.pem", "tls_privatekey": None, "tls_ocsp_fetch": "true"})
+    one.start()
+    for number, name in enumerate(("localhost", "other.test")):
+        wait_stapled(one, "-servername", name)
+        assert source.requests == number + 1
+
+
+def test_replaced_certificate_gets_a_proof_of_its_own(fetching, responder, authority):
+    source = responder().start()
+    one = fetching(source.url)
+    first = wait_stapled(one)
+    chain, key = authority.server("mx.example.test", source.url)
+    (one.dir / "leaf.key").write_bytes(key.read_bytes())
+    replace(one.dir / "chain.pem", chain.read_bytes())
+    second = wait_for("the new one's", lambda: (proof := stapled(s_client(one))) and proof["Serial Number"] != first["Serial Number"]
+                      and proof)
+    assert int(second["Serial Number"], 16) == authority.last and second["Cert Status"] == "good"
+    assert source.requests == 2
 
 
 def test_revoked_certificate_is_told_loudly(fetching, responder, authority):

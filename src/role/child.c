@@ -3,6 +3,7 @@
 #include "role/master.h"
 
 #include "base/cleanup.h"
+#include "base/crc32c.h"
 #include "base/fatal.h"
 #include "dns/dns.h"
 #include "role/process.h"
@@ -97,59 +98,19 @@ static void connect_all(struct child *child)
 
 /* ---- Material ---- */
 
-static int open_material(struct slice path, char *name, size_t size, struct child *child)
-{
-	if (!slice_to_cstr(path, name, size))
-		return -1;
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		log_line(&child->master->log, LOG_KIND_PANIC, "TLS error: cannot open %s: %s", name, strerror(errno));
-	return fd;
-}
-
-static struct slice key_path(const struct conf *conf)
-{
-	return conf_constant(conf->main.tls_privatekey ? conf->main.tls_privatekey : conf->main.tls_certificate);
-}
-
 static void send_front_material(struct child *child)
 {
 	struct master *master = child->master;
-	char name[1024];
 	struct ipc_counters counters = { .index = child->index };
 	struct ipc_tickets tickets = { .keys = slice_make(&master->tickets, sizeof master->tickets) };
 	ipc_send(child->peer, counters, COUNTERS, 0, &counters, &master->counters_fd, 1);
 	ipc_send(child->peer, tickets, TICKETS, 0, &tickets, NULL, 0);
-	struct slice certificate_path = conf_constant(master->conf->main.tls_certificate);
-	if (certificate_path.len && !master->keys_unusable) {
-		_cleanup_fd_ int fd = open_material(certificate_path, name, sizeof name, child);
-		struct ipc_certificate message = { .path = certificate_path };
-		/* Without its key a certificate is of no use: the front then answers 454 to STARTTLS. The keeper's part says why. */
-		bool has_key = slice_to_cstr(key_path(master->conf), name, sizeof name) && access(name, R_OK) == 0;
-		if (fd >= 0 && has_key)
-			ipc_send(child->peer, certificate, CERTIFICATE, 0, &message, &fd, 1);
-	}
+	tls_store_send_files(master->tls, child->peer);
 	for (size_t i = 0; i < master->listening_count; i++) {
 		struct net_text text = net_address_text(&master->listening[i].address);
 		struct ipc_listener message = { .address = slice_of(text.text), .port = master->listening[i].address.port };
 		ipc_send(child->peer, listener, LISTENER, 0, &message, &master->listening[i].fds[child->index], 1);
 	}
-}
-
-static void send_keeper_material(struct child *child)
-{
-	struct master *master = child->master;
-	char name[1024];
-	if (!master->conf->main.tls_certificate)
-		return;
-	_cleanup_fd_ int fd = open_material(key_path(master->conf), name, sizeof name, child);
-	struct ipc_key message = {
-		.path = key_path(master->conf),
-		.expected = slice_make(master->certificate_key.bytes, master->has_certificate_key ? KEY_ID_LEN : 0),
-		.certificate_path = conf_constant(master->conf->main.tls_certificate),
-	};
-	if (fd >= 0)
-		ipc_send(child->peer, key, KEY, 0, &message, &fd, 1);
 }
 
 static void send_mailboxes(struct child *child, const char *path, int fd)
@@ -209,24 +170,12 @@ void child_want_proof(struct child *fetch, struct slice path, int fd)
 	ipc_send(fetch->peer, proof_wanted, PROOF_WANTED, 0, &message, &fd, 1);
 }
 
-/* Certificates whose names are constant; others when a front asks for their files. */
 static void send_fetch_material(struct child *child)
 {
 	struct master *master = child->master;
 	struct ipc_state state = { .path = SLICE("ocsp") };
-	char name[1024];
 	ipc_send(child->peer, state, STATE, 0, &state, &master->state_fd, 1);
-	if (!master->conf->main.tls_ocsp_fetch)
-		return;
-	struct arena arena;
-	arena_init(&arena, 0);
-	struct conf_strings paths = conf_value_strings(&arena, conf_constant(master->conf->main.tls_certificate));
-	for (size_t i = 0; i < paths.count; i++) {
-		_cleanup_fd_ int fd = open_material(paths.items[i], name, sizeof name, child);
-		if (fd >= 0)
-			child_want_proof(child, paths.items[i], fd);
-	}
-	arena_free(&arena);
+	tls_store_send_chains(master->tls, child);
 }
 
 void child_send_material(struct child *child)
@@ -239,7 +188,7 @@ void child_send_material(struct child *child)
 	if (child->kind == ROLE_FRONT)
 		send_front_material(child);
 	if (child->kind == ROLE_KEEPER)
-		send_keeper_material(child);
+		tls_store_send_keys(master->tls, child->peer);
 	if (child->kind == ROLE_STORE)
 		send_store_material(child);
 	if (child->kind == ROLE_LOOKUP)
@@ -265,8 +214,6 @@ static void take_applied(struct child *child, struct slice body)
 		return;
 	child->awaited = false;
 	snprintf(child->problem, sizeof child->problem, "%.*s", SLICE_ARG(message.problem));
-	if (child->kind == ROLE_KEEPER)
-		master->keys_unusable = message.unusable != 0;
 	if (message.sandbox.len)
 		snprintf(master->sandbox, sizeof master->sandbox, "%.*s", SLICE_ARG(message.sandbox));
 	if (!child->ready && message.problem.len == 0) {
@@ -307,6 +254,25 @@ static void take_store_wanted(struct child *queue, struct slice body)
 	}
 }
 
+/* Each text once: every front that serves a certificate finds the same wrong with its proof. */
+static void take_complaint(struct master *master, struct slice body)
+{
+	struct ipc_complaint message;
+	if (!ipc_unpack_complaint(body, &message))
+		return;
+	enum { SIZE = sizeof master->complaints.sums / sizeof master->complaints.sums[0] };
+	uint32_t sum = crc32c(0, message.text.data, message.text.len) | 1;
+	if (master->complaints.generation != master->generation) {
+		memset(&master->complaints, 0, sizeof master->complaints);
+		master->complaints.generation = master->generation;
+	}
+	for (unsigned i = 0; i < SIZE; i++)
+		if (master->complaints.sums[i] == sum)
+			return;
+	master->complaints.sums[master->complaints.next++ % SIZE] = sum;
+	log_line(&master->log, LOG_KIND_PANIC, "OCSP: %.*s", SLICE_ARG(message.text));
+}
+
 static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
 {
 	struct child *child = owner;
@@ -315,6 +281,12 @@ static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		take_applied(child, incoming->body);
 	else if (incoming->type == IPC_STORE_WANTED_MESSAGE) /* also while the queue drains: what it has begun may need one */
 		take_store_wanted(child, incoming->body);
+	else if (incoming->type == IPC_COMPLAINT_MESSAGE)
+		take_complaint(child->master, incoming->body);
+	else if (incoming->type == IPC_TLS_FILE_WANTED_MESSAGE)
+		tls_store_wanted(child->master->tls, child, incoming);
+	else if (incoming->type == IPC_KEY_TAKEN_MESSAGE)
+		tls_store_key_taken(child->master->tls, incoming->body);
 }
 
 static const struct ipc_handler child_handler = { from_child, NULL };

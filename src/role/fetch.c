@@ -551,7 +551,7 @@ static bool fetch_apply(struct role_process *role, struct error *error)
 	if (fetcher->directory < 0)
 		return error_set(error, ERROR_USAGE, "the directory for OCSP proofs cannot be opened");
 	for (struct target **at = &fetcher->targets; *at;) {
-		if ((*at)->generation == fetcher->generation)
+		if ((*at)->generation == fetcher->generation && role->next->main.tls_ocsp_fetch)
 			at = &(*at)->next;
 		else
 			drop_target(fetcher, at);
