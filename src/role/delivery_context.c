@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* What expansions find while a message is routed and delivered: the envelope, the header section, and the way to the lookup role. */
 #include "base/fatal.h"
+#include "expand/moment.h"
 #include "mail/edit.h"
 #include "role/queue.h"
 
 #include <errno.h>
-#include <time.h>
 #include <unistd.h>
 
 static struct expand_value text_value(struct slice text)
@@ -23,29 +23,17 @@ static struct expand_value number_value(struct delivery_context *context, int64_
 	return text_value(arena_printf(&context->entry->arena, "%lld", (long long)number));
 }
 
-static struct expand_value date_value(struct delivery_context *context, size_t (*format)(time_t, char *, size_t))
-{
-	char text[64];
-	size_t len = format((time_t)(clock_wall_now() / CLOCK_SECOND), text, sizeof text);
-	return text_value(arena_copy(&context->entry->arena, slice_make(text, len)));
-}
-
 static struct expand_value server_variable(struct delivery_context *context, enum expand_variable variable)
 {
-	const struct conf_main *main = &context->conf->main;
-	switch (variable) {
-	case EXPAND_PRIMARY_HOSTNAME:
-	case EXPAND_SMTP_ACTIVE_HOSTNAME: return text_value(main->primary_hostname);
-	case EXPAND_QUALIFY_DOMAIN: return text_value(main->qualify_domain);
-	case EXPAND_QUALIFY_RECIPIENT: return text_value(main->qualify_recipient);
-	case EXPAND_SPOOL_DIRECTORY: return text_value(main->spool_directory);
-	case EXPAND_VERSION_NUMBER: return text_value(SLICE(POSTERN_VERSION));
-	case EXPAND_PID: return number_value(context, getpid());
-	case EXPAND_TOD_FULL: return date_value(context, clock_format_rfc5322);
-	case EXPAND_TOD_LOG: return date_value(context, clock_format_log);
-	case EXPAND_TOD_EPOCH: return number_value(context, clock_wall_now() / CLOCK_SECOND);
-	default: return (struct expand_value){ 0 };
-	}
+	struct slice text;
+	if (variable == EXPAND_SMTP_ACTIVE_HOSTNAME)
+		return text_value(context->conf->main.primary_hostname);
+	if (variable == EXPAND_PID)
+		return number_value(context, getpid());
+	if (conf_variable(context->conf, variable, &text) ||
+	    expand_moment_variable(variable, clock_wall_now(), &context->entry->arena, &text))
+		return text_value(text);
+	return (struct expand_value){ 0 };
 }
 
 /* How the message came in. The version and the bits are the ends of "TLS1.3:TLS_AES_256_GCM_SHA384:256". */

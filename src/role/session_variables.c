@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* The variables of a session's expansions: who the client is, how it is connected, and what is known of the message so far. */
+#include "expand/message.h"
+#include "expand/moment.h"
 #include "role/front.h"
 
-#include <time.h>
 #include <unistd.h>
 
 static struct expand_value text_value(struct slice text)
@@ -13,13 +14,6 @@ static struct expand_value text_value(struct slice text)
 static struct expand_value number_value(struct session *session, int64_t number)
 {
 	return text_value(arena_printf(&session->message.arena, "%lld", (long long)number));
-}
-
-static struct expand_value date_value(struct session *session, size_t (*format)(time_t, char *, size_t))
-{
-	char text[64];
-	size_t len = format((time_t)(clock_wall_now() / CLOCK_SECOND), text, sizeof text);
-	return text_value(arena_copy(&session->message.arena, slice_make(text, len)));
 }
 
 /* HELO's name: the one that is being decided on, or the one that was accepted. */
@@ -138,7 +132,6 @@ static struct expand_value message_variable(struct session *session, enum expand
 	case EXPAND_RECEIVED_FOR: return text_value(message->only_recipient);
 	case EXPAND_RECIPIENTS_COUNT: return number_value(session, message->recipient_count);
 	case EXPAND_RCPT_COUNT: return number_value(session, message->rcpt_count);
-	case EXPAND_RECEIVED_COUNT: return number_value(session, message->scan.received);
 	case EXPAND_HEADERS_ADDED: return text_value(added_headers(session));
 	case EXPAND_LOCAL_PART: return text_value(session->rewriting ? session->rewriting->local_part : (struct slice){ 0 });
 	case EXPAND_DOMAIN: return text_value(session->rewriting ? session->rewriting->domain : (struct slice){ 0 });
@@ -146,21 +139,37 @@ static struct expand_value message_variable(struct session *session, enum expand
 	}
 }
 
+/* What the message's own text gives, while its ACL can see that. */
+static bool text_variable(struct session *session, enum expand_variable variable, struct slice *text_r)
+{
+	struct incoming_message *message = &session->message;
+	const struct conf_main *main = &session->conf->main;
+	struct expand_message text = {
+		.headers = message->headers, .whole = !message->transaction, .visible = (size_t)main->message_body_visible,
+		.newlines = main->message_body_newlines,
+	};
+	if (text.whole)
+		text.body = slice_from(buf_slice(&message->body), text.headers.len);
+	/* The empty line. */
+	if (slice_starts(text.body, SLICE("\r\n")))
+		text.body = slice_from(text.body, 2);
+	else if (slice_starts(text.body, SLICE("\n")))
+		text.body = slice_from(text.body, 1);
+	return message->headers.len && expand_message_variable(&text, variable, &message->arena, text_r);
+}
+
 struct expand_value session_variable(void *owner, enum expand_variable variable)
 {
 	struct session *session = owner;
-	const struct conf_main *main = &session->conf->main;
-	switch (variable) {
-	case EXPAND_PRIMARY_HOSTNAME: return text_value(main->primary_hostname);
-	case EXPAND_SMTP_ACTIVE_HOSTNAME: return text_value(session->settings.hostname);
-	case EXPAND_QUALIFY_DOMAIN: return text_value(main->qualify_domain);
-	case EXPAND_QUALIFY_RECIPIENT: return text_value(main->qualify_recipient);
-	case EXPAND_SPOOL_DIRECTORY: return text_value(main->spool_directory);
-	case EXPAND_VERSION_NUMBER: return text_value(SLICE(POSTERN_VERSION));
-	case EXPAND_PID: return number_value(session, getpid());
-	case EXPAND_TOD_FULL: return date_value(session, clock_format_rfc5322);
-	case EXPAND_TOD_LOG: return date_value(session, clock_format_log);
-	case EXPAND_TOD_EPOCH: return number_value(session, clock_wall_now() / CLOCK_SECOND);
-	default: return message_variable(session, variable);
-	}
+	struct slice text;
+	if (variable == EXPAND_SMTP_ACTIVE_HOSTNAME)
+		return text_value(session->settings.hostname);
+	if (variable == EXPAND_PID)
+		return number_value(session, getpid());
+	if (conf_variable(session->conf, variable, &text) ||
+	    expand_moment_variable(variable, clock_wall_now(), &session->message.arena, &text))
+		return text_value(text);
+	if (text_variable(session, variable, &text))
+		return (struct expand_value){ .text = text, .tainted = true };
+	return message_variable(session, variable);
 }
