@@ -181,6 +181,7 @@ struct conf {
 	/* What the TLS options name as constant text: each is a file, or the start of names below its directory (conf_tls_allows). */
 	struct slice *tls_paths;
 	size_t tls_path_count;
+	bool tls_by_name; /* tls_certificate may name a directory, from which the client's name chooses */
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
 	struct conf_acl *acls; /* in order of the configuration */

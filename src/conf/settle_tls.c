@@ -107,6 +107,15 @@ bool conf_tls_allows(const struct conf *conf, struct slice path)
 	return false;
 }
 
+static void note_directory(void *owner, struct slice literal)
+{
+	struct conf *conf = owner;
+	/* Followed by a computed name it is none; then the choice is just made for nothing. */
+	for (size_t i = 0; i < literal.len; i++)
+		if (literal.data[i] == '/' && (i + 1 == literal.len || strchr(" :;,\t", literal.data[i + 1])))
+			conf->tls_by_name = true;
+}
+
 static void settle_paths(struct conf_parser *parser)
 {
 	const struct conf_main *main = &parser->conf->main;
@@ -117,6 +126,8 @@ static void settle_paths(struct conf_parser *parser)
 	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
 		if (programs[i])
 			expand_literals(programs[i], note_paths, parser->conf);
+	if (main->tls_certificate)
+		expand_literals(main->tls_certificate, note_directory, parser->conf);
 }
 
 /* ---- Values ---- */
