@@ -238,9 +238,12 @@ def test_a_directory_of_hashed_names(server, place, tmp_path):
     refused(one, place.strange)
 
 
-def test_the_certificates_of_the_system(server, place):
-    one = server(main=options(place, tls_try_verify_hosts="*", tls_verify_certificates="system"), extra=VARIABLES)
+@pytest.mark.parametrize("option", ["system", None])
+def test_the_certificates_of_the_system(server, place, option):
+    """Today's manual, tls_verify_certificates: system is the default."""
+    one = server(main=options(place, tls_try_verify_hosts="*", tls_verify_certificates=option), extra=VARIABLES)
     assert deliver(one, place.good)[0]["cv"] == "0"
+    assert "unable to get local issuer certificate" in one.log_text()
 
 
 def test_the_option_is_expanded_for_each_host(server, place):

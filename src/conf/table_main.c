@@ -101,9 +101,10 @@ static const struct conf_option options[] = {
 	  .example = "192.0.2.0/24" },
 	{ OPTION(tls_try_verify_hosts), .type = CONF_HOSTS,
 	  .help = "The hosts that are asked for a certificate; $tls_in_certificate_verified says whether it was a good one.", .example = "*" },
-	{ OPTION(tls_verify_certificates), EXPANDED,
+	{ OPTION(tls_verify_certificates), EXPANDED, .computed = "system",
 	  .help = "Certificates that clients' certificates are verified with: a file in PEM form, a directory of such files with hashed "
-		  "names, or system for those of the system.",
+		  "names (openssl rehash), or system for those of the system. They are authorities, or certificates of clients themselves. "
+		  "Clients are told the names in a file, if it has 64 certificates or fewer. Unlike in Exim, those of the system are not added to others.",
 	  .example = "/etc/ssl/certs/ca-certificates.crt" },
 	{ OPTION(tls_verify_ciphers), EXPANDED, .modern = "tls_require_ciphers",
 	  .help = "The ciphers that hosts of tls_verify_hosts may use, as in tls_require_ciphers.", .example = "ECDHE+AESGCM" },
