@@ -47,7 +47,7 @@ def fetching(server, authority):
 
 def s_client(one, *arguments, port=None):
     done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port or one.tls}", "-status", "-servername", "localhost",
-                           *arguments], input=b"QUIT\r\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
+                           *arguments], input=b"", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
     return done.stdout.decode(errors="replace")
 
 
