@@ -17,6 +17,7 @@
 #include "role/process.h"
 #include "smtp/server.h"
 #include "tls/facts.h"
+#include "tls/ocsp.h"
 #include "tls/stream.h"
 
 struct front;
@@ -37,6 +38,7 @@ struct front {
 	struct remote_signer signer;
 	struct ticket_keys tickets;
 	struct front_tls tls;
+	struct ocsp_pool *proofs;        /* from the fetch role */
 	struct counters *counters;
 	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */
 	struct ask_line lookup;
