@@ -51,7 +51,7 @@ class Authority:
         index = self.dir / "index"
         lines = [line for line in index.read_text().splitlines() if f"\t{serial:X}\t" not in line]
         date = "261101000000Z,keyCompromise" if revoked else ""
-        lines.append(f"{'R' if revoked else 'V'}\t361101000000Z\t{date}\t{serial:X}\tunknown\t/CN={name}")
+        lines.append(f"{'R' if revoked else 'V'}\t361101000000Z\t{date}\t{serial:X}\tunknown\t/CN={name} {serial}")
         index.write_text("\n".join(lines) + "\n")
 
     def server(self, name="mx.example.test", url=None, *extensions, kind="ec"):

@@ -125,7 +125,7 @@ struct session {
 	struct incoming_message message;
 	const struct pattern_subject *rewriting; /* what $local_part and $domain are about while a rewrite rule runs */
 	struct tls_facts tls;
-	char server_name[256];     /* that the client asked for in TLS, if it is a host's */
+	char server_name[256];     /* that the client asks for while the handshake runs, if it is a host's */
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */

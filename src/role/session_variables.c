@@ -85,7 +85,8 @@ static struct expand_value tls_variable(struct session *session, enum expand_var
 	case EXPAND_TLS_IN_CERTIFICATE_VERIFIED: return number_value(session, facts->verified);
 	case EXPAND_TLS_IN_OCSP: return number_value(session, facts->ocsp);
 	case EXPAND_TLS_IN_RESUMPTION: return number_value(session, facts->resumption);
-	case EXPAND_TLS_IN_SNI: return text_value(ssl ? tls_facts_server_name(ssl) : (struct slice){ 0 });
+	case EXPAND_TLS_IN_SNI:
+		return text_value(*facts->version ? tls_facts_server_name(ssl) : slice_of(session->server_name));
 	case EXPAND_TLS_IN_PEERDN: return text_value(ssl ? peer_name(session) : (struct slice){ 0 });
 	case EXPAND_TLS_IN_OURCERT:
 		return text_value(ssl ? tls_facts_our_certificate(ssl, &session->message.arena) : (struct slice){ 0 });
@@ -112,8 +113,6 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(slice_of(submission_protocol(session)));
 	case EXPAND_SMTP_COMMAND: return text_value(command_line(session));
 	case EXPAND_SMTP_COMMAND_ARGUMENT: return text_value(session->command_argument);
-	case EXPAND_TLS_IN_SNI:
-		return session->server_name[0] ? text_value(slice_of(session->server_name)) : tls_variable(session, variable);
 	default: return tls_variable(session, variable);
 	}
 }
