@@ -12,8 +12,6 @@
 
 #include "base/cleanup.h"
 #include "base/fatal.h"
-#include "expand/service.h"
-#include "net/address.h"
 #include "net/http.h"
 #include "role/ask.h"
 #include "role/process.h"
@@ -29,21 +27,11 @@
 enum {
 	CERTIFICATES_MAX = 4096,
 	CERTIFICATE_FILE_MAX = 1024 * 1024,
-	REQUEST_SECONDS = 30,
 	STATE_SECONDS = 100 * 86400, /* proofs live for days */
 	PATH_SIZE = 1024,
 };
-#define RESOLVE_TIME (30 * CLOCK_SECOND)
 /* The wall clock may be set: no sleep is longer. */
 #define SLEEP_MOST (3600 * CLOCK_SECOND)
-
-/* One at a time asks it; the others wait. */
-struct responder {
-	struct responder *next;
-	char name[HTTP_HOST_MAX + 8];
-	bool busy;
-	struct wait_list waiting;
-};
 
 struct target {
 	struct target *next;
@@ -74,7 +62,7 @@ struct fetcher {
 	struct ask_line lookup;
 	struct target *targets;
 	size_t target_count;
-	struct responder *responders;
+	struct fetch_responder *responders;
 	struct front_line *fronts;
 	uint64_t generation;     /* of the material that is being received */
 	int directory;           /* -1: none yet */
@@ -209,121 +197,13 @@ static void store_state(struct target *target)
 	buf_free(&job.proof);
 }
 
-/* ---- Asking ---- */
-
-/* Responders are few, and forgotten with the process. */
-static struct responder *responder_of(struct fetcher *fetcher, const char *host, unsigned port)
-{
-	char name[HTTP_HOST_MAX + 8];
-	snprintf(name, sizeof name, "%s:%u", host, port);
-	for (struct responder *responder = fetcher->responders; responder; responder = responder->next)
-		if (strcmp(responder->name, name) == 0)
-			return responder;
-	struct responder *responder = xcalloc(1, sizeof *responder);
-	snprintf(responder->name, sizeof responder->name, "%s", name);
-	responder->next = fetcher->responders;
-	fetcher->responders = responder;
-	return responder;
-}
-
-static bool hold_responder(struct responder *responder)
-{
-	while (responder->busy) {
-		if (wait_list_wait(&responder->waiting, CLOCK_NEVER) >= 0)
-			continue;
-		if (!responder->busy) /* the turn that comes with a cancellation is the next one's */
-			wait_list_wake_one(&responder->waiting);
-		return false;
-	}
-	responder->busy = true;
-	return true;
-}
-
-static void release_responder(struct responder *responder)
-{
-	responder->busy = false;
-	wait_list_wake_one(&responder->waiting);
-}
-
-/* The addresses as http_request has them; data NULL when the host is one itself. */
-static bool find_addresses(struct fetcher *fetcher, const char *host, struct arena *arena, const char **addresses_r,
-			   struct error *error)
-{
-	struct net_address literal;
-	struct expand_answer answer = { 0 };
-	struct expand_request request = {
-		.service = EXPAND_SERVICE_HOST_ADDRESSES, .key = slice_of(host), .deadline = clock_after(RESOLVE_TIME),
-	};
-	*addresses_r = NULL;
-	if (net_address_parse(slice_of(host), &literal))
-		return true;
-	if (role_ask(&fetcher->lookup, &request, arena, &answer, error) != EXPAND_OK)
-		return error_context(error, "looking up %s", host);
-	struct slice rest = slice_trim(answer.text), list = { 0 };
-	for (int count = 0; rest.len && count < 8; count++) {
-		struct slice one = slice_cut(&rest, ' ');
-		bool six = slice_find(one, ':') < one.len;
-		list = arena_printf(arena, "%.*s%s%s%.*s%s", SLICE_ARG(list), list.len ? "," : "", six ? "[" : "", SLICE_ARG(one),
-				    six ? "]" : "");
-	}
-	if (!answer.found || !list.len)
-		return error_set(error, ERROR_TEMPORARY, "the responder's host %s has no address", host);
-	*addresses_r = list.data;
-	return true;
-}
-
-struct http_job {
-	struct http_request request;
-	struct buf answer;
-	bool done;
-	struct error error;
-};
-
-static void post_on_thread(void *arg)
-{
-	struct http_job *job = arg;
-	job->done = http_post(&job->request, &job->answer, &job->error);
-}
-
-static bool post(struct target *target, const char *host, struct slice body, struct buf *answer, struct error *error)
-{
-	struct arena arena;
-	struct http_job job = {
-		.request = { .url = target->url, .body = body, .content_type = "application/ocsp-request",
-			     .accept = "application/ocsp-response", .seconds = REQUEST_SECONDS },
-	};
-	arena_init(&arena, 0);
-	buf_init(&job.answer, OCSP_RESPONSE_MAX);
-	bool done = find_addresses(target->fetcher, host, &arena, &job.request.addresses, error);
-	if (done) {
-		offload(post_on_thread, &job);
-		done = job.done;
-		*error = job.error;
-	}
-	if (done)
-		buf_append(answer, buf_slice(&job.answer));
-	buf_free(&job.answer);
-	arena_free(&arena);
-	return done;
-}
-
 static bool ask_responder(struct target *target, struct error *error)
 {
-	char host[HTTP_HOST_MAX];
-	unsigned port;
-	struct buf request, answer;
-	if (!http_url_parse(target->url, host, &port, error))
-		return false;
-	struct responder *responder = responder_of(target->fetcher, host, port);
-	if (!hold_responder(responder))
-		return error_set(error, ERROR_TEMPORARY, "ended");
-	buf_init(&request, 4096);
+	struct fetcher *fetcher = target->fetcher;
+	struct buf answer;
 	buf_init(&answer, OCSP_RESPONSE_MAX);
-	bool done = ocsp_request_write(target->certificate, target->issuer, &request, error) &&
-		    post(target, host, buf_slice(&request), &answer, error);
-	release_responder(responder);
-	done = done && take_proof(target, buf_slice(&answer), target->url, error);
-	buf_free(&request);
+	bool done = fetch_ask(&fetcher->responders, &fetcher->lookup, target->url, target->certificate, target->issuer, &answer, error) &&
+		    take_proof(target, buf_slice(&answer), target->url, error);
 	buf_free(&answer);
 	return done;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of the fetch role share: when a proof is fetched (fetch_plan.c), how proofs are kept over restarts
- * (fetch_state.c), and the role itself (fetch.c).
+ * What the files of the fetch role share: when a proof is fetched (fetch_plan.c), how (fetch_ask.c), how proofs are kept over
+ * restarts (fetch_state.c), and the role itself (fetch.c).
  */
 #ifndef POSTERN_ROLE_FETCH_H
 #define POSTERN_ROLE_FETCH_H
@@ -25,6 +25,18 @@ struct fetch_history {
  * 40, and so on, up to an hour. A responder that still gives the old proof is asked again at a third of what is left, at least a minute.
  */
 int64_t fetch_next_try(const struct fetch_history *history);
+
+/* ---- How ---- */
+
+struct ask_line;
+/* Those that were asked so far; NULL at first. They are few, and live as long as the process. */
+struct fetch_responder;
+/*
+ * Asks the responder for a proof, waiting while another task asks it. What it answers is appended to `answer`, unchecked. False
+ * with *error when there is no answer, or the task was cancelled.
+ */
+bool fetch_ask(struct fetch_responder **all, struct ask_line *lookup, const char *url, X509 *certificate, X509 *issuer,
+	       struct buf *answer, struct error *error);
 
 /* ---- Where: one file a certificate, its SHA-256 in hexadecimal and ".der", in a directory of the role's own ---- */
 
