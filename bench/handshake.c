@@ -144,7 +144,7 @@ static void serve_task(void *arg)
 		struct error error;
 		char byte;
 		stream_init(&stream, server->sockets[server->next++]);
-		if (!stream_accept_tls(&stream, server->tls, clock_after(60 * CLOCK_SECOND), &error))
+		if (!stream_accept_tls(&stream, server->tls, NULL, clock_after(60 * CLOCK_SECOND), &error))
 			fatal("%s", error.text);
 		ensure(stream_read(&stream, &byte, 1, clock_after(60 * CLOCK_SECOND)) == 1);
 		ensure(stream_write(&stream, slice_make(&byte, 1), clock_after(60 * CLOCK_SECOND)) == 0);

@@ -30,8 +30,8 @@ static void check_files(const char *file, const struct conf *conf, struct conf_p
 			     "others than root can change this file, and with it what a server started as root does");
 	const struct { const char *option; struct slice path;
 	} files[] = {
-		{ "option tls_certificate", conf->main.tls_certificate },
-		{ "option tls_privatekey", conf->main.tls_privatekey },
+		{ "option tls_certificate", conf_constant(conf->main.tls_certificate) },
+		{ "option tls_privatekey", conf_constant(conf->main.tls_privatekey) },
 	};
 	char path[4096];
 	for (size_t i = 0; i < 2; i++)
@@ -53,7 +53,7 @@ static void print_names(const char *what, const struct conf_block *blocks, size_
 
 static void print_summary(const char *file, const struct conf *conf)
 {
-	bool tls = conf->main.tls_certificate.len > 0;
+	bool tls = conf->main.tls_certificate != NULL;
 	printf("%s: configuration is valid\n", file);
 	printf("  host: %.*s, TLS %s\n", SLICE_ARG(conf->main.primary_hostname),
 	       tls ? "with a certificate" : "off: no tls_certificate");

@@ -93,6 +93,12 @@ static void keep_all_places(struct conf *conf)
 	}
 }
 
+struct slice conf_constant(const struct expand_program *program)
+{
+	struct slice text;
+	return program && expand_constant(program, &text) ? text : (struct slice){ 0 };
+}
+
 const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name)
 {
 	for (size_t i = 0; i < conf->acl_count; i++)

@@ -44,9 +44,25 @@ struct conf_main {
 	struct conf_interfaces local_interfaces;
 	struct conf_ports daemon_smtp_ports, tls_on_connect_ports;
 
-	struct slice tls_certificate, tls_privatekey; /* absolute; both empty: no TLS; the key is never empty otherwise */
-	const struct list *tls_advertise_hosts;       /* never NULL */
+	/* TLS of the server. Programs are NULL when unset; tls_certificate NULL: no TLS (role/front_tls.c has them evaluated). */
+	const struct expand_program *tls_certificate, *tls_privatekey; /* lists; the second NULL: keys are with the certificates */
+	const struct list *tls_advertise_hosts;       /* NULL: all, if there is a certificate */
 	const struct list *tls_hosts;                 /* must use TLS before MAIL; NULL: nobody must */
+	struct conf_ports tls_require_ports;          /* likewise all hosts on these */
+	const struct expand_program *tls_profile, *tls_min_version; /* lists, items with a port first */
+	const struct expand_program *tls_require_ciphers, *tls_eccurve, *tls_dhparam, *openssl_options;
+	int64_t tls_dh_max_bits;
+	const struct list *tls_verify_hosts, *tls_try_verify_hosts; /* NULL: nobody */
+	const struct expand_program *tls_verify_certificates, *tls_verify_ciphers, *tls_crl;
+	bool tls_remember_esmtp;
+	const struct list *tls_resumption_hosts, *hosts_require_alpn;
+	const struct expand_program *tls_alpn;
+	const struct expand_program *tls_ocsp_file;   /* a list */
+	bool tls_ocsp_fetch;
+	struct slice tls_tlsa_guard;                  /* "false", "true" or "force" */
+	bool tls_log_cipher, tls_log_peerdn;
+	struct slice log_selector;
+	const struct expand_program *received_header_text;
 
 	const struct expand_program *smtp_banner;
 	int64_t smtp_accept_max, smtp_accept_max_per_host, smtp_accept_max_per_connection; /* 0: no limit */
@@ -161,6 +177,10 @@ struct conf {
 	/* Directories below which lookups may read files: those that expansions and lists name as constant text. */
 	struct slice *lookup_directories;
 	size_t lookup_directory_count, lookup_directory_room;
+	/* What the TLS options name as constant text: each is a file, or the start of names below its directory (conf_tls_allows). */
+	struct slice *tls_paths;
+	size_t tls_path_count;
+	bool tls_by_name; /* tls_certificate may name a directory, from which the client's name chooses */
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
 	struct conf_acl *acls; /* in order of the configuration */
@@ -192,6 +212,12 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
  * the text names for certain is one below which the lookup role may read. Text that names none but the root is left out.
  */
 void conf_use_path(struct conf *conf, struct slice prefix);
+
+/* Whether the TLS options let the master open this file: they name it, or its directory, as constant text. */
+bool conf_tls_allows(const struct conf *conf, struct slice path);
+
+/* The text of a program that needs no connection; empty when it does, or is NULL. */
+struct slice conf_constant(const struct expand_program *program);
 
 struct conf *conf_ref(struct conf *conf);
 /* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */

@@ -105,7 +105,7 @@ static void defaults_are_those_of_the_tables(void **state)
 	assert_int_equal(conf->tls_on_connect_ports.count, 0);
 	assert_non_null(conf->smtp_banner);
 	assert_null(conf->tls_hosts);
-	assert_int_equal(list_count(conf->tls_advertise_hosts), 0);
+	assert_null(conf->tls_advertise_hosts);
 	assert_int_equal(f.conf->listener_count, 2);
 	assert_int_equal(f.conf->listeners[1].address.port, 25);
 	done(&f);
@@ -256,15 +256,17 @@ static void tls_options_depend_on_the_certificate(void **state)
 	(void)state;
 	struct fixture f;
 	parse_good(&f, "tls_certificate = /etc/c.pem\n");
-	assert_slice(f.conf->main.tls_privatekey, "/etc/c.pem");
-	struct list_subject subject = { 0 };
-	struct net_address host;
-	assert_true(net_address_parse(SLICE("192.0.2.1"), &host));
-	subject.host = &host;
-	assert_true(in_list(f.conf->main.tls_advertise_hosts, &subject));
+	assert_null(f.conf->main.tls_privatekey);
+	assert_slice(conf_constant(f.conf->main.tls_certificate), "/etc/c.pem");
+	assert_null(f.conf->main.tls_advertise_hosts); /* all */
+	done(&f);
+	parse_good(&f, "tls_certificate = /etc/${if eq{$received_port}{25}{a}{b}}.pem : /rsa.pem\n");
+	assert_non_null(f.conf->main.tls_certificate);
 	done(&f);
 	expect_error("tls_certificate = c.pem", 1, "expected an absolute path");
-	expect_error("tls_certificate = /etc/$tls_sni", 1, "\"$\" is not expanded");
+	expect_error("tls_certificate = /etc/$tls_sin", 1, "tls_sin");
+	expect_error("tls_certificate = /a\ntls_privatekey = /b:/c", 2, "2 keys for 1 certificates");
+	expect_error("tls_require_ports = 587\ndaemon_smtp_ports = 587", 1, "only when tls_certificate is set");
 	expect_error("tls_on_connect_ports = 465\ndaemon_smtp_ports = 465", 1, "needs tls_certificate");
 	expect_error("tls_privatekey = /k", 1, "tls_certificate is not set");
 }

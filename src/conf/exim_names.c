@@ -193,9 +193,6 @@ const char *conf_exim3_modern(struct slice name)
 		{ "host_accept_relay", "an ACL for RCPT with \"accept hosts = ...\"" },
 		{ "host_auth_accept_relay", "an ACL for RCPT with \"accept authenticated = ...\"" },
 		{ "tls_host_accept_relay", "an ACL for RCPT with \"accept encrypted = *\" and \"hosts = ...\"" },
-		{ "tls_log_cipher", "log_selector = +tls_cipher" },
-		{ "tls_log_peerdn", "log_selector = +tls_peerdn" },
-		{ "tls_verify_ciphers", "tls_require_ciphers" },
 	};
 	for (size_t i = 0; i < sizeof old / sizeof *old; i++)
 		if (slice_equal(name, slice_of(old[i].name)))

@@ -57,6 +57,8 @@ void conf_compile_lists(struct conf_parser *parser);
 /* The main section between its two steps (names, ports), and everything after all is converted. */
 void conf_settle_names(struct conf_parser *parser);
 void conf_settle(struct conf_parser *parser);
+/* The TLS options (settle_tls.c). */
+void conf_settle_tls(struct conf_parser *parser);
 /* ACLs (acls.c): first their names, at the end the rest. */
 void conf_declare_acls(struct conf_parser *parser);
 bool conf_acl_option(struct conf_parser *parser, struct slice text, const struct acl_reference **reference_r, struct error *error);

@@ -113,22 +113,6 @@ static void settle_logs(struct conf_parser *parser)
 			conf->syslog_facility_code = facilities[i].code;
 }
 
-static void settle_tls(struct conf_parser *parser)
-{
-	struct conf_main *conf = &parser->conf->main;
-	struct conf_setting *advertise = main_setting(parser, "tls_advertise_hosts");
-	if (conf->tls_certificate.len)
-		set_default(parser, "tls_privatekey", &conf->tls_privatekey, conf->tls_certificate);
-	else if (conf->tls_privatekey.len)
-		main_error(parser, "tls_privatekey", "there is a key, but tls_certificate is not set");
-	if (!advertise->text.data)
-		advertise->text = conf->tls_certificate.len ? SLICE("*") : SLICE("");
-	if (conf->tls_on_connect_ports.count && !conf->tls_certificate.len)
-		main_error(parser, "tls_on_connect_ports", "TLS on these ports needs tls_certificate and tls_privatekey");
-	if (main_setting(parser, "tls_hosts")->given && !conf->tls_certificate.len)
-		main_error(parser, "tls_hosts", "hosts can be made to use TLS only when tls_certificate is set");
-}
-
 static bool has_port(const struct conf_ports *ports, uint16_t port)
 {
 	for (size_t i = 0; i < ports->count; i++)
@@ -240,7 +224,6 @@ void conf_settle_names(struct conf_parser *parser)
 			     slice_equal(root, SLICE("1"));
 	settle_host_names(parser);
 	settle_logs(parser);
-	settle_tls(parser);
 	settle_dns(parser);
 	settle_host_lookup(parser);
 	conf_use_path(parser->conf, parser->conf->main.sqlite_dbfile);
@@ -249,6 +232,7 @@ void conf_settle_names(struct conf_parser *parser)
 
 void conf_settle(struct conf_parser *parser)
 {
+	conf_settle_tls(parser);
 	settle_listeners(parser);
 	conf_settle_routes(parser);
 	conf_settle_rules(parser);

@@ -5,6 +5,9 @@
 
 #define OPTION(field) .name = #field, .offset = offsetof(struct conf_main, field), .since = "0.1"
 
+/* Expanded for a connection. */
+#define EXPANDED .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION
+
 /* Expanded when it is run, then the name of an ACL, its text, or an absolute path. */
 #define ACL(option, point)                                                                         \
 	.name = "acl_" #option, .type = CONF_ACL, .place = ACL_POINT_##point,                      \
@@ -41,12 +44,18 @@ static const struct conf_option options[] = {
 	  .help = "Ports on which TLS begins at once, without STARTTLS (RFC 8314 §3). They must be listened on as "
 		  "well: this option does not open them.",
 	  .example = "465" },
-	{ OPTION(tls_certificate), .type = CONF_PATH,
-	  .help = "The file with this server's certificate and those that lead to its root, in PEM form. Unset: no "
-		  "TLS.",
+	{ OPTION(tls_certificate), EXPANDED,
+	  .help = "This server's certificates: a list of files in PEM form, each with a certificate and those that lead from it "
+		  "to its root, and with the private key too where tls_privatekey is unset. Several serve side by side, such as one "
+		  "for RSA and one for ECDSA. An item that ends with a slash is a directory of certificates by the name that the client asks "
+		  "for (SNI): NAME.pem, or NAME/fullchain.pem with NAME/privkey.pem; then those of *.parent; otherwise default.pem "
+		  "or default/, or that of primary_hostname. Expanded for each connection that wants TLS, and again when the name is known, "
+		  "if it uses $tls_in_sni. Files are opened only below directories that stand here as constant text; changed files are "
+		  "used by new connections as soon as key and certificate fit. Unset, or a forced failure: no TLS.",
 	  .example = "/etc/postern/tls/cert.pem" },
-	{ OPTION(tls_privatekey), .type = CONF_PATH, .computed = "tls_certificate",
-	  .help = "The file with the private key of the certificate, in PEM form. Only the keeper process has it.",
+	{ OPTION(tls_privatekey), EXPANDED, .computed = "tls_certificate",
+	  .help = "The files with the private keys of the certificates in PEM form, in the same order. Only the keeper process has "
+		  "them. Expanded like tls_certificate.",
 	  .example = "/etc/postern/tls/key.pem" },
 	{ OPTION(tls_advertise_hosts), .type = CONF_HOSTS, .computed = "* when tls_certificate is set, otherwise nobody",
 	  .help = "The hosts that are offered STARTTLS.", .example = "!192.0.2.7 : *" },
@@ -54,6 +63,84 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
 		  "are always offered STARTTLS.",
 	  .example = "192.0.2.0/24" },
+	{ OPTION(tls_require_ports), .type = CONF_PORTS, .fallback = "",
+	  .help = "Ports of this server on which all hosts are treated as those of tls_hosts.", .example = "587" },
+	{ OPTION(tls_profile), EXPANDED, .computed = "intermediate on the ports 465 and 587 and on tls_on_connect_ports, otherwise opportunistic",
+	  .help = "A set of protocol versions, ciphers and groups, all with forward secrecy. modern: TLS 1.3 alone. intermediate: TLS "
+		  "1.2 and 1.3, authenticated encryption (RFC 9325 §4.2). opportunistic: TLS 1.2 and 1.3, every cipher that is not broken, for "
+		  "the alternative is clear text. An item of the list with a port, such as 587=modern, holds for "
+		  "connections to that port. The other options change single values of it.",
+	  .example = "opportunistic : 587=modern" },
+	{ OPTION(tls_min_version), EXPANDED, .computed = "that of tls_profile",
+	  .help = "The lowest protocol version: TLS1, TLS1.1, TLS1.2 or TLS1.3. The first two are insecure and are there only if they are "
+		  "asked for, here or with openssl_options (RFC 8996). Items with a port as in tls_profile.",
+	  .example = "TLS1.2 : 587=TLS1.3" },
+	{ OPTION(tls_require_ciphers), EXPANDED, .computed = "those of tls_profile",
+	  .help = "The ciphers that may be used, in OpenSSL's form, separated by colons. Names that begin with TLS_ are suites of TLS 1.3; "
+		  "when there is none, those of the profile stay. string-b stands for the list of that name in the guide of bettercrypto.org. "
+		  "Priority strings of GnuTLS are refused.",
+	  .example = "ECDHE+AESGCM:ECDHE+CHACHA20:TLS_AES_128_GCM_SHA256" },
+	{ OPTION(tls_eccurve), EXPANDED, .fallback = "auto",
+	  .help = "The groups of the key exchange in order, separated by colons. auto: a hybrid post-quantum group where the library has "
+		  "one, then X25519, P-256, X448, P-384 and P-521.",
+	  .example = "X25519:P-256" },
+	{ OPTION(tls_dhparam), EXPANDED, .fallback = "default",
+	  .help = "Parameters for ephemeral Diffie-Hellman with TLS 1.2: a file in PEM form, the name of a group (ffdhe2048 to ffdhe8192, "
+		  "ike14 to ike18, ike23, ike24), default for a group as strong as the certificate, or none for no such key exchange. "
+		  "historic is refused: its group is broken.",
+	  .example = "ffdhe3072" },
+	{ OPTION(tls_dh_max_bits), .type = CONF_INTEGER, .fallback = "2236", .min = 1024, .max = 16384,
+	  .help = "Parameters from tls_dhparam with more bits are not used.", .example = "4096" },
+	{ OPTION(openssl_options), EXPANDED,
+	  .help = "Flags of OpenSSL, each with + to set or - to clear it: all, no_tlsv1_2, cipher_server_preference and so on "
+		  "(SSL_CTX_set_options(3)). -no_tlsv1 and -no_tlsv1_1 allow these versions. Those that the library no longer has are "
+		  "accepted and do nothing. Compression and renegotiation stay off.",
+	  .example = "+all +no_sslv2 +no_compression +cipher_server_preference" },
+	{ OPTION(tls_verify_hosts), .type = CONF_HOSTS,
+	  .help = "The hosts that must have a certificate that can be verified by tls_verify_certificates: otherwise their handshake fails.",
+	  .example = "192.0.2.0/24" },
+	{ OPTION(tls_try_verify_hosts), .type = CONF_HOSTS,
+	  .help = "The hosts that are asked for a certificate; $tls_in_certificate_verified says whether it was a good one.", .example = "*" },
+	{ OPTION(tls_verify_certificates), EXPANDED,
+	  .help = "Certificates that clients' certificates are verified with: a file in PEM form, a directory of such files with hashed "
+		  "names, or system for those of the system.",
+	  .example = "/etc/ssl/certs/ca-certificates.crt" },
+	{ OPTION(tls_verify_ciphers), EXPANDED, .modern = "tls_require_ciphers",
+	  .help = "The ciphers that hosts of tls_verify_hosts may use, as in tls_require_ciphers.", .example = "ECDHE+AESGCM" },
+	{ OPTION(tls_crl), EXPANDED,
+	  .help = "A file with revocation lists in PEM form for the certificates of clients; each of their issuers must have one.",
+	  .example = "/etc/postern/tls/crl.pem" },
+	{ OPTION(tls_remember_esmtp), .type = CONF_BOOL, .fallback = "false",
+	  .help = "A client that said EHLO before STARTTLS need not say it again (RFC 3207 §4.2 wants it to).", .example = "true" },
+	{ OPTION(tls_resumption_hosts), .type = CONF_HOSTS, .fallback = "*",
+	  .help = "The hosts that may resume TLS sessions by tickets. Their keys are shared by all processes and changed every six hours.",
+	  .example = "*" },
+	{ OPTION(tls_alpn), EXPANDED, .fallback = "smtp : esmtp",
+	  .help = "The names of protocols that a client may ask for (ALPN, RFC 7301). A client that asks for others only is refused. "
+		  "Empty: what clients ask for is ignored.",
+	  .example = "smtp" },
+	{ OPTION(hosts_require_alpn), .type = CONF_HOSTS,
+	  .help = "The hosts that must ask for a protocol of tls_alpn.", .example = "192.0.2.0/24" },
+	{ OPTION(tls_ocsp_file), EXPANDED,
+	  .help = "Files with proofs of validity (OCSP responses, DER or PEM) for the certificates, in the same order; sent to clients that "
+		  "ask (RFC 6066 §8). Proofs that are not valid are not sent.",
+	  .example = "/etc/postern/tls/ocsp.der" },
+	{ OPTION(tls_ocsp_fetch), .type = CONF_BOOL, .fallback = "false",
+	  .help = "Fetch such proofs from the responders that the certificates name, and renew them in time.", .example = "true" },
+	{ OPTION(tls_tlsa_guard), .type = CONF_CHOICE, .fallback = "false", .choices = "false true force",
+	  .help = "Refuse a changed certificate that the published TLSA records of its names do not match (RFC 7671 §8.1). force: only "
+		  "log it.",
+	  .example = "true" },
+	{ OPTION(tls_log_cipher), .type = CONF_BOOL, .fallback = "true", .modern = "log_selector = +tls_cipher",
+	  .help = "Log the cipher of a message's connection (X=).", .example = "false" },
+	{ OPTION(tls_log_peerdn), .type = CONF_BOOL, .fallback = "false", .modern = "log_selector = +tls_peerdn",
+	  .help = "Log the name in the client's certificate (DN=).", .example = "true" },
+	{ OPTION(log_selector), .type = CONF_STRING,
+	  .help = "What log lines hold: names of items, each with + to add or - to leave it out.",
+	  .example = "+tls_certificate_verified +tls_peerdn +tls_sni" },
+	{ OPTION(received_header_text), .type = CONF_EXPANDED, .place = EXPAND_PLACE_ENVELOPE, .computed = "as Exim's",
+	  .help = "The text of the Received: line that messages get, without the date. Empty: no such line.",
+	  .example = "Received: from $sender_rcvhost by $primary_hostname with $received_protocol id $message_exim_id" },
 	{ OPTION(smtp_banner), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION,
 	  .fallback = "$smtp_active_hostname ESMTP Postern $version_number $tod_full",
 	  .help = "The text of the greeting; 220 is put before it, before each of its lines where it has several.",

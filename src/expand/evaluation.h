@@ -80,6 +80,8 @@ enum expand_result expand_run_stat(struct expand_evaluation *run, struct expand_
 /* Whether *value_r is a variable of a family that was set. */
 bool expand_run_named(struct expand_evaluation *run, const struct expand_reference *reference, struct expand_value *value_r);
 struct expand_value expand_run_variable(struct expand_evaluation *run, const struct expand_variable_info *info);
+/* Whether that is one variable that holds a certificate: its DER. */
+bool expand_run_certificate(struct expand_evaluation *run, const struct expand_sequence *sequence, struct expand_value *value_r);
 /* A header line; *found_r may be NULL. */
 struct expand_value expand_run_header(struct expand_evaluation *run, const struct expand_reference *reference, bool *found_r);
 

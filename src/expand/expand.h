@@ -163,6 +163,10 @@ struct slice expand_constant_prefix(const struct expand_program *program);
 /* Whether the program refers to a variable, by any of its names. */
 bool expand_uses(const struct expand_program *program, enum expand_variable variable);
 
+/* Calls `each` with every constant text in the program, of branches and arguments too, in the order in which they are written. */
+typedef void expand_literal_function(void *owner, struct slice literal);
+void expand_literals(const struct expand_program *program, expand_literal_function *each, void *owner);
+
 /* An absolute path that no peer had a hand in. Only the functions below make one. */
 struct clean_path {
 	struct slice text; /* followed by a NUL, holds no other; starts with "/", no component is empty, "." or ".." */

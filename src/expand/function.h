@@ -21,6 +21,7 @@ struct expand_call {
 	/* Operators: one argument, the text. Items: as many as were written, all evaluated. */
 	struct expand_value arguments[EXPAND_ARGUMENTS_MAX];
 	size_t argument_count;
+	bool certificate;    /* of_certificate: the text is the DER of one */
 	/* Preset by the evaluator: empty text, tainted when any argument is. A function whose result cannot carry a peer's text
 	 * (a number, a digest) may clear it. */
 	struct expand_value out;
@@ -35,6 +36,7 @@ struct expand_function_info {
 	const char *today;     /* for an older name, the one that the manual prefers; otherwise NULL */
 	expand_function *call; /* NULL: the evaluator's own (if, lookup, map, ...) */
 	unsigned char least, most; /* items: number of arguments; operators: number of modifiers */
+	bool of_certificate;   /* operators: of a variable that holds a certificate they take its DER */
 	bool split;            /* operators: the name has modifiers after underscores (length_3, hash_2_8) */
 	const char *refused;   /* not NULL: an error at load, with this reason */
 	const char *syntax;    /* "${substr{START}{LENGTH}{STRING}}" */

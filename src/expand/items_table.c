@@ -17,7 +17,8 @@ static const struct expand_function_info items[] = {
 	  .help = "Refused until there are checks whose results an Authentication-Results: field could show." },
 	{ .name = "certextract", .least = 2, .most = 4, .syntax = "${certextract{FIELD}{CERTIFICATE}{YES}{NO}}",
 	  .help = "A field of the certificate in a variable: version, serial_number, subject, issuer, notbefore, notafter, sig_algorithm, signature, "
-		  "subj_altname, ocsp_uri, crl_uri, some with modifiers after commas." BRANCHES,
+		  "subj_altname, ocsp_uri, crl_uri, with modifiers after commas: the label of a part of a name (CN), int or raw for a time, dns, mail or uri for "
+		  "alternative names, and >: for the separator of a list." BRANCHES,
 	  .example = "${certextract{subject,CN}{$tls_in_peercert}}" },
 	{ .name = "dlfunc", .least = 2, .most = 10, .syntax = "${dlfunc{FILE}{FUNCTION}{ARGUMENT}...}",
 	  .refused = "code from outside is not loaded into a process that handles mail: use ${run} or ${readsocket}",

@@ -30,7 +30,8 @@ static enum expand_result give_digest(struct expand_call *call, const EVP_MD *me
 	return give_hex(call, digest, size, upper);
 }
 
-enum expand_result operator_md5(struct expand_call *call) { return give_digest(call, EVP_md5(), false); }
+/* Exim gives the digest of a certificate in capitals. */
+enum expand_result operator_md5(struct expand_call *call) { return give_digest(call, EVP_md5(), call->certificate); }
 enum expand_result operator_sha1(struct expand_call *call) { return give_digest(call, EVP_sha1(), true); }
 
 /* A member of a family, chosen by its length in bits. */

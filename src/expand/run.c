@@ -72,10 +72,10 @@ struct expand_value expand_run_variable(struct expand_evaluation *run, const str
 /* The call of an operator's function: a leaf, for struct expand_call is large. */
 static __attribute__((noinline)) enum expand_result call_operator(struct expand_evaluation *run,
 								   const struct expand_operation *operation, struct expand_value text,
-								   struct expand_value *value_r)
+								   bool certificate, struct expand_value *value_r)
 {
 	struct expand_call call = { .context = run->context, .arena = run->arena, .name = operation->info->name,
-				    .modifier_count = operation->modifier_count, .argument_count = 1, .error = run->error };
+				    .modifier_count = operation->modifier_count, .argument_count = 1, .certificate = certificate, .error = run->error };
 	for (size_t i = 0; i < operation->modifier_count; i++)
 		call.modifiers[i] = operation->modifiers[i];
 	call.arguments[0] = text;
@@ -85,15 +85,29 @@ static __attribute__((noinline)) enum expand_result call_operator(struct expand_
 	return result;
 }
 
+/* Exim's manual, chapter 11 §9: $tls_in_peercert and its kin, of which only some operators and certextract see more than this. */
+static const struct expand_value certificate_stand_in = { { "<cert>", 6 }, false };
+
+bool expand_run_certificate(struct expand_evaluation *run, const struct expand_sequence *sequence, struct expand_value *value_r)
+{
+	const struct expand_node *node = sequence->first;
+	if (sequence->count != 1 || node->kind != EXPAND_NODE_VARIABLE || node->of.variable->type != EXPAND_TYPE_CERTIFICATE)
+		return false;
+	*value_r = expand_run_variable(run, node->of.variable);
+	return value_r->text.len > 0;
+}
+
 static enum expand_result run_operator(struct expand_evaluation *run, const struct expand_operation *operation,
 				       struct expand_value *value_r)
 {
 	struct expand_value text;
 	enum expand_result result = expand_run_sequence(run, &operation->text, &text);
+	if (result == EXPAND_OK && operation->info->of_certificate && expand_run_certificate(run, &operation->text, &text))
+		return call_operator(run, operation, text, true, value_r);
 	if (result != EXPAND_OK)
 		return result;
 	if (operation->info->call)
-		return call_operator(run, operation, text, value_r);
+		return call_operator(run, operation, text, false, value_r);
 	return expand_operator_own(slice_of(operation->info->name))(run, operation, text, value_r);
 }
 
@@ -105,6 +119,8 @@ static enum expand_result evaluate(struct expand_evaluation *run, const struct e
 		return EXPAND_OK;
 	case EXPAND_NODE_VARIABLE:
 		*value_r = expand_run_variable(run, node->of.variable);
+		if (node->of.variable->type == EXPAND_TYPE_CERTIFICATE && value_r->text.len)
+			*value_r = certificate_stand_in;
 		return EXPAND_OK;
 	case EXPAND_NODE_NUMBER:
 		*value_r = node->number < run->numbers.count ? run->numbers.values[node->number] : (struct expand_value){ 0 };

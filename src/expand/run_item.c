@@ -4,6 +4,7 @@
 #include "expand/items.h"
 #include "expand/json.h"
 #include "expand/prvs.h"
+#include "tls/certificate.h"
 
 static const struct expand_value empty = { { "", 0 }, false };
 
@@ -281,16 +282,19 @@ enum expand_result expand_item_env(struct expand_evaluation *run, const struct e
 	return expand_run_found(run, item, text != NULL, found, value_r);
 }
 
-/* The certificates of connections come with TLS for clients; until then no variable of that type has a value. */
 enum expand_result expand_item_certextract(struct expand_evaluation *run, const struct expand_item *item, struct expand_value *value_r)
 {
-	struct expand_value *arguments;
-	enum expand_result result = expand_run_arguments(run, item->arguments, item->count, &arguments);
+	struct expand_value field, der, found = empty;
+	enum expand_result result = expand_run_sequence(run, &item->arguments[0], &field);
 	if (result != EXPAND_OK)
 		return result;
-	if (arguments[1].text.len)
-		return expand_run_fail(run, "a certificate cannot be taken apart here");
-	return expand_run_found(run, item, false, empty, value_r);
+	if (!expand_run_certificate(run, &item->arguments[1], &der))
+		return expand_run_found(run, item, false, empty, value_r);
+	enum certificate_answer answer = certificate_field(der.text, field.text, run->arena, &found.text, run->error);
+	if (answer == CERTIFICATE_BAD)
+		return EXPAND_FAIL;
+	found.tainted = der.tainted || field.tainted;
+	return expand_run_found(run, item, answer == CERTIFICATE_HAS, found, value_r);
 }
 
 static enum expand_result check_prvs(struct expand_evaluation *run, const struct expand_item *item, bool tainted,

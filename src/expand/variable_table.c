@@ -228,10 +228,11 @@ const struct expand_variable_info expand_variable_table[] = {
 	  "Older name of tls_in_certificate_verified.",
 	  "CV=$tls_certificate_verified" },
 	{ "tls_in_ocsp", EXPAND_TLS_IN_OCSP, NUMBER, CONNECTION, false,
-	  "What became of the client's request for OCSP: 0 none, 1 no answer, 2 not verified, 3 failed, 4 verified.",
+	  "What became of the client's request for OCSP: 0 none, 1 no proof was sent, 4 one was sent that is good.",
 	  "OCSP $tls_in_ocsp" },
 	{ "tls_in_resumption", EXPAND_TLS_IN_RESUMPTION, NUMBER, CONNECTION, false,
-	  "Bits that say how far the session of the client's connection was resumed.",
+	  "How far the session of the client's connection was resumed, as a sum: 1 always, 2 the client asked for a ticket, 4 it offered "
+	  "a session, 8 it was given a ticket, 16 the session was resumed.",
 	  "resumed: $tls_in_resumption" },
 	{ "tls_in_ourcert", EXPAND_TLS_IN_OURCERT, CERTIFICATE, CONNECTION, false,
 	  "The certificate that this server showed the client; for certextract and def.",

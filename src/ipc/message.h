@@ -25,20 +25,30 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 /* The configuration: descriptor of the sealed text. All of one generation takes effect together, at `apply`. */
 #define IPC_CONFIGURE(F) F(number, generation)
 #define IPC_APPLY(F) F(number, generation)
-/* `unusable`: the keeper applied it, but has no use of the private key. */
-#define IPC_APPLIED(F) F(number, generation) F(bytes, problem) F(bytes, sandbox) F(number, unusable)
+#define IPC_APPLIED(F) F(number, generation) F(bytes, problem) F(bytes, sandbox)
 /* Descriptors of those that `present` names: bits 0 to 2 the three logs, 3 syslog, 4 the terminal. */
 #define IPC_LOGS(F) F(number, present) F(number, facility) F(number, colour)
 /* A descriptor to another role. `index` tells fronts apart; `uid` stores. */
 #define IPC_CONNECT(F) F(number, role) F(number, index) F(number, uid)
 #define IPC_DRAIN(F) F(number, seconds)
-/* Material of the front: a certificate file; a listening socket; ticket keys; the shared count of connections. */
-#define IPC_CERTIFICATE(F) F(bytes, path)
+/*
+ * A file that TLS of the fronts needs (role/tls_files.h has the kinds): asked for by a front, or sent without being asked because the
+ * configuration names it or because it has changed. No descriptor: `problem` says why. Never a private key.
+ */
+#define IPC_TLS_FILE_WANTED(F) F(number, kind) F(bytes, path) F(bytes, key_path)
+#define IPC_TLS_FILE(F)                                                                                         \
+	F(number, kind) F(bytes, path) F(bytes, key_path) F(number, version) F(number, directory) F(bytes, problem)
+/* Material of the front: a listening socket; ticket keys; the shared count of connections. */
 #define IPC_LISTENER(F) F(bytes, address) F(number, port)
 #define IPC_TICKETS(F) F(bytes, keys)
 #define IPC_COUNTERS(F) F(number, index)
-/* A private key file, for the keeper alone; `expected` is the identifier of the certificate's key, or empty. */
+/*
+ * A private key file, for the keeper alone; `expected` is the identifier of the certificate's key, or empty. As a call it is in use at
+ * once, otherwise at `apply`.
+ */
 #define IPC_KEY(F) F(bytes, path) F(bytes, expected) F(bytes, certificate_path)
+/* What became of it; `problem` is empty when it can be used. */
+#define IPC_KEY_TAKEN(F) F(bytes, path) F(bytes, certificate_path) F(bytes, problem)
 /* The spool directory, for the queue alone. */
 #define IPC_SPOOL(F) F(bytes, path)
 /* A directory below which a store may deliver. */
@@ -93,11 +103,13 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(logs, LOGS, IPC_R(MASTER), IPC_ALL, 5, IPC_LOGS)                                 \
 	M(connect, CONNECT, IPC_R(MASTER), IPC_ALL, 1, IPC_CONNECT)                        \
 	M(drain, DRAIN, IPC_R(MASTER), IPC_ALL, 0, IPC_DRAIN)                              \
-	M(certificate, CERTIFICATE, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_CERTIFICATE)       \
+	M(tls_file_wanted, TLS_FILE_WANTED, IPC_R(FRONT), IPC_R(MASTER), 0, IPC_TLS_FILE_WANTED) \
+	M(tls_file, TLS_FILE, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_TLS_FILE)                \
 	M(listener, LISTENER, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_LISTENER)                \
 	M(tickets, TICKETS, IPC_R(MASTER), IPC_R(FRONT), 0, IPC_TICKETS)                   \
 	M(counters, COUNTERS, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_COUNTERS)                \
 	M(key, KEY, IPC_R(MASTER), IPC_R(KEEPER), 1, IPC_KEY)                              \
+	M(key_taken, KEY_TAKEN, IPC_R(KEEPER), IPC_R(MASTER), 0, IPC_KEY_TAKEN)            \
 	M(spool, SPOOL, IPC_R(MASTER), IPC_R(QUEUE), 1, IPC_SPOOL)                         \
 	M(mailboxes, MAILBOXES, IPC_R(MASTER), IPC_R(STORE), 1, IPC_MAILBOXES)             \
 	M(store_wanted, STORE_WANTED, IPC_R(QUEUE), IPC_R(MASTER), 0, IPC_STORE_WANTED)    \

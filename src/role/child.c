@@ -94,53 +94,19 @@ static void connect_all(struct child *child)
 
 /* ---- Material ---- */
 
-static int open_material(struct slice path, char *name, size_t size, struct child *child)
-{
-	if (!slice_to_cstr(path, name, size))
-		return -1;
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		log_line(&child->master->log, LOG_KIND_PANIC, "TLS error: cannot open %s: %s", name, strerror(errno));
-	return fd;
-}
-
 static void send_front_material(struct child *child)
 {
 	struct master *master = child->master;
-	char name[1024];
 	struct ipc_counters counters = { .index = child->index };
 	struct ipc_tickets tickets = { .keys = slice_make(&master->tickets, sizeof master->tickets) };
 	ipc_send(child->peer, counters, COUNTERS, 0, &counters, &master->counters_fd, 1);
 	ipc_send(child->peer, tickets, TICKETS, 0, &tickets, NULL, 0);
-	if (master->conf->main.tls_certificate.len && !master->keys_unusable) {
-		_cleanup_fd_ int fd = open_material(master->conf->main.tls_certificate, name, sizeof name, child);
-		struct ipc_certificate message = { .path = master->conf->main.tls_certificate };
-		/* Without its key a certificate is of no use: the front then answers 454 to STARTTLS. The keeper's part says why. */
-		bool has_key = slice_to_cstr(master->conf->main.tls_privatekey, name, sizeof name) && access(name, R_OK) == 0;
-		if (fd >= 0 && has_key)
-			ipc_send(child->peer, certificate, CERTIFICATE, 0, &message, &fd, 1);
-	}
+	tls_store_send_files(master->tls, child->peer);
 	for (size_t i = 0; i < master->listening_count; i++) {
 		struct net_text text = net_address_text(&master->listening[i].address);
 		struct ipc_listener message = { .address = slice_of(text.text), .port = master->listening[i].address.port };
 		ipc_send(child->peer, listener, LISTENER, 0, &message, &master->listening[i].fds[child->index], 1);
 	}
-}
-
-static void send_keeper_material(struct child *child)
-{
-	struct master *master = child->master;
-	char name[1024];
-	if (master->conf->main.tls_certificate.len == 0)
-		return;
-	_cleanup_fd_ int fd = open_material(master->conf->main.tls_privatekey, name, sizeof name, child);
-	struct ipc_key message = {
-		.path = master->conf->main.tls_privatekey,
-		.expected = slice_make(master->certificate_key.bytes, master->has_certificate_key ? KEY_ID_LEN : 0),
-		.certificate_path = master->conf->main.tls_certificate,
-	};
-	if (fd >= 0)
-		ipc_send(child->peer, key, KEY, 0, &message, &fd, 1);
 }
 
 static void send_mailboxes(struct child *child, const char *path, int fd)
@@ -204,7 +170,7 @@ void child_send_material(struct child *child)
 	if (child->kind == ROLE_FRONT)
 		send_front_material(child);
 	if (child->kind == ROLE_KEEPER)
-		send_keeper_material(child);
+		tls_store_send_keys(master->tls, child->peer);
 	if (child->kind == ROLE_STORE)
 		send_store_material(child);
 	if (child->kind == ROLE_LOOKUP)
@@ -228,8 +194,6 @@ static void take_applied(struct child *child, struct slice body)
 		return;
 	child->awaited = false;
 	snprintf(child->problem, sizeof child->problem, "%.*s", SLICE_ARG(message.problem));
-	if (child->kind == ROLE_KEEPER)
-		master->keys_unusable = message.unusable != 0;
 	if (message.sandbox.len)
 		snprintf(master->sandbox, sizeof master->sandbox, "%.*s", SLICE_ARG(message.sandbox));
 	if (!child->ready && message.problem.len == 0) {
@@ -278,6 +242,10 @@ static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		take_applied(child, incoming->body);
 	else if (incoming->type == IPC_STORE_WANTED_MESSAGE) /* also while the queue drains: what it has begun may need one */
 		take_store_wanted(child, incoming->body);
+	else if (incoming->type == IPC_TLS_FILE_WANTED_MESSAGE)
+		tls_store_wanted(child->master->tls, child, incoming);
+	else if (incoming->type == IPC_KEY_TAKEN_MESSAGE)
+		tls_store_key_taken(child->master->tls, incoming->body);
 }
 
 static const struct ipc_handler child_handler = { from_child, NULL };

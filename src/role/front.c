@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CERTIFICATE_FILE_MAX = 1024 * 1024, LISTENERS_MAX = 1024 };
+enum { LISTENERS_MAX = 1024 };
 
 /* ---- The keeper ---- */
 
@@ -88,26 +88,6 @@ static void front_connected(struct role_process *role, int fd, enum role other, 
 
 /* ---- Material ---- */
 
-static void take_certificate(struct front *front, struct ipc_incoming *incoming)
-{
-	struct ipc_certificate message;
-	struct stat st;
-	if (!ipc_unpack_certificate(incoming->body, &message) || incoming->fd_count != 1 ||
-	    !slice_to_cstr(message.path, front->certificate_path, sizeof front->certificate_path))
-		fatal("the master's message about a certificate is malformed");
-	buf_free(&front->certificate);
-	buf_init(&front->certificate, CERTIFICATE_FILE_MAX);
-	if (fstat(incoming->fds[0], &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > CERTIFICATE_FILE_MAX)
-		return; /* an empty text: apply says that no certificate is in it */
-	for (;;) {
-		char *room = buf_reserve(&front->certificate, 4096);
-		ssize_t n = room ? pread(incoming->fds[0], room, 4096, (off_t)buf_len(&front->certificate)) : 0;
-		if (n <= 0)
-			break;
-		buf_commit(&front->certificate, (size_t)n);
-	}
-}
-
 static void take_listener(struct front *front, struct ipc_incoming *incoming)
 {
 	struct ipc_listener message;
@@ -148,7 +128,7 @@ static void take_tickets(struct front *front, struct ipc_incoming *incoming)
 static void front_material(struct role_process *role, struct ipc_incoming *incoming)
 {
 	switch (incoming->type) {
-	case IPC_CERTIFICATE_MESSAGE: take_certificate(role->state, incoming); break;
+	case IPC_TLS_FILE_MESSAGE: front_tls_take_file(role->state, incoming); break;
 	case IPC_LISTENER_MESSAGE: take_listener(role->state, incoming); break;
 	case IPC_COUNTERS_MESSAGE: take_counters(role->state, incoming); break;
 	case IPC_TICKETS_MESSAGE: take_tickets(role->state, incoming); break;
@@ -192,6 +172,7 @@ static void accept_task(void *arg)
 	}
 	io_close(&listener->fd);
 	task_release(listener->task);
+	tls_server_unref(listener->tls);
 	free(listener);
 }
 
@@ -223,9 +204,19 @@ static void start_listening(struct front *front, const struct conf *conf)
 	for (size_t i = 0; i < front->listener_count; i++) {
 		struct front_listener *listener = front->listeners[i];
 		listener->tls_on_connect = is_tls_on_connect(conf, &listener->address);
+		struct error ignored; /* told by front_tls_apply */
+		listener->tls = front_tls_for_port(front, conf, listener->address.port, listener->tls_on_connect, &ignored);
 		listener->task = task_spawn(front->role->loop, accept_task, listener, "accept");
 		task_hold(listener->task);
 	}
+}
+
+struct front_listener *front_find_listener(struct front *front, const struct net_address *address)
+{
+	for (size_t i = 0; i < front->listener_count; i++)
+		if (net_address_equal(&front->listeners[i]->address, address) && front->listeners[i]->address.port == address->port)
+			return front->listeners[i];
+	return NULL;
 }
 
 static void drop_next_listeners(struct front *front)
@@ -246,33 +237,20 @@ static bool front_start(struct role_process *role, struct error *error)
 	struct front *front = role->state;
 	front->role = role;
 	front->signer = (struct remote_signer){ ask_keeper, front };
-	buf_init(&front->certificate, CERTIFICATE_FILE_MAX);
 	front->library = tls_library_new(error);
-	return front->library != NULL;
+	if (!front->library)
+		return false;
+	front_tls_start(front);
+	return true;
 }
 
 static bool front_apply(struct role_process *role, struct error *error)
 {
 	struct front *front = role->state;
-	struct tls_server *tls = NULL;
-	if (role->next->main.tls_certificate.len) {
-		struct slice chain = buf_slice(&front->certificate);
-		const char *name = front->certificate_path;
-		if (chain.len)
-			tls = tls_server_new(front->library, &chain, &name, 1, &front->signer, &front->tickets, error);
-		else
-			error_set(error, ERROR_USAGE, "the certificate or its private key cannot be opened, or is empty");
-		buf_free(&front->certificate); /* the next configuration brings its own */
-		if (!tls && role->conf) {
-			drop_next_listeners(front);
-			return false;
-		}
-		/* At the start mail comes in all the same, in clear: STARTTLS gets 454 (Exim's manual, chapter 43). */
-		if (!tls)
-			log_line(&role->log, LOG_KIND_PANIC, "TLS error: %s; STARTTLS is refused with 454", error->text);
+	if (!front_tls_apply(front, role->next, !role->conf, error)) {
+		drop_next_listeners(front);
+		return false;
 	}
-	tls_server_unref(front->tls);
-	front->tls = tls;
 	start_listening(front, role->next);
 	return true;
 }

@@ -13,6 +13,7 @@
 #include "mail/scan.h"
 #include "net/counters.h"
 #include "role/ask.h"
+#include "role/front_tls.h"
 #include "role/process.h"
 #include "smtp/server.h"
 #include "tls/stream.h"
@@ -25,6 +26,7 @@ struct front_listener {
 	int fd;
 	bool tls_on_connect;
 	struct net_address address; /* with its port */
+	struct tls_server *tls;     /* NULL: made for each connection, or there is none */
 	struct task *task;
 };
 
@@ -33,9 +35,7 @@ struct front {
 	struct tls_library *library;
 	struct remote_signer signer;
 	struct ticket_keys tickets;
-	struct tls_server *tls;          /* NULL: none configured, or broken */
-	struct buf certificate;          /* of the next configuration */
-	char certificate_path[1024];
+	struct front_tls tls;
 	struct counters *counters;
 	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */
 	struct ask_line lookup;
@@ -51,6 +51,9 @@ struct front {
 
 /* The peer once it is there, or NULL at the deadline. */
 struct ipc_peer *front_wait_peer(struct front *front, struct ipc_peer **slot, int64_t deadline);
+
+/* The listener of this address and port; NULL when it is gone. */
+struct front_listener *front_find_listener(struct front *front, const struct net_address *address);
 
 /* ---- Sessions ---- */
 
@@ -120,6 +123,7 @@ struct session {
 	char cipher[96];           /* Exim's $tls_in_cipher, empty in clear */
 	char cipher_name[64];      /* the standard name alone */
 	const char *tls_version;
+	char server_name[256];     /* that the client asked for in TLS, if it is a host's */
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
@@ -144,6 +148,8 @@ const char *session_peer(const struct session *session, char *out, size_t size);
 
 /* The variables that exist while a client is connected; owner: the session. */
 struct expand_value session_variable(void *owner, enum expand_variable variable);
+/* Whether the client is in this list; NULL is nobody. A list that cannot be evaluated is logged, and has nobody. */
+bool session_host_in(struct session *session, const struct list *list);
 /* A line about this client: "H=(helo) [addr] text". Rejections go to the reject log as well. */
 void session_log(struct session *session, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Whether the routers take this address; the result lies in `arena`. */

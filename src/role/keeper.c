@@ -61,38 +61,76 @@ static bool read_key_file(int fd, const char *path, char *text, size_t *len_r, s
 	return true;
 }
 
-static void take_key(struct keeper *keeper, struct ipc_incoming *incoming)
+/* Reads the key into the store. False with *error. */
+static bool read_key(struct keystore *store, const struct ipc_key *message, int fd, struct error *error)
 {
-	struct ipc_key message;
 	char path[1024];
 	struct key_id id;
 	size_t len = 0;
-	if (!ipc_unpack_key(incoming->body, &message) || incoming->fd_count != 1 ||
-	    !slice_to_cstr(message.path, path, sizeof path))
-		fatal("the master's message about a key is malformed");
-	if (!keeper->next)
-		keeper->next = keystore_new();
+	if (!slice_to_cstr(message->path, path, sizeof path))
+		return error_set(error, ERROR_USAGE, "the path of a private key is too long");
 	char *text = OPENSSL_secure_zalloc(KEY_FILE_MAX);
 	bool secure = text != NULL;
 	if (!text)
 		text = xcalloc(1, KEY_FILE_MAX);
-	bool good = read_key_file(incoming->fds[0], path, text, &len, &keeper->problem) &&
-		    keystore_add_pem(keeper->next, slice_make(text, len), path, &id, &keeper->problem);
-	if (good && message.expected.len && !slice_equal(message.expected, slice_make(id.bytes, KEY_ID_LEN)))
-		good = error_set(&keeper->problem, ERROR_USAGE, "the private key in %s does not belong to the certificate in %.*s",
-				 path, SLICE_ARG(message.certificate_path));
-	keeper->has_problem = keeper->has_problem || !good;
+	bool good = read_key_file(fd, path, text, &len, error) &&
+		    keystore_add_pem(store, slice_make(text, len), path, &id, error);
+	if (good && message->expected.len && !slice_equal(message->expected, slice_make(id.bytes, KEY_ID_LEN)))
+		good = error_set(error, ERROR_USAGE, "the private key in %s does not belong to the certificate in %.*s", path,
+				 SLICE_ARG(message->certificate_path));
 	OPENSSL_cleanse(text, len);
 	if (secure)
 		OPENSSL_secure_free(text);
 	else
 		free(text);
+	return good;
+}
+
+/* A key for a certificate that is asked for, or has changed, while the server runs. */
+static bool take_key_now(struct keeper *keeper, const struct ipc_key *message, int fd, struct error *error)
+{
+	struct keystore *keys = keystore_copy(keeper->keys);
+	if (!read_key(keys, message, fd, error)) {
+		keystore_free(keys);
+		return false;
+	}
+	keystore_free(keeper->keys);
+	keeper->keys = keys;
+	return true;
+}
+
+static void take_key(struct role_process *role, struct ipc_incoming *incoming)
+{
+	struct keeper *keeper = role->state;
+	struct ipc_key message;
+	struct error error = { 0 };
+	bool good;
+	if (!ipc_unpack_key(incoming->body, &message) || incoming->fd_count != 1)
+		fatal("the master's message about a key is malformed");
+	if (incoming->call && keeper->keys) {
+		good = take_key_now(keeper, &message, incoming->fds[0], &error);
+	} else {
+		if (!keeper->next)
+			keeper->next = keystore_new();
+		good = read_key(keeper->next, &message, incoming->fds[0], &error);
+		if (!good && !keeper->has_problem)
+			keeper->problem = error;
+		keeper->has_problem = keeper->has_problem || !good;
+		/* At the start a bad key must not keep mail in clear from coming in: its certificate is not used. */
+		if (!good && !keeper->keys)
+			log_line(&role->log, LOG_KIND_PANIC, "TLS error: %s; its certificate is not used, and without another one STARTTLS is refused with 454",
+				 error.text);
+	}
+	struct ipc_key_taken answer = {
+		.path = message.path, .certificate_path = message.certificate_path, .problem = good ? (struct slice){ 0 } : slice_of(error.text),
+	};
+	ipc_send(role->master, key_taken, KEY_TAKEN, incoming->call, &answer, NULL, 0);
 }
 
 static void keeper_material(struct role_process *role, struct ipc_incoming *incoming)
 {
 	if (incoming->type == IPC_KEY_MESSAGE)
-		take_key(role->state, incoming);
+		take_key(role, incoming);
 }
 
 static bool keeper_apply(struct role_process *role, struct error *error)
@@ -102,15 +140,12 @@ static bool keeper_apply(struct role_process *role, struct error *error)
 	bool problem = keeper->has_problem;
 	keeper->next = NULL;
 	keeper->has_problem = false;
-	/* At the start a bad key must not keep mail in clear from coming in: the front answers 454 to STARTTLS. */
+	/* A reload with a bad key is refused; at the start what can be used is used. */
 	if (problem && keeper->keys) {
 		keystore_free(next);
 		*error = keeper->problem;
 		return false;
 	}
-	if (problem)
-		log_line(&role->log, LOG_KIND_PANIC, "TLS error: %s; STARTTLS is refused with 454", keeper->problem.text);
-	role->unusable = problem;
 	keystore_free(keeper->previous);
 	keeper->previous = keeper->keys;
 	keeper->keys = next;

@@ -74,29 +74,6 @@ static struct conf *read_configuration(struct master *master, int *source_fd_r)
 	return conf;
 }
 
-/* The identifier of the certificate's key, with which the keeper compares the private key. */
-static bool read_certificate_key(const struct conf *conf, struct key_id *id_r, struct error *error)
-{
-	char path[1024];
-	_cleanup_file_ FILE *file = NULL;
-	if (!slice_to_cstr(conf->main.tls_certificate, path, sizeof path))
-		return error_set(error, ERROR_USAGE, "tls_certificate is too long");
-	file = fopen(path, "re");
-	if (!file)
-		return error_set_errno(error, errno, "opening the certificate %s", path);
-	struct buf text;
-	buf_init(&text, 1024 * 1024);
-	for (char *room; (room = buf_reserve(&text, 4096));) {
-		size_t n = fread(room, 1, 4096, file);
-		buf_commit(&text, n);
-		if (n == 0)
-			break;
-	}
-	bool done = tls_certificate_key_id(buf_slice(&text), path, id_r, error);
-	buf_free(&text);
-	return done;
-}
-
 /* ---- Start ---- */
 
 static void raise_limits(void)
@@ -139,12 +116,8 @@ static bool prepare(struct master *master, struct error *error)
 		return false;
 	if (!ticket_keys_rotate(&master->tickets))
 		return error_set(error, ERROR_TEMPORARY, "the system gives no random numbers for session tickets");
-	if (master->conf->main.tls_certificate.len) {
-		struct error tls_problem;
-		master->has_certificate_key = read_certificate_key(master->conf, &master->certificate_key, &tls_problem);
-		if (!master->has_certificate_key)
-			complain(master, "TLS error: %s", tls_problem.text);
-	}
+	master->tls = tls_store_new(master, master->conf);
+	tls_store_complain(master->tls); /* mail in clear comes in all the same */
 	return true;
 }
 
@@ -233,14 +206,14 @@ static bool same_foundation(struct master *master, const struct conf *conf, stru
 }
 
 /* Puts the old configuration back after a role refused the new one. */
-static void roll_back(struct master *master, struct conf *old, int old_fd, struct key_id old_key, bool had_key)
+static void roll_back(struct master *master, struct conf *old, int old_fd, struct tls_store *old_tls)
 {
 	conf_unref(&master->conf);
 	fd_close(&master->source_fd);
 	master->conf = old;
 	master->source_fd = old_fd;
-	master->certificate_key = old_key;
-	master->has_certificate_key = had_key;
+	tls_store_free(master->tls);
+	master->tls = old_tls;
 	master->generation++;
 	send_to_all(master, NULL);
 	children_settle(master, clock_after(START_TIMEOUT));
@@ -271,19 +244,18 @@ static void replace_walled(struct master *master, const struct conf *old)
 
 static bool take_over(struct master *master, struct conf *conf, int source_fd, struct error *error)
 {
-	struct key_id key = { 0 };
-	bool has_key = conf->main.tls_certificate.len != 0;
-	if (!same_foundation(master, conf, error) || (has_key && !read_certificate_key(conf, &key, error)) ||
-	    !listen_open(master, conf, error))
+	struct tls_store *tls = NULL;
+	if (!same_foundation(master, conf, error) || tls_store_problem(tls = tls_store_new(master, conf), error) ||
+	    !listen_open(master, conf, error)) {
+		tls_store_free(tls);
 		return false;
+	}
 	struct conf *old = master->conf;
 	int old_fd = master->source_fd;
-	struct key_id old_key = master->certificate_key;
-	bool had_key = master->has_certificate_key;
+	struct tls_store *old_tls = master->tls;
 	master->conf = conf_ref(conf);
 	master->source_fd = fcntl(source_fd, F_DUPFD_CLOEXEC, 3);
-	master->certificate_key = key;
-	master->has_certificate_key = has_key;
+	master->tls = tls;
 	master->generation++;
 	listen_close_unwanted(master, conf);
 	/* The keeper first: it refuses a key that does not fit, and holds the old keys until the fronts have changed over. */
@@ -300,10 +272,11 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 			continue;
 		error_set(error, ERROR_USAGE, "%s", master->children[i]->problem);
 		listen_open(master, old, &(struct error){ 0 });
-		roll_back(master, old, old_fd, old_key, had_key);
+		roll_back(master, old, old_fd, old_tls);
 		return false;
 	}
 	replace_walled(master, old);
+	tls_store_free(old_tls);
 	conf_unref(&old);
 	fd_close(&old_fd);
 	return settled || error_set(error, ERROR_TEMPORARY, "a role did not answer in time");
@@ -327,7 +300,10 @@ static void reload(struct master *master)
 		complain(master, "reload refused: the configuration has errors; the old one stays in use");
 		return;
 	}
-	if (take_over(master, conf, source_fd, &error))
+	master->reloading = true;
+	bool taken = take_over(master, conf, source_fd, &error);
+	master->reloading = false;
+	if (taken)
 		log_line(&master->log, LOG_KIND_MAIN, "configuration reloaded from %s", master->options.file);
 	else
 		complain(master, "reload refused: %s; the old configuration stays in use", error.text);
@@ -424,6 +400,7 @@ static void master_task(void *arg)
 	run->status = 1;
 	if (start(master)) {
 		task_spawn(master->loop, ticket_task, master, "tickets");
+		task_spawn(master->loop, tls_store_watch, master, "tls files");
 		serve(master, run->signals);
 		task_spawn(master->loop, impatient_task, &second, "second signal");
 		run->status = drain(master) ? 0 : 1;

@@ -9,7 +9,7 @@
  *    exit 1, saying why                                                               SIGKILL, exit 1
  *
  * The files: master.c (life, signals, reload), child.c (one role process), listen.c (sockets), logs.c (log files),
- * identity.c (users, directories).
+ * identity.c (users, directories), tls_store.c (certificates and their keys).
  */
 #ifndef POSTERN_ROLE_MASTER_H
 #define POSTERN_ROLE_MASTER_H
@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "ipc/peer.h"
 #include "task/task.h"
+#include "role/tls_store.h"
 #include "tls/server.h"
 
 struct master_options {
@@ -75,9 +76,9 @@ struct master {
 	unsigned fronts;
 	int spool_fd, counters_fd;
 	struct ticket_keys tickets;
-	struct key_id certificate_key;
-	bool has_certificate_key;
-	bool keys_unusable;    /* the keeper could not use the private key: the fronts get no certificate, and refuse STARTTLS */
+	struct tls_store *tls;  /* the files of TLS (tls_store.c) */
+	uint64_t tls_version;   /* the last that a file of TLS got */
+	bool reloading;
 	char sandbox[160];     /* what a role said is in force */
 	bool started, stopping, failed;
 };

@@ -91,7 +91,6 @@ static void apply(struct role_process *role, struct ipc_incoming *incoming)
 		.generation = apply.generation,
 		.problem = done ? (struct slice){ 0 } : slice_of(error.text),
 		.sandbox = slice_of(sandbox),
-		.unusable = role->unusable,
 	};
 	ipc_send(role->master, applied, APPLIED, 0, &answer, NULL, 0);
 }

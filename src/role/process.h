@@ -37,7 +37,6 @@ struct role_process {
 	struct conf *conf;         /* in use; NULL before the first apply */
 	struct conf *next;         /* received, not applied yet */
 	bool sandboxed, draining;
-	bool unusable;             /* of the keeper: its private key could not be used */
 	int64_t drain_deadline;
 };
 

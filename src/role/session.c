@@ -62,9 +62,19 @@ static bool host_matches(struct session *session, const struct list *list, bool 
 	return in_doubt;
 }
 
-static bool host_in(struct session *session, const struct list *list)
+bool session_host_in(struct session *session, const struct list *list)
 {
 	return host_matches(session, list, false);
+}
+
+/* By host or by port; in doubt it must. */
+static bool must_use_tls(struct session *session)
+{
+	const struct conf_main *main = &session->conf->main;
+	for (size_t i = 0; i < main->tls_require_ports.count; i++)
+		if (main->tls_require_ports.items[i] == session->interface.port)
+			return true;
+	return host_matches(session, main->tls_hosts, true);
 }
 
 static unsigned session_options(struct session *session)
@@ -76,14 +86,15 @@ static unsigned session_options(struct session *session)
 	} options[] = {
 		{ true, SMTP_OFFER_SIZE | SMTP_OFFER_HELP },
 		{ main->accept_8bitmime, SMTP_OFFER_8BITMIME },
-		{ host_in(session, main->pipelining_advertise_hosts), SMTP_OFFER_PIPELINING },
-		{ host_in(session, main->chunking_advertise_hosts), SMTP_OFFER_CHUNKING },
-		{ host_in(session, main->smtputf8_advertise_hosts), SMTP_OFFER_SMTPUTF8 },
-		{ host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
-		{ main->tls_certificate.len && (host_in(session, main->tls_advertise_hosts) || host_in(session, main->tls_hosts)),
+		{ session_host_in(session, main->pipelining_advertise_hosts), SMTP_OFFER_PIPELINING },
+		{ session_host_in(session, main->chunking_advertise_hosts), SMTP_OFFER_CHUNKING },
+		{ session_host_in(session, main->smtputf8_advertise_hosts), SMTP_OFFER_SMTPUTF8 },
+		{ session_host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
+		{ front_tls_configured(session) && (!main->tls_advertise_hosts || session_host_in(session, main->tls_advertise_hosts) ||
+					 must_use_tls(session)),
 		  SMTP_OFFER_STARTTLS },
-		{ host_matches(session, main->tls_hosts, true), SMTP_REQUIRE_TLS },
-		{ !host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
+		{ must_use_tls(session), SMTP_REQUIRE_TLS },
+		{ !session_host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};
 	unsigned all = 0;
 	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
@@ -180,13 +191,17 @@ static bool read_more(struct session *session)
 
 /* ---- TLS ---- */
 
-static bool start_tls(struct session *session)
+/* `server`: a reference, which goes to the stream. */
+static bool start_tls(struct session *session, struct tls_server *server)
 {
 	struct error error = { 0 };
+	struct tls_choice choice;
 	char peer[640];
 	int64_t timeout = session->conf->main.smtp_receive_timeout < HANDSHAKE_TIMEOUT ? session->conf->main.smtp_receive_timeout
 										       : HANDSHAKE_TIMEOUT;
-	bool done = stream_accept_tls(&session->stream, session->front->tls, clock_after(timeout), &error);
+	front_tls_choice(session, &choice);
+	bool done = stream_accept_tls(&session->stream, server, &choice, clock_after(timeout), &error);
+	tls_server_unref(server);
 	if (!done) {
 		session_peer(session, peer, sizeof peer);
 		log_line(&session->front->role->log, LOG_KIND_MAIN, "TLS error on connection from %s %s", peer + 2, error.text);
@@ -202,16 +217,21 @@ static bool start_tls(struct session *session)
 
 static bool on_starttls(struct session *session)
 {
-	if (!session->front->tls) {
+	struct error error = { 0 };
+	struct tls_server *server = front_tls_server(session, &error);
+	if (!server) {
 		smtp_server_tls_broken(&session->smtp);
-		session_log(session, LOG_KIND_MAIN, "STARTTLS refused: TLS is configured but cannot be used");
+		session_log(session, LOG_KIND_MAIN, "STARTTLS refused: TLS is configured but cannot be used: %s", error.text);
 		return true;
 	}
 	struct policy policy;
 	bool go_on = policy_run(&policy, session, ACL_POINT_STARTTLS, "STARTTLS", (struct slice){ 0 });
 	policy_answer(&policy, session);
 	policy_end(&policy);
-	return !go_on || (session_flush(session) && start_tls(session));
+	if (go_on && session_flush(session))
+		return start_tls(session, server);
+	tls_server_unref(server);
+	return !go_on;
 }
 
 /* ---- Events ---- */
@@ -586,10 +606,20 @@ static void show_banner(struct session *session, struct slice text)
 	smtp_server_begin(&session->smtp, banner.text, waiting);
 }
 
+static bool begin_with_tls(struct session *session)
+{
+	struct error error = { 0 };
+	struct tls_server *server = front_tls_server(session, &error);
+	if (server)
+		return start_tls(session, server);
+	session_log(session, LOG_KIND_MAIN, "TLS on connect refused: TLS is configured but cannot be used: %s", error.text);
+	return false;
+}
+
 static bool greet(struct session *session)
 {
 	struct policy policy;
-	if (session->tls_on_connect && (!session->front->tls || !start_tls(session)))
+	if (session->tls_on_connect && !begin_with_tls(session))
 		return false;
 	if (policy_run(&policy, session, ACL_POINT_CONNECT, "connection in \"connect\" ACL", (struct slice){ 0 }))
 		show_banner(session, policy.answer.text);
@@ -647,7 +677,7 @@ static void session_task(void *arg)
 	struct smtp_event event;
 	session->task = task_current();
 	if (within_limits(session)) {
-		if (host_in(session, session->conf->main.host_lookup))
+		if (session_host_in(session, session->conf->main.host_lookup))
 			session_look_host_up(session);
 		/* Here and not before: its lists may have to ask, and only a task can wait. */
 		smtp_server_set_options(&session->smtp, session_options(session));

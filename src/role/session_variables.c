@@ -90,6 +90,7 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	case EXPAND_SMTP_COMMAND_ARGUMENT: return text_value(session->command_argument);
 	case EXPAND_TLS_IN_CIPHER: return text_value(slice_of(session->cipher));
 	case EXPAND_TLS_IN_CIPHER_STD: return text_value(slice_of(session->cipher_name));
+	case EXPAND_TLS_IN_SNI: return text_value(slice_of(session->server_name));
 	case EXPAND_TLS_IN_VER: return text_value(slice_of(session->tls_version));
 	default: return (struct expand_value){ 0 };
 	}

@@ -30,6 +30,17 @@ struct keystore *keystore_new(void)
 	return store;
 }
 
+struct keystore *keystore_copy(const struct keystore *store)
+{
+	struct keystore *copy = keystore_new();
+	copy->entries = xcalloc(store->count + 1, sizeof *copy->entries);
+	for (size_t i = 0; i < store->count; i++) {
+		ensure(EVP_PKEY_up_ref(store->entries[i].key) == 1);
+		copy->entries[copy->count++] = store->entries[i];
+	}
+	return copy;
+}
+
 struct keystore *keystore_ref(struct keystore *store)
 {
 	store->references++;

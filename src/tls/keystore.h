@@ -13,6 +13,8 @@ enum { KEYSTORE_MAX = 4096 }; /* keys */
 struct keystore;
 
 struct keystore *keystore_new(void);
+/* One with the same keys, to which others can be added: a store that is in use never changes. */
+struct keystore *keystore_copy(const struct keystore *store);
 /* References are counted, on one thread; the keys are wiped when the last one goes. keystore_free accepts NULL. */
 struct keystore *keystore_ref(struct keystore *store);
 void keystore_free(struct keystore *store);

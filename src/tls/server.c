@@ -2,6 +2,7 @@
 #include "tls/server.h"
 
 #include "base/fatal.h"
+#include "tls/context.h"
 #include "tls/stream.h"
 
 #include <stdlib.h>
@@ -15,13 +16,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 
-/* For TLS 1.2; ephemeral key exchange only, authenticated encryption first (RFC 9325 §4.2). */
-#define CIPHER_LIST "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:!aNULL:!eNULL:!kRSA:!PSK:!SRP:!DSS:!CAMELLIA"
-
-/* For TLS 1.3: 128 bits first, whose key schedule runs on SHA-256, which processors have instructions for. */
-#define CIPHER_SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-
-enum { CHAIN_MAX = 16, SESSION_SECONDS = 7200 };
+enum { CHAIN_MAX = 16 };
 
 struct tls_server {
 	unsigned references;
@@ -30,6 +25,11 @@ struct tls_server {
 	/* Fetched once: fetching at each ticket costs more than sealing it. */
 	EVP_CIPHER *ticket_cipher;
 	BIO_METHOD *method;
+	/* Protocols that a client may ask for, as in RFC 7301 §3.1; NULL: whatever it asks for is ignored. */
+	unsigned char *alpn;
+	size_t alpn_length;
+	bool alpn_required;
+	struct ocsp_stapler *stapler; /* NULL: no proofs */
 };
 
 bool ticket_keys_rotate(struct ticket_keys *keys)
@@ -112,56 +112,115 @@ static bool use_chain(struct tls_server *server, struct tls_library *library, X5
 	return done || tls_error(error, "using the certificate in %s", name);
 }
 
-static bool add_chain(struct tls_server *server, struct tls_library *library, struct slice pem, const char *name,
+static bool add_chain(struct tls_server *server, struct tls_library *library, const struct tls_file *file,
 		      const struct remote_signer *signer, struct error *error)
 {
+	char name[240];
+	snprintf(name, sizeof name, "%.*s", SLICE_ARG(file->name));
 	X509 *chain[CHAIN_MAX] = { NULL };
 	size_t count = 0;
-	bool done = read_chain(pem, name, chain, &count, error) &&
+	bool done = read_chain(file->text, name, chain, &count, error) &&
 		    use_chain(server, library, chain, count, name, signer, error);
 	for (size_t i = 0; i < count; i++)
 		X509_free(chain[i]);
 	return done;
 }
 
-static bool set_policy(SSL_CTX *context)
+/* ---- Protocol names ---- */
+
+/*
+ * Exim's manual, chapter 14: who asks for more than one protocol, or for one that is not in the list, gets no connection. That
+ * keeps a connection for another service from being led here (RFC 9325 §3.7).
+ */
+static int alpn_callback(SSL *ssl, const unsigned char **out, unsigned char *out_length, const unsigned char *in, unsigned in_length,
+			 void *arg)
 {
-	SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-				     SSL_OP_PRIORITIZE_CHACHA);
-	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN /* the file has the chain */);
-	SSL_CTX_set_read_ahead(context, 1);
-	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_timeout(context, SESSION_SECONDS);
-	return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
-	       SSL_CTX_set_ciphersuites(context, CIPHER_SUITES) == 1 &&
-	       SSL_CTX_set_cipher_list(context, CIPHER_LIST) == 1 && SSL_CTX_set_dh_auto(context, 1) == 1 &&
-	       SSL_CTX_set_num_tickets(context, 1) == 1 &&
-	       SSL_CTX_set_session_id_context(context, (const unsigned char *)"postern", 7) == 1;
+	const struct tls_server *server = arg;
+	(void)ssl;
+	if (in_length < 2 || in_length != in[0] + 1u)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	for (size_t i = 0; i < server->alpn_length; i += server->alpn[i] + 1u) {
+		if (server->alpn[i] != in[0] || memcmp(server->alpn + i, in, in_length) != 0)
+			continue;
+		*out = in + 1;
+		*out_length = in[0];
+		return SSL_TLSEXT_ERR_OK;
+	}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static void set_alpn(struct tls_server *server, const struct tls_policy *policy)
+{
+	server->alpn_required = policy->alpn_required && policy->alpn.len;
+	if (!policy->alpn.len)
+		return;
+	server->alpn = xcalloc(1, policy->alpn.len);
+	server->alpn_length = policy->alpn.len;
+	memcpy(server->alpn, policy->alpn.data, policy->alpn.len);
+	SSL_CTX_set_alpn_select_cb(server->context, alpn_callback, server);
+}
+
+static int hello_callback(SSL *ssl, int *alert, void *arg)
+{
+	struct tls_server *server = arg;
+	struct stream *stream = BIO_get_data(SSL_get_rbio(ssl));
+	return stream_client_hello(stream, ssl, server->alpn_required, alert);
+}
+
+static void add_proofs(struct tls_server *server, const struct tls_maker *maker, const struct tls_policy *policy)
+{
+	struct ocsp_source sources[TLS_CHAINS_MAX];
+	char names[TLS_CHAINS_MAX][256];
+	if (!maker->complaints)
+		return;
+	for (size_t i = 0; i < policy->proof_count; i++) {
+		snprintf(names[i], sizeof names[i], "%.*s", SLICE_ARG(policy->proofs[i].name));
+		sources[i] = (struct ocsp_source){ .text = policy->proofs[i].text, .name = names[i] };
+	}
+	server->stapler = ocsp_stapler_new(server->context, sources, policy->proof_count, maker->proofs, maker->complaints);
+}
+
+struct tls_server *tls_server_new_policy(const struct tls_maker *maker, const struct tls_policy *policy, struct error *error)
+{
+	struct tls_library *library = maker->library;
+	struct tls_server *server = xcalloc(1, sizeof *server);
+	server->references = 1;
+	server->tickets = maker->tickets;
+	server->context = SSL_CTX_new_ex(tls_library_context(library), NULL, TLS_server_method());
+	server->ticket_cipher = EVP_CIPHER_fetch(tls_library_context(library), "AES-256-CBC", NULL);
+	server->method = stream_method_new();
+	bool done = server->context && server->ticket_cipher && server->method;
+	if (!done)
+		tls_error(error, "preparing TLS");
+	done = done && tls_context_configure(server->context, tls_library_context(library), policy, error);
+	for (size_t i = 0; done && i < policy->chain_count; i++)
+		done = add_chain(server, library, &policy->chains[i], maker->signer, error);
+	if (done && SSL_CTX_set_session_id_context(server->context, (const unsigned char *)"postern", 7) != 1)
+		done = tls_error(error, "preparing TLS");
+	if (!done) {
+		tls_server_unref(server);
+		return NULL;
+	}
+	set_alpn(server, policy);
+	add_proofs(server, maker, policy);
+	SSL_CTX_set_app_data(server->context, server);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(server->context, ticket_callback);
+	SSL_CTX_set_client_hello_cb(server->context, hello_callback, server);
+	return server;
 }
 
 struct tls_server *tls_server_new(struct tls_library *library, const struct slice *chains, const char *const *names,
 				  size_t count, const struct remote_signer *signer, const struct ticket_keys *tickets,
 				  struct error *error)
 {
-	struct tls_server *server = xcalloc(1, sizeof *server);
-	server->references = 1;
-	server->tickets = tickets;
-	server->context = SSL_CTX_new_ex(tls_library_context(library), NULL, TLS_server_method());
-	server->ticket_cipher = EVP_CIPHER_fetch(tls_library_context(library), "AES-256-CBC", NULL);
-	server->method = stream_method_new();
-	bool done = server->context && server->ticket_cipher && server->method && set_policy(server->context);
-	if (!done)
-		tls_error(error, "preparing TLS");
-	for (size_t i = 0; done && i < count; i++)
-		done = add_chain(server, library, chains[i], names[i], signer, error);
-	if (!done) {
-		tls_server_unref(server);
-		return NULL;
-	}
-	SSL_CTX_set_app_data(server->context, server);
-	SSL_CTX_set_tlsext_ticket_key_evp_cb(server->context, ticket_callback);
-	return server;
+	struct tls_policy policy;
+	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
+	ensure(count <= TLS_CHAINS_MAX);
+	for (size_t i = 0; i < count; i++)
+		policy.chains[i] = (struct tls_file){ .name = slice_of(names[i]), .text = chains[i] };
+	policy.chain_count = count;
+	const struct tls_maker maker = { .library = library, .signer = signer, .tickets = tickets };
+	return tls_server_new_policy(&maker, &policy, error);
 }
 
 struct tls_server *tls_server_ref(struct tls_server *server)
@@ -175,8 +234,10 @@ void tls_server_unref(struct tls_server *server)
 	if (!server || --server->references)
 		return;
 	SSL_CTX_free(server->context);
+	ocsp_stapler_free(server->stapler);
 	EVP_CIPHER_free(server->ticket_cipher);
 	BIO_meth_free(server->method);
+	free(server->alpn);
 	free(server);
 }
 
@@ -195,6 +256,8 @@ const char *tls_version_name(const SSL *ssl)
 	switch (SSL_version(ssl)) {
 	case TLS1_3_VERSION: return "TLS1.3";
 	case TLS1_2_VERSION: return "TLS1.2";
+	case TLS1_1_VERSION: return "TLS1.1";
+	case TLS1_VERSION: return "TLS1";
 	default: return "TLS";
 	}
 }

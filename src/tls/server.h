@@ -4,12 +4,14 @@
  * the keys of session tickets. Immutable once made, counted, swapped as a whole on reload; a connection keeps the one that
  * it began with.
  *
- * Policy of this first form: TLS 1.2 and 1.3, forward secrecy only (the keeper signs, it does not decrypt, so RSA key
- * exchange cannot exist), the server's preference, no compression, no renegotiation (RFC 9325 §3, §4).
+ * What a context is to be stands in a struct tls_policy. Forward secrecy only (the keeper signs, it does not decrypt, so RSA
+ * key exchange cannot exist), no compression, no renegotiation (RFC 9325 §3, §4).
  */
 #ifndef POSTERN_TLS_SERVER_H
 #define POSTERN_TLS_SERVER_H
 
+#include "tls/ocsp.h"
+#include "tls/policy.h"
 #include "tls/remote_key.h"
 
 #include <openssl/ssl.h>
@@ -37,6 +39,17 @@ struct tls_server;
 struct tls_server *tls_server_new(struct tls_library *library, const struct slice *chains, const char *const *names,
 				  size_t count, const struct remote_signer *signer, const struct ticket_keys *tickets,
 				  struct error *error);
+/* What is the same for all servers of a process, and must outlive them. */
+struct tls_maker {
+	struct tls_library *library;
+	const struct remote_signer *signer;
+	const struct ticket_keys *tickets;
+	struct ocsp_pool *proofs;                  /* NULL: none */
+	const struct ocsp_complaints *complaints;  /* NULL: no proofs are stapled */
+};
+
+/* The same with all that a policy says; its texts are needed only until it returns. */
+struct tls_server *tls_server_new_policy(const struct tls_maker *maker, const struct tls_policy *policy, struct error *error);
 struct tls_server *tls_server_ref(struct tls_server *server);
 void tls_server_unref(struct tls_server *server);
 

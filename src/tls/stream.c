@@ -2,6 +2,7 @@
 #include "tls/stream.h"
 
 #include "task/task.h"
+#include "tls/hello.h"
 
 #include <errno.h>
 #include <string.h>
@@ -9,18 +10,49 @@
 
 #include <openssl/err.h>
 
-enum { PENDING_MAX = 128 * 1024, SEND_AT = 16 * 1024, LINGER_MAX = 1024 * 1024 };
+enum { PENDING_MAX = 128 * 1024, SEND_AT = 16 * 1024, LINGER_MAX = 1024 * 1024, HELLO_MAX = 48 * 1024 };
+
+/*
+ * A handshake. Where the context depends on the name that the client asks for, the bytes up to the end of its ClientHello are
+ * kept: OpenSSL stops there, the choice is made, and a connection of the chosen context reads them again. So all of a
+ * context holds for a connection, and not just the parts that OpenSSL can exchange later.
+ *
+ *   hello not seen ── ClientHello ──▶ stopped ── same context ──▶ goes on
+ *                                        └────── another one ───▶ restarted: reads `kept` first
+ */
+struct stream_start {
+	struct tls_hello hello;
+	const struct tls_choice *choice; /* may be NULL */
+	bool choosing;                   /* there is a choice to be made, and was not yet */
+	struct buf kept;
+	size_t replayed;                 /* bytes of `kept` that the restarted connection has read */
+	bool restarted;
+};
 
 /* ---- What OpenSSL sees: a source and sink that never touches the socket when it is known to be of no use ---- */
+
+static int replay(struct stream_start *start, char *out, int size)
+{
+	struct slice rest = slice_from(buf_slice(&start->kept), start->replayed);
+	size_t n = rest.len < (size_t)size ? rest.len : (size_t)size;
+	memcpy(out, rest.data, n);
+	start->replayed += n;
+	return (int)n;
+}
 
 static int method_read(BIO *bio, char *out, int size)
 {
 	struct stream *stream = BIO_get_data(bio);
+	struct stream_start *start = stream->start;
 	BIO_clear_retry_flags(bio);
+	if (start && start->restarted && start->replayed < buf_len(&start->kept))
+		return replay(start, out, size);
 	if (!stream->drained) {
 		ssize_t n = recv(stream->fd, out, (size_t)size, 0);
 		if (n > 0) {
 			stream->drained = n < size;
+			if (start && start->choosing && !buf_append(&start->kept, slice_make(out, (size_t)n)))
+				return -1; /* no ClientHello is that long */
 			return (int)n;
 		}
 		stream->ended = n == 0;
@@ -163,34 +195,125 @@ static int wait_for_tls(struct stream *stream, int result, int64_t deadline)
 	}
 }
 
-bool stream_accept_tls(struct stream *stream, struct tls_server *server, int64_t deadline, struct error *error)
+int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int *alert)
 {
-	stream->ssl = tls_server_connection(server);
+	struct stream_start *start = stream->start;
+	if (!start)
+		return SSL_CLIENT_HELLO_ERROR; /* there are no other handshakes than the first */
+	if (!start->hello.seen)
+		tls_hello_take(&start->hello, ssl);
+	if (start->choosing && start->hello.has_name)
+		return SSL_CLIENT_HELLO_RETRY;
+	start->choosing = false;
+	if (!alpn_required || start->hello.has_alpn)
+		return SSL_CLIENT_HELLO_SUCCESS;
+	*alert = SSL_AD_NO_APPLICATION_PROTOCOL;
+	ERR_raise(ERR_LIB_SSL, SSL_R_NO_APPLICATION_PROTOCOL);
+	return SSL_CLIENT_HELLO_ERROR;
+}
+
+/* A new connection object of this server, which reads and writes through the stream. */
+static bool bind_server(struct stream *stream, struct tls_server *server, const struct tls_choice *choice, struct error *error)
+{
+	SSL *ssl = tls_server_connection(server);
 	BIO *bio = BIO_new(tls_server_method(server));
-	if (!stream->ssl || !bio) {
+	if (!ssl || !bio) {
+		SSL_free(ssl);
 		BIO_free(bio);
 		return tls_error(error, "starting TLS");
 	}
 	BIO_set_data(bio, stream);
-	SSL_set_bio(stream->ssl, bio, bio);
-	stream->server = tls_server_ref(server);
+	SSL_set_bio(ssl, bio, bio);
+	if (choice && choice->prepare && !choice->prepare(choice->owner, ssl, error)) {
+		SSL_free(ssl);
+		return false;
+	}
+	SSL_free(stream->ssl);
+	tls_server_ref(server);
+	tls_server_unref(stream->server);
+	stream->ssl = ssl;
+	stream->server = server;
+	return true;
+}
+
+/* The name is known: asks which server it is to be, and begins again where it is another one. */
+static bool choose_server(struct stream *stream, struct error *error)
+{
+	struct stream_start *start = stream->start;
+	const struct tls_choice *choice = start->choice;
+	start->choosing = false;
+	struct tls_server *chosen = choice->choose(choice->owner, slice_make(start->hello.name, start->hello.name_length), error);
+	if (!chosen)
+		return false;
+	bool done = true;
+	if (chosen != stream->server) {
+		start->restarted = true;
+		done = bind_server(stream, chosen, choice, error);
+	}
+	tls_server_unref(chosen);
+	return done;
+}
+
+/* What the client offered, behind the reason; both fit the error. */
+static bool explain(struct stream *stream, struct error *error)
+{
+	char offered[360];
+	tls_hello_describe(&stream->start->hello, stream->ssl, offered, sizeof offered);
+	if (*offered) {
+		size_t length = strlen(error->text);
+		snprintf(error->text + length, sizeof error->text - length, " (%s)", offered);
+	}
+	return false;
+}
+
+/* Why OpenSSL ended the handshake; `waited` is what wait_for_tls said. */
+static bool handshake_failed(struct stream *stream, int waited, struct error *error)
+{
+	stream->broken = true;
+	/* The alert that tells the client is among the pending records. */
+	stream_flush(stream, 0);
+	if (waited == -EPROTO)
+		tls_error(error, "(SSL_accept)");
+	else
+		error_set(error, ERROR_PERMANENT, "(SSL_accept): %s",
+			  waited == -ETIMEDOUT ? "timed out" : waited == -ECONNRESET ? "the client closed the connection" :
+			  waited == -ECANCELED ? "shutting down" : strerror(-waited));
+	ERR_clear_error();
+	return explain(stream, error);
+}
+
+static bool handshake(struct stream *stream, int64_t deadline, struct error *error)
+{
 	for (;;) {
 		ERR_clear_error();
 		errno = 0;
 		int result = SSL_accept(stream->ssl);
 		if (result == 1)
 			return true;
-		int waited = wait_for_tls(stream, result, deadline);
-		if (waited == -EPROTO)
-			return tls_error(error, "(SSL_accept)");
-		if (waited < 0) {
+		if (SSL_get_error(stream->ssl, result) == SSL_ERROR_WANT_CLIENT_HELLO_CB) {
+			if (choose_server(stream, error))
+				continue;
 			stream->broken = true;
-			ERR_clear_error();
-			return error_set(error, ERROR_PERMANENT, "(SSL_accept): %s",
-					 waited == -ETIMEDOUT ? "timed out" : waited == -ECONNRESET ? "the client closed the connection" :
-					 waited == -ECANCELED ? "shutting down" : strerror(-waited));
+			return explain(stream, error);
 		}
+		int waited = wait_for_tls(stream, result, deadline);
+		if (waited < 0)
+			return handshake_failed(stream, waited, error);
 	}
+}
+
+bool stream_accept_tls(struct stream *stream, struct tls_server *server, const struct tls_choice *choice, int64_t deadline,
+		       struct error *error)
+{
+	struct stream_start start = { .choice = choice, .choosing = choice && choice->choose };
+	buf_init(&start.kept, HELLO_MAX);
+	if (!bind_server(stream, server, choice, error))
+		return false;
+	stream->start = &start;
+	bool done = handshake(stream, deadline, error);
+	stream->start = NULL;
+	buf_free(&start.kept);
+	return done;
 }
 
 static ssize_t read_clear(struct stream *stream, void *out, size_t size, int64_t deadline)

@@ -16,6 +16,20 @@
 
 #include <sys/types.h>
 
+/* Who has a say in a handshake. */
+struct tls_choice {
+	/*
+	 * Chooses the context by the name that the client asks for: called once, outside of OpenSSL, so it may wait. Returns a
+	 * reference: to the same server when nothing changes, or NULL with *error, which ends the handshake. May be NULL.
+	 */
+	struct tls_server *(*choose)(void *owner, struct slice server_name, struct error *error);
+	/* What is to be set for this connection alone, before it begins, and again where another context is chosen. May be NULL. */
+	bool (*prepare)(void *owner, SSL *ssl, struct error *error);
+	void *owner;
+};
+
+struct stream_start;
+
 struct stream {
 	int fd;
 	SSL *ssl;                  /* NULL while in clear */
@@ -24,6 +38,7 @@ struct stream {
 	bool drained;              /* the last read took all that was there: the next one waits first */
 	bool ended;                /* the peer has closed its direction */
 	bool broken;               /* TLS failed: no close_notify may be sent, nothing more read */
+	struct stream_start *start; /* while the handshake runs */
 };
 
 /* Takes the descriptor over. */
@@ -36,8 +51,12 @@ void stream_close(struct stream *stream);
  */
 void stream_linger(struct stream *stream, int64_t deadline);
 
-/* The handshake as a server. False and *error (one line for the log) when it fails; the stream is then of no use but to close. */
-bool stream_accept_tls(struct stream *stream, struct tls_server *server, int64_t deadline, struct error *error);
+/*
+ * The handshake as a server. `choice` may be NULL. False and *error (one line for the log, with what the client offered) when
+ * it fails; the stream is then of no use but to close.
+ */
+bool stream_accept_tls(struct stream *stream, struct tls_server *server, const struct tls_choice *choice, int64_t deadline,
+		       struct error *error);
 
 ssize_t stream_read(struct stream *stream, void *out, size_t size, int64_t deadline);
 /* All of it, or a negative errno. Returns 0 when done. In TLS the bytes may leave only with stream_flush, or when the stream is read. */
@@ -46,6 +65,8 @@ int stream_flush(struct stream *stream, int64_t deadline);
 /* Whether the peer has sent something that was not read yet, without waiting. */
 bool stream_input_waiting(struct stream *stream);
 
+/* For tls/server.c: the ClientHello is here (SSL_CTX_set_client_hello_cb(3) says what is returned). */
+int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int *alert);
 /* For tls_server_new: how OpenSSL reads and writes a stream. Free with BIO_meth_free. */
 BIO_METHOD *stream_method_new(void);
 

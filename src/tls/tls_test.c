@@ -136,7 +136,7 @@ static void server_task(void *arg)
 	struct error error;
 	char text[64];
 	stream_init(&stream, side->fd);
-	if (stream_accept_tls(&stream, side->fixture->server, clock_after(60 * CLOCK_SECOND), &error)) {
+	if (stream_accept_tls(&stream, side->fixture->server, NULL, clock_after(60 * CLOCK_SECOND), &error)) {
 		ssize_t n = stream_read(&stream, text, sizeof text, clock_after(60 * CLOCK_SECOND));
 		if (n == 4 && memcmp(text, "ping", 4) == 0 &&
 		    stream_write(&stream, SLICE("pong"), clock_after(60 * CLOCK_SECOND)) == 0 &&

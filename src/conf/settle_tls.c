@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: ISC */
+/* The TLS options of the main section checked against each other, and those that need no connection by themselves. */
+#include "conf/parse.h"
+#include "tls/context.h"
+#include "tls/policy.h"
+
+#include <string.h>
+
+enum { CERTIFICATES_MAX = 8 };
+
+static struct conf_setting *setting_of(struct conf_parser *parser, const char *name)
+{
+	return conf_block_setting(&parser->conf->main_block, slice_of(name));
+}
+
+static void complain(struct conf_parser *parser, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void complain(struct conf_parser *parser, const char *name, const char *format, ...)
+{
+	char text[480];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	conf_error(parser->problems, setting_of(parser, name)->place,
+		   conf_block_label(parser, &parser->conf->main_block, slice_of(name)), "%s", text);
+}
+
+/* Options that mean nothing without a certificate; the others are harmless then. */
+static void check_needs(struct conf_parser *parser)
+{
+	static const struct {
+		const char *name, *text;
+	} needs[] = {
+		{ "tls_privatekey", "there is a key, but tls_certificate is not set" },
+		{ "tls_on_connect_ports", "TLS on these ports needs tls_certificate and tls_privatekey" },
+		{ "tls_hosts", "hosts can be made to use TLS only when tls_certificate is set" },
+		{ "tls_require_ports", "hosts can be made to use TLS only when tls_certificate is set" },
+	};
+	for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
+		if (setting_of(parser, needs[i].name)->given && setting_of(parser, needs[i].name)->text.len)
+			complain(parser, needs[i].name, "%s", needs[i].text);
+}
+
+/* An option that names one file, or several in a list. `word`: what may stand there instead of a path; NULL: nothing. */
+static size_t check_paths(struct conf_parser *parser, const char *name, const struct expand_program *program, const char *word)
+{
+	struct slice text;
+	if (!program || !expand_constant(program, &text))
+		return 0;
+	struct conf_strings items = conf_value_strings(&parser->conf->arena, text);
+	for (size_t i = 0; i < items.count; i++)
+		if ((!items.items[i].len || items.items[i].data[0] != '/') && !(word && slice_equal(items.items[i], slice_of(word))))
+			complain(parser, name, "expected an absolute path, one that begins with \"/\"%s%s; found \"%.*s\"",
+				 word ? ", or the word " : "", word ? word : "", SLICE_ARG(slice_first(items.items[i], 100)));
+	if (items.count > CERTIFICATES_MAX)
+		complain(parser, name, "more than %d files", CERTIFICATES_MAX);
+	return items.count;
+}
+
+/* ---- Files ---- */
+
+enum { PATHS_MAX = 1000 };
+
+/* A literal is a list, or a part of one. */
+static void note_paths(void *owner, struct slice literal)
+{
+	struct conf *conf = owner;
+	while (literal.len) {
+		/* "<;" and the like change the separator: then more is cut off, which allows less. */
+		size_t end = 0;
+		while (end < literal.len && !strchr(":;,", literal.data[end]))
+			end++;
+		struct slice item = slice_trim(slice_first(literal, end));
+		literal = slice_from(literal, end + 1);
+		if (item.len > 1 && item.data[0] == '/' && conf->tls_path_count < PATHS_MAX)
+			conf->tls_paths[conf->tls_path_count++] = arena_copy(&conf->arena, item);
+	}
+}
+
+bool conf_tls_allows(const struct conf *conf, struct slice path)
+{
+	for (size_t i = 0; i < conf->tls_path_count; i++) {
+		struct slice named = conf->tls_paths[i], directory = slice_first(named, slice_find_last(named, '/') + 1);
+		if (slice_equal(path, named) || (directory.len > 1 && slice_starts(path, directory)))
+			return true;
+	}
+	return false;
+}
+
+static void note_directory(void *owner, struct slice literal)
+{
+	struct conf *conf = owner;
+	/* Followed by a computed name it is none; then the choice is just made for nothing. */
+	for (size_t i = 0; i < literal.len; i++)
+		if (literal.data[i] == '/' && (i + 1 == literal.len || strchr(" :;,\t", literal.data[i + 1])))
+			conf->tls_by_name = true;
+}
+
+static void settle_paths(struct conf_parser *parser)
+{
+	const struct conf_main *main = &parser->conf->main;
+	const struct expand_program *const programs[] = {
+		main->tls_certificate, main->tls_privatekey, main->tls_dhparam, main->tls_verify_certificates, main->tls_crl, main->tls_ocsp_file,
+	};
+	parser->conf->tls_paths = arena_array(&parser->conf->arena, PATHS_MAX, sizeof *parser->conf->tls_paths);
+	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+		if (programs[i])
+			expand_literals(programs[i], note_paths, parser->conf);
+	if (main->tls_certificate)
+		expand_literals(main->tls_certificate, note_directory, parser->conf);
+}
+
+/* ---- Values ---- */
+
+static bool is_profile(struct slice item)
+{
+	enum tls_profile profile;
+	return tls_profile_named(item, &profile);
+}
+
+static bool is_version(struct slice item)
+{
+	int version;
+	return tls_version_named(item, &version);
+}
+
+/* A list whose items may begin with a port. */
+static void check_by_port(struct conf_parser *parser, const char *name, struct slice text, bool (*check)(struct slice item))
+{
+	struct conf_strings items = conf_value_strings(&parser->conf->arena, text);
+	for (size_t i = 0; i < items.count; i++) {
+		struct slice item = items.items[i], rest = item;
+		struct slice number = slice_trim(slice_cut(&rest, '='));
+		uint64_t port;
+		if (number.len < item.len && slice_parse_u64(number, UINT16_MAX, &port))
+			item = slice_trim(rest);
+		if (!check(item))
+			complain(parser, name, "expected %s, each perhaps with a port before it as in 587=...; found \"%.*s\"",
+				 check == is_profile ? "modern, intermediate or opportunistic" : "TLS1, TLS1.1, TLS1.2 or TLS1.3",
+				 SLICE_ARG(slice_first(items.items[i], 60)));
+	}
+}
+
+/* Constant texts of the options that OpenSSL understands: each is set on a policy, which is then tried. */
+static void check_values(struct conf_parser *parser)
+{
+	const struct conf_main *main = &parser->conf->main;
+	struct arena *arena = &parser->conf->arena;
+	struct tls_policy policy;
+	struct error error = { 0 };
+	struct buf notes;
+	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
+	check_by_port(parser, "tls_profile", conf_constant(main->tls_profile), is_profile);
+	check_by_port(parser, "tls_min_version", conf_constant(main->tls_min_version), is_version);
+	buf_init(&notes, 4096);
+	if (!tls_policy_set_options(&policy, conf_constant(main->openssl_options), &notes, &error))
+		complain(parser, "openssl_options", "%s", error.text);
+	else if (buf_len(&notes))
+		conf_warning(parser->problems, setting_of(parser, "openssl_options")->place, SLICE("option openssl_options"),
+			     "without effect in this library: %.*s", SLICE_ARG(buf_slice(&notes)));
+	buf_free(&notes);
+	if (!tls_policy_set_dh(&policy, conf_constant(main->tls_dhparam), arena, &error))
+		complain(parser, "tls_dhparam", "%s", error.text);
+	if (!tls_policy_set_alpn(&policy, conf_constant(main->tls_alpn), arena, &error))
+		complain(parser, "tls_alpn", "%s", error.text);
+	if (main->tls_eccurve && expand_constant(main->tls_eccurve, NULL) &&
+	    !tls_policy_set_groups(&policy, conf_constant(main->tls_eccurve), arena, &error))
+		complain(parser, "tls_eccurve", "%s", error.text);
+	if (!tls_policy_set_ciphers(&policy, conf_constant(main->tls_require_ciphers), arena, &error))
+		complain(parser, "tls_require_ciphers", "%s", error.text);
+	policy.dh_file = (struct tls_file){ 0 };
+	/* Only where the server is going to run: another machine's library may know other names. */
+	if (parser->source->system && !tls_context_check(&policy, &error))
+		conf_error(parser->problems, setting_of(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
+}
+
+void conf_settle_tls(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	struct conf_setting *advertise = setting_of(parser, "tls_advertise_hosts");
+	struct slice text;
+	/* Set to nothing is unset. */
+	if (conf->tls_certificate && expand_constant(conf->tls_certificate, &text) && !text.len)
+		conf->tls_certificate = NULL;
+	if (conf->tls_privatekey && expand_constant(conf->tls_privatekey, &text) && !text.len)
+		conf->tls_privatekey = NULL;
+	if (!conf->tls_certificate)
+		check_needs(parser);
+	else if (!setting_of(parser, "tls_privatekey")->text.data)
+		setting_of(parser, "tls_privatekey")->text = setting_of(parser, "tls_certificate")->text;
+	if (!advertise->text.data)
+		advertise->text = conf->tls_certificate ? SLICE("*") : SLICE("");
+	size_t certificates = check_paths(parser, "tls_certificate", conf->tls_certificate, NULL);
+	size_t keys = check_paths(parser, "tls_privatekey", conf->tls_privatekey, NULL);
+	if (certificates && keys > certificates)
+		complain(parser, "tls_privatekey", "%zu keys for %zu certificates", keys, certificates);
+	check_paths(parser, "tls_verify_certificates", conf->tls_verify_certificates, "system");
+	check_paths(parser, "tls_crl", conf->tls_crl, NULL);
+	settle_paths(parser);
+	check_values(parser);
+}

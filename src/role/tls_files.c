@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+#include "role/tls_files.h"
+
+#include "tls/policy.h"
+
+bool tls_chains_of(struct slice certificates, struct slice keys, struct arena *arena, struct tls_want *wants, size_t size,
+		   size_t *count_r, struct error *error)
+{
+	struct conf_strings chains = conf_value_strings(arena, certificates), pairs = conf_value_strings(arena, keys);
+	*count_r = 0;
+	if (chains.count > size)
+		return error_set(error, ERROR_USAGE, "tls_certificate: more than %zu files", size);
+	if (pairs.count && pairs.count != chains.count)
+		return error_set(error, ERROR_USAGE, "tls_privatekey: %zu keys for %zu certificates", pairs.count, chains.count);
+	for (size_t i = 0; i < chains.count; i++)
+		wants[i] = (struct tls_want){ TLS_FILE_CHAIN, chains.items[i], pairs.count ? pairs.items[i] : chains.items[i] };
+	*count_r = chains.count;
+	return true;
+}
+
+bool tls_names_directory(struct slice path)
+{
+	return path.len && path.data[path.len - 1] == '/';
+}
+
+static size_t add_constant(struct tls_want *wants, size_t count, enum tls_file_kind kind, struct slice path)
+{
+	bool system = kind == TLS_FILE_TRUST && slice_equal(path, SLICE("system"));
+	if (count < TLS_WANTS_MAX && path.len && (path.data[0] == '/' || system))
+		wants[count++] = (struct tls_want){ .kind = kind, .path = path };
+	return count;
+}
+
+size_t tls_wants_of(const struct conf *conf, struct arena *arena, struct tls_want wants[TLS_WANTS_MAX])
+{
+	const struct conf_main *main = &conf->main;
+	struct tls_want chains[TLS_CHAINS_MAX];
+	struct error error;
+	size_t chain_count = 0, count = 0;
+	struct slice keys = conf_constant(main->tls_privatekey);
+	if (!main->tls_certificate)
+		return 0;
+	/* Where only the keys are computed, nothing is known. */
+	if (!main->tls_privatekey || keys.len)
+		tls_chains_of(conf_constant(main->tls_certificate), keys, arena, chains, TLS_CHAINS_MAX, &chain_count, &error);
+	for (size_t i = 0; i < chain_count; i++) {
+		if (tls_names_directory(chains[i].path))
+			wants[count++] = (struct tls_want){ .kind = TLS_FILE_NAMES, .path = chains[i].path };
+		else
+			wants[count++] = chains[i];
+	}
+	count = add_constant(wants, count, TLS_FILE_TEXT, conf_constant(main->tls_dhparam));
+	count = add_constant(wants, count, TLS_FILE_TRUST, conf_constant(main->tls_verify_certificates));
+	count = add_constant(wants, count, TLS_FILE_CRLS, conf_constant(main->tls_crl));
+	struct conf_strings proofs = conf_value_strings(arena, conf_constant(main->tls_ocsp_file));
+	for (size_t i = 0; i < proofs.count && i < TLS_CHAINS_MAX; i++)
+		count = add_constant(wants, count, TLS_FILE_TEXT, proofs.items[i]);
+	return count;
+}
+
+bool tls_is_constant(const struct conf *conf, struct arena *arena)
+{
+	const struct conf_main *main = &conf->main;
+	const struct expand_program *const programs[] = {
+		main->tls_certificate, main->tls_privatekey, main->tls_profile, main->tls_min_version, main->tls_require_ciphers,
+		main->tls_eccurve, main->tls_dhparam, main->openssl_options, main->tls_alpn, main->tls_ocsp_file,
+	};
+	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+		if (programs[i] && !expand_constant(programs[i], NULL))
+			return false;
+	struct conf_strings certificates = conf_value_strings(arena, conf_constant(main->tls_certificate));
+	for (size_t i = 0; i < certificates.count; i++)
+		if (tls_names_directory(certificates.items[i]))
+			return false; /* what is served depends on the name asked for */
+	return true;
+}

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: ISC */
+#include "role/tls_store.h"
+
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "role/master.h"
+#include "tls/hello.h"
+#include "tls/verify.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+#define WATCH_PERIOD CLOCK_SECOND
+#define KEEPER_TIMEOUT (20 * CLOCK_SECOND)
+
+enum { NAMES_MAX = 100000, NAMES_BYTES_MAX = 16 * 1024 * 1024 };
+
+/* Tells one state of a file from another; all zero: there is none. */
+struct mark {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec modified, changed;
+};
+
+/* What an item has in use. */
+struct content {
+	int fd;     /* sealed memory with the text; -1: nothing can be used */
+	int key_fd; /* of chains: the key file */
+	bool directory;
+	struct key_id key;
+};
+
+struct item {
+	enum tls_file_kind kind;
+	char path[TLS_PATH_MAX], key_path[TLS_PATH_MAX];
+	bool constant;         /* the configuration names it by itself */
+	bool loading;
+	struct content content;
+	struct mark used[2];   /* of the file and its key, when `content` was made or refused */
+	struct mark last[2];   /* at the last look */
+	uint64_t version;
+	char problem[300];     /* empty: it is usable */
+};
+
+struct tls_store {
+	struct master *master;
+	struct conf *conf;
+	unsigned references;
+	struct item *items[TLS_STORE_MAX];
+	size_t count;
+	struct wait_list loaded;
+};
+
+/* ---- Reading ---- */
+
+static struct mark mark_of(const char *path)
+{
+	struct stat st;
+	struct mark mark = { 0 };
+	if (*path && stat(path, &st) == 0)
+		mark = (struct mark){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
+	return mark;
+}
+
+static bool same_mark(const struct mark *a, const struct mark *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified.tv_sec == b->modified.tv_sec &&
+	       a->modified.tv_nsec == b->modified.tv_nsec && a->changed.tv_sec == b->changed.tv_sec &&
+	       a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+static void take_marks(const struct item *item, struct mark marks[2])
+{
+	marks[0] = mark_of(item->path);
+	marks[1] = mark_of(item->key_path);
+}
+
+static bool same_marks(const struct mark a[2], const struct mark b[2])
+{
+	return same_mark(&a[0], &b[0]) && same_mark(&a[1], &b[1]);
+}
+
+bool tls_store_public_part(char *text, size_t length, size_t *length_r)
+{
+	static const char private[] = "PRIVATE KEY-----";
+	struct slice rest = slice_make(text, length);
+	size_t kept = 0;
+	bool inside = false;
+	/* PKCS#8, PKCS#1 and SEC1 in DER are sequences that begin with a small version number. */
+	if (length > 8 && (unsigned char)text[0] == 0x30) {
+		const unsigned char *at = (const unsigned char *)text;
+		EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &at, length > INT32_MAX ? INT32_MAX : (long)length);
+		ERR_clear_error();
+		EVP_PKEY_free(key);
+		if (key)
+			return false;
+	}
+	while (rest.len) {
+		size_t line_length = slice_find(rest, '\n') + 1;
+		struct slice line = slice_first(rest, line_length), trimmed = slice_trim(line);
+		rest = slice_from(rest, line_length);
+		if (slice_starts(trimmed, SLICE("-----BEGIN ")) && memmem(trimmed.data, trimmed.len, private, sizeof private - 1))
+			inside = true;
+		if (!inside) {
+			memmove(text + kept, line.data, line.len);
+			kept += line.len;
+		}
+		if (inside && slice_starts(trimmed, SLICE("-----END ")))
+			inside = false;
+	}
+	OPENSSL_cleanse(text + kept, length - kept);
+	*length_r = kept;
+	return true;
+}
+
+/* Into memory that nobody can change. */
+static int seal(struct slice text, struct error *error)
+{
+	int fd = memfd_create("postern-tls", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	while (fd >= 0 && text.len) {
+		ssize_t n = write(fd, text.data, text.len);
+		if (n <= 0)
+			break;
+		text = slice_from(text, (size_t)n);
+	}
+	if (fd >= 0 && text.len == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0)
+		return fd;
+	error_set_errno(error, errno, "keeping a file in memory");
+	fd_close(&fd);
+	return -1;
+}
+
+/* The file without private keys. The text is wiped before it is given back where there may have been one. */
+static int read_public(const char *path, struct content *content, bool chain, struct error *error)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	if (fd < 0)
+		return error_set_errno(error, errno, "opening %s", path) - 1;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return error_set(error, ERROR_USAGE, "%s is not a file", path) - 1;
+	if (st.st_size > TLS_FILE_MAX)
+		return error_set(error, ERROR_USAGE, "%s is larger than %d bytes", path, TLS_FILE_MAX) - 1;
+	size_t size = (size_t)st.st_size, length = 0, public = 0;
+	char *text = xcalloc(1, size + 1);
+	for (ssize_t n; length < size && (n = pread(fd, text + length, size - length, (off_t)length)) > 0;)
+		length += (size_t)n;
+	int sealed = -1;
+	if (!tls_store_public_part(text, length, &public))
+		error_set(error, ERROR_USAGE, "%s is a private key", path);
+	else if (!chain || tls_certificate_key_id(slice_make(text, public), path, &content->key, error))
+		sealed = seal(slice_make(text, public), error);
+	OPENSSL_cleanse(text, size);
+	free(text);
+	return sealed;
+}
+
+/* The name is part of a path later: host names, and "*." before one. `slash`: it is a directory. */
+static bool is_certificate_name(struct slice name, bool *slash_r)
+{
+	struct tls_host_name host;
+	size_t dot = slice_find_last(name, '.');
+	struct slice ending = slice_from(name, dot);
+	*slash_r = !slice_equal(ending, SLICE(".pem")) && !slice_equal(ending, SLICE(".key"));
+	struct slice base = *slash_r ? name : slice_first(name, dot);
+	if (slice_starts(base, SLICE("*.")))
+		base = slice_from(base, 2);
+	return tls_host_name_of(base, &host) && base.data[base.len - 1] != '.';
+}
+
+/* The names in a directory, so that a front need not ask for those that are not there. */
+static int read_names(const char *path, struct error *error)
+{
+	DIR *directory = opendir(path);
+	struct buf names;
+	size_t count = 0;
+	if (!directory)
+		return error_set_errno(error, errno, "opening the directory %s", path) - 1;
+	buf_init(&names, NAMES_BYTES_MAX);
+	for (struct dirent *entry; count < NAMES_MAX && (entry = readdir(directory));) {
+		char inside[300];
+		bool slash = false;
+		if (!is_certificate_name(slice_of(entry->d_name), &slash))
+			continue;
+		snprintf(inside, sizeof inside, "%s/fullchain.pem", entry->d_name);
+		if (slash && faccessat(dirfd(directory), inside, R_OK, 0) < 0)
+			continue;
+		count += buf_printf(&names, "%s%s\n", entry->d_name, slash ? "/" : "");
+	}
+	closedir(directory);
+	int sealed = seal(buf_slice(&names), error);
+	buf_free(&names);
+	return sealed;
+}
+
+static int read_trust(const struct item *item, struct content *content, struct error *error)
+{
+	struct buf text;
+	int sealed = -1;
+	size_t public = 0;
+	buf_init(&text, TLS_TRUST_BYTES_MAX);
+	if (tls_trust_read(item->path, item->kind == TLS_FILE_CRLS, &text, &content->directory, error)) {
+		if (buf_len(&text) && tls_store_public_part(text.data + text.start, buf_len(&text), &public))
+			sealed = seal(slice_make(text.data + text.start, public), error);
+		else
+			error_set(error, ERROR_USAGE, "%s has no certificates in PEM form", item->path);
+	}
+	buf_free(&text);
+	return sealed;
+}
+
+/* Opens and reads; whether the key fits is the keeper's to say. */
+static bool read_item(const struct item *item, struct content *content, struct error *error)
+{
+	*content = (struct content){ .fd = -1, .key_fd = -1 };
+	switch (item->kind) {
+	case TLS_FILE_NAMES: content->fd = read_names(item->path, error); break;
+	case TLS_FILE_TRUST:
+	case TLS_FILE_CRLS: content->fd = read_trust(item, content, error); break;
+	default: content->fd = read_public(item->path, content, item->kind == TLS_FILE_CHAIN, error); break;
+	}
+	if (content->fd < 0 || item->kind != TLS_FILE_CHAIN)
+		return content->fd >= 0;
+	content->key_fd = open(item->key_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (content->key_fd >= 0)
+		return true;
+	fd_close(&content->fd);
+	return error_set_errno(error, errno, "opening the private key %s", item->key_path);
+}
+
+static void drop_content(struct content *content)
+{
+	fd_close(&content->fd);
+	fd_close(&content->key_fd);
+}
+
+/* ---- Items ---- */
+
+static struct item *find_item(const struct tls_store *store, enum tls_file_kind kind, struct slice path, struct slice key_path)
+{
+	for (size_t i = 0; i < store->count; i++) {
+		struct item *item = store->items[i];
+		if (item->kind == kind && slice_equal(slice_of(item->path), path) && slice_equal(slice_of(item->key_path), key_path))
+			return item;
+	}
+	return NULL;
+}
+
+static struct item *add_item(struct tls_store *store, const struct tls_want *want)
+{
+	if (store->count == TLS_STORE_MAX)
+		return NULL;
+	struct item *item = xcalloc(1, sizeof *item);
+	*item = (struct item){ .kind = want->kind, .content = { .fd = -1, .key_fd = -1 } };
+	if (!slice_to_cstr(want->path, item->path, sizeof item->path) || !slice_to_cstr(want->key_path, item->key_path, sizeof item->key_path)) {
+		free(item);
+		return NULL;
+	}
+	return store->items[store->count++] = item;
+}
+
+static void remove_item(struct tls_store *store, struct item *item)
+{
+	for (size_t i = 0; i < store->count; i++)
+		if (store->items[i] == item)
+			store->items[i] = store->items[--store->count];
+	drop_content(&item->content);
+	free(item);
+}
+
+struct tls_store *tls_store_new(struct master *master, const struct conf *conf)
+{
+	struct tls_store *store = xcalloc(1, sizeof *store);
+	struct tls_want wants[TLS_WANTS_MAX];
+	struct arena arena;
+	store->master = master;
+	store->conf = conf_ref((struct conf *)(uintptr_t)conf);
+	store->references = 1;
+	arena_init(&arena, 0);
+	size_t count = tls_wants_of(conf, &arena, wants);
+	for (size_t i = 0; i < count; i++) {
+		struct error error;
+		struct item *item = find_item(store, wants[i].kind, wants[i].path, wants[i].key_path) ? NULL : add_item(store, &wants[i]);
+		if (!item)
+			continue;
+		item->constant = true;
+		item->version = ++master->tls_version;
+		take_marks(item, item->used);
+		memcpy(item->last, item->used, sizeof item->last);
+		if (!read_item(item, &item->content, &error))
+			snprintf(item->problem, sizeof item->problem, "%s", error.text);
+	}
+	arena_free(&arena);
+	return store;
+}
+
+static void unref(struct tls_store *store)
+{
+	if (--store->references)
+		return;
+	while (store->count)
+		remove_item(store, store->items[0]);
+	conf_unref(&store->conf);
+	free(store);
+}
+
+void tls_store_free(struct tls_store *store)
+{
+	if (store)
+		unref(store);
+}
+
+bool tls_store_problem(const struct tls_store *store, struct error *error)
+{
+	for (size_t i = 0; i < store->count; i++)
+		if (store->items[i]->constant && *store->items[i]->problem) {
+			error_set(error, ERROR_USAGE, "%s", store->items[i]->problem);
+			return true;
+		}
+	return false;
+}
+
+void tls_store_complain(const struct tls_store *store)
+{
+	for (size_t i = 0; i < store->count; i++)
+		if (*store->items[i]->problem)
+			log_line(&store->master->log, LOG_KIND_PANIC, "TLS error: %s", store->items[i]->problem);
+}
+
+/* ---- Messages ---- */
+
+static void send_file(const struct item *item, struct ipc_peer *front, uint64_t call, const char *problem)
+{
+	struct ipc_tls_file message = {
+		.kind = item->kind, .path = slice_of(item->path), .key_path = slice_of(item->key_path), .version = item->version,
+		.directory = item->content.directory, .problem = slice_of(problem),
+	};
+	bool good = !*problem && item->content.fd >= 0;
+	if (front)
+		ipc_send(front, tls_file, TLS_FILE, call, &message, good ? &item->content.fd : NULL, good ? 1 : 0);
+}
+
+void tls_store_send_files(const struct tls_store *store, struct ipc_peer *front)
+{
+	for (size_t i = 0; i < store->count; i++)
+		if (store->items[i]->constant)
+			send_file(store->items[i], front, 0, store->items[i]->problem);
+}
+
+static struct ipc_key key_message(const struct item *item, const struct content *content)
+{
+	return (struct ipc_key){
+		.path = slice_of(item->key_path), .expected = slice_make(content->key.bytes, KEY_ID_LEN),
+		.certificate_path = slice_of(item->path),
+	};
+}
+
+void tls_store_send_keys(const struct tls_store *store, struct ipc_peer *keeper)
+{
+	for (size_t i = 0; i < store->count; i++) {
+		const struct item *item = store->items[i];
+		struct ipc_key message = key_message(item, &item->content);
+		if (item->content.key_fd >= 0 && !item->loading)
+			ipc_send(keeper, key, KEY, 0, &message, &item->content.key_fd, 1);
+	}
+}
+
+void tls_store_key_taken(struct tls_store *store, struct slice body)
+{
+	struct ipc_key_taken message;
+	if (!ipc_unpack_key_taken(body, &message))
+		return;
+	struct item *item = find_item(store, TLS_FILE_CHAIN, message.certificate_path, message.path);
+	if (item)
+		snprintf(item->problem, sizeof item->problem, "%.*s", SLICE_ARG(message.problem));
+}
+
+/* Hands the key over and waits for the keeper's word. */
+static bool ask_keeper(struct tls_store *store, const struct item *item, const struct content *content, struct error *error)
+{
+	struct child *keeper = child_find(store->master, ROLE_KEEPER, 0);
+	struct ipc_key message = key_message(item, content);
+	struct ipc_reply reply = { 0 };
+	struct ipc_key_taken answer;
+	bool fits = false;
+	if (!keeper || !keeper->ready || !keeper->peer)
+		return error_set(error, ERROR_TEMPORARY, "the keeper is being started again");
+	if (ipc_call(keeper->peer, key, KEY, &message, &content->key_fd, 1, clock_after(KEEPER_TIMEOUT), &reply) < 0 ||
+	    reply.type != IPC_KEY_TAKEN_MESSAGE || !ipc_unpack_key_taken(reply.body, &answer))
+		error_set(error, ERROR_TEMPORARY, "the keeper gave no answer about %s", item->key_path);
+	else
+		fits = answer.problem.len == 0 || error_set(error, ERROR_USAGE, "%.*s", SLICE_ARG(answer.problem));
+	ipc_reply_free(&reply);
+	return fits;
+}
+
+/* ---- What fronts ask for ---- */
+
+struct question {
+	struct tls_store *store;
+	struct child *front;
+	struct ipc_peer *peer;
+	uint64_t call;
+	enum tls_file_kind kind;
+	char path[TLS_PATH_MAX], key_path[TLS_PATH_MAX];
+};
+
+/* Only what the configuration names, and no way out of it. */
+static bool may_open(const struct conf *conf, enum tls_file_kind kind, struct slice path, struct error *error)
+{
+	struct slice rest = path;
+	if (kind == TLS_FILE_TRUST && slice_equal(path, SLICE("system")))
+		return true;
+	if (!path.len || path.data[0] != '/')
+		return error_set(error, ERROR_USAGE, "%.*s is not an absolute path", SLICE_ARG(slice_first(path, 200)));
+	while (rest.len) {
+		struct slice component = slice_cut(&rest, '/');
+		if (slice_equal(component, SLICE("..")) || slice_equal(component, SLICE(".")))
+			return error_set(error, ERROR_USAGE, "%.*s has a component \"%.*s\"", SLICE_ARG(slice_first(path, 200)),
+					 SLICE_ARG(component));
+	}
+	return conf_tls_allows(conf, path) ||
+	       error_set(error, ERROR_USAGE, "%.*s is not below a directory that the configuration names as constant text",
+			 SLICE_ARG(slice_first(path, 200)));
+}
+
+static bool load_wanted(struct question *question, struct item *item, struct error *error)
+{
+	struct content content;
+	bool good = may_open(question->store->conf, item->kind, slice_of(item->path), error) &&
+		    (item->kind != TLS_FILE_CHAIN || may_open(question->store->conf, TLS_FILE_CHAIN, slice_of(item->key_path), error));
+	take_marks(item, item->used);
+	memcpy(item->last, item->used, sizeof item->last);
+	if (!good || !read_item(item, &content, error))
+		return false;
+	if (item->kind == TLS_FILE_CHAIN && !ask_keeper(question->store, item, &content, error)) {
+		drop_content(&content);
+		return false;
+	}
+	item->content = content;
+	return true;
+}
+
+static void answer_question(struct question *question)
+{
+	struct tls_store *store = question->store;
+	struct tls_want want = { question->kind, slice_of(question->path), slice_of(question->key_path) };
+	struct error error = { 0 };
+	struct item *item;
+	/* Another front may have asked for the same. */
+	while ((item = find_item(store, want.kind, want.path, want.key_path)) && item->loading)
+		if (wait_list_wait(&store->loaded, clock_after(KEEPER_TIMEOUT)) < 0)
+			return;
+	if (item) {
+		send_file(item, question->peer, question->call, item->problem);
+		return;
+	}
+	struct item nothing = { .kind = want.kind, .content = { .fd = -1, .key_fd = -1 } };
+	item = add_item(store, &want);
+	if (!item) {
+		send_file(&nothing, question->peer, question->call, "too many files for TLS");
+		return;
+	}
+	item->loading = true;
+	item->version = ++store->master->tls_version;
+	bool good = load_wanted(question, item, &error);
+	item->loading = false;
+	send_file(item, question->peer, question->call, good ? "" : error.text);
+	if (!good)
+		remove_item(store, item);
+	wait_list_wake_all(&store->loaded);
+}
+
+static void question_task(void *arg)
+{
+	struct question *question = arg;
+	answer_question(question);
+	ipc_release(question->peer);
+	unref(question->store);
+	free(question);
+}
+
+void tls_store_wanted(struct tls_store *store, struct child *front, struct ipc_incoming *incoming)
+{
+	struct ipc_tls_file_wanted message;
+	struct question *question = xcalloc(1, sizeof *question);
+	if (!store || !ipc_unpack_tls_file_wanted(incoming->body, &message) || message.kind >= TLS_FILE_KINDS ||
+	    !slice_to_cstr(message.path, question->path, sizeof question->path) ||
+	    !slice_to_cstr(message.key_path, question->key_path, sizeof question->key_path)) {
+		free(question);
+		return; /* the front's call times out */
+	}
+	question->store = store;
+	question->front = front;
+	question->peer = front->peer;
+	question->call = incoming->call;
+	question->kind = (enum tls_file_kind)message.kind;
+	store->references++;
+	ipc_hold(front->peer);
+	task_spawn(store->master->loop, question_task, question, "tls file");
+}
+
+/* ---- Changes ---- */
+
+static void tell_fronts(const struct tls_store *store, const struct item *item)
+{
+	struct master *master = store->master;
+	for (unsigned i = 0; i < master->fronts; i++) {
+		struct child *front = child_find(master, ROLE_FRONT, i);
+		if (front && front->ready && front->peer)
+			send_file(item, front->peer, 0, item->problem);
+	}
+}
+
+/* The files are others now: into use, if they can be used. */
+static void renew(struct tls_store *store, struct item *item)
+{
+	struct content content;
+	struct error error = { 0 };
+	bool had = item->content.fd >= 0 && !*item->problem;
+	item->loading = true;
+	bool good = read_item(item, &content, &error);
+	if (good && item->kind == TLS_FILE_CHAIN && !ask_keeper(store, item, &content, &error)) {
+		good = false;
+		drop_content(&content);
+	}
+	item->loading = false;
+	wait_list_wake_all(&store->loaded);
+	if (!good) {
+		log_line(&store->master->log, LOG_KIND_PANIC, "TLS error: %s has changed and is not used: %s%s", item->path, error.text,
+			 had ? "; what was in use before stays" : "");
+		return;
+	}
+	drop_content(&item->content);
+	item->content = content;
+	*item->problem = '\0';
+	item->version = ++store->master->tls_version;
+	tell_fronts(store, item);
+	if (item->kind != TLS_FILE_NAMES)
+		log_line(&store->master->log, LOG_KIND_MAIN, "TLS: %s has changed; new connections use it", item->path);
+}
+
+static void look_at(struct tls_store *store, struct item *item)
+{
+	struct mark now[2];
+	if (item->loading || item->path[0] != '/')
+		return;
+	take_marks(item, now);
+	bool changed = !same_marks(now, item->used), stable = same_marks(now, item->last);
+	memcpy(item->last, now, sizeof item->last);
+	/* Two files are seldom replaced at one moment: only what has stood for a while is looked at. */
+	if (!changed || !stable)
+		return;
+	memcpy(item->used, now, sizeof item->used);
+	renew(store, item);
+}
+
+void tls_store_watch(void *arg)
+{
+	struct master *master = arg;
+	while (task_sleep_until(clock_after(WATCH_PERIOD)) == 0) {
+		struct tls_store *store = master->tls;
+		if (!store || master->stopping || master->reloading)
+			continue;
+		store->references++;
+		for (size_t i = 0; i < store->count && store == master->tls; i++)
+			look_at(store, store->items[i]);
+		unref(store);
+	}
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+#include "tls/context.h"
+
+#include "base/fatal.h"
+#include "tls/remote_key.h"
+
+#include <openssl/bio.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+/* A session may be resumed for two hours. */
+enum { SESSION_SECONDS = 7200 };
+
+static void set_basics(SSL_CTX *context)
+{
+	SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+				     SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN /* the file has the chain */);
+	SSL_CTX_set_read_ahead(context, 1);
+	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_timeout(context, SESSION_SECONDS);
+}
+
+static bool set_versions(SSL_CTX *context, const struct tls_policy *policy, struct error *error)
+{
+	int min = policy->min_version ? policy->min_version : policy->profile_min_version;
+	/* Handshakes of TLS 1.0 and 1.1 are signed with SHA-1 and MD5, which OpenSSL permits on this level only. */
+	if (min < TLS1_2_VERSION)
+		SSL_CTX_set_security_level(context, 0);
+	SSL_CTX_clear_options(context, policy->cleared);
+	SSL_CTX_set_options(context, policy->options);
+	/* Whoever asks for an old version does not have it switched off at the same time. */
+	if (policy->min_version)
+		SSL_CTX_clear_options(context, SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_TLSv1_2);
+	return SSL_CTX_set_min_proto_version(context, min) == 1 || tls_error(error, "tls_min_version");
+}
+
+/* How much of the list OpenSSL knows: it does not mind unknown names as long as one is left. */
+static bool set_ciphers(SSL_CTX *context, const struct tls_policy *policy, struct error *error)
+{
+	int min = policy->min_version ? policy->min_version : policy->profile_min_version;
+	char list[20000];
+	const char *old = min < TLS1_2_VERSION && !policy->ciphers_given ? ":ECDHE+AES:DHE+AES:!aNULL:!eNULL:!kRSA:!PSK:!SRP:!DSS" : "";
+	int length = snprintf(list, sizeof list, "%.*s%s", SLICE_ARG(policy->ciphers), old);
+	if (length < 0 || (size_t)length >= sizeof list)
+		return error_set(error, ERROR_USAGE, "tls_require_ciphers: the list is too long");
+	if (SSL_CTX_set_cipher_list(context, list) != 1)
+		return tls_error(error, "tls_require_ciphers: \"%.60s\"", list);
+	char suites[1200];
+	if (!slice_to_cstr(policy->suites, suites, sizeof suites) || SSL_CTX_set_ciphersuites(context, suites) != 1)
+		return tls_error(error, "tls_require_ciphers: the suites of TLS 1.3 \"%.60s\"", suites);
+	return true;
+}
+
+static bool set_groups(SSL_CTX *context, const struct tls_policy *policy, struct error *error)
+{
+	char groups[2048];
+	if (!policy->groups.len)
+		return true;
+	return (slice_to_cstr(policy->groups, groups, sizeof groups) && SSL_CTX_set1_groups_list(context, groups) == 1) ||
+	       tls_error(error, "tls_eccurve: \"%.*s\"", SLICE_ARG(slice_first(policy->groups, 100)));
+}
+
+/* ---- Diffie-Hellman ---- */
+
+static EVP_PKEY *named_parameters(OSSL_LIB_CTX *library, struct slice group)
+{
+	char name[40];
+	EVP_PKEY *key = NULL;
+	if (!slice_to_cstr(group, name, sizeof name))
+		return NULL;
+	OSSL_PARAM params[] = { OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name, 0), OSSL_PARAM_END };
+	/* Only the X9.42 form knows the groups of RFC 5114. */
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(library, slice_starts(group, SLICE("dh_")) ? "DHX" : "DH", "provider=default");
+	if (ctx && EVP_PKEY_fromdata_init(ctx) == 1)
+		EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEY_PARAMETERS, params);
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+static EVP_PKEY *file_parameters(OSSL_LIB_CTX *library, const struct tls_file *file)
+{
+	if (file->text.len > INT32_MAX)
+		return NULL;
+	BIO *bio = BIO_new_mem_buf(file->text.data, (int)file->text.len);
+	ensure(bio != NULL);
+	EVP_PKEY *key = PEM_read_bio_Parameters_ex(bio, NULL, library, "provider=default");
+	BIO_free(bio);
+	if (key && !EVP_PKEY_is_a(key, "DH") && !EVP_PKEY_is_a(key, "DHX")) {
+		EVP_PKEY_free(key);
+		key = NULL;
+	}
+	return key;
+}
+
+static bool set_dh(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, struct error *error)
+{
+	bool named = policy->dh_group.len != 0, file = policy->dh_file.name.len != 0;
+	if (policy->no_dh)
+		return true;
+	if (!named && !file)
+		return SSL_CTX_set_dh_auto(context, 1) == 1 || tls_error(error, "tls_dhparam");
+	EVP_PKEY *key = named ? named_parameters(library, policy->dh_group) : file_parameters(library, &policy->dh_file);
+	struct slice what = named ? policy->dh_group : policy->dh_file.name;
+	if (!key)
+		return tls_error(error, "tls_dhparam: reading the parameters of %.*s", SLICE_ARG(slice_first(what, 200)));
+	int bits = EVP_PKEY_get_bits(key);
+	if (file && bits < 1024) {
+		EVP_PKEY_free(key);
+		return error_set(error, ERROR_USAGE, "tls_dhparam: %.*s has only %d bits", SLICE_ARG(slice_first(what, 200)), bits);
+	}
+	/* Exim: parameters above the limit are as none. */
+	if (policy->dh_max_bits && bits > policy->dh_max_bits) {
+		EVP_PKEY_free(key);
+		return true;
+	}
+	if (SSL_CTX_set0_tmp_dh_pkey(context, key) == 1)
+		return true;
+	EVP_PKEY_free(key);
+	return tls_error(error, "tls_dhparam: %.*s", SLICE_ARG(slice_first(what, 200)));
+}
+
+bool tls_context_configure(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, struct error *error)
+{
+	set_basics(context);
+	if (!set_versions(context, policy, error) || !set_ciphers(context, policy, error) || !set_groups(context, policy, error) ||
+	    !set_dh(context, library, policy, error))
+		return false;
+	/* Tickets of TLS 1.2 go by the option, those of TLS 1.3 by their number. */
+	bool tickets = policy->resumption && !(SSL_CTX_get_options(context) & SSL_OP_NO_TICKET);
+	if (!tickets)
+		SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+	return SSL_CTX_set_num_tickets(context, tickets ? 1 : 0) == 1 || tls_error(error, "preparing TLS");
+}
+
+bool tls_context_check(const struct tls_policy *policy, struct error *error)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	bool good = context ? tls_context_configure(context, NULL, policy, error) : tls_error(error, "preparing TLS");
+	SSL_CTX_free(context);
+	return good;
+}

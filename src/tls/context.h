@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: ISC */
+/* From a policy to OpenSSL's context: versions, ciphers, groups, parameters, protocols. Certificates are server.c's part. */
+#ifndef POSTERN_TLS_CONTEXT_H
+#define POSTERN_TLS_CONTEXT_H
+
+#include "tls/policy.h"
+
+#include <openssl/ssl.h>
+
+/* False and *error, which names the option, when OpenSSL has no use for a value. */
+bool tls_context_configure(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, struct error *error);
+/* The same on a context that is thrown away: whether the values are of any use. */
+bool tls_context_check(const struct tls_policy *policy, struct error *error);
+
+#endif
