@@ -92,6 +92,10 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	F(number, result) F(number, kind) F(bytes, problem) F(number, flags) F(number, number) F(bytes, text)  \
 	F(number, size) F(bytes, wild) F(bytes, fixed) F(bytes, name)
 
+/* The master asks the lookup role whether a certificate (the descriptor: sealed PEM text) fits what is published; enum tlsa_fit. */
+#define IPC_TLSA_CHECK(F) F(number, deadline)
+#define IPC_TLSA_CHECKED(F) F(number, fit) F(bytes, problem)
+
 /* M(name, NAME, from, to, descriptors, fields): `from` and `to` are masks of roles. */
 #define IPC_R(role) (1u << ROLE_##role)
 #define IPC_ALL (IPC_R(KEEPER) | IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(STORE) | IPC_R(LOOKUP))
@@ -127,7 +131,9 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(system_file, SYSTEM_FILE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_SYSTEM_FILE)      \
 	M(readable, READABLE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_READABLE)               \
 	M(ask, ASK, IPC_ASKERS, IPC_R(LOOKUP), 0, IPC_ASK)                                 \
-	M(answered, ANSWERED, IPC_R(LOOKUP), IPC_ASKERS, 1, IPC_ANSWERED)
+	M(answered, ANSWERED, IPC_R(LOOKUP), IPC_ASKERS, 1, IPC_ANSWERED)                         \
+	M(tlsa_check, TLSA_CHECK, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_TLSA_CHECK)         \
+	M(tlsa_checked, TLSA_CHECKED, IPC_R(LOOKUP), IPC_R(MASTER), 0, IPC_TLSA_CHECKED)
 
 enum ipc_type {
 #define M(name, NAME, from, to, fds, fields) IPC_##NAME##_MESSAGE,
