@@ -18,6 +18,21 @@ static size_t hosts_of(const X509 *certificate, const struct conf *conf, struct 
 	return count;
 }
 
+/* Ports without those that came before. */
+static size_t ports_of(const struct conf *conf, uint16_t *ports, size_t size)
+{
+	size_t count = 0;
+	ports[count++] = 25;
+	for (size_t i = 0; i < conf->listener_count && count < size; i++) {
+		bool known = false;
+		for (size_t n = 0; n < count; n++)
+			known = known || ports[n] == conf->listeners[i].address.port;
+		if (!known)
+			ports[count++] = conf->listeners[i].address.port;
+	}
+	return count;
+}
+
 static void ask_one(struct dns *dns, struct slice host, uint16_t port, int64_t deadline, struct arena *arena, struct tlsa_set *set)
 {
 	struct dns_answer answer;
@@ -32,13 +47,14 @@ enum tlsa_fit tlsa_ask(struct dns *dns, const struct conf *conf, struct slice pe
 	_cleanup_chain_ STACK_OF(X509) *chain = chain_parse(pem, "the certificate", error);
 	struct slice hosts[TLSA_ASK_MAX];
 	struct tlsa_set *sets = arena_array(arena, TLSA_ASK_MAX, sizeof *sets);
-	const struct conf_ports *ports = &conf->main.daemon_smtp_ports;
+	uint16_t ports[TLSA_ASK_MAX];
+	size_t port_count = ports_of(conf, ports, TLSA_ASK_MAX);
 	size_t count = 0;
 	if (!chain)
 		return TLSA_FIT_UNKNOWN;
 	size_t host_count = hosts_of(sk_X509_value(chain, 0), conf, arena, hosts, TLSA_ASK_MAX);
 	for (size_t i = 0; i < host_count; i++)
-		for (size_t n = 0; n < ports->count && count < TLSA_ASK_MAX; n++)
-			ask_one(dns, hosts[i], ports->items[n], deadline, arena, &sets[count++]);
+		for (size_t n = 0; n < port_count && count < TLSA_ASK_MAX; n++)
+			ask_one(dns, hosts[i], ports[n], deadline, arena, &sets[count++]);
 	return tlsa_guard(sets, count, &chain, 1, (time_t)(clock_wall_now() / CLOCK_SECOND), arena, error);
 }
