@@ -37,7 +37,8 @@ static void what_log_selectors_put_in_front(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
 		char line[300];
-		snprintf(line, sizeof line, STAMP "%s " ID " <= <> H=[2001:db8::1] P=esmtps X=TLSv1.2:ECDHE-RSA-AES256-GCM-SHA384:256 CV=no S=5", starts[i]);
+		snprintf(line, sizeof line, STAMP "%s " ID " <= <> H=[2001:db8::1] P=esmtps X=TLSv1.2:ECDHE-RSA-AES256-GCM-SHA384:256 CV=no S=5",
+			 starts[i]);
 		struct log_entry entry = parse(line);
 		assert_int_equal(entry.event, LOG_ARRIVAL);
 		assert_slice(entry.host, "2001:db8::1");

@@ -45,17 +45,20 @@ static struct tally_entry *find(const struct tally *tally, struct slice key)
 /* Puts all but at most `drop` of those with counts up to `above` into the new table. */
 static void put_all(struct tally *tally, struct tally_entry *from, size_t count, uint64_t above, size_t drop)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (!from[i].key)
+	size_t start = tally->hand;
+	for (size_t n = 0; n < count; n++) {
+		struct tally_entry *entry = &from[(start + n) & (count - 1)];
+		if (!entry->key)
 			continue;
-		if (!drop || from[i].count > above) {
-			*find(tally, slice_make(from[i].key, from[i].len)) = from[i];
+		if (!drop || entry->count > above) {
+			*find(tally, slice_make(entry->key, entry->len)) = *entry;
 			continue;
 		}
-		tally->forgotten += from[i].count;
+		tally->forgotten += entry->count;
+		tally->hand = (start + n) & (count - 1);
 		tally->used--;
 		drop--;
-		free(from[i].key);
+		free(entry->key);
 	}
 }
 

@@ -19,6 +19,7 @@ struct tally_entry {
 struct tally {
 	struct tally_entry *slots;
 	size_t capacity, used, most; /* `most`: keys at once */
+	size_t hand;                 /* the slot where forgetting goes on, so that all parts of the table stay equally full */
 	uint64_t seed, forgotten;
 };
 

@@ -101,6 +101,9 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 #define IPC_PROOF_WANTED(F) F(bytes, path)
 /* An OCSP proof in DER for the certificate with that SHA-256 (struct ocsp_print). */
 #define IPC_PROOF(F) F(bytes, certificate) F(bytes, proof)
+/* The master asks the lookup role whether a certificate (the descriptor: sealed PEM text) fits what is published; enum tlsa_fit. */
+#define IPC_TLSA_CHECK(F) F(number, deadline)
+#define IPC_TLSA_CHECKED(F) F(number, fit) F(bytes, problem)
 
 /* M(name, NAME, from, to, descriptors, fields): `from` and `to` are masks of roles. */
 #define IPC_R(role) (1u << ROLE_##role)
@@ -141,7 +144,9 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(answered, ANSWERED, IPC_R(LOOKUP), IPC_ASKERS, 1, IPC_ANSWERED)                  \
 	M(state, STATE, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_STATE)                         \
 	M(proof_wanted, PROOF_WANTED, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_PROOF_WANTED)    \
-	M(proof, PROOF, IPC_R(FETCH), IPC_R(FRONT), 0, IPC_PROOF)
+	M(proof, PROOF, IPC_R(FETCH), IPC_R(FRONT), 0, IPC_PROOF)                          \
+	M(tlsa_check, TLSA_CHECK, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_TLSA_CHECK)         \
+	M(tlsa_checked, TLSA_CHECKED, IPC_R(LOOKUP), IPC_R(MASTER), 0, IPC_TLSA_CHECKED)
 
 enum ipc_type {
 #define M(name, NAME, from, to, fds, fields) IPC_##NAME##_MESSAGE,

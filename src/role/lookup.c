@@ -11,14 +11,16 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "base/files.h"
 #include "dns/dns.h"
 #include "lookup/lookup.h"
 #include "role/ask.h"
 #include "role/process.h"
+#include "role/tlsa_ask.h"
 
 #include <string.h>
 
-enum { QUESTIONS_MAX = 1000, READABLE_MAX = ROLE_PATHS_MAX };
+enum { QUESTIONS_MAX = 1000, CHECKS_MAX = 100, READABLE_MAX = ROLE_PATHS_MAX };
 
 /* What answers: all that one configuration opened. */
 struct means {
@@ -46,13 +48,22 @@ struct question {
 	struct slice body; /* of the message, in the arena */
 };
 
+/* The master asks about a certificate (tls_tlsa_guard). */
+struct certificate_check {
+	struct role_process *role;
+	struct means *means;
+	uint64_t call;
+	int64_t deadline;
+	int fd;
+};
+
 struct lookup_role {
 	struct means *means;
 	struct arena next_arena; /* material of the next configuration */
 	struct dns_settings next;
 	int readable[READABLE_MAX];
 	size_t readable_count;
-	unsigned questions, askers;
+	unsigned questions, askers, checks;
 	struct wait_list ended;
 };
 
@@ -66,6 +77,8 @@ static bool lookup_start(struct role_process *role, struct error *error)
 	return true;
 }
 
+static void start_check(struct role_process *role, struct ipc_incoming *incoming);
+
 static void lookup_material(struct role_process *role, struct ipc_incoming *incoming)
 {
 	struct lookup_role *lookup = role->state;
@@ -76,6 +89,8 @@ static void lookup_material(struct role_process *role, struct ipc_incoming *inco
 			fatal("the master's message about a system file is malformed");
 		*dns_settings_slot(&lookup->next, (enum dns_system_file)file.file) =
 			dns_system_read(incoming->fds[0], &lookup->next_arena);
+	} else if (incoming->type == IPC_TLSA_CHECK_MESSAGE) {
+		start_check(role, incoming);
 	} else if (incoming->type == IPC_READABLE_MESSAGE) {
 		if (!ipc_unpack_readable(incoming->body, &readable) || incoming->fd_count != 1)
 			fatal("the master's message about a directory is malformed");
@@ -147,6 +162,55 @@ static bool lookup_apply(struct role_process *role, struct error *error)
 	release_means(lookup->means);
 	lookup->means = means;
 	return true;
+}
+
+/* ---- Certificates ---- */
+
+static enum tlsa_fit find_fit(const struct certificate_check *check, struct arena *arena, struct error *error)
+{
+	char *text = arena_alloc(arena, CHAIN_TEXT_MAX);
+	ssize_t n = files_read_full(&files_real, check->fd, text, CHAIN_TEXT_MAX, 0);
+	if (n < 0) {
+		error_set(error, ERROR_TEMPORARY, "DANE: the certificate cannot be read");
+		return TLSA_FIT_UNKNOWN;
+	}
+	return tlsa_ask(check->means->dns, check->means->conf, slice_make(text, (size_t)n), check->deadline, arena, error);
+}
+
+static void check_task(void *arg)
+{
+	struct certificate_check *check = arg;
+	struct lookup_role *lookup = check->role->state;
+	struct error error = { 0 };
+	struct arena arena;
+	arena_init(&arena, 0);
+	struct ipc_tlsa_checked message = { .fit = find_fit(check, &arena, &error), .problem = slice_of(error.text) };
+	ipc_send(check->role->master, tlsa_checked, TLSA_CHECKED, check->call, &message, NULL, 0);
+	arena_free(&arena);
+	fd_close(&check->fd);
+	release_means(check->means);
+	lookup->checks--;
+	free(check);
+}
+
+static void start_check(struct role_process *role, struct ipc_incoming *incoming)
+{
+	struct lookup_role *lookup = role->state;
+	struct ipc_tlsa_check message;
+	if (!incoming->call || !ipc_unpack_tlsa_check(incoming->body, &message) || incoming->fd_count != 1)
+		fatal("the master's message about a certificate is malformed");
+	if (!lookup->means || lookup->checks == CHECKS_MAX) {
+		struct ipc_tlsa_checked refusal = { TLSA_FIT_UNKNOWN, SLICE("too many certificates are being looked at") };
+		ipc_send(role->master, tlsa_checked, TLSA_CHECKED, incoming->call, &refusal, NULL, 0);
+		return;
+	}
+	struct certificate_check *check = xcalloc(1, sizeof *check);
+	*check = (struct certificate_check){ role, lookup->means, incoming->call, (int64_t)message.deadline, fd_take(&incoming->fds[0]) };
+	if (check->deadline <= 0 || check->deadline > clock_after(ASK_TIME_MAX))
+		check->deadline = clock_after(ASK_TIME_MAX);
+	lookup->means->references++;
+	lookup->checks++;
+	task_spawn(role->loop, check_task, check, "certificate check");
 }
 
 /* ---- Questions ---- */

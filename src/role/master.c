@@ -251,6 +251,7 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 {
 	struct tls_store *tls = NULL;
 	if (!same_foundation(master, conf, error) || tls_store_problem(tls = tls_store_new(master, conf), error) ||
+	    !tls_store_guard(tls, master->tls, error) ||
 	    !listen_open(master, conf, error)) {
 		tls_store_free(tls);
 		return false;

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "role/master.h"
+#include "role/tls_guard.h"
 #include "tls/hello.h"
 #include "tls/verify.h"
 
@@ -20,6 +21,9 @@
 
 #define WATCH_PERIOD CLOCK_SECOND
 #define KEEPER_TIMEOUT (20 * CLOCK_SECOND)
+/* Without an answer of the DNS about a certificate it is asked again each minute, for an hour; then the certificate is used. */
+#define GUARD_AGAIN (60 * CLOCK_SECOND)
+#define GUARD_PATIENCE (3600 * CLOCK_SECOND)
 
 enum { NAMES_MAX = 100000, NAMES_BYTES_MAX = 16 * 1024 * 1024 };
 
@@ -44,9 +48,11 @@ struct item {
 	char path[TLS_PATH_MAX], key_path[TLS_PATH_MAX];
 	bool constant;         /* the configuration names it by itself */
 	bool loading;
+	bool refused;          /* `used` is of files that were not taken: `content` is of others before them */
 	struct content content;
 	struct mark used[2];   /* of the file and its key, when `content` was made or refused */
 	struct mark last[2];   /* at the last look */
+	int64_t guard_since, guard_again; /* clock.h; 0: the guard has answered */
 	uint64_t version;
 	char problem[300];     /* empty: it is usable */
 };
@@ -543,6 +549,40 @@ static void tell_fronts(const struct tls_store *store, const struct item *item)
 	}
 }
 
+/* Whether published TLSA records permit the new certificate. Without an answer it is asked again later. */
+static bool guard_permits(struct tls_store *store, struct item *item, const struct content *content, struct error *error)
+{
+	int64_t now = clock_now(), since = item->guard_since ? item->guard_since : now;
+	enum tls_guard_answer answer = tls_guard_ask(store->master, store->conf, item->path, content->fd, error);
+	item->guard_since = item->guard_again = 0;
+	if (answer != TLS_GUARD_LATER)
+		return answer == TLS_GUARD_USE;
+	if (now - since >= GUARD_PATIENCE) {
+		log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is used unchecked, after an hour without an answer: %s", item->path, error->text);
+		return true;
+	}
+	item->guard_since = since;
+	item->guard_again = clock_after(GUARD_AGAIN);
+	return error_context(error, "it is tried again in a minute");
+}
+
+bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struct error *error)
+{
+	for (size_t i = 0; i < store->count; i++) {
+		struct item *item = store->items[i];
+		const struct item *before = old ? find_item(old, item->kind, slice_of(item->path), slice_of(item->key_path)) : NULL;
+		bool same = before && before->content.fd >= 0 && same_marks(before->used, item->used);
+		if (item->kind != TLS_FILE_CHAIN || item->content.fd < 0 || (same && !before->refused))
+			continue;
+		enum tls_guard_answer answer = tls_guard_ask(store->master, store->conf, item->path, item->content.fd, error);
+		if (answer == TLS_GUARD_REFUSE)
+			return error_context(error, "%s", item->path);
+		if (answer == TLS_GUARD_LATER)
+			log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is used unchecked: %s", item->path, error->text);
+	}
+	return true;
+}
+
 /* The files are others now: into use, if they can be used. */
 static void renew(struct tls_store *store, struct item *item)
 {
@@ -555,6 +595,11 @@ static void renew(struct tls_store *store, struct item *item)
 		good = false;
 		drop_content(&content);
 	}
+	if (good && had && item->kind == TLS_FILE_CHAIN && !guard_permits(store, item, &content, &error)) {
+		good = false;
+		drop_content(&content);
+	}
+	item->refused = !good;
 	item->loading = false;
 	wait_list_wake_all(&store->loaded);
 	if (!good) {
@@ -581,20 +626,39 @@ static void look_at(struct tls_store *store, struct item *item)
 	bool changed = !same_marks(now, item->used), stable = same_marks(now, item->last);
 	memcpy(item->last, now, sizeof item->last);
 	/* Two files are seldom replaced at one moment: only what has stood for a while is looked at. */
-	if (!changed || !stable)
+	bool again = item->guard_again && clock_now() >= item->guard_again;
+	if (!(changed || again) || !stable)
 		return;
+	if (changed)
+		item->guard_since = 0;
 	memcpy(item->used, now, sizeof item->used);
 	renew(store, item);
+}
+
+/* What is in use at the start has nothing before it that could stay; but that it breaks DANE must not go unnoticed. */
+static void look_at_published(struct tls_store *store)
+{
+	struct error error;
+	for (size_t i = 0; i < store->count && store == store->master->tls; i++) {
+		const struct item *item = store->items[i];
+		if (item->constant && item->kind == TLS_FILE_CHAIN && !*item->problem && item->content.fd >= 0 &&
+		    tls_guard_ask(store->master, store->conf, item->path, item->content.fd, &error) != TLS_GUARD_USE)
+			log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is in use, but: %s", item->path, error.text);
+	}
 }
 
 void tls_store_watch(void *arg)
 {
 	struct master *master = arg;
+	bool looked = false;
 	while (task_sleep_until(clock_after(WATCH_PERIOD)) == 0) {
 		struct tls_store *store = master->tls;
 		if (!store || master->stopping || master->reloading)
 			continue;
 		store->references++;
+		if (!looked)
+			look_at_published(store);
+		looked = true;
 		for (size_t i = 0; i < store->count && store == master->tls; i++)
 			look_at(store, store->items[i]);
 		unref(store);

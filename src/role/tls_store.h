@@ -30,6 +30,11 @@ struct tls_store *tls_store_new(struct master *master, const struct conf *conf);
 void tls_store_free(struct tls_store *store);
 /* The first problem of what the configuration names, or that there is none (false). */
 bool tls_store_problem(const struct tls_store *store, struct error *error);
+/*
+ * Whether the certificates that the configuration names may be taken into use after those of `old` (tls_tlsa_guard); the same files are
+ * not asked about. False with *error when they would break DANE. What cannot be found out is logged, and permitted. Waits.
+ */
+bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struct error *error);
 /* Logs all of them. */
 void tls_store_complain(const struct tls_store *store);
 

@@ -348,8 +348,8 @@ static void chains_are_bounded_and_named(void **state)
 	}
 	assert_null(chain_parse(SLICE("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "bad", &error));
 	assert_non_null(strstr(error.text, "certificate 1 of bad"));
-	assert_null(chain_parse(SLICE("-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00000000000000000000000000000000\n\n"
-				      "AAAA\n-----END CERTIFICATE-----\n"), "locked", &error));
+	assert_null(chain_parse(SLICE("-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n"
+				      "DEK-Info: AES-128-CBC,00000000000000000000000000000000\n\nAAAA\n-----END CERTIFICATE-----\n"), "locked", &error));
 	STACK_OF(X509) *der = chain_parse(chain_encode(f.server, &f.arena), "der", &error);
 	assert_int_equal(sk_X509_num(der), 1);
 	assert_int_equal(chain_names(sk_X509_value(der, 0), &f.arena, names), 1);
