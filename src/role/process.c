@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 enum { HEAP_SLACK = 4 * 1024 * 1024 };
 
 static const struct role_ops *const ops_of[ROLE_COUNT] = {
@@ -209,6 +211,8 @@ int role_main(int argc, char **argv)
 	mallopt(M_TRIM_THRESHOLD, HEAP_SLACK);
 	mallopt(M_TOP_PAD, HEAP_SLACK / 4);
 	log_init(&role.log, role_name(role.kind));
+	/* OpenSSL reads its configuration at its first use, which may come inside of the walls. */
+	OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	role.loop = loop_new();
 	role.state = xcalloc(1, role.ops->state_size);
 	if (role.ops->start && !role.ops->start(&role, &error))
