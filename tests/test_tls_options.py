@@ -170,7 +170,7 @@ def test_old_versions_are_there_by_explicit_choice_alone(server):
     one = server()
     assert not s_client(one.smtp, "-tls1", *OLD).good and not s_client(one.smtp, "-tls1_1", *OLD).good
     one = server(main={"tls_min_version": "TLS1"})
-    assert s_client(one.smtp, "-tls1", *OLD).version == "TLSv1"
+    assert s_client(one.smtp, "-tls1", *OLD).version in ("TLSv1", "TLSv1.0")
     assert s_client(one.smtp, "-tls1_1", *OLD).version == "TLSv1.1"
     assert s_client(one.smtp).version == "TLSv1.3"
     one = server(main={"openssl_options": "-no_tlsv1_1"})
@@ -316,7 +316,7 @@ def test_sslscan_finds_no_old_protocol_no_compression_and_no_renegotiation(serve
     text = subprocess.run(["sslscan", "--no-colour", f"127.0.0.1:{one.tls}"], capture_output=True, text=True, timeout=120).stdout
     for line in ("SSLv2     disabled", "SSLv3     disabled", "TLSv1.0   disabled", "TLSv1.1   disabled", "TLSv1.2   enabled", "TLSv1.3   enabled"):
         assert re.sub(" +", " ", line) in re.sub(" +", " ", text), text
-    assert "Compression disabled" in text
+    assert "Compression enabled" not in text and "renegotiation not supported" in text
     assert not re.search(r"CBC|RC4|3DES| AES\d+-", text)
 
 
