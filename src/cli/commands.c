@@ -19,6 +19,6 @@ const struct command command_version = {
 };
 
 const struct command *const commands[] = {
-	&command_run, &command_init, &command_check, &command_expand, &command_rewrite, &command_retry, &command_version,
+	&command_run, &command_init, &command_check, &command_expand, &command_rewrite, &command_retry, &command_ocsp, &command_version,
 };
 const size_t command_count = sizeof commands / sizeof *commands;
