@@ -101,9 +101,10 @@ static const struct conf_option options[] = {
 	  .example = "192.0.2.0/24" },
 	{ OPTION(tls_try_verify_hosts), .type = CONF_HOSTS,
 	  .help = "The hosts that are asked for a certificate; $tls_in_certificate_verified says whether it was a good one.", .example = "*" },
-	{ OPTION(tls_verify_certificates), EXPANDED,
+	{ OPTION(tls_verify_certificates), EXPANDED, .computed = "system",
 	  .help = "Certificates that clients' certificates are verified with: a file in PEM form, a directory of such files with hashed "
-		  "names, or system for those of the system.",
+		  "names (openssl rehash), or system for those of the system. They are authorities, or certificates of clients themselves. "
+		  "Clients are told the names in a file, if it has 64 certificates or fewer. Unlike in Exim, those of the system are not added to others.",
 	  .example = "/etc/ssl/certs/ca-certificates.crt" },
 	{ OPTION(tls_verify_ciphers), EXPANDED, .modern = "tls_require_ciphers",
 	  .help = "The ciphers that hosts of tls_verify_hosts may use, as in tls_require_ciphers.", .example = "ECDHE+AESGCM" },
@@ -139,7 +140,10 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_log_peerdn), .type = CONF_BOOL, .fallback = "false", .modern = "log_selector = +tls_peerdn",
 	  .help = "Log the name in the client's certificate (DN=).", .example = "true" },
 	{ OPTION(log_selector), .type = CONF_STRING,
-	  .help = "What log lines hold: names of items, each with + to add or - to leave it out.",
+	  .help = "What log lines hold: names of items, each with + to add or - to leave it out. Logged unless left out: tls_cipher "
+		  "(X=), tls_certificate_verified (CV=), msg_id (id=), connection_reject, lost_incoming_connection. To be added: "
+		  "tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
+		  "received_sender, received_recipients, all. Other names of Exim's are errors, but for adding what Exim logs anyway.",
 	  .example = "+tls_certificate_verified +tls_peerdn +tls_sni" },
 	{ OPTION(received_header_text), .type = CONF_EXPANDED, .place = EXPAND_PLACE_ENVELOPE, .computed = "as Exim's",
 	  .help = "The text of the Received: line that messages get, without the date. Empty: no such line.",

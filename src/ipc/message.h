@@ -64,7 +64,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 #define IPC_SUBMIT(F)                                                                                           \
 	F(number, transaction) F(number, size) F(number, complete) F(bytes, id) F(number, received_ns)         \
 	F(bytes, sender) F(bytes, recipients) F(bytes, helo) F(bytes, host_name) F(bytes, host_address)        \
-	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, message_id) F(number, flags)
+	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, cipher_standard) F(bytes, peer_name)  \
+	F(bytes, server_name) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id) F(number, flags)
 /* submit's flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531). */
 enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 #define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete)

@@ -336,8 +336,10 @@ static struct tls_trust *find_trust(struct wish *wish, struct error *error)
 	if (!expand(wish, "tls_verify_certificates", main->tls_verify_certificates, &wants[0].path, error) ||
 	    !expand(wish, "tls_crl", main->tls_crl, &wants[1].path, error))
 		return NULL;
+	if (!main->tls_verify_certificates)
+		wants[0].path = SLICE("system");
 	if (!wants[0].path.len) {
-		error_set(error, ERROR_USAGE, "clients are to be verified, but tls_verify_certificates is not set");
+		error_set(error, ERROR_USAGE, "clients are to be verified, but tls_verify_certificates is empty");
 		return NULL;
 	}
 	for (int pass = 0; pass < 2; pass++)
