@@ -130,17 +130,22 @@ class Responder:
         return self
 
     def handle(self, handler):
-        with self.lock:
-            self.requests += 1
-            self.now += 1
-            self.together = max(self.together, self.now)
+        self.requests += 1
         try:
             self.respond(handler, handler.rfile.read(int(handler.headers.get("Content-Length", 0))))
         except (BrokenPipeError, ConnectionError):
             pass
-        finally:
-            with self.lock:
-                self.now -= 1
+
+    def hold(self, request):
+        """An answer that takes its time; counted before it is sent, for then the next request may come."""
+        with self.lock:
+            self.now += 1
+            self.together = max(self.together, self.now)
+        time.sleep(0.3)
+        body = self.authority.answer(request, **self.named)
+        with self.lock:
+            self.now -= 1
+        return body
 
     def respond(self, handler, request):
         mode = self.mode
@@ -160,11 +165,8 @@ class Responder:
             body = self.authority.answer(request, "unfit")
         elif mode == "huge":
             body = bytes(1 << 20)
-        elif mode == "replay":
-            body = self.old
         elif mode == "held":
-            time.sleep(0.3)
-            body = self.authority.answer(request, **self.named)
+            body = self.hold(request)
         else:
             body = self.authority.answer(request, **self.named)
         handler.send_response(200)

@@ -22,8 +22,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/err.h>
-
 enum {
 	CERTIFICATES_MAX = 4096,
 	CERTIFICATE_FILE_MAX = 1024 * 1024,
@@ -412,16 +410,9 @@ static void fetch_material(struct role_process *role, struct ipc_incoming *incom
 static bool fetch_start(struct role_process *role, struct error *error)
 {
 	struct fetcher *fetcher = role->state;
-	struct ocsp_print print;
-	X509 *empty = X509_new();
 	fetcher->role = role;
 	fetcher->directory = -1;
 	fetcher->generation = 1;
-	/* OpenSSL reads its configuration at the first use: that has to be before the walls. */
-	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL);
-	ocsp_print_of(empty, &print);
-	X509_free(empty);
-	ERR_clear_error();
 	return http_start(error);
 }
 

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 static const struct role_ops *const ops_of[ROLE_COUNT] = {
 	[ROLE_KEEPER] = &keeper_ops, [ROLE_FRONT] = &front_ops, [ROLE_QUEUE] = &queue_ops, [ROLE_STORE] = &store_ops,
 	[ROLE_LOOKUP] = &lookup_ops, [ROLE_FETCH] = &fetch_ops,
@@ -225,6 +227,8 @@ int role_main(int argc, char **argv)
 	tzset();
 	drop_to((uid_t)uid, (gid_t)gid);
 	log_init(&role.log, role_name(role.kind));
+	/* OpenSSL reads its configuration at its first use, which may come inside of the walls. */
+	OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	role.loop = loop_new();
 	role.state = xcalloc(1, role.ops->state_size);
 	if (role.ops->start && !role.ops->start(&role, &error))
