@@ -29,12 +29,18 @@ class Answer:
 
     def __getattr__(self, name):
         patterns = {
-            "subject": r"^subject=(.*)$", "version": r"^\s*Protocol\s*:\s*(\S+)|^New, (TLSv[\d.]+)", "cipher": r"Cipher is (\S+)",
+            "subject": r"^subject=(.*)$", "cipher": r"Cipher is (\S+)",
             "group": r"^Server Temp Key: (.*)$", "alpn": r"^ALPN protocol: (.*)$", "reused": r"^(Reused), ",
         }
         found = re.search(patterns[name], self.text, re.M)
         value = found and next((group for group in found.groups() if group), None)
         return None if value in ("(NONE)", "0000") else value
+
+    @property
+    def version(self):
+        """Of TLS 1.3 it does not print a session, and of the others the version of the cipher first."""
+        found = re.search(r"^\s*Protocol\s*:\s*(\S+)", self.text, re.M) or re.search(r"^New, (TLSv[\d.]+)", self.text, re.M)
+        return found and found.group(1)
 
     @property
     def name(self):

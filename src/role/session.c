@@ -135,6 +135,7 @@ static void set_settings(struct session *session)
 	session->settings.accept_max_nonmail = (uint32_t)main->smtp_accept_max_nonmail;
 	session->settings.max_synprot_errors = (uint32_t)main->smtp_max_synprot_errors;
 	session->settings.max_unknown_commands = (uint32_t)main->smtp_max_unknown_commands;
+	session->settings.remember_esmtp = main->tls_remember_esmtp;
 	session->settings.enforce_sync = main->smtp_enforce_sync;
 	rewriting_start(session);
 }
