@@ -19,6 +19,7 @@
 #include "tls/facts.h"
 #include "tls/ocsp.h"
 #include "tls/stream.h"
+#include "tls/verify.h"
 
 struct front;
 struct session;
@@ -125,6 +126,7 @@ struct session {
 	struct incoming_message message;
 	const struct pattern_subject *rewriting; /* what $local_part and $domain are about while a rewrite rule runs */
 	struct tls_facts tls;
+	struct tls_verify_report *verify_report; /* of the client's certificate; NULL: none was asked for */
 	char server_name[256];     /* that the client asks for while the handshake runs, if it is a host's */
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;

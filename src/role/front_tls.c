@@ -364,7 +364,10 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
 		return true;
 	arena_init(&wish.arena, 0);
 	struct tls_trust *trust = find_trust(&wish, error);
-	bool good = trust && tls_verify_use(ssl, trust, must ? TLS_VERIFY_REQUIRE : TLS_VERIFY_TRY, error);
+	/* Again where the name has changed what is trusted. */
+	if (!session->verify_report)
+		session->verify_report = arena_new(&session->host_names.arena, struct tls_verify_report);
+	bool good = trust && tls_verify_use(ssl, trust, must ? TLS_VERIFY_REQUIRE : TLS_VERIFY_TRY, session->verify_report, error);
 	if (good && must && expand(&wish, "tls_verify_ciphers", main->tls_verify_ciphers, &ciphers, error) && ciphers.len)
 		good = tls_verify_ciphers(ssl, ciphers, error);
 	tls_trust_unref(trust);

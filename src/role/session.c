@@ -9,7 +9,6 @@
 #include "mail/host.h"
 #include "role/front.h"
 #include "role/tls_log.h"
-#include "tls/verify.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -240,13 +239,11 @@ static bool read_more(struct session *session)
 /* Exim's line about a client's certificate that is not good; also when the handshake failed for it. */
 static void log_bad_certificate(struct session *session)
 {
-	char name[CERTIFICATE_NAME_MAX] = "";
+	const struct tls_verify_report *report = session->verify_report;
 	const char *problem = session->stream.ssl ? tls_verify_problem(session->stream.ssl) : NULL;
-	if (!problem)
-		return;
-	tls_facts_peer_name(session->stream.ssl, name);
-	log_line(&session->front->role->log, LOG_KIND_MAIN, "[%s] SSL verify error: error=%s%s%s", session->host_text.text, problem,
-		 *name ? " cert=" : "", name);
+	if (problem && report && report->bad)
+		log_line(&session->front->role->log, LOG_KIND_MAIN, "[%s] SSL verify error: depth=%d error=%s cert=%s",
+			 session->host_text.text, report->depth, problem, report->name);
 }
 
 /* `server`: a reference, which goes to the stream. */

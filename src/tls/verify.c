@@ -3,7 +3,6 @@
 
 #include "base/arena.h"
 #include "base/fatal.h"
-#include "tls/certificate.h"
 #include "tls/remote_key.h"
 
 #include <stdlib.h>
@@ -154,13 +153,22 @@ static int check(int good, X509_STORE_CTX *context)
 		X509_STORE_CTX_set_error(context, X509_V_ERR_APPLICATION_VERIFICATION);
 		good = 0;
 	}
+	struct tls_verify_report *report = SSL_get_app_data(ssl);
+	if (!good && report && !report->bad) {
+		report->bad = true;
+		report->depth = X509_STORE_CTX_get_error_depth(context);
+		if (certificate)
+			certificate_name(certificate, report->name);
+	}
 	return good || !required;
 }
 
-bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct error *error)
+bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct tls_verify_report *report,
+		    struct error *error)
 {
 	static const unsigned char nothing[] = "postern";
 	bool good = true;
+	SSL_set_app_data(ssl, report);
 	if (how == TLS_VERIFY_NONE) {
 		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
 		return SSL_set_session_id_context(ssl, nothing, sizeof nothing - 1) == 1 || tls_error(error, "preparing TLS");

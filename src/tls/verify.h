@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "tls/certificate.h"
 
 #include <openssl/ssl.h>
 
@@ -49,11 +50,20 @@ enum tls_verify {
 	TLS_VERIFY_REQUIRE, /* tls_verify_hosts: it fails without a good certificate */
 };
 
+/* The first thing that was found wrong: how far from the client's certificate (0: in it), and the subject of the certificate. */
+struct tls_verify_report {
+	bool bad;
+	int depth;
+	char name[CERTIFICATE_NAME_MAX];
+};
+
 /*
  * Before the handshake, or in one of its callbacks after SSL_set_SSL_CTX, which would undo it. `trust` may be NULL: then nothing can
- * be verified, and TLS_VERIFY_REQUIRE lets nobody in. False and *error when memory is short.
+ * be verified, and TLS_VERIFY_REQUIRE lets nobody in. `report` (NULL: none is wanted) must live as long as the connection; it is filled
+ * when something is wrong. False and *error when memory is short.
  */
-bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct error *error);
+bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct tls_verify_report *report,
+		    struct error *error);
 /*
  * tls_verify_ciphers: the connection must use one of these, in OpenSSL's form. Names that begin with TLS_ are suites of TLS 1.3;
  * without one that version is not used, unless the list has one of the words ALL, DEFAULT or HIGH.

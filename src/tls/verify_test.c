@@ -29,6 +29,7 @@ struct fixture {
 	struct party good, expired, strange, revoked, self_made, nul, large;
 	SSL_CTX *server_context;
 	SSL_SESSION *session; /* the client's, of the last handshake */
+	struct tls_verify_report report;
 	bool shown_names;     /* the server named authorities */
 };
 
@@ -192,6 +193,7 @@ static struct result attempt(struct fixture *f, const struct attempt *how)
 {
 	struct result result = { 0 };
 	struct error error;
+	f->report = (struct tls_verify_report){ 0 };
 	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 	if (how->client) {
 		ensure(SSL_CTX_use_certificate(context, how->client->certificate) == 1);
@@ -206,7 +208,7 @@ static struct result attempt(struct fixture *f, const struct attempt *how)
 		SSL_set_max_proto_version(client, how->version);
 	if (how->resume)
 		SSL_set_session(client, f->session);
-	if (!tls_verify_use(server, how->trust, how->how, &error) ||
+	if (!tls_verify_use(server, how->trust, how->how, &f->report, &error) ||
 	    (how->ciphers && !tls_verify_ciphers(server, slice_of(how->ciphers), &error)))
 		fail_msg("%s", error.text);
 	shake_hands(server, client, &result);
@@ -259,6 +261,12 @@ static void good_and_bad_certificates(void **state)
 		assert_int_equal(result.verified, cases[i / 2].good);
 		if (cases[i / 2].problem)
 			assert_string_equal(result.problem, cases[i / 2].problem);
+		assert_int_equal(f->report.bad, cases[i / 2].problem != NULL);
+		if (client == &f->expired)
+			assert_string_equal(f->report.name, "/CN=expired");
+		if (client == &f->nul)
+			assert_string_equal(f->report.name, "/CN=bank.test\\x00.evil.test");
+		assert_int_equal(f->report.depth, 0);
 		how.how = TLS_VERIFY_NONE;
 		result = attempt(f, &how);
 		assert_true(result.accepted && !result.verified);
