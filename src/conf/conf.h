@@ -161,6 +161,12 @@ struct conf_acl {
 	struct conf_text text;
 };
 
+/* The name of a command of ${run}: the constant text with which it begins; `whole`: nothing follows. */
+struct conf_command {
+	struct slice name;
+	bool whole;
+};
+
 struct conf {
 	struct arena arena;
 	size_t references;
@@ -177,6 +183,11 @@ struct conf {
 	/* Directories below which lookups may read files: those that expansions and lists name as constant text. */
 	struct slice *lookup_directories;
 	size_t lookup_directory_count, lookup_directory_room;
+	/* Commands that ${run} may start (conf_allows_command), and directories that their names and arguments name as constant text. */
+	struct conf_command *commands;
+	size_t command_count, command_room;
+	struct slice *command_directories;
+	size_t command_directory_count, command_directory_room;
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
 	struct conf_acl *acls; /* in order of the configuration */
@@ -208,6 +219,14 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
  * the text names for certain is one below which the lookup role may read. Text that names none but the root is left out.
  */
 void conf_use_path(struct conf *conf, struct slice prefix);
+
+/* Notes a word of a command (expand_language.uses_command). */
+void conf_use_command(struct conf *conf, size_t number, struct slice prefix, bool whole);
+/*
+ * Whether the configuration has a ${run} that can have this command. The name of most is constant, so that who takes a front over
+ * cannot have others started; one that is computed must be a path without "..", below its constant beginning.
+ */
+bool conf_allows_command(const struct conf *conf, struct slice name);
 
 struct conf *conf_ref(struct conf *conf);
 /* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */
