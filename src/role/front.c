@@ -74,10 +74,8 @@ static void front_connected(struct role_process *role, int fd, enum role other, 
 	struct front *front = role->state;
 	(void)index;
 	(void)uid;
-	if (other == ROLE_LOOKUP) {
-		ask_connected(&front->lookup, role->loop, fd, ROLE_FRONT);
+	if (ask_lines_connected(&front->asked, role->loop, fd, ROLE_FRONT, other))
 		return;
-	}
 	struct ipc_peer **slot = other == ROLE_KEEPER ? &front->keeper : &front->queue;
 	ensure(other == ROLE_KEEPER || other == ROLE_QUEUE);
 	if (*slot)

@@ -38,7 +38,7 @@ struct front {
 	char certificate_path[1024];
 	struct counters *counters;
 	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */
-	struct ask_line lookup;
+	struct ask_lines asked;
 	struct wait_list connected;      /* of tasks that wait for one of them */
 	struct front_listener **listeners, **next_listeners;
 	size_t listener_count, next_count;
