@@ -2,7 +2,6 @@
 """The run role: ${run} in a running server. What commands give, what they inherit and may touch, and what ends them."""
 import os
 import re
-import shutil
 import signal
 import threading
 import time
@@ -237,6 +236,15 @@ def test_a_command_that_a_signal_ends_fails(running):
     one = running("kill -9 $$", "hello", start=False)
     assert in_an_acl(one, "${run{%s/command}{yes}{no}}" % one.bin)[0] == 451
     one.wait_log(r"command killed by signal 9")
+
+
+def test_what_a_command_leaves_in_the_background_goes_on(running):
+    seconds = unique()
+    one = running(f"sleep {seconds} >/dev/null 2>&1 & echo here", "${run{COMMAND}{$value}{no}}")
+    assert "here" in banner(one)
+    found = processes(seconds)
+    assert len(found) == 1
+    os.kill(found[0], signal.SIGKILL)
 
 
 def test_commands_end_with_the_front_that_asked(running):
