@@ -17,12 +17,13 @@ static bool open_lookups(struct expand_world *world, struct error *error)
 	world->dns = dns_open(world->loop, &dns, error);
 	if (!world->dns)
 		return false;
+	world->commands.environment = lookup_command_environment(&world->arena);
 	struct lookup_settings settings = {
 		.dns = world->dns,
 		.sqlite_dbfile = main->sqlite_dbfile,
 		.pgsql_servers = main->pgsql_servers,
 		.redis_servers = main->redis_servers,
-		.commands = true,
+		.commands = &world->commands,
 		.dns_again_means_nonexist = main->dns_again_means_nonexist,
 		.dns_ipv4_lookup = main->dns_ipv4_lookup,
 		.constants = world->conf->list_scope.constants,

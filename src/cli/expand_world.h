@@ -17,6 +17,7 @@ struct expand_world {
 	const struct conf *conf;
 	struct arena arena;
 	struct dns *dns;
+	struct lookup_command_settings commands;
 	struct lookup_world *lookups; /* NULL before the first question */
 	struct lookup_cache *cache;   /* of the expression that is evaluated */
 	struct conf_source *source;   /* borrowed: reads files that lists name */

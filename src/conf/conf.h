@@ -178,6 +178,12 @@ struct conf_acl {
 	struct conf_text text;
 };
 
+/* The name of a command of ${run}: the constant text with which it begins; `whole`: nothing follows. */
+struct conf_command {
+	struct slice name;
+	bool whole;
+};
+
 struct conf {
 	struct arena arena;
 	size_t references;
@@ -198,6 +204,11 @@ struct conf {
 	struct slice *tls_paths;
 	size_t tls_path_count;
 	bool tls_by_name; /* tls_certificate may name a directory, from which the client's name chooses */
+	/* Commands that ${run} may start (conf_allows_command), and directories that their names and arguments name as constant text. */
+	struct conf_command *commands;
+	size_t command_count, command_room;
+	struct slice *command_directories;
+	size_t command_directory_count, command_directory_room;
 	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
 	size_t router_room, transport_room;
 	struct conf_acl *acls; /* in order of the configuration */
@@ -236,6 +247,13 @@ bool conf_tls_allows(const struct conf *conf, struct slice path);
 
 /* The text of a program that needs no connection; empty when it does, or is NULL. */
 struct slice conf_constant(const struct expand_program *program);
+/* Notes a word of a command (expand_language.uses_command). */
+void conf_use_command(struct conf *conf, size_t number, struct slice prefix, bool whole);
+/*
+ * Whether the configuration has a ${run} that can have this command. The name of most is constant, so that who takes a front over
+ * cannot have others started; one that is computed must be a path without "..", below its constant beginning.
+ */
+bool conf_allows_command(const struct conf *conf, struct slice name);
 
 struct conf *conf_ref(struct conf *conf);
 /* Drops the reference and clears the pointer; NULL is allowed. The last one frees everything. */

@@ -351,6 +351,38 @@ static void directories_of_lookups_are_those_that_texts_name_for_certain(void **
 	done(&f);
 }
 
+static void commands_that_may_run_are_those_of_the_configuration(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "smtp_banner = ${run{/usr/bin/id -u $pid /srv/data/file}}${run{/opt/bin/x$pid}}${run,preexpand{/bin/a /data/b/c$pid /d}}\n");
+	assert_int_equal(f.conf->command_count, 3);
+	static const struct {
+		const char *name;
+		bool allowed;
+	} table[] = {
+		{ "/usr/bin/id", true }, { "/usr/bin/idx", false }, { "/usr/bin/i", false }, { "/bin/sh", false }, { "", false },
+		{ "/opt/bin/x1", true }, { "/opt/bin/y", false }, { "/opt/bin/x/../../../bin/sh", false }, { "/bin/a", true },
+		{ "/opt/bin/x..y", true },
+	};
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		assert_int_equal(conf_allows_command(f.conf, slice_of(table[i].name)), table[i].allowed);
+	assert_int_equal(f.conf->command_directory_count, 5);
+	assert_slice(f.conf->command_directories[0], "/usr/bin");
+	assert_slice(f.conf->command_directories[1], "/srv/data");
+	assert_slice(f.conf->command_directories[4], "/data/b");
+	done(&f);
+	parse_good(&f, "");
+	assert_int_equal(f.conf->command_count, 0);
+	assert_false(conf_allows_command(f.conf, SLICE("/bin/true")));
+	done(&f);
+	/* In quotes, and computed from the start: only that it is one. */
+	parse_good(&f, "smtp_banner = ${run,preexpand{\"/bin/a b\"}}${run{$primary_hostname}}\n");
+	assert_true(conf_allows_command(f.conf, SLICE("/anything")));
+	assert_int_equal(f.conf->command_directory_count, 0);
+	done(&f);
+}
+
 static void unknown_options_name_the_nearest_one(void **state)
 {
 	(void)state;
@@ -773,6 +805,7 @@ int main(void)
 		cmocka_unit_test(tls_options_depend_on_the_certificate),
 		cmocka_unit_test(options_of_the_dns_are_checked),
 		cmocka_unit_test(directories_of_lookups_are_those_that_texts_name_for_certain),
+		cmocka_unit_test(commands_that_may_run_are_those_of_the_configuration),
 		cmocka_unit_test(unknown_options_name_the_nearest_one),
 		cmocka_unit_test(all_errors_are_reported_with_their_places),
 		cmocka_unit_test(no_more_than_a_hundred_problems_are_kept_but_all_are_counted),

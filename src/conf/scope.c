@@ -70,12 +70,20 @@ static bool named_text(void *owner, char letter, struct slice name, struct slice
 	return false;
 }
 
-/* ${run} starts programs, which the lookup role does not. What is compiled while the server runs opens no new directories. */
+/* What is compiled while the server runs opens no new directories, and allows no other commands. */
 static void note_path(void *owner, struct slice prefix, enum expand_service service)
 {
 	struct conf *conf = owner;
-	if (conf->parser && service != EXPAND_SERVICE_RUN)
+	(void)service;
+	if (conf->parser)
 		conf_use_path(conf, prefix);
+}
+
+static void note_command(void *owner, size_t number, struct slice prefix, bool whole)
+{
+	struct conf *conf = owner;
+	if (conf->parser)
+		conf_use_command(conf, number, prefix, whole);
 }
 
 /* The system's users are read from files below /etc; name services that are libraries do not work inside of the lookup role's walls. */
@@ -124,6 +132,7 @@ void conf_compile_lists(struct conf_parser *parser)
 	conf->language.owner = conf;
 	conf->language.list_text = named_text;
 	conf->language.uses_path = note_path;
+	conf->language.uses_command = note_command;
 	conf->language.uses_search = note_search;
 	list_language_init(&conf->language, &conf->list_scope);
 	parser->scope = (struct list_scope){

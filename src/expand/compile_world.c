@@ -99,12 +99,43 @@ static struct slice take_word(struct expand_compiler *c, struct slice *rest)
 	return slice_make(out, len); /* good until the next word */
 }
 
+static void use_word(struct expand_compiler *c, size_t number, struct slice prefix, bool whole)
+{
+	if (c->language && c->language->uses_command)
+		c->language->uses_command(c->language->owner, number, prefix, whole);
+}
+
+static struct slice skip_space(struct slice text)
+{
+	while (text.len && ascii_is_space(text.data[0]))
+		text = slice_from(text, 1);
+	return text;
+}
+
+/* A command that is split once it is expanded: its words are known as far as its constant beginning reaches, and has no quotes. */
+static void use_words(struct expand_compiler *c, const struct expand_sequence *command)
+{
+	struct slice rest = skip_space(expand_sequence_prefix(command));
+	bool constant = expand_sequence_constant(command, NULL);
+	for (size_t number = 0; number == 0 || rest.len; number++) {
+		size_t end = 0;
+		while (end < rest.len && !ascii_is_space(rest.data[end]))
+			end++;
+		struct slice word = slice_first(rest, end);
+		if (slice_find(word, '"') < word.len || slice_find(word, '\'') < word.len || slice_find(word, '\\') < word.len) {
+			use_word(c, number, (struct slice){ 0 }, false);
+			return;
+		}
+		use_word(c, number, word, constant || end < rest.len);
+		rest = skip_space(slice_from(rest, end));
+	}
+}
+
 /* Splits the command as it is written; each word is an expansion string of its own. */
 static bool compile_words(struct expand_compiler *c, struct expand_item *item, struct slice command, size_t start)
 {
 	struct expand_sequence *words = arena_array(c->arena, EXPAND_COMMAND_WORDS_MAX, sizeof *words);
-	while (command.len && ascii_is_space(command.data[0]))
-		command = slice_from(command, 1);
+	command = skip_space(command);
 	while (command.len) {
 		const struct expand_program *program;
 		size_t column;
@@ -117,9 +148,9 @@ static bool compile_words(struct expand_compiler *c, struct expand_item *item, s
 					     item->count + 1);
 		}
 		compile_include(c, program);
+		use_word(c, item->count, expand_constant_prefix(program), expand_constant(program, NULL));
 		words[item->count++] = program->body;
-		while (command.len && ascii_is_space(command.data[0]))
-			command = slice_from(command, 1);
+		command = skip_space(command);
 	}
 	item->arguments = words;
 	return true;
@@ -146,9 +177,8 @@ bool compile_run(struct expand_compiler *c, struct expand_item *item, size_t sta
 	size_t open = c->at;
 	if (!compile_braced(c, true, whole, "command", "run"))
 		return false;
-	if (c->language && c->language->uses_path)
-		c->language->uses_path(c->language->owner, expand_sequence_prefix(whole), EXPAND_SERVICE_RUN);
 	if (item->preexpand) {
+		use_words(c, whole);
 		item->arguments = whole;
 		item->count = 1;
 	} else if (!compile_words(c, item, slice_make(c->text.data + open + 1, c->at - open - 2), start)) {

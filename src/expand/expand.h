@@ -82,6 +82,11 @@ struct expand_language {
 	bool (*acl_exists)(void *owner, struct slice name);
 	/* Told of each file or directory that a program will open, as far as its name is constant: where roles must be let in. */
 	void (*uses_path)(void *owner, struct slice prefix, enum expand_service service);
+	/*
+	 * Told of the words of each command of ${run (number 0: its name): the constant text with which the word begins; `whole`: nothing
+	 * else is in it.
+	 */
+	void (*uses_command)(void *owner, size_t number, struct slice prefix, bool whole);
 	/* Told of each text that a driver has to know at load: "sqlite", "pgsql": the search types that are used. */
 	void (*uses_search)(void *owner, struct slice type);
 };

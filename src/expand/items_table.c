@@ -91,7 +91,7 @@ static const struct expand_function_info items[] = {
 	  .example = "${reduce{<, 1,2,3}{0}{${eval:$value+$item}}}", .result = "6" },
 	{ .name = "run", .least = 1, .most = 3, .syntax = "${run{COMMAND}{YES}{NO}}",
 	  .help = "Runs a command, without a shell, and gives its output; YES when it exits with 0 and NO otherwise, $value being the output "
-		  "and $runrc the exit status.",
+		  "and $runrc the exit status. In a server the command runs under a user of its own, for a minute at most.",
 	  .example = "${run{/bin/echo done}{$value}}" },
 	{ .name = "sg", .least = 3, .most = 3, .syntax = "${sg{TEXT}{REGEX}{REPLACEMENT}}",
 	  .help = "The text with all that the regular expression matches replaced; $1 and so on in the replacement are written \\$1.",

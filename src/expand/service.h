@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What an expansion asks of the world outside of it: lookups, files, names of hosts, commands. One request, one answer, so that
- * the same question can be answered in this process (src/lookup, `postern expand`) or be sent to the lookup role. A request is
+ * the same question can be answered in this process (src/lookup, `postern expand`) or be sent to the role that answers it. A request is
  * plain data: slices and numbers, no pointers to programs.
  *
  * Text from a peer never becomes part of a query's syntax: a query is a list of pieces, and each piece that was computed

@@ -26,11 +26,25 @@ struct lookup_name_order {
 	size_t count;
 };
 
+/* How commands of ${run} run. */
+struct lookup_command_settings {
+	char *const *environment; /* as execve takes it */
+	bool server;              /* they get limits of time, memory and files, and "/" as their directory */
+	bool own_user;            /* the user has no other processes: their number is limited, too */
+};
+/* What this process has in its environment (keep_environment and add_environment decided that), with a PATH if there is none. */
+char *const *lookup_command_environment(struct arena *arena);
+/*
+ * Answers EXPAND_SERVICE_RUN, at the request's deadline at the latest: then the process group of the command is killed. Runs on a task.
+ */
+enum expand_result lookup_run_command(const struct lookup_command_settings *settings, const struct expand_request *request,
+				      struct arena *arena, struct expand_answer *answer_r, struct error *error);
+
 struct lookup_settings {
 	struct dns *dns;             /* borrowed; NULL: no DNS */
 	struct slice sqlite_dbfile;  /* options of those names, as the configuration gives them */
 	struct slice pgsql_servers, redis_servers;
-	bool commands;               /* ${run} is allowed: only where the sandbox lets processes start others */
+	const struct lookup_command_settings *commands; /* borrowed; NULL: ${run} is not allowed here */
 	/* Options of those names; borrowed, NULL: nothing matches. */
 	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup;
 	/* Variables of EXPAND_PLACE_LOAD, for the keys of wildlsearch files; used on other threads, so it only reads. Borrowed, NULL: none. */

@@ -124,6 +124,34 @@ static void run_gives_output_and_exit_status(void **state)
 	assert_int_equal(fixture->answer.number, 127);
 }
 
+/* Within five seconds, the process whose number is in that file has ended. */
+static bool is_gone(const char *path)
+{
+	char text[64] = "", name[64];
+	FILE *file = fopen(path, "re");
+	int pid = 0;
+	ensure(file && fgets(text, sizeof text, file) && sscanf(text, "%d", &pid) == 1);
+	fclose(file);
+	snprintf(name, sizeof name, "/proc/%d/stat", pid);
+	for (int tries = 0; tries < 500; tries++) {
+		file = fopen(name, "re");
+		bool there = file && fgets(text, sizeof text, file) && !strstr(text, ") Z ");
+		if (file)
+			fclose(file);
+		if (!there)
+			return true;
+		usleep(10 * 1000);
+	}
+	return false;
+}
+
+static void limits_of_commands_are_in_force(void **state)
+{
+	struct fixture *fixture = *state;
+	RUN(fixture, "/bin/sh", "-c", "ulimit -c; ulimit -t; ulimit -d; pwd");
+	assert_said(fixture, "<0\n60\n1048576\n/\n>");
+}
+
 static void run_ends_commands_that_do_not_end(void **state)
 {
 	struct fixture *fixture = *state;
@@ -134,6 +162,11 @@ static void run_ends_commands_that_do_not_end(void **state)
 	run(fixture, 300 * CLOCK_MS, (const char *const[]){ "/bin/sh", "-c", "exec >&- 2>&-; sleep 60", NULL });
 	assert_says(fixture, "timed out");
 	assert_true(fixture->took < 5 * CLOCK_SECOND);
+	/* It has ended; what it started has not, and keeps its output open. */
+	run(fixture, 300 * CLOCK_MS, (const char *const[]){ "/bin/sh", "-c", "sleep 60 & echo $! > $0; (sleep 60; :) & exit 0",
+		fixture_path(fixture, "grandchild").data, NULL });
+	assert_says(fixture, "timed out");
+	assert_true(is_gone(fixture_path(fixture, "grandchild").data));
 	run(fixture, 500 * CLOCK_MS, (const char *const[]){ "/usr/bin/yes", NULL });
 	assert_says(fixture, "timed out");
 	assert_true(fixture->took < 5 * CLOCK_SECOND);
@@ -400,6 +433,7 @@ int main(void)
 		cmocka_unit_test(readfile_says_what_is_wrong),
 		cmocka_unit_test(exists_and_stat_look_at_files),
 		cmocka_unit_test(run_gives_output_and_exit_status),
+		cmocka_unit_test(limits_of_commands_are_in_force),
 		cmocka_unit_test(run_ends_commands_that_do_not_end),
 		cmocka_unit_test(run_refuses_what_it_must),
 		cmocka_unit_test(readsocket_sends_and_reads_to_the_end),

@@ -53,7 +53,10 @@ static inline void fixture_open(struct fixture *fixture, struct lookup_settings 
 	assert_non_null(mkdtemp(fixture->directory));
 	fixture->loop = loop_new();
 	arena_init(&fixture->arena, 0);
-	settings.commands = true;
+	static char path[] = "PATH=/usr/local/bin:/usr/bin:/bin";
+	static char *const environment[] = { path, NULL };
+	static const struct lookup_command_settings commands = { .environment = environment, .server = true };
+	settings.commands = &commands;
 	fixture->world = lookup_open(fixture->loop, &settings, &fixture->error);
 	assert_non_null(fixture->world);
 }

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "conf/conf.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -215,17 +216,25 @@ static void line_lost(void *owner, struct ipc_peer *peer)
 
 static const struct ipc_handler line_handler = { unexpected, line_lost };
 
-void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role self)
+void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role self, enum role other)
 {
 	if (line->peer)
 		ipc_close_later(line->peer);
-	line->peer = ipc_open(loop, fd, self, ROLE_LOOKUP, &line_handler, line);
+	line->peer = ipc_open(loop, fd, self, other, &line_handler, line);
 	wait_list_wake_all(&line->connected);
 }
 
-static enum expand_result refuse(struct error *error, const char *why)
+bool ask_lines_connected(struct ask_lines *lines, struct loop *loop, int fd, enum role self, enum role other)
 {
-	error_set(error, ERROR_TEMPORARY, "%s", why);
+	if (other != ROLE_LOOKUP && other != ROLE_RUN)
+		return false;
+	ask_connected(other == ROLE_RUN ? &lines->run : &lines->lookup, loop, fd, self, other);
+	return true;
+}
+
+static enum expand_result refuse(struct error *error, uint64_t service, const char *why)
+{
+	error_set(error, ERROR_TEMPORARY, "the %s process %s", role_name(service == EXPAND_SERVICE_RUN ? ROLE_RUN : ROLE_LOOKUP), why);
 	return EXPAND_DEFER;
 }
 
@@ -236,15 +245,15 @@ static enum expand_result ask_peer(struct ask_line *line, const struct ipc_ask *
 	struct ask_result result;
 	while (!line->peer || ipc_is_lost(line->peer))
 		if (wait_list_wait(&line->connected, deadline) < 0)
-			return refuse(error, "the lookup process is not there");
-	/* The lookup process ends a question at its deadline; a moment more, so that its word on it arrives. */
+			return refuse(error, message->service, "is not there");
+	/* The other process ends a question at its deadline; a moment more, so that its word on it arrives. */
 	int failed = ipc_call(line->peer, ask, ASK, message, NULL, 0, deadline + CLOCK_SECOND, &reply);
 	bool good = failed == 0 && ask_unpack_result(&reply, arena, &result);
 	ipc_reply_free(&reply);
 	if (!good)
-		return refuse(error, failed == -ETIMEDOUT ? "the lookup process did not answer in time" :
-			      failed == -EPIPE ? "the lookup process ended while it was asked" :
-			      failed ? "the lookup process cannot be asked" : "the lookup process gave a malformed answer");
+		return refuse(error, message->service, failed == -ETIMEDOUT ? "did not answer in time" :
+			      failed == -EPIPE ? "ended while it was asked" :
+			      failed ? "cannot be asked" : "gave a malformed answer");
 	*answer_r = result.answer;
 	if (result.result != EXPAND_OK)
 		*error = result.error;
@@ -269,4 +278,18 @@ enum expand_result role_ask(void *owner, const struct expand_request *request, s
 		error_set(error, ERROR_PERMANENT, "a lookup with more than %d bytes of key, query and options", EXPAND_REQUEST_MAX);
 	buf_free(&lists);
 	return result;
+}
+
+enum expand_result ask_world(void *owner, const struct expand_request *request, struct arena *arena,
+			     struct expand_answer *answer_r, struct error *error)
+{
+	const struct ask_world *world = owner;
+	if (request->service != EXPAND_SERVICE_RUN)
+		return role_ask(&world->lines->lookup, request, arena, answer_r, error);
+	struct slice name = request->piece_count ? request->pieces[0].text : (struct slice){ 0 };
+	if (conf_allows_command(world->conf, name))
+		return role_ask(&world->lines->run, request, arena, answer_r, error);
+	error_set(error, ERROR_PERMANENT, "run: %.*s is not the command of any ${run} that stands in the configuration itself",
+		  SLICE_ARG(slice_first(name, 200)));
+	return EXPAND_FAIL;
 }

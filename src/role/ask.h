@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Questions of expansions (expand/service.h) to the lookup role, and their way through a message in both directions. An asker
- * is a task of a front or of the queue; its role holds the one connection.
+ * Questions of expansions (expand/service.h) to the lookup role, those for commands to the run role, and their way through a message in
+ * both directions. An asker is a task of a front or of the queue; its role holds the two connections.
  *
  * Requests are at most EXPAND_REQUEST_MAX bytes and fit into a message. An answer's text that does not is in a sealed memfd.
  */
@@ -17,18 +17,38 @@
 
 enum { ASK_ANSWER_MAX = 16 << 20, ASK_PIECES_MAX = 10000 };
 
-/* The connection of a role to the lookup role. Zeroed: there is none yet. */
+struct conf;
+
+/* The connection of a role to the lookup role, or to the run role. Zeroed: there is none yet. */
 struct ask_line {
-	struct ipc_peer *peer; /* NULL while the lookup role is being started again */
+	struct ipc_peer *peer; /* NULL while that role is being started again */
 	struct wait_list connected;
 };
 
+/* The connections of a role to those who answer. */
+struct ask_lines {
+	struct ask_line lookup, run;
+};
+
 /* The master gave a connection: takes the descriptor, in place of an earlier one. */
-void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role self);
+void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role self, enum role other);
+/* The same, for the line to that role; false (and nothing is taken): there is no such line. */
+bool ask_lines_connected(struct ask_lines *lines, struct loop *loop, int fd, enum role self, enum role other);
+
+/*
+ * Asks whom the question is for. Usable as expand_context.ask. A command that the configuration does not have is refused at once: its
+ * run role may not even be there.
+ */
+struct ask_world {
+	struct ask_lines *lines;
+	const struct conf *conf;
+};
+enum expand_result ask_world(void *world, const struct expand_request *request, struct arena *arena,
+			     struct expand_answer *answer_r, struct error *error);
 
 /*
  * Asks and waits for the answer; usable as expand_context.ask with the line as its owner. EXPAND_DEFER with *error when the
- * lookup role is gone, does not answer in time, or refuses for having too much to do.
+ * other role is gone, does not answer in time, or refuses for having too much to do.
  */
 enum expand_result role_ask(void *line, const struct expand_request *request, struct arena *arena,
 			    struct expand_answer *answer_r, struct error *error);

@@ -133,7 +133,7 @@ static void connect_ends(struct ends *ends)
 {
 	int fds[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-	ask_connected(&ends->line, ends->loop, fds[0], ROLE_FRONT);
+	ask_connected(&ends->line, ends->loop, fds[0], ROLE_FRONT, ROLE_LOOKUP);
 	ends->lookup = ipc_open(ends->loop, fds[1], ROLE_LOOKUP, ROLE_FRONT, &lookup_handler, ends);
 }
 

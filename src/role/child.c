@@ -35,7 +35,7 @@ static void child_name(const struct child *child, char *out, size_t size)
 struct child *child_find(struct master *master, enum role kind, unsigned index)
 {
 	for (size_t i = 0; i < master->child_count; i++)
-		if (master->children[i]->kind == kind && master->children[i]->index == index)
+		if (master->children[i]->kind == kind && master->children[i]->index == index && !master->children[i]->retired)
 			return master->children[i];
 	return NULL;
 }
@@ -75,22 +75,26 @@ static void connect_pair(struct child *a, struct child *b)
 	close(ends[1]);
 }
 
-/* Who talks to whom: fronts to the keeper, the queue, the lookup and the fetch role, the queue to the stores, all that ask to the lookup role. */
+/* Who talks to whom: fronts to the keeper, the queue, the fetch role, and those who answer questions; the queue to the stores, and to those, too. */
 static void connect_all(struct child *child)
 {
 	struct master *master = child->master;
 	for (unsigned i = 0; i < master->fronts; i++)
-		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP || child->kind == ROLE_FETCH)
+		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN ||
+		    child->kind == ROLE_FETCH)
 			connect_pair(child, child_find(master, ROLE_FRONT, i));
 	if (child->kind == ROLE_FRONT) {
 		connect_pair(child, child_find(master, ROLE_KEEPER, 0));
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
-		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
 		connect_pair(child, child_find(master, ROLE_FETCH, 0));
 	}
-	if (child->kind == ROLE_QUEUE || child->kind == ROLE_FETCH)
+	if (child->kind == ROLE_FETCH)
 		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
-	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP)
+	if (child->kind == ROLE_FRONT || child->kind == ROLE_QUEUE) {
+		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
+		connect_pair(child, child_find(master, ROLE_RUN, 0));
+	}
+	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN)
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
 	if (child->kind == ROLE_LOOKUP)
 		connect_pair(child, child_find(master, ROLE_FETCH, 0));
@@ -387,8 +391,8 @@ static void log_death(struct child *child, int status)
 {
 	char name[NAME_SIZE];
 	child_name(child, name, sizeof name);
-	/* A store ends when it has nothing to do, and the lookup role when a reload gives it other directories. */
-	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP;
+	/* A store ends when it has nothing to do, and who answers questions when a reload gives it other directories. */
+	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN;
 	if (child->master->stopping || (may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0))
 		return;
 	if (WIFSIGNALED(status))
@@ -454,10 +458,10 @@ static void child_task(void *arg)
 		wait_list_wake_all(&master->changed);
 		if (!master->started)
 			master->failed = true;
-		if (master->stopping || child->kind == ROLE_STORE || !master->started)
+		if (master->stopping || child->kind == ROLE_STORE || child->retired || !master->started)
 			break;
 		back_off(child, started);
-		if (master->stopping)
+		if (master->stopping || child->retired)
 			break;
 	}
 	forget(child);

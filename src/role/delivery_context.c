@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What expansions find while a message is routed and delivered: the envelope, the header section, and the way to the lookup role. */
+/* What expansions find while a message is routed and delivered: the envelope, the header section, and the way to those who answer. */
 #include "base/fatal.h"
 #include "expand/moment.h"
 #include "mail/edit.h"
@@ -103,7 +103,8 @@ static enum expand_result ask(void *owner, const struct expand_request *request,
 	struct delivery_context *context = owner;
 	if (!context->lookups)
 		context->lookups = lookup_cache_new(&context->entry->arena);
-	return lookup_cache_ask(context->lookups, role_ask, &context->entry->queue->lookup, request, arena, answer_r, error);
+	struct ask_world world = { &context->entry->queue->asked, context->conf };
+	return lookup_cache_ask(context->lookups, ask_world, &world, request, arena, answer_r, error);
 }
 
 /* As much of the message as a header section can be. What cannot be read is left out: the delivery will say why. */

@@ -114,7 +114,7 @@ static void fetch_connected(struct role_process *role, int fd, enum role other, 
 	(void)index;
 	(void)uid;
 	if (other == ROLE_LOOKUP) {
-		ask_connected(&fetcher->lookup, role->loop, fd, ROLE_FETCH);
+		ask_connected(&fetcher->lookup, role->loop, fd, ROLE_FETCH, ROLE_LOOKUP);
 		return;
 	}
 	if (other != ROLE_FRONT)

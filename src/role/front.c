@@ -89,10 +89,8 @@ static void front_connected(struct role_process *role, int fd, enum role other, 
 	struct front *front = role->state;
 	(void)index;
 	(void)uid;
-	if (other == ROLE_LOOKUP) {
-		ask_connected(&front->lookup, role->loop, fd, ROLE_FRONT);
+	if (ask_lines_connected(&front->asked, role->loop, fd, ROLE_FRONT, other))
 		return;
-	}
 	if (other == ROLE_FETCH) {
 		ipc_open(role->loop, fd, ROLE_FRONT, ROLE_FETCH, &fetch_handler, front);
 		return;

@@ -42,7 +42,7 @@ struct front {
 	struct ocsp_pool *proofs;        /* from the fetch role */
 	struct counters *counters;
 	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */
-	struct ask_line lookup;
+	struct ask_lines asked;
 	struct wait_list connected;      /* of tasks that wait for one of them */
 	struct front_listener **listeners, **next_listeners;
 	size_t listener_count, next_count;

@@ -42,7 +42,7 @@ const struct session_host *session_look_host_up(struct session *session)
 		.key = slice_of(session->host_text.text),
 		.deadline = clock_after(NAME_TIME_MAX),
 	};
-	switch (role_ask(&session->front->lookup, &request, &host->arena, &answer, &error)) {
+	switch (role_ask(&session->front->asked.lookup, &request, &host->arena, &answer, &error)) {
 	case EXPAND_OK:
 		host->deferred = false;
 		host->failed = !answer.found || !answer.text.len;

@@ -3,18 +3,15 @@
  * The lookup role: answers the questions of expansions for fronts, queue and fetch (role/ask.h): the DNS, files, databases, passwords. It
  * has no client connections, no spool and no keys; files it may read only below directories that the configuration names.
  *
- * Each question is a task. A reload makes a new resolver and a new world of lookups; questions under way keep those that they began
- * with, until the last of them has ended.
- *
- * When there are more questions than it takes, those who ask most are refused first: from half of the bound on, an asker may have
- * no more than its equal share. A refusal is a temporary error.
+ * Each question is a task (role/answering.h). A reload makes a new resolver and a new world of lookups; questions under way keep those
+ * that they began with, until the last of them has ended.
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "base/files.h"
 #include "dns/dns.h"
 #include "lookup/lookup.h"
-#include "role/ask.h"
+#include "role/answering.h"
 #include "role/process.h"
 #include "role/tlsa_ask.h"
 
@@ -28,24 +25,6 @@ struct means {
 	struct conf *conf; /* its lists are used */
 	struct dns *dns;
 	struct lookup_world *world;
-};
-
-struct asker {
-	struct role_process *role;
-	struct ipc_peer *peer;
-	struct question *questions;
-	unsigned count;
-	bool lost;
-};
-
-struct question {
-	struct asker *asker;
-	struct question *next, **previous;
-	struct means *means;
-	struct task *task;
-	struct arena arena;
-	uint64_t call;
-	struct slice body; /* of the message, in the arena */
 };
 
 /* The master asks about a certificate (tls_tlsa_guard). */
@@ -63,8 +42,8 @@ struct lookup_role {
 	struct dns_settings next;
 	int readable[READABLE_MAX];
 	size_t readable_count;
-	unsigned questions, askers, checks;
-	struct wait_list ended;
+	unsigned checks;
+	struct answering_desk desk;
 };
 
 /* ---- Material ---- */
@@ -215,123 +194,42 @@ static void start_check(struct role_process *role, struct ipc_incoming *incoming
 
 /* ---- Questions ---- */
 
-static void refuse(struct ipc_peer *peer, uint64_t call, enum expand_result result, const char *why)
+static void *hold_means(struct role_process *role)
 {
-	struct ask_result refusal = { .result = result };
-	error_set(&refusal.error, result == EXPAND_DEFER ? ERROR_TEMPORARY : ERROR_PERMANENT, "%s", why);
-	ask_send_result(peer, call, &refusal);
-}
-
-static void find_answer(struct question *question, struct ask_result *result)
-{
-	struct ipc_ask message;
-	struct expand_request request;
-	if (!ipc_unpack_ask(question->body, &message) || !ask_unpack_request(&message, &question->arena, &request)) {
-		result->result = EXPAND_FAIL;
-		error_set(&result->error, ERROR_PERMANENT, "malformed question");
-		return;
-	}
-	int64_t latest = clock_after(ASK_TIME_MAX);
-	if (request.deadline <= 0 || request.deadline > latest)
-		request.deadline = latest;
-	result->result = lookup_ask(question->means->world, &request, &question->arena, &result->answer, &result->error);
-}
-
-static void free_asker(struct asker *asker)
-{
-	if (asker->lost && asker->count == 0)
-		free(asker);
-}
-
-static void question_task(void *arg)
-{
-	struct question *question = arg;
-	struct asker *asker = question->asker;
-	struct lookup_role *lookup = asker->role->state;
-	struct ask_result result = { 0 };
-	find_answer(question, &result);
-	ask_send_result(asker->peer, question->call, &result);
-	*question->previous = question->next;
-	if (question->next)
-		question->next->previous = question->previous;
-	asker->count--;
-	lookup->questions--;
-	wait_list_wake_all(&lookup->ended);
-	ipc_release(asker->peer);
-	free_asker(asker);
-	release_means(question->means);
-	arena_free(&question->arena);
-	free(question);
-}
-
-static bool has_room(const struct lookup_role *lookup, const struct asker *asker)
-{
-	bool crowded = lookup->questions >= QUESTIONS_MAX / 2;
-	return lookup->questions < QUESTIONS_MAX && !(crowded && asker->count >= QUESTIONS_MAX / lookup->askers);
-}
-
-static void from_asker(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
-{
-	struct asker *asker = owner;
-	struct lookup_role *lookup = asker->role->state;
-	if (incoming->type != IPC_ASK_MESSAGE || !incoming->call)
-		return;
-	if (!has_room(lookup, asker)) {
-		refuse(peer, incoming->call, EXPAND_DEFER, "too many lookups are under way");
-		return;
-	}
-	struct question *question = xcalloc(1, sizeof *question);
-	*question = (struct question){ .asker = asker, .means = lookup->means, .call = incoming->call };
-	arena_init(&question->arena, 0);
-	question->body = arena_copy(&question->arena, incoming->body);
-	question->next = asker->questions;
-	question->previous = &asker->questions;
-	if (question->next)
-		question->next->previous = &question->next;
-	asker->questions = question;
-	asker->count++;
-	lookup->questions++;
+	struct lookup_role *lookup = role->state;
 	lookup->means->references++;
-	ipc_hold(peer);
-	question->task = task_spawn(asker->role->loop, question_task, question, "question");
+	return lookup->means;
 }
 
-/* Nobody wants its answers any more. */
-static void asker_lost(void *owner, struct ipc_peer *peer)
+static void drop_means(void *means)
 {
-	struct asker *asker = owner;
-	struct lookup_role *lookup = asker->role->state;
-	lookup->askers--;
-	asker->lost = true;
-	for (struct question *question = asker->questions; question; question = question->next)
-		task_cancel(question->task);
-	free_asker(asker);
-	ipc_close_later(peer);
+	release_means(means);
 }
 
-static const struct ipc_handler asker_handler = { from_asker, asker_lost };
+static enum expand_result find_answer(struct role_process *role, void *held, const struct expand_request *request, struct arena *arena,
+				      struct expand_answer *answer_r, struct error *error)
+{
+	struct means *means = held;
+	(void)role;
+	return lookup_ask(means->world, request, arena, answer_r, error);
+}
+
+static const struct answering lookup_answering = {
+	.most = QUESTIONS_MAX, .crowded = "too many lookups are under way", .hold = hold_means, .answer = find_answer, .drop = drop_means,
+};
 
 static void lookup_connected(struct role_process *role, int fd, enum role other, unsigned index, uid_t uid)
 {
 	struct lookup_role *lookup = role->state;
 	(void)index;
 	(void)uid;
-	if (!(IPC_ASKERS & 1u << other))
-		fatal("the lookup role answers fronts, the queue and the fetch role only");
-	struct asker *asker = xcalloc(1, sizeof *asker);
-	asker->role = role;
-	asker->peer = ipc_open(role->loop, fd, ROLE_LOOKUP, other, &asker_handler, asker);
-	lookup->askers++;
+	answering_connected(&lookup->desk, role, &lookup_answering, fd, other);
 }
 
 static void lookup_drain(struct role_process *role)
 {
 	struct lookup_role *lookup = role->state;
-	while (lookup->questions && clock_now() < role->drain_deadline)
-		if (wait_list_wait(&lookup->ended, role->drain_deadline) < 0)
-			break;
-	/* Answers are on their way out: the loop sends them before it waits. */
-	task_sleep_until(clock_after(10 * CLOCK_MS));
+	answering_drain(&lookup->desk, role);
 }
 
 const struct role_ops lookup_ops = {

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What a process that a reload ends or replaces has for what is under way. */
+enum { RETIREMENT_SECONDS = 30 };
 #define START_TIMEOUT (60 * CLOCK_SECOND)
 /* Tickets are sealed with a key for six hours, and opened for two periods more (RFC 9325 §3.4 asks for less than a week). */
 #define TICKET_PERIOD (6 * 3600 * CLOCK_SECOND)
@@ -148,9 +150,10 @@ static void announce(struct master *master)
 	if (getuid() == 0) {
 		struct identity front = identity_of(master->conf, ROLE_FRONT), queue = identity_of(master->conf, ROLE_QUEUE),
 				keeper = identity_of(master->conf, ROLE_KEEPER), lookup = identity_of(master->conf, ROLE_LOOKUP),
-				fetch = identity_of(master->conf, ROLE_FETCH);
-		log_line(&master->log, LOG_KIND_MAIN, "users of the roles: front %u, queue %u, keeper %u, lookup %u, fetch %u",
-			 (unsigned)front.uid, (unsigned)queue.uid, (unsigned)keeper.uid, (unsigned)lookup.uid, (unsigned)fetch.uid);
+				fetch = identity_of(master->conf, ROLE_FETCH), run = identity_of(master->conf, ROLE_RUN);
+		log_line(&master->log, LOG_KIND_MAIN, "users of the roles: front %u, queue %u, keeper %u, lookup %u, fetch %u, run %u",
+			 (unsigned)front.uid, (unsigned)queue.uid, (unsigned)keeper.uid, (unsigned)lookup.uid, (unsigned)fetch.uid,
+			 (unsigned)run.uid);
 	}
 }
 
@@ -169,6 +172,8 @@ static bool start(struct master *master)
 	}
 	start_role(master, ROLE_LOOKUP, 0);
 	start_role(master, ROLE_FETCH, 0);
+	if (master->conf->command_count)
+		start_role(master, ROLE_RUN, 0);
 	start_role(master, ROLE_QUEUE, 0);
 	for (unsigned i = 0; i < master->fronts; i++)
 		start_role(master, ROLE_FRONT, i);
@@ -224,25 +229,61 @@ static void roll_back(struct master *master, struct conf *old, int old_fd, struc
 	children_settle(master, clock_after(START_TIMEOUT));
 }
 
-static bool same_directories(const struct conf *a, const struct conf *b)
+static bool same_texts(const struct slice *a, size_t a_count, const struct slice *b, size_t b_count)
 {
-	bool same = a->lookup_directory_count == b->lookup_directory_count;
-	for (size_t i = 0; same && i < a->lookup_directory_count; i++)
-		same = slice_equal(a->lookup_directories[i], b->lookup_directories[i]);
+	bool same = a_count == b_count;
+	for (size_t i = 0; same && i < a_count; i++)
+		same = slice_equal(a[i], b[i]);
 	return same;
 }
 
+static bool same_directories(const struct conf *a, const struct conf *b)
+{
+	return same_texts(a->lookup_directories, a->lookup_directory_count, b->lookup_directories, b->lookup_directory_count);
+}
+
+/* Whether the run role can go on as it is. It has its directories from the transports too, which may hold mail now. */
+static bool same_commands(const struct conf *a, const struct conf *b)
+{
+	bool same = a->transport_count == b->transport_count;
+	for (size_t i = 0; same && i < a->transport_count; i++)
+		same = slice_equal(expand_constant_prefix(a->transports[i].directory), expand_constant_prefix(b->transports[i].directory));
+	return same &&
+	       same_texts(a->command_directories, a->command_directory_count, b->command_directories, b->command_directory_count) &&
+	       same_texts(a->main.keep_environment.items, a->main.keep_environment.count, b->main.keep_environment.items,
+			  b->main.keep_environment.count) &&
+	       same_texts(a->main.add_environment.items, a->main.add_environment.count, b->main.add_environment.items,
+			  b->main.add_environment.count);
+}
+
+/* The run role is there while the configuration has commands. */
+static void want_run(struct master *master)
+{
+	struct child *run = child_find(master, ROLE_RUN, 0);
+	bool wanted = master->conf->command_count != 0;
+	if (wanted && !run) {
+		start_role(master, ROLE_RUN, 0);
+	} else if (!wanted && run) {
+		struct ipc_drain message = { .seconds = RETIREMENT_SECONDS };
+		run->retired = true;
+		if (run->peer)
+			ipc_send(run->peer, drain, DRAIN, 0, &message, NULL, 0);
+	}
+}
+
 /*
- * Stores are walled in the directories of the old configuration: they end, and are started anew when needed. So does the lookup
- * role, when its directories are others now.
+ * Stores are walled in the directories of the old configuration: they end, and are started anew when needed. So do those who answer
+ * questions, when their directories are others now.
  */
 static void replace_walled(struct master *master, const struct conf *old)
 {
-	struct ipc_drain message = { .seconds = 30 };
-	bool lookup_too = !same_directories(old, master->conf);
+	struct ipc_drain message = { .seconds = RETIREMENT_SECONDS };
+	bool ends[ROLE_COUNT] = {
+		[ROLE_STORE] = true, [ROLE_LOOKUP] = !same_directories(old, master->conf), [ROLE_RUN] = !same_commands(old, master->conf),
+	};
 	for (size_t i = 0; i < master->child_count; i++) {
 		struct child *child = master->children[i];
-		if (child->peer && (child->kind == ROLE_STORE || (child->kind == ROLE_LOOKUP && lookup_too)))
+		if (child->peer && ends[child->kind])
 			ipc_send(child->peer, drain, DRAIN, 0, &message, NULL, 0);
 	}
 }
@@ -283,6 +324,7 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 	}
 	replace_walled(master, old);
 	tls_store_free(old_tls);
+	want_run(master);
 	conf_unref(&old);
 	fd_close(&old_fd);
 	return settled || error_set(error, ERROR_TEMPORARY, "a role did not answer in time");
@@ -334,7 +376,7 @@ static void ticket_task(void *arg)
 /* From the outside in: no new mail, then what is under way, then the keys. */
 static bool drain(struct master *master)
 {
-	static const enum role order[] = { ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_FETCH, ROLE_LOOKUP, ROLE_KEEPER };
+	static const enum role order[] = { ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_FETCH, ROLE_LOOKUP, ROLE_RUN, ROLE_KEEPER };
 	int64_t timeout = master->conf->main.shutdown_timeout;
 	bool clean = true;
 	log_line(&master->log, LOG_KIND_MAIN, "shutting down: sessions and deliveries have %lld seconds to end",

@@ -3,7 +3,7 @@
  * The master: reads the configuration, binds the sockets, starts the roles, gives each what it needs, starts those that die
  * again, reloads on SIGHUP and drains on SIGTERM. It never reads a byte that came from the network.
  *
- *   STARTING ── every role applied ──▶ RUNNING ── SIGTERM, SIGINT ──▶ DRAINING: fronts, queue, stores, lookup, keeper in turn ──▶ exit 0
+ *   STARTING ── every role applied ──▶ RUNNING ── SIGTERM, SIGINT ──▶ DRAINING: fronts, queue, stores, lookup, run, keeper in turn ──▶ exit 0
  *      │ a role refuses or dies            │ SIGHUP: reload (master.c)                  │ a second signal, or no end in time
  *      ▼                                   └─▶ RUNNING                                  ▼
  *    exit 1, saying why                                                               SIGKILL, exit 1
@@ -48,6 +48,7 @@ struct child {
 	pid_t pid;
 	struct ipc_peer *peer;
 	struct task *task;
+	bool retired;          /* it is not wanted any more: not started again, nor found */
 	bool ended;            /* the process is gone, and what it left is being cleared away */
 	bool ready;            /* has applied a configuration: may be connected */
 	bool awaited;          /* its answer to the order to apply is still to come */

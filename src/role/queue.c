@@ -85,10 +85,8 @@ static void queue_connected(struct role_process *role, int fd, enum role other, 
 		ipc_open(role->loop, fd, ROLE_QUEUE, ROLE_FRONT, &front_handler, queue);
 	else if (other == ROLE_STORE)
 		deliver_store_connected(queue, fd, uid);
-	else if (other == ROLE_LOOKUP)
-		ask_connected(&queue->lookup, role->loop, fd, ROLE_QUEUE);
-	else
-		fatal("the queue talks to fronts, stores and the lookup role only");
+	else if (!ask_lines_connected(&queue->asked, role->loop, fd, ROLE_QUEUE, other))
+		fatal("the queue talks to fronts, stores, and the roles that answer questions only");
 }
 
 /* ---- Material ---- */

@@ -66,7 +66,7 @@ struct queue_store {
 
 struct queue {
 	struct role_process *role;
-	struct ask_line lookup;
+	struct ask_lines asked;
 	int spool_dir;
 	struct spool *spool;
 	struct submission *submitted_first, *submitted_last; /* waiting for the accepting tasks */

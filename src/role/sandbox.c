@@ -168,8 +168,63 @@ static int allow_for_lookup(scmp_filter_ctx filter)
 	return result;
 }
 
+/*
+ * Commands are any programs, so this is a list of what none of them needs: it refuses what reaches into other processes, mounts, loads code
+ * into the kernel, makes namespaces (with their own privileges over kernel interfaces), or changes the machine. Most of it needs
+ * privileges that nobody here has; the list holds where the kernel has a fault.
+ */
+static const int calls_refused_to_commands[] = {
+	CALL(process_vm_writev), CALL(kcmp), CALL(pidfd_getfd), CALL(perf_event_open), CALL(bpf), CALL(userfaultfd), CALL(keyctl),
+	CALL(add_key), CALL(request_key), CALL(mount), CALL(umount2), CALL(pivot_root), CALL(chroot), CALL(open_tree), CALL(move_mount),
+	CALL(fsopen), CALL(fsconfig), CALL(fsmount), CALL(fspick), CALL(mount_setattr), CALL(unshare), CALL(setns),
+	CALL(open_by_handle_at), CALL(name_to_handle_at), CALL(fanotify_init), CALL(io_uring_setup), CALL(io_uring_enter),
+	CALL(io_uring_register), CALL(kexec_load), CALL(kexec_file_load), CALL(init_module), CALL(finit_module), CALL(delete_module),
+	CALL(reboot), CALL(swapon), CALL(swapoff), CALL(acct), CALL(quotactl), CALL(syslog), CALL(settimeofday), CALL(clock_settime),
+	CALL(adjtimex), CALL(clock_adjtime), CALL(sethostname), CALL(setdomainname), CALL(vhangup), CALL(personality),
+};
+
+static int refuse_to_commands(scmp_filter_ctx filter)
+{
+	static const unsigned namespaces[] = {
+		CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP,
+	};
+	static const unsigned terminal[] = { TIOCSTI, TIOCLINUX };
+	static const int tracing[] = { CALL(ptrace), CALL(process_vm_readv) };
+	int result = 0;
+	for (size_t i = 0; result == 0 && i < sizeof calls_refused_to_commands / sizeof calls_refused_to_commands[0]; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls_refused_to_commands[i], 0);
+	/* LeakSanitizer traces its own process. */
+	for (size_t i = 0; result == 0 && !SANITIZED && i < sizeof tracing / sizeof tracing[0]; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), tracing[i], 0);
+	for (size_t i = 0; result == 0 && i < sizeof namespaces / sizeof namespaces[0]; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+					  SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
+	/* Its flags are in memory, where a filter cannot look: the C library falls back to clone. */
+	if (result == 0)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	for (size_t i = 0; result == 0 && i < sizeof terminal / sizeof terminal[0]; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+					  SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, terminal[i]));
+	return result;
+}
+
+static bool enter_seccomp_of_commands(struct error *error)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	if (!filter)
+		return error_set(error, ERROR_PERMANENT, "libseccomp cannot make a filter");
+	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	int result = refuse_to_commands(filter);
+	if (result == 0)
+		result = seccomp_load(filter);
+	seccomp_release(filter);
+	return result == 0 || error_set_errno(error, -result, "entering the seccomp filter");
+}
+
 static bool enter_seccomp(enum role role, struct error *error)
 {
+	if (role == ROLE_RUN)
+		return enter_seccomp_of_commands(error);
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!filter)
 		return error_set(error, ERROR_PERMANENT, "libseccomp cannot make a filter");
@@ -232,7 +287,7 @@ static size_t ruleset_for(enum role role, int abi, struct ruleset *rules)
 		rules->fs |= FS_TRUNCATE;
 	if (abi >= 5)
 		rules->fs |= FS_IOCTL_DEV;
-	if (abi >= 4)
+	if (abi >= 4 && role != ROLE_RUN) /* commands may use the network, as other programs do */
 		rules->net = NET_BIND_TCP | (role == ROLE_LOOKUP || role == ROLE_FETCH ? 0 : NET_CONNECT_TCP);
 	if (abi >= 6)
 		rules->scoped = SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL;

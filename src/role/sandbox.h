@@ -2,7 +2,8 @@
 /*
  * The walls around a role: no new privileges, a list of the system calls that it may make (seccomp), and the directories that it
  * may touch (Landlock, where the kernel has it). Entered once, while the process has one thread; threads made later are inside.
- * A system call that is not on the list ends the process; the master says so in the panic log.
+ * A system call that is not on the list ends the process; the master says so in the panic log. The run role is different: it starts
+ * programs of the system, so its list has the calls that are refused, and those fail.
  */
 #ifndef POSTERN_ROLE_SANDBOX_H
 #define POSTERN_ROLE_SANDBOX_H

@@ -173,7 +173,8 @@ enum expand_result session_ask(void *owner, const struct expand_request *request
 	struct incoming_message *message = &session->message;
 	if (!message->lookups)
 		message->lookups = lookup_cache_new(&message->arena);
-	return lookup_cache_ask(message->lookups, role_ask, &session->front->lookup, request, arena, answer_r, error);
+	struct ask_world world = { &session->front->asked, session->conf };
+	return lookup_cache_ask(message->lookups, ask_world, &world, request, arena, answer_r, error);
 }
 
 /* ---- Reading and writing ---- */

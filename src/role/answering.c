@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+#include "role/answering.h"
+
+#include "base/fatal.h"
+
+#include <stdlib.h>
+
+struct asker {
+	struct role_process *role;
+	struct answering_desk *desk;
+	const struct answering *answering;
+	struct ipc_peer *peer;
+	struct question *questions;
+	unsigned count;
+	bool lost;
+};
+
+struct question {
+	struct asker *asker;
+	struct question *next, **previous;
+	void *held;
+	struct task *task;
+	struct arena arena;
+	uint64_t call;
+	struct slice body; /* of the message, in the arena */
+};
+
+static void refuse(struct ipc_peer *peer, uint64_t call, const char *why)
+{
+	struct ask_result refusal = { .result = EXPAND_DEFER };
+	error_set(&refusal.error, ERROR_TEMPORARY, "%s", why);
+	ask_send_result(peer, call, &refusal);
+}
+
+static void find_answer(struct question *question, struct ask_result *result)
+{
+	const struct asker *asker = question->asker;
+	struct ipc_ask message;
+	struct expand_request request;
+	if (!ipc_unpack_ask(question->body, &message) || !ask_unpack_request(&message, &question->arena, &request)) {
+		result->result = EXPAND_FAIL;
+		error_set(&result->error, ERROR_PERMANENT, "malformed question");
+		return;
+	}
+	int64_t latest = clock_after(ASK_TIME_MAX);
+	if (request.deadline <= 0 || request.deadline > latest)
+		request.deadline = latest;
+	result->result = asker->answering->answer(asker->role, question->held, &request, &question->arena, &result->answer, &result->error);
+}
+
+static void free_asker(struct asker *asker)
+{
+	if (asker->lost && asker->count == 0)
+		free(asker);
+}
+
+static void question_task(void *arg)
+{
+	struct question *question = arg;
+	struct asker *asker = question->asker;
+	const struct answering *answering = asker->answering;
+	struct ask_result result = { 0 };
+	find_answer(question, &result);
+	ask_send_result(asker->peer, question->call, &result);
+	*question->previous = question->next;
+	if (question->next)
+		question->next->previous = question->previous;
+	asker->count--;
+	asker->desk->questions--;
+	wait_list_wake_all(&asker->desk->ended);
+	ipc_release(asker->peer);
+	free_asker(asker);
+	if (answering->drop)
+		answering->drop(question->held);
+	arena_free(&question->arena);
+	free(question);
+}
+
+static bool has_room(const struct asker *asker)
+{
+	const struct answering_desk *desk = asker->desk;
+	unsigned most = asker->answering->most;
+	bool crowded = desk->questions >= most / 2;
+	return desk->questions < most && !(crowded && asker->count >= most / desk->askers);
+}
+
+static void from_asker(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
+{
+	struct asker *asker = owner;
+	if (incoming->type != IPC_ASK_MESSAGE || !incoming->call)
+		return;
+	if (!has_room(asker)) {
+		refuse(peer, incoming->call, asker->answering->crowded);
+		return;
+	}
+	struct question *question = xcalloc(1, sizeof *question);
+	*question = (struct question){ .asker = asker, .call = incoming->call };
+	if (asker->answering->hold)
+		question->held = asker->answering->hold(asker->role);
+	arena_init(&question->arena, 0);
+	question->body = arena_copy(&question->arena, incoming->body);
+	question->next = asker->questions;
+	question->previous = &asker->questions;
+	if (question->next)
+		question->next->previous = &question->next;
+	asker->questions = question;
+	asker->count++;
+	asker->desk->questions++;
+	ipc_hold(peer);
+	question->task = task_spawn(asker->role->loop, question_task, question, "question");
+}
+
+/* Nobody wants its answers any more. */
+static void asker_lost(void *owner, struct ipc_peer *peer)
+{
+	struct asker *asker = owner;
+	asker->desk->askers--;
+	asker->lost = true;
+	for (struct question *question = asker->questions; question; question = question->next)
+		task_cancel(question->task);
+	free_asker(asker);
+	ipc_close_later(peer);
+}
+
+static const struct ipc_handler asker_handler = { from_asker, asker_lost };
+
+void answering_connected(struct answering_desk *desk, struct role_process *role, const struct answering *answering, int fd,
+			 enum role other)
+{
+	if (other != ROLE_FRONT && other != ROLE_QUEUE)
+		fatal("the %s role answers fronts and the queue only", role_name(role->kind));
+	struct asker *asker = xcalloc(1, sizeof *asker);
+	*asker = (struct asker){ .role = role, .desk = desk, .answering = answering };
+	asker->peer = ipc_open(role->loop, fd, role->kind, other, &asker_handler, asker);
+	desk->askers++;
+}
+
+void answering_drain(struct answering_desk *desk, struct role_process *role)
+{
+	while (desk->questions && clock_now() < role->drain_deadline)
+		if (wait_list_wait(&desk->ended, role->drain_deadline) < 0)
+			break;
+	/* Answers are on their way out: the loop sends them before it waits. */
+	task_sleep_until(clock_after(10 * CLOCK_MS));
+}
