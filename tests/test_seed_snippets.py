@@ -80,7 +80,7 @@ SNIPPETS = {
                                 [], []),
     "certificate of the client": (smtp("  tls_certificate = /cert.pem\n  tls_privatekey = /cert.key\n"), [SMTP], []),
     "options of OpenSSL": ("openssl_options = +all +no_sslv2 +no_compression +cipher_server_preference\n",
-                           [], []),
+                           [], ["without effect in this library: no_sslv2"]),
 }
 
 
