@@ -75,7 +75,7 @@ SNIPPETS = {
     "submission mode": ("acl_smtp_mail = m\nbegin acl\nm:\n  warn\n    control = submission/sender_retain\n  accept\n",
                         ['control: "submission" is not available in this version'], []),
     "more about TLS in the log": ("log_selector = +all \\\n  +tls_certificate_verified +tls_peerdn +tls_sni\n",
-                                  [], []),
+                                  [], ["+all adds only the items that this version has"]),
     "asking for certificates": (TLS + "tls_verify_certificates = /etc/pki/tls/certs/ca-bundle.crt\ntls_try_verify_hosts = *\n",
                                 [], []),
     "certificate of the client": (smtp("  tls_certificate = /cert.pem\n  tls_privatekey = /cert.key\n"), [SMTP], []),

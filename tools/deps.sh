@@ -41,6 +41,7 @@ table() {
 		libpq-dev library libpq
 		libhiredis-dev library hiredis
 		libcdb-dev library libcdb
+		libcurl4-openssl-dev library libcurl
 		dns-root-data test -r /usr/share/dns/root.key
 		libmimalloc-dev header mimalloc.h
 	T

@@ -2,6 +2,7 @@
 /* postern check: everything that is wrong with a configuration; or its values, or the manual of its options. */
 #include "cli/commands.h"
 
+#include "cli/check_proofs.h"
 #include "cli/json.h"
 #include "role/sandbox.h"
 
@@ -235,6 +236,8 @@ static int check(const struct options *options, char **names)
 	int status = conf ? COMMAND_DONE : COMMAND_USAGE;
 	if (conf && !options->print)
 		check_files(file, conf, &problems);
+	if (conf && !options->print)
+		check_proofs(conf, &problems);
 	if (options->json && !(options->print && conf)) {
 		struct buf out;
 		buf_init(&out, OUTPUT_MAX);

@@ -62,6 +62,7 @@ struct conf_main {
 	struct slice tls_tlsa_guard;                  /* "false", "true" or "force" */
 	bool tls_log_cipher, tls_log_peerdn;
 	struct slice log_selector;
+	unsigned log_items;                           /* what these three come to: bits of conf/log_selector.h */
 	const struct expand_program *received_header_text;
 
 	const struct expand_program *smtp_banner;

@@ -5,6 +5,7 @@
 #include "base/test.h"
 #include "conf/conf.h"
 #include "conf/fake_system.h"
+#include "conf/log_selector.h"
 
 #include <unistd.h>
 
@@ -109,6 +110,43 @@ static void defaults_are_those_of_the_tables(void **state)
 	assert_int_equal(f.conf->listener_count, 2);
 	assert_int_equal(f.conf->listeners[1].address.port, 25);
 	done(&f);
+}
+
+static void log_items_are_chosen(void **state)
+{
+	(void)state;
+	const unsigned standard = LOG_ITEM_CONNECTION_REJECT | LOG_ITEM_LOST_INCOMING_CONNECTION | LOG_ITEM_MSG_ID |
+				  LOG_ITEM_TLS_CERTIFICATE_VERIFIED | LOG_ITEM_TLS_CIPHER;
+	const struct {
+		const char *text;
+		unsigned items;
+	} cases[] = {
+		{ "", standard },
+		{ "log_selector = ", standard },
+		{ "log_selector = +tls_peerdn -tls_cipher", (standard | LOG_ITEM_TLS_PEERDN) & ~(unsigned)LOG_ITEM_TLS_CIPHER },
+		{ "log_selector = +tls_sni+tls_resumption\t-msg_id ",
+		  (standard | LOG_ITEM_TLS_SNI | LOG_ITEM_TLS_RESUMPTION) & ~(unsigned)LOG_ITEM_MSG_ID },
+		{ "log_selector = +queue_run +dkim -tls_sni -subject -all", 0 },
+		{ "log_selector = -all +tls_cipher", LOG_ITEM_TLS_CIPHER },
+		{ "log_selector = +received_sender +received_recipients +8bitmime",
+		  standard | LOG_ITEM_RECEIVED_SENDER | LOG_ITEM_RECEIVED_RECIPIENTS | LOG_ITEM_8BITMIME },
+		{ "no_tls_log_cipher", standard & ~(unsigned)LOG_ITEM_TLS_CIPHER },
+		{ "tls_log_peerdn", standard | LOG_ITEM_TLS_PEERDN },
+		{ "no_tls_log_cipher\nlog_selector = +tls_cipher", standard },
+		{ "log_selector = +all -tls_sni", 2047 & ~(unsigned)LOG_ITEM_TLS_SNI },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct fixture f;
+		parse_good(&f, cases[i].text);
+		assert_int_equal(f.conf->main.log_items, cases[i].items);
+		done(&f);
+	}
+	expect_error("log_selector = tls_sni", 1, "expected names with + or - before them");
+	expect_error("log_selector = +tls_sn", 1, "unknown log item \"tls_sn\"");
+	expect_error("log_selector = +", 1, "unknown log item \"\"");
+	expect_error("log_selector = +tls_sni,+tls_cipher", 1, "expected names with + or -");
+	expect_error("log_selector = +subject", 1, "the log item \"subject\" cannot be added in this version");
+	expect_error("log_selector = -queue_run", 1, "the log item \"queue_run\" cannot be left out in this version");
 }
 
 static void booleans_take_both_forms(void **state)
@@ -724,6 +762,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_those_of_the_tables),
+		cmocka_unit_test(log_items_are_chosen),
 		cmocka_unit_test(booleans_take_both_forms),
 		cmocka_unit_test(integers_have_bases_units_and_ranges),
 		cmocka_unit_test(times_are_numbers_with_units),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The TLS options of the main section checked against each other, and those that need no connection by themselves. */
+#include "conf/log_selector.h"
 #include "conf/parse.h"
 #include "tls/context.h"
 #include "tls/policy.h"
@@ -56,6 +57,24 @@ static size_t check_paths(struct conf_parser *parser, const char *name, const st
 	if (items.count > CERTIFICATES_MAX)
 		complain(parser, name, "more than %d files", CERTIFICATES_MAX);
 	return items.count;
+}
+
+/* The old options first, so that names in log_selector decide over them. */
+static void settle_log_items(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	struct error error;
+	bool missing;
+	conf->log_items = log_selector_default();
+	if (!conf->tls_log_cipher)
+		conf->log_items &= ~(unsigned)LOG_ITEM_TLS_CIPHER;
+	if (conf->tls_log_peerdn)
+		conf->log_items |= LOG_ITEM_TLS_PEERDN;
+	if (!log_selector_parse(conf->log_selector, &conf->log_items, &missing, &error))
+		complain(parser, "log_selector", "%s", error.text);
+	else if (missing)
+		conf_warning(parser->problems, setting_of(parser, "log_selector")->place, SLICE("option log_selector"),
+			     "+all adds only the items that this version has: those of TLS, 8bitmime, received_recipients and received_sender");
 }
 
 /* ---- Files ---- */
@@ -199,4 +218,5 @@ void conf_settle_tls(struct conf_parser *parser)
 	check_paths(parser, "tls_crl", conf->tls_crl, NULL);
 	settle_paths(parser);
 	check_values(parser);
+	settle_log_items(parser);
 }

@@ -101,9 +101,10 @@ static const struct conf_option options[] = {
 	  .example = "192.0.2.0/24" },
 	{ OPTION(tls_try_verify_hosts), .type = CONF_HOSTS,
 	  .help = "The hosts that are asked for a certificate; $tls_in_certificate_verified says whether it was a good one.", .example = "*" },
-	{ OPTION(tls_verify_certificates), EXPANDED,
+	{ OPTION(tls_verify_certificates), EXPANDED, .computed = "system",
 	  .help = "Certificates that clients' certificates are verified with: a file in PEM form, a directory of such files with hashed "
-		  "names, or system for those of the system.",
+		  "names (openssl rehash), or system for those of the system. They are authorities, or certificates of clients themselves. "
+		  "Clients are told the names in a file, if it has 64 certificates or fewer. Unlike in Exim, those of the system are not added to others.",
 	  .example = "/etc/ssl/certs/ca-certificates.crt" },
 	{ OPTION(tls_verify_ciphers), EXPANDED, .modern = "tls_require_ciphers",
 	  .help = "The ciphers that hosts of tls_verify_hosts may use, as in tls_require_ciphers.", .example = "ECDHE+AESGCM" },
@@ -122,11 +123,14 @@ static const struct conf_option options[] = {
 	{ OPTION(hosts_require_alpn), .type = CONF_HOSTS,
 	  .help = "The hosts that must ask for a protocol of tls_alpn.", .example = "192.0.2.0/24" },
 	{ OPTION(tls_ocsp_file), EXPANDED,
-	  .help = "Files with proofs of validity (OCSP responses, DER or PEM) for the certificates, in the same order; sent to clients that "
-		  "ask (RFC 6066 §8). Proofs that are not valid are not sent.",
+	  .help = "Files with proofs of validity (OCSP responses) for the certificates, in any order, DER or PEM, with or without that word before "
+		  "the path; sent to clients that ask (RFC 6066 §8). Certificates beside a proof in its file are sent with it. Proofs that "
+		  "are not valid are not sent, and told of once; a replaced file is in use within two seconds.",
 	  .example = "/etc/postern/tls/ocsp.der" },
 	{ OPTION(tls_ocsp_fetch), .type = CONF_BOOL, .fallback = "false",
-	  .help = "Fetch such proofs from the responders that the certificates name, and renew them in time.", .example = "true" },
+	  .help = "Fetch such proofs from the responders that the certificates name, renew them at a third of their life, and keep them over "
+		  "restarts. The certificate of the issuer must follow the server's in its file. A valid proof in tls_ocsp_file comes first.",
+	  .example = "true" },
 	{ OPTION(tls_tlsa_guard), .type = CONF_CHOICE, .fallback = "false", .choices = "false true force",
 	  .help = "Refuse a changed certificate that the published TLSA records of its names do not match (RFC 7671 §8.1). force: only "
 		  "log it.",
@@ -136,7 +140,10 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_log_peerdn), .type = CONF_BOOL, .fallback = "false", .modern = "log_selector = +tls_peerdn",
 	  .help = "Log the name in the client's certificate (DN=).", .example = "true" },
 	{ OPTION(log_selector), .type = CONF_STRING,
-	  .help = "What log lines hold: names of items, each with + to add or - to leave it out.",
+	  .help = "What log lines hold: names of items, each with + to add or - to leave it out. Logged unless left out: tls_cipher "
+		  "(X=), tls_certificate_verified (CV=), msg_id (id=), connection_reject, lost_incoming_connection. To be added: "
+		  "tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
+		  "received_sender, received_recipients, all. Other names of Exim's are errors, but for adding what Exim logs anyway.",
 	  .example = "+tls_certificate_verified +tls_peerdn +tls_sni" },
 	{ OPTION(received_header_text), .type = CONF_EXPANDED, .place = EXPAND_PLACE_ENVELOPE, .computed = "as Exim's",
 	  .help = "The text of the Received: line that messages get, without the date. Empty: no such line.",

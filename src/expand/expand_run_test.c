@@ -10,6 +10,8 @@
 #include "expand/regex.h"
 #include "task/task.h"
 
+#include <openssl/evp.h>
+
 /* What the fake world was asked last, in one line, and how often; its answer to the next question. */
 struct world {
 	struct arena arena;
@@ -21,6 +23,7 @@ struct world {
 	enum expand_result result;
 	struct expand_answer answer;
 	struct slice paths, types; /* what the compiler told of */
+	struct slice certificate;  /* of $tls_in_ourcert and, as a peer's, $tls_in_peercert */
 	char trace[512];
 };
 
@@ -28,8 +31,9 @@ static const char body[60000] = "large";
 
 static struct expand_value fake_variable(void *owner, enum expand_variable variable)
 {
-	(void)owner;
 	switch (variable) {
+	case EXPAND_TLS_IN_OURCERT:
+	case EXPAND_TLS_IN_PEERCERT: return (struct expand_value){ ((struct world *)owner)->certificate, false };
 	case EXPAND_PRIMARY_HOSTNAME: return (struct expand_value){ SLICE("mx.example"), false };
 	case EXPAND_SENDER_ADDRESS: return (struct expand_value){ SLICE("Joe@Example.ORG"), true };
 	case EXPAND_MESSAGE_BODY: return (struct expand_value){ slice_make(body, sizeof body), true };
@@ -512,6 +516,43 @@ static void test_files_and_sockets(void **state)
 	expect_failure(world, EXPAND_FAIL, "${readsocket{inet:$sender_address}{ask}}", "Tainted");
 }
 
+#define CERTIFICATE_BASE64 \
+	"MIIBPzCB8qADAgECAgEHMAUGAytlcDAfMQwwCgYDVQQKDANGb28xDzANBgNVBAMMBmEudGVzdDAeFw0yNjExMjIwMDMxMzlaFw0z" \
+	"NjExMTkwMDMxMzlaMB8xDDAKBgNVBAoMA0ZvbzEPMA0GA1UEAwwGYS50ZXN0MCowBQYDK2VwAyEAoYeDypsZlldtr0SVEbgpPDBc" \
+	"i34YKU++LxoDIov6c86jUzBRMB0GA1UdDgQWBBTEcEsZdNhL33fIJh4gB93eyhB8JzAfBgNVHSMEGDAWgBTEcEsZdNhL33fIJh4g" \
+	"B93eyhB8JzAPBgNVHRMBAf8EBTADAQH/MAUGAytlcANBAD/VZzxdYNaptrvBzWLiwnN7qf1Sq1Ydd7xfaF6q+IFHw7fSiKRlyzDD" \
+	"5lA7YCAjT8Vxdr/8gqkTMhgy/DIJewk="
+#define CERTIFICATE_MD5 "1BFDF0197477362221EC5E0205038231"
+#define CERTIFICATE_SHA1 "1E591381A6645AD5A4FFF0070857C13EF4E5666F"
+#define CERTIFICATE_SHA256 "CFEF733665F9112A905A624F6F36426ADF3B873F6703DCD31FEB4ABD3AE448AE"
+enum { CERTIFICATE_PADDING = 1 };
+
+/* The digests are those of openssl x509 -fingerprint. */
+static void test_certificates_in_variables(void **state)
+{
+	static const char base64[] = CERTIFICATE_BASE64;
+	struct world *world = *state;
+	unsigned char der[1024];
+	int len = EVP_DecodeBlock(der, (const unsigned char *)base64, sizeof base64 - 1);
+	assert_true(len > 0);
+	expect(world, "$tls_in_peercert${if def:tls_in_peercert{y}{n}}${md5:$tls_in_peercert}", "nd41d8cd98f00b204e9800998ecf8427e");
+	world->certificate = slice_make(der, (size_t)len - CERTIFICATE_PADDING);
+	expect(world, "$tls_in_peercert${if def:tls_in_peercert{y}{n}}", "<cert>y");
+	expect(world, "${certextract{subject}{$tls_in_ourcert}} ${certextract{subject,O}{$tls_in_peercert}{<$value>}{no}}", "CN=a.test,O=Foo <Foo>");
+	expect(world, "${certextract{ocsp_uri}{$tls_in_ourcert}{yes}{no}}", "no");
+	expect(world, "${md5:$tls_in_peercert}", CERTIFICATE_MD5);
+	expect(world, "${sha1:$tls_in_peercert}", CERTIFICATE_SHA1);
+	expect(world, "${sha256:$tls_in_peercert}", CERTIFICATE_SHA256);
+	expect(world, "${base64:$tls_in_peercert}", CERTIFICATE_BASE64);
+	expect(world, "${md5:<cert>}", "2ae3e6bcc8747d90da5c0f061811b67e");
+	expect(world, "${length_3:$tls_in_peercert}", "<ce");
+	expect_failure(world, EXPAND_FAIL, "${certextract{colour}{$tls_in_peercert}}", "bad field selector \"colour\" for certextract");
+	/* The names in a client's certificate are a peer's. */
+	expect_failure(world, EXPAND_FAIL, "${acl{${certextract{subject,O}{$tls_in_peercert}}}}", "Tainted name");
+	expect_failure(world, EXPAND_FAIL, "${acl{${certextract{subject,O}{$tls_in_ourcert}}}}", "no such ACL");
+	world->certificate = (struct slice){ 0 };
+}
+
 static void test_acl_env_and_certificates(void **state)
 {
 	expect(*state, "${acl{accept}{a}{b}}${acl{deny}}", "2:a0:");
@@ -743,6 +784,7 @@ int main(void)
 		TEST(test_lookups_found_or_not),
 		TEST(test_commands),
 		TEST(test_files_and_sockets),
+		TEST(test_certificates_in_variables),
 		TEST(test_acl_env_and_certificates),
 		TEST(test_taint_is_carried),
 		TEST(test_limits),

@@ -11,7 +11,7 @@ const struct ipc_rule ipc_rules[IPC_TYPES] = {
 
 const char *role_name(enum role role)
 {
-	static const char *const names[ROLE_COUNT] = { "master", "keeper", "front", "queue", "store", "lookup" };
+	static const char *const names[ROLE_COUNT] = { "master", "keeper", "front", "queue", "store", "lookup", "fetch" };
 	return role < ROLE_COUNT ? names[role] : "unknown";
 }
 

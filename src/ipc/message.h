@@ -19,7 +19,7 @@
 /* One datagram's most; a process without privileges may send 200 KiB with the kernel's defaults. */
 enum { IPC_MESSAGE_MAX = 192 * 1024, IPC_FDS_MAX = 5 };
 
-enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_LOOKUP, ROLE_COUNT };
+enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_LOOKUP, ROLE_FETCH, ROLE_COUNT };
 
 #define IPC_NO_FIELDS(F)
 /* The configuration: descriptor of the sealed text. All of one generation takes effect together, at `apply`. */
@@ -38,6 +38,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 #define IPC_TLS_FILE_WANTED(F) F(number, kind) F(bytes, path) F(bytes, key_path)
 #define IPC_TLS_FILE(F)                                                                                         \
 	F(number, kind) F(bytes, path) F(bytes, key_path) F(number, version) F(number, directory) F(bytes, problem)
+/* What a front finds wrong with OCSP proofs: all fronts do, and the master logs it once. */
+#define IPC_COMPLAINT(F) F(bytes, text)
 /* Material of the front: a listening socket; ticket keys; the shared count of connections. */
 #define IPC_LISTENER(F) F(bytes, address) F(number, port)
 #define IPC_TICKETS(F) F(bytes, keys)
@@ -62,7 +64,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 #define IPC_SUBMIT(F)                                                                                           \
 	F(number, transaction) F(number, size) F(number, complete) F(bytes, id) F(number, received_ns)         \
 	F(bytes, sender) F(bytes, recipients) F(bytes, helo) F(bytes, host_name) F(bytes, host_address)        \
-	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, message_id) F(number, flags)
+	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, cipher_standard) F(bytes, peer_name)  \
+	F(bytes, server_name) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id) F(number, flags)
 /* submit's flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531). */
 enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 #define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete)
@@ -95,11 +98,16 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 /* The master asks the lookup role whether a certificate (the descriptor: sealed PEM text) fits what is published; enum tlsa_fit. */
 #define IPC_TLSA_CHECK(F) F(number, deadline)
 #define IPC_TLSA_CHECKED(F) F(number, fit) F(bytes, problem)
+/* Material of the fetch role: the directory that keeps its proofs; a file with a certificate for which it is to fetch them, at any time. */
+#define IPC_STATE(F) F(bytes, path)
+#define IPC_PROOF_WANTED(F) F(bytes, path)
+/* An OCSP proof in DER for the certificate with that SHA-256 (struct ocsp_print). */
+#define IPC_PROOF(F) F(bytes, certificate) F(bytes, proof)
 
 /* M(name, NAME, from, to, descriptors, fields): `from` and `to` are masks of roles. */
 #define IPC_R(role) (1u << ROLE_##role)
-#define IPC_ALL (IPC_R(KEEPER) | IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(STORE) | IPC_R(LOOKUP))
-#define IPC_ASKERS (IPC_R(FRONT) | IPC_R(QUEUE))
+#define IPC_ALL (IPC_R(KEEPER) | IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(STORE) | IPC_R(LOOKUP) | IPC_R(FETCH))
+#define IPC_ASKERS (IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(FETCH))
 #define IPC_MESSAGES(M)                                                                    \
 	M(configure, CONFIGURE, IPC_R(MASTER), IPC_ALL, 1, IPC_CONFIGURE)                  \
 	M(apply, APPLY, IPC_R(MASTER), IPC_ALL, 0, IPC_APPLY)                              \
@@ -107,6 +115,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(logs, LOGS, IPC_R(MASTER), IPC_ALL, 5, IPC_LOGS)                                 \
 	M(connect, CONNECT, IPC_R(MASTER), IPC_ALL, 1, IPC_CONNECT)                        \
 	M(drain, DRAIN, IPC_R(MASTER), IPC_ALL, 0, IPC_DRAIN)                              \
+	M(complaint, COMPLAINT, IPC_R(FRONT), IPC_R(MASTER), 0, IPC_COMPLAINT)             \
 	M(tls_file_wanted, TLS_FILE_WANTED, IPC_R(FRONT), IPC_R(MASTER), 0, IPC_TLS_FILE_WANTED) \
 	M(tls_file, TLS_FILE, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_TLS_FILE)                \
 	M(listener, LISTENER, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_LISTENER)                \
@@ -131,7 +140,10 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(system_file, SYSTEM_FILE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_SYSTEM_FILE)      \
 	M(readable, READABLE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_READABLE)               \
 	M(ask, ASK, IPC_ASKERS, IPC_R(LOOKUP), 0, IPC_ASK)                                 \
-	M(answered, ANSWERED, IPC_R(LOOKUP), IPC_ASKERS, 1, IPC_ANSWERED)                         \
+	M(answered, ANSWERED, IPC_R(LOOKUP), IPC_ASKERS, 1, IPC_ANSWERED)                  \
+	M(state, STATE, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_STATE)                         \
+	M(proof_wanted, PROOF_WANTED, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_PROOF_WANTED)    \
+	M(proof, PROOF, IPC_R(FETCH), IPC_R(FRONT), 0, IPC_PROOF)                          \
 	M(tlsa_check, TLSA_CHECK, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_TLSA_CHECK)         \
 	M(tlsa_checked, TLSA_CHECKED, IPC_R(LOOKUP), IPC_R(MASTER), 0, IPC_TLSA_CHECKED)
 

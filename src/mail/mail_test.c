@@ -236,6 +236,30 @@ static void received_headers_have_exims_form(void **state)
 	                           "\tid 1xUrCk-0001qt-0X;\r\n\tSat, 21 Nov 2026 10:00:00 +0000\r\n");
 }
 
+/* Nothing in a text of others can end the header or begin another. */
+static void received_texts_are_folded_anew(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *header;
+	} cases[] = {
+		{ "Received: by x", "Received: by x;\r\n\tDATE\r\n" },
+		{ "Received: from a\n\tby x", "Received: from a\r\n\tby x;\r\n\tDATE\r\n" },
+		{ "Received: from a\nBcc: b\r\n\r\nc\n", "Received: from a\r\n\tBcc: b\r\n\tc;\r\n\tDATE\r\n" },
+		{ "\n Received: a\tb\r c\001 \n", "Received: ab c;\r\n\tDATE\r\n" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct buf out;
+		buf_init(&out, 4096);
+		assert_true(mail_received_append_text(slice_of(cases[i].text), SLICE("DATE"), &out));
+		assert_slice(buf_slice(&out), cases[i].header);
+		buf_free(&out);
+		buf_init(&out, 20);
+		assert_false(mail_received_append_text(slice_of(cases[i].text), SLICE("DATE"), &out));
+		buf_free(&out);
+	}
+}
+
 /* Exim's manual, chapter 11, $sender_fullhost. */
 static void hosts_are_written_as_exim_writes_them(void **state)
 {
@@ -351,6 +375,7 @@ int main(void)
 		cmocka_unit_test(lengths_have_the_bounds_of_rfc5321), cmocka_unit_test(a_nul_is_no_part_of_an_address),
 		cmocka_unit_test(addresses_without_brackets_are_whole), cmocka_unit_test(formatting_quotes_only_where_needed),
 		cmocka_unit_test(utf8_is_as_rfc3629_says), cmocka_unit_test(received_headers_have_exims_form),
+		cmocka_unit_test(received_texts_are_folded_anew),
 		cmocka_unit_test(hosts_are_written_as_exim_writes_them),
 		cmocka_unit_test(local_messages_name_their_user), cmocka_unit_test(received_headers_hold_no_control_characters),
 		cmocka_unit_test(header_scans_do_not_depend_on_the_runs), cmocka_unit_test(header_sections_end_where_fields_end),

@@ -53,6 +53,20 @@ static bool from_local(const struct mail_received *received, struct buf *out)
 	return part(out, "from ", received->ident, " ") && part(out, "(helo=", received->helo, ")" FOLD);
 }
 
+bool mail_received_append_text(struct slice text, struct slice date, struct buf *out)
+{
+	bool good = true, first = true;
+	text = slice_trim(text);
+	while (good && text.len) {
+		struct slice line = slice_trim(slice_cut(&text, '\n'));
+		if (line.len == 0)
+			continue;
+		good = part(out, first ? "" : FOLD, line, "");
+		first = false;
+	}
+	return good && part(out, ";" FOLD, date, "\r\n");
+}
+
 bool mail_received_append(const struct mail_received *received, struct buf *out)
 {
 	bool good = buf_append(out, SLICE("Received: "));

@@ -27,5 +27,10 @@ struct mail_received {
 
 /* Appends the header with its last CRLF. False when `out` is full, which leaves a part of it there. */
 bool mail_received_append(const struct mail_received *received, struct buf *out);
+/*
+ * The same of a text that somebody else has put together, "Received: from ...", with the date behind it: its lines are folded anew,
+ * empty ones and control characters are left out.
+ */
+bool mail_received_append_text(struct slice text, struct slice date, struct buf *out);
 
 #endif

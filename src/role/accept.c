@@ -7,9 +7,12 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "conf/log_selector.h"
 #include "mail/host.h"
 #include "role/queue.h"
+#include "role/tls_log.h"
 #include "task/offload.h"
+#include "tls/facts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +154,12 @@ static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *me
 	envelope->host_address = arena_copy(&entry->arena, message->host_address);
 	envelope->protocol = arena_copy(&entry->arena, message->protocol);
 	envelope->cipher = arena_copy(&entry->arena, message->cipher);
+	envelope->cipher_standard = arena_copy(&entry->arena, message->cipher_standard);
+	envelope->peer_name = arena_copy(&entry->arena, message->peer_name);
+	envelope->server_name = arena_copy(&entry->arena, message->server_name);
+	envelope->verified = message->verified == 1;
+	envelope->tls_resumption = message->resumption & 31;
+	envelope->tls_ocsp = message->ocsp & 7;
 	envelope->port = (uint16_t)message->host_port;
 	envelope->eight_bit_mime = message->flags & SUBMIT_8BITMIME;
 	envelope->smtputf8 = message->flags & SUBMIT_SMTPUTF8;
@@ -276,20 +285,37 @@ static void write_batch(void *arg)
 	}
 }
 
+/* Behind "for", as many as there is room for in a line. */
+static void list_recipients(const struct spool_envelope *envelope, char *out, size_t size)
+{
+	size_t len = (size_t)snprintf(out, size, " for");
+	for (size_t i = 0; i < envelope->recipient_count && envelope->recipients[i].address.len + 2 < size - len; i++)
+		len += (size_t)snprintf(out + len, size - len, " %.*s", SLICE_ARG(envelope->recipients[i].address));
+}
+
 /* "<=", as Exim writes it. */
 static void log_arrival(struct queue *queue, const struct queue_entry *entry, uint64_t size)
 {
 	const struct spool_envelope *envelope = entry->envelope;
+	unsigned items = queue->role->conf->main.log_items;
 	struct slice sender = envelope->sender.len ? envelope->sender : SLICE("<>");
-	char host[640] = "", cipher[128] = "", message_id[300] = "";
+	char host[640] = "", tls[TLS_LOG_MAX], message_id[300] = "", from[600] = "", recipients[4096] = "";
 	if (envelope->host_address.len)
 		mail_host_format(envelope->host_name, envelope->helo, envelope->host_address, host, sizeof host);
-	if (envelope->cipher.len)
-		snprintf(cipher, sizeof cipher, " X=%.*s CV=no", SLICE_ARG(envelope->cipher));
-	if (entry->message_id.len)
+	const struct tls_log log = {
+		envelope->cipher, envelope->peer_name, envelope->server_name, envelope->verified,
+		envelope->tls_resumption & TLS_RESUMPTION_USED,
+	};
+	tls_log_fields(&log, items, tls);
+	if (entry->message_id.len && items & LOG_ITEM_MSG_ID)
 		snprintf(message_id, sizeof message_id, " id=%.*s", SLICE_ARG(entry->message_id));
-	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s%s P=%.*s%s S=%llu%s", entry->id.text,
-		 SLICE_ARG(sender), *host ? " H=" : "", host, SLICE_ARG(envelope->protocol), cipher, (unsigned long long)size, message_id);
+	if (items & LOG_ITEM_RECEIVED_SENDER)
+		snprintf(from, sizeof from, " from <%.*s>", SLICE_ARG(envelope->sender));
+	if (items & LOG_ITEM_RECEIVED_RECIPIENTS)
+		list_recipients(envelope, recipients, sizeof recipients);
+	const char *bits = !(items & LOG_ITEM_8BITMIME) ? "" : envelope->eight_bit_mime ? " M8S=8" : " M8S=0";
+	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s%s P=%.*s%s S=%llu%s%s%s%s", entry->id.text, SLICE_ARG(sender),
+		 *host ? " H=" : "", host, SLICE_ARG(envelope->protocol), tls, (unsigned long long)size, bits, message_id, from, recipients);
 }
 
 /* The message is durable: log it, answer, deliver. A whole small message goes on from memory, without reading it back. */

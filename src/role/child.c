@@ -3,6 +3,7 @@
 #include "role/master.h"
 
 #include "base/cleanup.h"
+#include "base/crc32c.h"
 #include "base/fatal.h"
 #include "dns/dns.h"
 #include "role/process.h"
@@ -74,22 +75,25 @@ static void connect_pair(struct child *a, struct child *b)
 	close(ends[1]);
 }
 
-/* Who talks to whom: fronts to the keeper, the queue and the lookup role, the queue to the stores and the lookup role. */
+/* Who talks to whom: fronts to the keeper, the queue, the lookup and the fetch role, the queue to the stores, all that ask to the lookup role. */
 static void connect_all(struct child *child)
 {
 	struct master *master = child->master;
 	for (unsigned i = 0; i < master->fronts; i++)
-		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP)
+		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP || child->kind == ROLE_FETCH)
 			connect_pair(child, child_find(master, ROLE_FRONT, i));
 	if (child->kind == ROLE_FRONT) {
 		connect_pair(child, child_find(master, ROLE_KEEPER, 0));
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
 		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
+		connect_pair(child, child_find(master, ROLE_FETCH, 0));
 	}
-	if (child->kind == ROLE_QUEUE)
+	if (child->kind == ROLE_QUEUE || child->kind == ROLE_FETCH)
 		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
 	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP)
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
+	if (child->kind == ROLE_LOOKUP)
+		connect_pair(child, child_find(master, ROLE_FETCH, 0));
 }
 
 /* ---- Material ---- */
@@ -160,6 +164,20 @@ static void send_lookup_material(struct child *child)
 	}
 }
 
+void child_want_proof(struct child *fetch, struct slice path, int fd)
+{
+	struct ipc_proof_wanted message = { .path = path };
+	ipc_send(fetch->peer, proof_wanted, PROOF_WANTED, 0, &message, &fd, 1);
+}
+
+static void send_fetch_material(struct child *child)
+{
+	struct master *master = child->master;
+	struct ipc_state state = { .path = SLICE("ocsp") };
+	ipc_send(child->peer, state, STATE, 0, &state, &master->state_fd, 1);
+	tls_store_send_chains(master->tls, child);
+}
+
 void child_send_material(struct child *child)
 {
 	struct master *master = child->master;
@@ -175,6 +193,8 @@ void child_send_material(struct child *child)
 		send_store_material(child);
 	if (child->kind == ROLE_LOOKUP)
 		send_lookup_material(child);
+	if (child->kind == ROLE_FETCH)
+		send_fetch_material(child);
 	if (child->kind == ROLE_QUEUE) {
 		struct ipc_spool message = { .path = master->conf->main.spool_directory };
 		ipc_send(child->peer, spool, SPOOL, 0, &message, &master->spool_fd, 1);
@@ -234,6 +254,25 @@ static void take_store_wanted(struct child *queue, struct slice body)
 	}
 }
 
+/* Each text once: every front that serves a certificate finds the same wrong with its proof. */
+static void take_complaint(struct master *master, struct slice body)
+{
+	struct ipc_complaint message;
+	if (!ipc_unpack_complaint(body, &message))
+		return;
+	enum { SIZE = sizeof master->complaints.sums / sizeof master->complaints.sums[0] };
+	uint32_t sum = crc32c(0, message.text.data, message.text.len) | 1;
+	if (master->complaints.generation != master->generation) {
+		memset(&master->complaints, 0, sizeof master->complaints);
+		master->complaints.generation = master->generation;
+	}
+	for (unsigned i = 0; i < SIZE; i++)
+		if (master->complaints.sums[i] == sum)
+			return;
+	master->complaints.sums[master->complaints.next++ % SIZE] = sum;
+	log_line(&master->log, LOG_KIND_PANIC, "OCSP: %.*s", SLICE_ARG(message.text));
+}
+
 static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
 {
 	struct child *child = owner;
@@ -242,6 +281,8 @@ static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		take_applied(child, incoming->body);
 	else if (incoming->type == IPC_STORE_WANTED_MESSAGE) /* also while the queue drains: what it has begun may need one */
 		take_store_wanted(child, incoming->body);
+	else if (incoming->type == IPC_COMPLAINT_MESSAGE)
+		take_complaint(child->master, incoming->body);
 	else if (incoming->type == IPC_TLS_FILE_WANTED_MESSAGE)
 		tls_store_wanted(child->master->tls, child, incoming);
 	else if (incoming->type == IPC_KEY_TAKEN_MESSAGE)

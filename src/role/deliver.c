@@ -81,6 +81,33 @@ static enum route_user_result find_user(void *owner, struct slice name, struct r
 	return lookup.result;
 }
 
+static struct expand_value delivery_number(const struct delivering *delivering, uint64_t number)
+{
+	return (struct expand_value){ .text = arena_printf(&delivering->entry->arena, "%llu", (unsigned long long)number) };
+}
+
+/* How the message came in. The version and the bits are the ends of "TLS1.3:TLS_AES_256_GCM_SHA384:256". */
+static struct expand_value delivery_tls_variable(const struct delivering *delivering, enum expand_variable variable)
+{
+	const struct spool_envelope *envelope = delivering->entry->envelope;
+	struct slice cipher = envelope->cipher;
+	uint64_t bits = 0;
+	switch (variable) {
+	case EXPAND_TLS_IN_CIPHER: return (struct expand_value){ .text = cipher };
+	case EXPAND_TLS_IN_CIPHER_STD: return (struct expand_value){ .text = envelope->cipher_standard };
+	case EXPAND_TLS_IN_VER: return (struct expand_value){ .text = slice_first(cipher, slice_find(cipher, ':')) };
+	case EXPAND_TLS_IN_BITS:
+		slice_parse_u64(slice_from(cipher, slice_find_last(cipher, ':') + 1), UINT16_MAX, &bits);
+		return delivery_number(delivering, bits);
+	case EXPAND_TLS_IN_CERTIFICATE_VERIFIED: return delivery_number(delivering, envelope->verified);
+	case EXPAND_TLS_IN_OCSP: return delivery_number(delivering, envelope->tls_ocsp);
+	case EXPAND_TLS_IN_RESUMPTION: return delivery_number(delivering, envelope->tls_resumption);
+	case EXPAND_TLS_IN_PEERDN: return (struct expand_value){ .text = envelope->peer_name, .tainted = true };
+	case EXPAND_TLS_IN_SNI: return (struct expand_value){ .text = envelope->server_name, .tainted = true };
+	default: return (struct expand_value){ 0 };
+	}
+}
+
 static struct expand_value delivery_variable(void *owner, enum expand_variable variable)
 {
 	const struct delivering *delivering = owner;
@@ -98,8 +125,7 @@ static struct expand_value delivery_variable(void *owner, enum expand_variable v
 	case EXPAND_SENDER_HOST_NAME: return (struct expand_value){ .text = envelope->host_name, .tainted = true };
 	case EXPAND_SENDER_HELO_NAME: return (struct expand_value){ .text = envelope->helo, .tainted = true };
 	case EXPAND_RECEIVED_PROTOCOL: return (struct expand_value){ .text = envelope->protocol };
-	case EXPAND_TLS_IN_CIPHER: return (struct expand_value){ .text = envelope->cipher };
-	default: return (struct expand_value){ 0 };
+	default: return delivery_tls_variable(delivering, variable);
 	}
 }
 

@@ -69,6 +69,21 @@ static void peer_lost(void *owner, struct ipc_peer *peer)
 
 static const struct ipc_handler peer_handler = { unexpected, peer_lost };
 
+static void from_fetch(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
+{
+	struct front *front = owner;
+	struct ipc_proof message;
+	struct ocsp_print print;
+	(void)peer;
+	if (incoming->type != IPC_PROOF_MESSAGE || !ipc_unpack_proof(incoming->body, &message) ||
+	    message.certificate.len != sizeof print.bytes)
+		return;
+	memcpy(print.bytes, message.certificate.data, sizeof print.bytes);
+	ocsp_pool_put(front->proofs, &print, message.proof);
+}
+
+static const struct ipc_handler fetch_handler = { from_fetch, peer_lost };
+
 static void front_connected(struct role_process *role, int fd, enum role other, unsigned index, uid_t uid)
 {
 	struct front *front = role->state;
@@ -76,6 +91,10 @@ static void front_connected(struct role_process *role, int fd, enum role other, 
 	(void)uid;
 	if (other == ROLE_LOOKUP) {
 		ask_connected(&front->lookup, role->loop, fd, ROLE_FRONT);
+		return;
+	}
+	if (other == ROLE_FETCH) {
+		ipc_open(role->loop, fd, ROLE_FRONT, ROLE_FETCH, &fetch_handler, front);
 		return;
 	}
 	struct ipc_peer **slot = other == ROLE_KEEPER ? &front->keeper : &front->queue;
@@ -237,6 +256,7 @@ static bool front_start(struct role_process *role, struct error *error)
 	struct front *front = role->state;
 	front->role = role;
 	front->signer = (struct remote_signer){ ask_keeper, front };
+	front->proofs = ocsp_pool_new();
 	front->library = tls_library_new(error);
 	if (!front->library)
 		return false;
@@ -247,6 +267,7 @@ static bool front_start(struct role_process *role, struct error *error)
 static bool front_apply(struct role_process *role, struct error *error)
 {
 	struct front *front = role->state;
+	ocsp_pool_enable(front->proofs, role->next->main.tls_ocsp_fetch);
 	if (!front_tls_apply(front, role->next, !role->conf, error)) {
 		drop_next_listeners(front);
 		return false;

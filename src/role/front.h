@@ -16,6 +16,8 @@
 #include "role/front_tls.h"
 #include "role/process.h"
 #include "smtp/server.h"
+#include "tls/facts.h"
+#include "tls/ocsp.h"
 #include "tls/stream.h"
 
 struct front;
@@ -36,6 +38,7 @@ struct front {
 	struct remote_signer signer;
 	struct ticket_keys tickets;
 	struct front_tls tls;
+	struct ocsp_pool *proofs;        /* from the fetch role */
 	struct counters *counters;
 	struct ipc_peer *keeper, *queue; /* NULL while they are being started again */
 	struct ask_line lookup;
@@ -120,10 +123,8 @@ struct session {
 	struct buf in, out;
 	struct incoming_message message;
 	const struct pattern_subject *rewriting; /* what $local_part and $domain are about while a rewrite rule runs */
-	char cipher[96];           /* Exim's $tls_in_cipher, empty in clear */
-	char cipher_name[64];      /* the standard name alone */
-	const char *tls_version;
-	char server_name[256];     /* that the client asked for in TLS, if it is a host's */
+	struct tls_facts tls;
+	char server_name[256];     /* that the client asks for while the handshake runs, if it is a host's */
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
@@ -145,6 +146,10 @@ const struct session_host *session_look_host_up(struct session *session);
 
 /* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
 const char *session_peer(const struct session *session, char *out, size_t size);
+
+enum { SESSION_TLS_FIELDS_MAX = 1024 };
+/* " X=... CV=no", as log_selector has it; empty in clear. Written to `out`, which is returned. */
+const char *session_tls_fields(const struct session *session, char out[SESSION_TLS_FIELDS_MAX]);
 
 /* The variables that exist while a client is connected; owner: the session. */
 struct expand_value session_variable(void *owner, enum expand_variable variable);

@@ -178,7 +178,7 @@ static bool set_certificates(struct wish *wish, struct error *error)
 	struct conf_strings items = conf_value_strings(&wish->arena, proofs);
 	for (size_t i = 0; i < items.count && i < TLS_CHAINS_MAX; i++)
 		if (items.items[i].len)
-			wish->proofs[wish->proof_count++] = (struct tls_want){ .kind = TLS_FILE_TEXT, .path = items.items[i] };
+			wish->proofs[wish->proof_count++] = (struct tls_want){ .kind = TLS_FILE_TEXT, .path = ocsp_file_path(items.items[i]) };
 	return true;
 }
 
@@ -336,8 +336,10 @@ static struct tls_trust *find_trust(struct wish *wish, struct error *error)
 	if (!expand(wish, "tls_verify_certificates", main->tls_verify_certificates, &wants[0].path, error) ||
 	    !expand(wish, "tls_crl", main->tls_crl, &wants[1].path, error))
 		return NULL;
+	if (!main->tls_verify_certificates)
+		wants[0].path = SLICE("system");
 	if (!wants[0].path.len) {
-		error_set(error, ERROR_USAGE, "clients are to be verified, but tls_verify_certificates is not set");
+		error_set(error, ERROR_USAGE, "clients are to be verified, but tls_verify_certificates is empty");
 		return NULL;
 	}
 	for (int pass = 0; pass < 2; pass++)
@@ -397,17 +399,20 @@ void front_tls_choice(struct session *session, struct tls_choice *choice_r)
 
 /* ---- Life ---- */
 
+/* All fronts find the same: the master logs it once. */
 static void complain(void *owner, const char *text)
 {
 	struct front *front = owner;
-	log_line(&front->role->log, LOG_KIND_PANIC, "TLS error: %s", text);
+	struct ipc_complaint message = { .text = slice_of(text) };
+	ipc_send(front->role->master, complaint, COMPLAINT, 0, &message, NULL, 0);
 }
 
 void front_tls_start(struct front *front)
 {
 	front->tls.complaints = (struct ocsp_complaints){ complain, front };
 	front->tls.maker = (struct tls_maker){
-		.library = front->library, .signer = &front->signer, .tickets = &front->tickets, .complaints = &front->tls.complaints,
+		.library = front->library, .signer = &front->signer, .tickets = &front->tickets, .proofs = front->proofs,
+		.complaints = &front->tls.complaints,
 	};
 	front->tls.contexts = tls_contexts_new(&front->tls.maker);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The lookup role: answers the questions of expansions for fronts and queue (role/ask.h): the DNS, files, databases, passwords. It
+ * The lookup role: answers the questions of expansions for fronts, queue and fetch (role/ask.h): the DNS, files, databases, passwords. It
  * has no client connections, no spool and no keys; files it may read only below directories that the configuration names.
  *
  * Each question is a task. A reload makes a new resolver and a new world of lookups; questions under way keep those that they began
@@ -316,8 +316,8 @@ static void lookup_connected(struct role_process *role, int fd, enum role other,
 	struct lookup_role *lookup = role->state;
 	(void)index;
 	(void)uid;
-	if (other != ROLE_FRONT && other != ROLE_QUEUE)
-		fatal("the lookup role answers fronts and the queue only");
+	if (!(IPC_ASKERS & 1u << other))
+		fatal("the lookup role answers fronts, the queue and the fetch role only");
 	struct asker *asker = xcalloc(1, sizeof *asker);
 	asker->role = role;
 	asker->peer = ipc_open(role->loop, fd, ROLE_LOOKUP, other, &asker_handler, asker);

@@ -111,6 +111,9 @@ static bool prepare(struct master *master, struct error *error)
 	master->spool_fd = identity_open_spool(master->conf, error);
 	if (master->spool_fd < 0 || !listen_open(master, master->conf, error))
 		return false;
+	master->state_fd = identity_open_state(master->conf, master->spool_fd, error);
+	if (master->state_fd < 0)
+		return false;
 	master->counters_fd = counters_create(master->fronts, error);
 	if (master->counters_fd < 0)
 		return false;
@@ -144,9 +147,10 @@ static void announce(struct master *master)
 	log_line(&master->log, LOG_KIND_MAIN, "sandbox of the roles: %s", master->sandbox);
 	if (getuid() == 0) {
 		struct identity front = identity_of(master->conf, ROLE_FRONT), queue = identity_of(master->conf, ROLE_QUEUE),
-				keeper = identity_of(master->conf, ROLE_KEEPER), lookup = identity_of(master->conf, ROLE_LOOKUP);
-		log_line(&master->log, LOG_KIND_MAIN, "users of the roles: front %u, queue %u, keeper %u, lookup %u", (unsigned)front.uid,
-			 (unsigned)queue.uid, (unsigned)keeper.uid, (unsigned)lookup.uid);
+				keeper = identity_of(master->conf, ROLE_KEEPER), lookup = identity_of(master->conf, ROLE_LOOKUP),
+				fetch = identity_of(master->conf, ROLE_FETCH);
+		log_line(&master->log, LOG_KIND_MAIN, "users of the roles: front %u, queue %u, keeper %u, lookup %u, fetch %u",
+			 (unsigned)front.uid, (unsigned)queue.uid, (unsigned)keeper.uid, (unsigned)lookup.uid, (unsigned)fetch.uid);
 	}
 }
 
@@ -164,6 +168,7 @@ static bool start(struct master *master)
 		return false;
 	}
 	start_role(master, ROLE_LOOKUP, 0);
+	start_role(master, ROLE_FETCH, 0);
 	start_role(master, ROLE_QUEUE, 0);
 	for (unsigned i = 0; i < master->fronts; i++)
 		start_role(master, ROLE_FRONT, i);
@@ -329,7 +334,7 @@ static void ticket_task(void *arg)
 /* From the outside in: no new mail, then what is under way, then the keys. */
 static bool drain(struct master *master)
 {
-	static const enum role order[] = { ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_LOOKUP, ROLE_KEEPER };
+	static const enum role order[] = { ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_FETCH, ROLE_LOOKUP, ROLE_KEEPER };
 	int64_t timeout = master->conf->main.shutdown_timeout;
 	bool clean = true;
 	log_line(&master->log, LOG_KIND_MAIN, "shutting down: sessions and deliveries have %lld seconds to end",
@@ -418,7 +423,7 @@ int master_run(const struct master_options *options)
 {
 	struct master *master = xcalloc(1, sizeof *master);
 	struct run run = { .master = master, .signals = open_signals() };
-	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .source_fd = -1 };
+	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .state_fd = -1, .source_fd = -1 };
 	log_init(&master->log, "master");
 	umask(027);
 	master->conf = read_configuration(master, &master->source_fd);

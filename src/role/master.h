@@ -75,10 +75,16 @@ struct master {
 	size_t listening_count;
 	unsigned fronts;
 	int spool_fd, counters_fd;
+	int state_fd;          /* the directory of the fetch role */
 	struct ticket_keys tickets;
 	struct tls_store *tls;  /* the files of TLS (tls_store.c) */
 	uint64_t tls_version;   /* the last that a file of TLS got */
 	bool reloading;
+	struct {
+		uint64_t generation;   /* of the configuration; a new one may be told all again */
+		uint32_t sums[64];     /* of the last texts */
+		unsigned next;
+	} complaints;          /* about OCSP proofs, from the fronts */
 	char sandbox[160];     /* what a role said is in force */
 	bool started, stopping, failed;
 };
@@ -86,6 +92,8 @@ struct master {
 /* child.c */
 struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid, const char *home);
 void child_send_material(struct child *child);
+/* Tells the fetch role of a certificate file, open, for which it is to fetch proofs; its content may be another than before. */
+void child_want_proof(struct child *fetch, struct slice path, int fd);
 /* Waits until every child has answered the last material, or died. False at the deadline. */
 bool children_settle(struct master *master, int64_t deadline);
 /* Orders all children of that kind to drain, and waits for their end; kills those that do not end in time. False then. */
@@ -114,6 +122,8 @@ struct identity {
 struct identity identity_of(const struct conf *conf, enum role kind);
 /* Opens the spool directory, making it for the queue where it is missing. -1 and *error. */
 int identity_open_spool(const struct conf *conf, struct error *error);
+/* Opens the fetch role's directory in the spool directory, making it where it is missing. -1 and *error. */
+int identity_open_state(const struct conf *conf, int spool_fd, struct error *error);
 /* Opens the directory that holds this transport's mailboxes (the constant start of its path), -1 and *error when it cannot. `path_r`
  * gets it. 0 with *path_r empty: the path has no constant start. */
 int identity_open_mailboxes(const struct transport *transport, char *path_r, size_t size, struct error *error);

@@ -229,10 +229,13 @@ static void log_refusal(struct policy *policy, struct session *session, enum acl
 			const char *command, struct slice argument)
 {
 	struct acl_facts *facts = &session->acl.facts;
-	struct slice sender = { 0 };
+	struct slice sender;
 	bool temporary = policy->outcome == ACL_DEFER || policy->outcome == ACL_ERROR;
+	char tls[SESSION_TLS_FIELDS_MAX];
+	session_tls_fields(session, tls);
+	sender = arena_printf(&policy->arena, "%s%s", *tls ? tls + 1 : "", *tls ? " " : "");
 	if (facts->has_sender && point != ACL_POINT_MAIL)
-		sender = arena_printf(&policy->arena, "F=<%.*s> ", SLICE_ARG(facts->sender));
+		sender = arena_printf(&policy->arena, "%.*sF=<%.*s> ", SLICE_ARG(sender), SLICE_ARG(facts->sender));
 	struct slice text = acl_log_text(result, &policy->answer, &policy->arena);
 	text = arena_printf(&policy->arena, "%.*s%srejected %s%s%.*s%.*s", SLICE_ARG(sender), temporary ? "temporarily " : "", command,
 			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), SLICE_ARG(text));
@@ -243,7 +246,9 @@ static void log_discard(struct policy *policy, struct session *session, const st
 			struct slice argument)
 {
 	struct slice text = acl_log_text(result, &policy->answer, &policy->arena);
-	text = arena_printf(&policy->arena, "F=<%.*s> %s%s%.*s: discarded by %s ACL%.*s", SLICE_ARG(session->message.sender), command,
+	char tls[SESSION_TLS_FIELDS_MAX];
+	session_tls_fields(session, tls);
+	text = arena_printf(&policy->arena, "%s%sF=<%.*s> %s%s%.*s: discarded by %s ACL%.*s", *tls ? tls + 1 : "", *tls ? " " : "", SLICE_ARG(session->message.sender), command,
 			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), acl_point_info(ACL_POINT_RCPT)->name,
 			    SLICE_ARG(text));
 	policy_log(session, ACL_LOG_MAIN | ACL_LOG_REJECT | ACL_LOG_CLIENT, text);
@@ -263,7 +268,8 @@ bool policy_run(struct policy *policy, struct session *session, enum acl_point p
 		return true;
 	struct acl_facts *facts = &session->acl.facts;
 	facts->helo = point == ACL_POINT_HELO ? argument : session->smtp.helo;
-	facts->cipher = cipher_name(session->cipher);
+	facts->cipher = cipher_name(session->tls.cipher);
+	facts->certificate_verified = session->tls.verified;
 	policy->outcome = acl_run(session->conf->main.acl[point], &session->acl, point, &policy->arena, &result);
 	facts->helo = (struct slice){ 0 }; /* the command's memory */
 	policy->answer = acl_reply(&session->acl, point, &result, &policy->arena);

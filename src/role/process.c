@@ -21,7 +21,7 @@ enum { HEAP_SLACK = 4 * 1024 * 1024 };
 
 static const struct role_ops *const ops_of[ROLE_COUNT] = {
 	[ROLE_KEEPER] = &keeper_ops, [ROLE_FRONT] = &front_ops, [ROLE_QUEUE] = &queue_ops, [ROLE_STORE] = &store_ops,
-	[ROLE_LOOKUP] = &lookup_ops,
+	[ROLE_LOOKUP] = &lookup_ops, [ROLE_FETCH] = &fetch_ops,
 };
 
 /* ---- The conversation with the master ---- */

@@ -66,6 +66,6 @@ int role_main(int argc, char **argv);
 _Noreturn void process_end(int status);
 
 /* The parts. */
-extern const struct role_ops keeper_ops, front_ops, queue_ops, store_ops, lookup_ops;
+extern const struct role_ops keeper_ops, front_ops, queue_ops, store_ops, lookup_ops, fetch_ops;
 
 #endif

@@ -67,6 +67,13 @@ static const int calls_of_lookup[] = {
 	CALL(inotify_init1), CALL(inotify_add_watch), CALL(inotify_rm_watch), CALL(geteuid), CALL(getuid), CALL(getegid), CALL(getgid),
 };
 
+/* The fetch role connects to responders, and keeps proofs in its directory. */
+static const int calls_of_fetch[] = {
+	CALLS_OF_FILES, CALL(connect), CALL(poll), CALL(ppoll), CALL(recvfrom), CALL(sendto), CALL(getsockopt), CALL(setsockopt),
+	CALL(getsockname), CALL(getpeername), CALL(shutdown), CALL(socketpair), CALL(pipe2), CALL(geteuid), CALL(getuid), CALL(getegid),
+	CALL(getgid),
+};
+
 /* What AddressSanitizer and LeakSanitizer need to report; in no other build. */
 static const int calls_of_sanitizers[] = {
 	CALL(openat), CALL(open), CALL(readlink), CALL(readlinkat), CALL(prctl), CALL(clone), CALL(wait4), CALL(ptrace),
@@ -84,6 +91,7 @@ static const struct {
 	[ROLE_QUEUE] = LIST(calls_of_queue),
 	[ROLE_STORE] = LIST(calls_of_store),
 	[ROLE_LOOKUP] = LIST(calls_of_lookup),
+	[ROLE_FETCH] = LIST(calls_of_fetch),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count)
@@ -119,6 +127,17 @@ static int allow_for_queue(scmp_filter_ctx filter)
 	/* systemd's name service, asked for a user that does not exist, inspects the process: that fails, and it goes on. */
 	if (result == 0)
 		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 0);
+	return result;
+}
+
+/* Sockets of the Internet, and no other. */
+static int allow_for_fetch(scmp_filter_ctx filter)
+{
+	int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET));
+	if (result == 0)
+		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+	if (result == 0)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	return result;
 }
 
@@ -169,6 +188,8 @@ static bool enter_seccomp(enum role role, struct error *error)
 		result = allow_for_queue(filter);
 	if (result == 0 && role == ROLE_LOOKUP)
 		result = allow_for_lookup(filter);
+	if (result == 0 && role == ROLE_FETCH)
+		result = allow_for_fetch(filter);
 	if (result == 0)
 		result = seccomp_load(filter);
 	seccomp_release(filter);
@@ -212,7 +233,7 @@ static size_t ruleset_for(enum role role, int abi, struct ruleset *rules)
 	if (abi >= 5)
 		rules->fs |= FS_IOCTL_DEV;
 	if (abi >= 4)
-		rules->net = NET_BIND_TCP | (role == ROLE_LOOKUP ? 0 : NET_CONNECT_TCP);
+		rules->net = NET_BIND_TCP | (role == ROLE_LOOKUP || role == ROLE_FETCH ? 0 : NET_CONNECT_TCP);
 	if (abi >= 6)
 		rules->scoped = SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL;
 	return abi >= 6 ? sizeof *rules : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);

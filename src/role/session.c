@@ -5,8 +5,11 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "conf/log_selector.h"
 #include "mail/host.h"
 #include "role/front.h"
+#include "role/tls_log.h"
+#include "tls/verify.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,6 +44,21 @@ void session_log(struct session *session, enum log_kind kind, const char *format
 	log_line(log, LOG_KIND_MAIN, "%s %s", peer, text);
 	if (kind == LOG_KIND_REJECT)
 		log_line(log, LOG_KIND_REJECT, "%s %s", peer, text);
+}
+
+const char *session_tls_fields(const struct session *session, char out[SESSION_TLS_FIELDS_MAX])
+{
+	char name[CERTIFICATE_NAME_MAX] = "";
+	const SSL *ssl = session->stream.ssl;
+	out[0] = '\0';
+	if (!ssl)
+		return out;
+	tls_facts_peer_name(ssl, name);
+	const struct tls_log log = {
+		slice_of(session->tls.cipher), slice_of(name), tls_facts_server_name(ssl), session->tls.verified,
+		session->tls.resumption & TLS_RESUMPTION_USED,
+	};
+	return tls_log_fields(&log, session->conf->main.log_items, out);
 }
 
 /* ---- Policy ---- */
@@ -118,6 +136,7 @@ static void set_settings(struct session *session)
 	session->settings.accept_max_nonmail = (uint32_t)main->smtp_accept_max_nonmail;
 	session->settings.max_synprot_errors = (uint32_t)main->smtp_max_synprot_errors;
 	session->settings.max_unknown_commands = (uint32_t)main->smtp_max_unknown_commands;
+	session->settings.remember_esmtp = main->tls_remember_esmtp;
 	session->settings.enforce_sync = main->smtp_enforce_sync;
 	rewriting_start(session);
 }
@@ -150,6 +169,7 @@ static void lost_connection(struct session *session, ssize_t result)
 	bool in_data = session->smtp.state == SMTP_STATE_DATA || session->smtp.state == SMTP_STATE_CHUNK;
 	const char *what = in_data ? "message" : "command";
 	struct log *log = &session->front->role->log;
+	bool logged = session->conf->main.log_items & LOG_ITEM_LOST_INCOMING_CONNECTION;
 	char peer[640];
 	session_peer(session, peer, sizeof peer);
 	const char *client = peer + 2; /* without "H=" */
@@ -158,13 +178,13 @@ static void lost_connection(struct session *session, ssize_t result)
 		if (in_data)
 			log_line(log, LOG_KIND_MAIN, "SMTP data timeout (message abandoned) on connection from %s F=<%.*s>", client,
 				 SLICE_ARG(session->message.sender));
-		else
+		else if (logged)
 			log_line(log, LOG_KIND_MAIN, "SMTP command timeout on%s connection from %s", session->smtp.tls ? " TLS" : "", client);
 	} else if (result == -ECANCELED) {
 		smtp_server_farewell(&session->smtp, SMTP_FAREWELL_SHUTDOWN);
 	} else if (result == -EPROTO) {
 		log_line(log, LOG_KIND_MAIN, "TLS error on connection from %s while reading SMTP %s", client, what);
-	} else if (session->smtp.state != SMTP_STATE_START && session->smtp.state != SMTP_STATE_READY) {
+	} else if (logged && session->smtp.state != SMTP_STATE_START && session->smtp.state != SMTP_STATE_READY) {
 		log_line(log, LOG_KIND_MAIN, "unexpected disconnection while reading SMTP %s from %s", what, client);
 	}
 	session_flush(session);
@@ -191,6 +211,18 @@ static bool read_more(struct session *session)
 
 /* ---- TLS ---- */
 
+/* Exim's line about a client's certificate that is not good; also when the handshake failed for it. */
+static void log_bad_certificate(struct session *session)
+{
+	char name[CERTIFICATE_NAME_MAX] = "";
+	const char *problem = session->stream.ssl ? tls_verify_problem(session->stream.ssl) : NULL;
+	if (!problem)
+		return;
+	tls_facts_peer_name(session->stream.ssl, name);
+	log_line(&session->front->role->log, LOG_KIND_MAIN, "[%s] SSL verify error: error=%s%s%s", session->host_text.text, problem,
+		 *name ? " cert=" : "", name);
+}
+
 /* `server`: a reference, which goes to the stream. */
 static bool start_tls(struct session *session, struct tls_server *server)
 {
@@ -203,14 +235,13 @@ static bool start_tls(struct session *session, struct tls_server *server)
 	bool done = stream_accept_tls(&session->stream, server, &choice, clock_after(timeout), &error);
 	tls_server_unref(server);
 	if (!done) {
+		log_bad_certificate(session);
 		session_peer(session, peer, sizeof peer);
 		log_line(&session->front->role->log, LOG_KIND_MAIN, "TLS error on connection from %s %s", peer + 2, error.text);
 		return false;
 	}
-	const SSL_CIPHER *cipher = SSL_get_current_cipher(session->stream.ssl);
-	tls_cipher_text(session->stream.ssl, session->cipher, sizeof session->cipher);
-	snprintf(session->cipher_name, sizeof session->cipher_name, "%s", SSL_CIPHER_standard_name(cipher));
-	session->tls_version = tls_version_name(session->stream.ssl);
+	tls_facts_read(session->stream.ssl, &session->tls);
+	log_bad_certificate(session);
 	smtp_server_tls_started(&session->smtp, &session->in);
 	return true;
 }
@@ -314,8 +345,10 @@ enum route_outcome session_route(struct session *session, const struct mail_addr
 
 static void refuse_recipient(struct session *session, struct slice address, unsigned code, const char *text, const char *log_text)
 {
+	char tls[SESSION_TLS_FIELDS_MAX];
+	session_tls_fields(session, tls);
 	smtp_reply(&session->smtp, code, slice_of(text));
-	session_log(session, LOG_KIND_REJECT, "F=<%.*s> %s RCPT <%.*s>: %s", SLICE_ARG(session->message.sender),
+	session_log(session, LOG_KIND_REJECT, "%s%sF=<%.*s> %s RCPT <%.*s>: %s", *tls ? tls + 1 : "", *tls ? " " : "", SLICE_ARG(session->message.sender),
 		    code < 500 ? "temporarily rejected" : "rejected", SLICE_ARG(address), log_text);
 }
 
@@ -644,8 +677,9 @@ static bool within_limits(struct session *session)
 	if (!too_many && !too_many_from_host)
 		return true;
 	smtp_server_farewell(&session->smtp, too_many ? SMTP_FAREWELL_TOO_MANY : SMTP_FAREWELL_TOO_MANY_FROM_HOST);
-	log_line(&session->front->role->log, LOG_KIND_MAIN, "Connection from [%s] refused: too many connections%s",
-		 session->host_text.text, too_many ? "" : " from that IP address");
+	if (main->log_items & LOG_ITEM_CONNECTION_REJECT)
+		log_line(&session->front->role->log, LOG_KIND_MAIN, "Connection from [%s] refused: too many connections%s",
+			 session->host_text.text, too_many ? "" : " from that IP address");
 	return false;
 }
 
@@ -700,7 +734,7 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 	session->host_text = net_address_text(host);
 	session->interface = listener->address;
 	session->tls_on_connect = listener->tls_on_connect;
-	session->tls_version = "";
+	tls_facts_init(&session->tls);
 	arena_init(&session->host_names.arena, 0);
 	stream_init(&session->stream, fd);
 	buf_init(&session->in, IN_MAX);

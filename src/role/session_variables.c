@@ -71,6 +71,37 @@ static struct slice added_headers(struct session *session)
 	return out;
 }
 
+static struct slice peer_name(struct session *session)
+{
+	char name[CERTIFICATE_NAME_MAX];
+	tls_facts_peer_name(session->stream.ssl, name);
+	return arena_copy(&session->message.arena, slice_of(name));
+}
+
+/* In clear texts are empty and numbers are 0. While the handshake runs, what the client asks for is there already. */
+static struct expand_value tls_variable(struct session *session, enum expand_variable variable)
+{
+	const struct tls_facts *facts = &session->tls;
+	const SSL *ssl = session->stream.ssl;
+	switch (variable) {
+	case EXPAND_TLS_IN_CIPHER: return text_value(slice_of(facts->cipher));
+	case EXPAND_TLS_IN_CIPHER_STD: return text_value(slice_of(facts->standard));
+	case EXPAND_TLS_IN_VER: return text_value(slice_of(facts->version));
+	case EXPAND_TLS_IN_BITS: return number_value(session, facts->bits);
+	case EXPAND_TLS_IN_CERTIFICATE_VERIFIED: return number_value(session, facts->verified);
+	case EXPAND_TLS_IN_OCSP: return number_value(session, facts->ocsp);
+	case EXPAND_TLS_IN_RESUMPTION: return number_value(session, facts->resumption);
+	case EXPAND_TLS_IN_SNI:
+		return text_value(*facts->version ? tls_facts_server_name(ssl) : slice_of(session->server_name));
+	case EXPAND_TLS_IN_PEERDN: return text_value(ssl ? peer_name(session) : (struct slice){ 0 });
+	case EXPAND_TLS_IN_OURCERT:
+		return text_value(ssl ? tls_facts_our_certificate(ssl, &session->message.arena) : (struct slice){ 0 });
+	case EXPAND_TLS_IN_PEERCERT:
+		return text_value(ssl ? tls_facts_peer_certificate(ssl, &session->message.arena) : (struct slice){ 0 });
+	default: return (struct expand_value){ 0 };
+	}
+}
+
 static struct expand_value connection_variable(struct session *session, enum expand_variable variable)
 {
 	switch (variable) {
@@ -88,11 +119,7 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(slice_of(submission_protocol(session)));
 	case EXPAND_SMTP_COMMAND: return text_value(command_line(session));
 	case EXPAND_SMTP_COMMAND_ARGUMENT: return text_value(session->command_argument);
-	case EXPAND_TLS_IN_CIPHER: return text_value(slice_of(session->cipher));
-	case EXPAND_TLS_IN_CIPHER_STD: return text_value(slice_of(session->cipher_name));
-	case EXPAND_TLS_IN_SNI: return text_value(slice_of(session->server_name));
-	case EXPAND_TLS_IN_VER: return text_value(slice_of(session->tls_version));
-	default: return (struct expand_value){ 0 };
+	default: return tls_variable(session, variable);
 	}
 }
 
@@ -107,6 +134,7 @@ static struct expand_value message_variable(struct session *session, enum expand
 	case EXPAND_SENDER_ADDRESS_DOMAIN: return text_value(slice_from(sender, at + 1));
 	case EXPAND_MESSAGE_EXIM_ID: return text_value(slice_of(message->begun ? message->id.text : ""));
 	case EXPAND_MESSAGE_SIZE: return number_value(session, message->header_done ? (int64_t)message->size : message->declared_size);
+	case EXPAND_RECEIVED_FOR: return text_value(message->only_recipient);
 	case EXPAND_RECIPIENTS_COUNT: return number_value(session, message->recipient_count);
 	case EXPAND_RCPT_COUNT: return number_value(session, message->rcpt_count);
 	case EXPAND_RECEIVED_COUNT: return number_value(session, message->scan.received);

@@ -19,6 +19,7 @@ enum {
 	PART_SIZE = 256 * 1024,
 	BODY_MAX = PART_SIZE + 128 * 1024, /* a part, the run that filled it, and our header */
 	HEADER_ROOM = 64 * 1024, /* a run of the body behind a header of the largest size */
+	RECEIVED_MAX = 8 * 1024,
 	RECIPIENTS_BYTES_MAX = 128 * 1024, /* leaves room in a message of IPC_MESSAGE_MAX for the rest of the envelope */
 };
 
@@ -69,26 +70,55 @@ const char *submission_protocol(const struct session *session)
 	return tls ? "esmtps" : "esmtp";
 }
 
-/* Our header: on top of all that the client sent. */
-static void add_received(struct session *session)
+/* The form of Exim's default, without an expansion. */
+static void add_standard_received(struct session *session, const char *date)
 {
 	struct incoming_message *message = &session->message;
-	char date[64];
-	clock_format_rfc5322((time_t)(clock_wall_now() / CLOCK_SECOND), date, sizeof date);
 	struct mail_received received = {
 		.host_name = session->host_names.name,
 		.host_address = slice_of(session->host_text.text),
 		.helo = session->smtp.helo,
 		.primary_hostname = session->conf->main.primary_hostname,
 		.protocol = slice_of(submission_protocol(session)),
-		.tls_version = slice_of(session->tls_version),
-		.cipher = slice_of(session->cipher_name),
+		.tls_version = slice_of(session->tls.version),
+		.cipher = slice_of(session->tls.standard),
 		.sender = message->sender,
 		.id = slice_of(message->id.text),
 		.recipient = message->only_recipient,
 		.date = slice_of(date),
 	};
 	ensure(mail_received_append(&received, &message->body));
+}
+
+/* received_header_text. False: it could not be expanded, which is logged. */
+static bool add_expanded_received(struct session *session, const char *date)
+{
+	struct incoming_message *message = &session->message;
+	struct expand_value text;
+	struct error error = { 0 };
+	enum expand_result result =
+		expand_run(session->conf->main.received_header_text, &session->expansions, &message->arena, &text, &error);
+	if (result == EXPAND_OK && slice_trim(text.text).len == 0)
+		return true;
+	if (result == EXPAND_OK && text.text.len > RECEIVED_MAX)
+		error_set(&error, ERROR_PERMANENT, "the text is longer than %d bytes", RECEIVED_MAX);
+	else if (result == EXPAND_OK && !slice_starts_nocase(text.text, SLICE("Received:")))
+		error_set(&error, ERROR_PERMANENT, "the text does not begin with \"Received:\"");
+	else if (result == EXPAND_OK && mail_received_append_text(text.text, slice_of(date), &message->body))
+		return true;
+	log_line(&session->front->role->log, LOG_KIND_PANIC, "%s received_header_text: %s; the standard text is used", message->id.text,
+		 error.text);
+	return false;
+}
+
+/* Our header: on top of all that the client sent. */
+static void add_received(struct session *session)
+{
+	struct incoming_message *message = &session->message;
+	char date[64];
+	clock_format_rfc5322((time_t)(clock_wall_now() / CLOCK_SECOND), date, sizeof date);
+	if (!session->conf->main.received_header_text || !add_expanded_received(session, date))
+		add_standard_received(session, date);
 	message->size = buf_len(&message->body);
 }
 
@@ -130,6 +160,10 @@ static int seal_body(struct incoming_message *message, struct error *error)
 static int call_submit(struct session *session, struct ipc_peer *queue, int fd, bool complete, struct ipc_reply *reply)
 {
 	struct incoming_message *message = &session->message;
+	const SSL *ssl = session->stream.ssl;
+	char peer_name[CERTIFICATE_NAME_MAX] = "";
+	if (ssl)
+		tls_facts_peer_name(ssl, peer_name);
 	struct ipc_submit submit = {
 		.transaction = (uint64_t)(uintptr_t)session,
 		.size = buf_len(&message->body),
@@ -143,7 +177,13 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.host_address = slice_of(session->host_text.text),
 		.host_port = session->host.port,
 		.protocol = slice_of(submission_protocol(session)),
-		.cipher = slice_of(session->cipher),
+		.cipher = slice_of(session->tls.cipher),
+		.cipher_standard = slice_of(session->tls.standard),
+		.peer_name = slice_of(peer_name),
+		.server_name = ssl ? tls_facts_server_name(ssl) : (struct slice){ 0 },
+		.verified = session->tls.verified,
+		.resumption = session->tls.resumption,
+		.ocsp = session->tls.ocsp,
 		.message_id = mail_header_scan_message_id(&message->scan),
 		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u),
 	};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "role/tls_files.h"
 
+#include "tls/ocsp.h"
 #include "tls/policy.h"
 
 bool tls_chains_of(struct slice certificates, struct slice keys, struct arena *arena, struct tls_want *wants, size_t size,
@@ -50,11 +51,14 @@ size_t tls_wants_of(const struct conf *conf, struct arena *arena, struct tls_wan
 			wants[count++] = chains[i];
 	}
 	count = add_constant(wants, count, TLS_FILE_TEXT, conf_constant(main->tls_dhparam));
-	count = add_constant(wants, count, TLS_FILE_TRUST, conf_constant(main->tls_verify_certificates));
-	count = add_constant(wants, count, TLS_FILE_CRLS, conf_constant(main->tls_crl));
+	if (main->tls_verify_hosts || main->tls_try_verify_hosts) {
+		struct slice trust = main->tls_verify_certificates ? conf_constant(main->tls_verify_certificates) : SLICE("system");
+		count = add_constant(wants, count, TLS_FILE_TRUST, trust);
+		count = add_constant(wants, count, TLS_FILE_CRLS, conf_constant(main->tls_crl));
+	}
 	struct conf_strings proofs = conf_value_strings(arena, conf_constant(main->tls_ocsp_file));
 	for (size_t i = 0; i < proofs.count && i < TLS_CHAINS_MAX; i++)
-		count = add_constant(wants, count, TLS_FILE_TEXT, proofs.items[i]);
+		count = add_constant(wants, count, TLS_FILE_TEXT, ocsp_file_path(proofs.items[i]));
 	return count;
 }
 

@@ -362,6 +362,26 @@ void tls_store_send_files(const struct tls_store *store, struct ipc_peer *front)
 			send_file(store->items[i], front, 0, store->items[i]->problem);
 }
 
+static bool wants_proof(const struct tls_store *store, const struct item *item)
+{
+	return store->conf->main.tls_ocsp_fetch && item->kind == TLS_FILE_CHAIN && item->content.fd >= 0 && !item->loading;
+}
+
+void tls_store_send_chains(const struct tls_store *store, struct child *fetch)
+{
+	for (size_t i = 0; i < store->count; i++)
+		if (wants_proof(store, store->items[i]))
+			child_want_proof(fetch, slice_of(store->items[i]->path), store->items[i]->content.fd);
+}
+
+/* One that is new, or has changed. */
+static void tell_fetch(const struct tls_store *store, const struct item *item)
+{
+	struct child *fetch = child_find(store->master, ROLE_FETCH, 0);
+	if (wants_proof(store, item) && store == store->master->tls && fetch && fetch->ready && fetch->peer)
+		child_want_proof(fetch, slice_of(item->path), item->content.fd);
+}
+
 static struct ipc_key key_message(const struct item *item, const struct content *content)
 {
 	return (struct ipc_key){
@@ -481,7 +501,9 @@ static void answer_question(struct question *question)
 	bool good = load_wanted(question, item, &error);
 	item->loading = false;
 	send_file(item, question->peer, question->call, good ? "" : error.text);
-	if (!good)
+	if (good)
+		tell_fetch(store, item);
+	else
 		remove_item(store, item);
 	wait_list_wake_all(&store->loaded);
 }
@@ -590,6 +612,7 @@ static void renew(struct tls_store *store, struct item *item)
 	*item->problem = '\0';
 	item->version = ++store->master->tls_version;
 	tell_fronts(store, item);
+	tell_fetch(store, item);
 	if (item->kind != TLS_FILE_NAMES)
 		log_line(&store->master->log, LOG_KIND_MAIN, "TLS: %s has changed; new connections use it", item->path);
 }

@@ -41,6 +41,8 @@ void tls_store_complain(const struct tls_store *store);
 /* Material of a front, and of the keeper. */
 void tls_store_send_files(const struct tls_store *store, struct ipc_peer *front);
 void tls_store_send_keys(const struct tls_store *store, struct ipc_peer *keeper);
+/* Material of the fetch role: the chains for which it is to fetch OCSP proofs, if the configuration wants that. */
+void tls_store_send_chains(const struct tls_store *store, struct child *fetch);
 /* What the keeper says of a key of its material. */
 void tls_store_key_taken(struct tls_store *store, struct slice body);
 /* A front asks; it is answered from a task. */

@@ -126,9 +126,11 @@ void smtp_server_tls_started(struct smtp_server *server, const struct buf *in)
 	if (server->state == SMTP_STATE_GREETING)
 		return;
 	ensure(server->state == SMTP_STATE_HANDSHAKE);
-	set_helo(server, (struct slice){ 0 });
-	server->advertised = 0;
-	server->extended = false;
+	if (!server->settings->remember_esmtp || !server->extended) {
+		set_helo(server, (struct slice){ 0 });
+		server->advertised = 0;
+		server->extended = false;
+	}
 	server->spare |= SMTP_SPARE_HELO;
 	smtp_end_transaction(server);
 }

@@ -71,6 +71,7 @@ struct smtp_settings {
 	bool (*rewrite)(void *owner, struct slice path, struct arena *arena, struct slice *path_r);
 	void *rewrite_owner;
 	bool recipients_max_reject;         /* 552 and 554 instead of 452 */
+	bool remember_esmtp; /* EHLO before STARTTLS holds within TLS as well, against RFC 3207 §4.2 */
 	bool enforce_sync;
 	bool long_local_parts;              /* over the 64 octets of RFC 5321 §4.5.3.1.1 */
 };

@@ -170,6 +170,12 @@ static const struct field {
 	{ { "Port", 4 }, offsetof(struct spool_envelope, port), &port_kind, false },
 	{ { "Protocol", 8 }, offsetof(struct spool_envelope, protocol), &text_kind, false },
 	{ { "Cipher", 6 }, offsetof(struct spool_envelope, cipher), &text_kind, false },
+	{ { "Cipher-Standard", 15 }, offsetof(struct spool_envelope, cipher_standard), &text_kind, false },
+	{ { "Peer-Name", 9 }, offsetof(struct spool_envelope, peer_name), &text_kind, false },
+	{ { "Server-Name", 11 }, offsetof(struct spool_envelope, server_name), &text_kind, false },
+	{ { "Verified", 8 }, offsetof(struct spool_envelope, verified), &flag_kind, false },
+	{ { "Resumption", 10 }, offsetof(struct spool_envelope, tls_resumption), &port_kind, false },
+	{ { "OCSP", 4 }, offsetof(struct spool_envelope, tls_ocsp), &port_kind, false },
 	{ { "8BITMIME", 8 }, offsetof(struct spool_envelope, eight_bit_mime), &flag_kind, false },
 	{ { "SMTPUTF8", 8 }, offsetof(struct spool_envelope, smtputf8), &flag_kind, false },
 };

@@ -54,7 +54,11 @@ struct spool_envelope {
 	struct slice helo, host_name, host_address; /* of the peer; empty for a message made here */
 	struct slice protocol;                      /* "esmtps" */
 	struct slice cipher;                        /* "TLS1.3:TLS_AES_256_GCM_SHA384:256", empty in clear */
+	struct slice cipher_standard;               /* "TLS_AES_256_GCM_SHA384" */
+	struct slice peer_name, server_name;        /* of the client's certificate, and the one that it asked for (SNI) */
 	uint16_t port;                              /* of the peer; 0: none */
+	uint16_t tls_resumption, tls_ocsp;          /* $tls_in_resumption, $tls_in_ocsp */
+	bool verified;                              /* the client's certificate */
 	bool eight_bit_mime;                        /* BODY=8BITMIME (RFC 6152) */
 	bool smtputf8;                              /* RFC 6531 */
 	/* Not part of the text: known from the first line, and from the journal. */

@@ -10,7 +10,9 @@ static bool same(const struct spool_envelope *a, const struct spool_envelope *b)
 	bool equal = slice_equal(slice_of(a->id.text), slice_of(b->id.text)) && a->received_ns == b->received_ns &&
 		slice_equal(a->sender, b->sender) && slice_equal(a->helo, b->helo) && slice_equal(a->host_name, b->host_name) &&
 		slice_equal(a->host_address, b->host_address) && slice_equal(a->protocol, b->protocol) &&
-		slice_equal(a->cipher, b->cipher) && a->port == b->port && a->eight_bit_mime == b->eight_bit_mime &&
+		slice_equal(a->cipher, b->cipher) && slice_equal(a->cipher_standard, b->cipher_standard) &&
+		slice_equal(a->peer_name, b->peer_name) && slice_equal(a->server_name, b->server_name) && a->verified == b->verified &&
+		a->tls_resumption == b->tls_resumption && a->tls_ocsp == b->tls_ocsp && a->port == b->port && a->eight_bit_mime == b->eight_bit_mime &&
 		a->smtputf8 == b->smtputf8 && a->recipient_count == b->recipient_count;
 	for (size_t i = 0; equal && i < a->recipient_count; i++)
 		equal = slice_equal(a->recipients[i].address, b->recipients[i].address);

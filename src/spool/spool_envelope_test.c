@@ -28,6 +28,8 @@ static void an_envelope_reads_as_it_was_written(void **state)
 		.id = { "1wXyZa-000Kc3-2B" }, .received_ns = INT64_MAX, .sender = SLICE(""), .recipients = recipients,
 		.recipient_count = 2, .helo = SLICE("h\nTo: forged@example"), .host_name = SLICE("host"),
 		.host_address = SLICE("2001:db8::1"), .protocol = SLICE("esmtps"), .cipher = SLICE("TLS1.3:X:256"),
+		.cipher_standard = SLICE("TLS_X"), .peer_name = SLICE("/CN=a b"), .server_name = SLICE("mx.test"), .verified = true,
+		.tls_resumption = 31, .tls_ocsp = 4,
 		.port = 65535, .eight_bit_mime = true, .smtputf8 = true,
 	}, after;
 	struct buf text;
@@ -47,6 +49,10 @@ static void an_envelope_reads_as_it_was_written(void **state)
 	assert_slice(after.host_address, "2001:db8::1");
 	assert_slice(after.protocol, "esmtps");
 	assert_slice(after.cipher, "TLS1.3:X:256");
+	assert_slice(after.cipher_standard, "TLS_X");
+	assert_slice(after.peer_name, "/CN=a b");
+	assert_slice(after.server_name, "mx.test");
+	assert_true(after.verified && after.tls_resumption == 31 && after.tls_ocsp == 4);
 	buf_free(&text);
 	arena_free(&arena);
 }

@@ -38,17 +38,18 @@ static bool set_versions(SSL_CTX *context, const struct tls_policy *policy, stru
 	return SSL_CTX_set_min_proto_version(context, min) == 1 || tls_error(error, "tls_min_version");
 }
 
-/* How much of the list OpenSSL knows: it does not mind unknown names as long as one is left. */
+/* OpenSSL does not mind unknown names as long as one is left that it knows. */
 static bool set_ciphers(SSL_CTX *context, const struct tls_policy *policy, struct error *error)
 {
 	int min = policy->min_version ? policy->min_version : policy->profile_min_version;
 	char list[20000];
 	const char *old = min < TLS1_2_VERSION && !policy->ciphers_given ? ":ECDHE+AES:DHE+AES:!aNULL:!eNULL:!kRSA:!PSK:!SRP:!DSS" : "";
-	int length = snprintf(list, sizeof list, "%.*s%s", SLICE_ARG(policy->ciphers), old);
+	/* RSA key exchange would be chosen and then fail: the keeper signs, it does not decrypt. */
+	int length = snprintf(list, sizeof list, "%.*s%s:!kRSA", SLICE_ARG(policy->ciphers), old);
 	if (length < 0 || (size_t)length >= sizeof list)
 		return error_set(error, ERROR_USAGE, "tls_require_ciphers: the list is too long");
 	if (SSL_CTX_set_cipher_list(context, list) != 1)
-		return tls_error(error, "tls_require_ciphers: \"%.60s\"", list);
+		return tls_error(error, "tls_require_ciphers: of \"%.100s\" OpenSSL can use none (there is no RSA key exchange)", list);
 	char suites[1200];
 	if (!slice_to_cstr(policy->suites, suites, sizeof suites) || SSL_CTX_set_ciphersuites(context, suites) != 1)
 		return tls_error(error, "tls_require_ciphers: the suites of TLS 1.3 \"%.60s\"", suites);

@@ -2,6 +2,7 @@
 /* Reading proofs, and what a proof is asked about a certificate. */
 #include "tls/ocsp.h"
 
+#include "base/fatal.h"
 #include "tls/remote_key.h"
 
 #include <stdio.h>
@@ -200,6 +201,20 @@ bool ocsp_file_read(struct slice text, const char *name, struct ocsp_file *file_
 }
 
 /* ---- Certificates ---- */
+
+STACK_OF(X509) *ocsp_chain_read(struct slice pem)
+{
+	BIO *bio = pem.len <= INT32_MAX ? BIO_new_mem_buf(pem.data, (int)pem.len) : NULL;
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	X509 *certificate;
+	ensure(chain != NULL);
+	while (bio && sk_X509_num(chain) < CERTIFICATES_MAX && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+		if (sk_X509_push(chain, certificate) <= 0)
+			X509_free(certificate);
+	BIO_free(bio);
+	ERR_clear_error();
+	return chain;
+}
 
 X509 *ocsp_find_issuer(X509 *certificate, STACK_OF(X509) *chain)
 {

@@ -58,6 +58,8 @@ struct ocsp_verdict {
 /* `issuer` may be NULL: then it is looked for among the proof's own certificates. */
 void ocsp_check(OCSP_RESPONSE *proof, X509 *certificate, X509 *issuer, int64_t now, struct ocsp_verdict *verdict_r);
 
+/* The certificates in a PEM text, up to the first that is malformed; other PEM blocks are passed over. Free with sk_X509_pop_free. */
+STACK_OF(X509) *ocsp_chain_read(struct slice pem);
 /* Who issued the certificate, by name and signature: one of `chain` (which may be NULL), or NULL. A reference of the chain's. */
 X509 *ocsp_find_issuer(X509 *certificate, STACK_OF(X509) *chain);
 /* Whether its TLS feature extension demands a stapled proof (RFC 7633 §4.2.3.1). */
@@ -85,6 +87,8 @@ bool ocsp_print_of(X509 *certificate, struct ocsp_print *print_r);
 struct ocsp_pool;
 struct ocsp_pool *ocsp_pool_new(void);
 void ocsp_pool_free(struct ocsp_pool *pool);
+/* Whether somebody fetches at all (at first: yes); switched off it is emptied, and is as none. */
+void ocsp_pool_enable(struct ocsp_pool *pool, bool enabled);
 /* Takes a copy, in the place of the one before. False when it is too large, or the pool is full. */
 bool ocsp_pool_put(struct ocsp_pool *pool, const struct ocsp_print *certificate, struct slice der);
 
@@ -102,7 +106,8 @@ struct ocsp_complaints {
 
 /*
  * The proofs of one context: each of its certificates gets the valid one among `sources` that speaks of it, or else that of the
- * pool (NULL: none). Complains of files without use, and of certificates that demand a proof and have none. Clients that ask get
+ * pool (NULL: none). Complains of files without use, and of certificates that demand a proof and have none (with a pool only when it
+ * is wanted: proofs are on their way). Clients that ask get
  * the proof of the certificate that they are shown; a proof that is no longer valid is not served, and complained of.
  * It looks at no signature after the start. To be made when the context has its certificates, and freed after it.
  */

@@ -28,6 +28,7 @@ struct pooled {
 struct ocsp_pool {
 	struct pooled *items;
 	size_t count;
+	bool disabled;
 };
 
 struct shown {
@@ -35,7 +36,8 @@ struct shown {
 	struct ocsp_print print;
 	struct staple staple;       /* of a file */
 	const char *source;         /* that file's name */
-	bool complained;
+	bool complained;            /* of its end */
+	bool demands, told_demand;  /* a proof; that there is none */
 };
 
 struct ocsp_stapler {
@@ -57,13 +59,27 @@ struct ocsp_pool *ocsp_pool_new(void)
 	return xcalloc(1, sizeof(struct ocsp_pool));
 }
 
+static void empty_pool(struct ocsp_pool *pool)
+{
+	for (size_t i = 0; i < pool->count; i++)
+		free(pool->items[i].staple.der);
+	free(pool->items);
+	pool->items = NULL;
+	pool->count = 0;
+}
+
 void ocsp_pool_free(struct ocsp_pool *pool)
 {
-	for (size_t i = 0; pool && i < pool->count; i++)
-		free(pool->items[i].staple.der);
 	if (pool)
-		free(pool->items);
+		empty_pool(pool);
 	free(pool);
+}
+
+void ocsp_pool_enable(struct ocsp_pool *pool, bool enabled)
+{
+	pool->disabled = !enabled;
+	if (!enabled)
+		empty_pool(pool);
 }
 
 static struct staple *find_in_pool(const struct ocsp_pool *pool, const struct ocsp_print *certificate)
@@ -84,7 +100,7 @@ static void set_staple(struct staple *staple, struct slice der)
 bool ocsp_pool_put(struct ocsp_pool *pool, const struct ocsp_print *certificate, struct slice der)
 {
 	struct staple *staple = find_in_pool(pool, certificate);
-	if (der.len == 0 || der.len > OCSP_RESPONSE_MAX || (!staple && pool->count == POOL_MAX))
+	if (pool->disabled || der.len == 0 || der.len > OCSP_RESPONSE_MAX || (!staple && pool->count == POOL_MAX))
 		return false;
 	if (!staple) {
 		pool->items = xrealloc(pool->items, (pool->count + 1) * sizeof *pool->items);
@@ -167,6 +183,17 @@ static const struct staple *choose(struct ocsp_stapler *stapler, struct shown *s
 	return NULL;
 }
 
+static void tell_demand(struct ocsp_stapler *stapler, struct shown *shown)
+{
+	char subject[256];
+	if (!shown->demands || shown->told_demand)
+		return;
+	shown->told_demand = true;
+	subject_of(shown->certificate, subject, sizeof subject);
+	complain(stapler, "the certificate of %s demands a stapled OCSP proof (Must-Staple, RFC 7633), and there is no valid one: "
+		 "clients that heed it refuse this server until there is", subject);
+}
+
 /* SSL_CTX_set_tlsext_status_cb(3). OpenSSL has chosen the certificate by now. */
 static int staple_callback(SSL *ssl, void *arg)
 {
@@ -177,8 +204,10 @@ static int staple_callback(SSL *ssl, void *arg)
 			continue;
 		const struct staple *staple = choose(stapler, &stapler->shown[i]);
 		unsigned char *copy = staple ? OPENSSL_memdup(staple->der, staple->len) : NULL;
-		if (!copy)
+		if (!copy) {
+			tell_demand(stapler, &stapler->shown[i]);
 			return SSL_TLSEXT_ERR_NOACK;
+		}
 		SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)staple->len);
 		return SSL_TLSEXT_ERR_OK;
 	}
@@ -209,6 +238,7 @@ static void show_certificates(struct ocsp_stapler *stapler, SSL_CTX *context)
 		shown->issuer = ocsp_find_issuer(shown->certificate, chain);
 		if (!shown->issuer && X509_self_signed(shown->certificate, 0) == 1)
 			shown->issuer = shown->certificate;
+		shown->demands = ocsp_is_must_staple(shown->certificate);
 		X509_up_ref(shown->certificate);
 		if (shown->issuer)
 			X509_up_ref(shown->issuer);
@@ -271,13 +301,9 @@ struct ocsp_stapler *ocsp_stapler_new(SSL_CTX *context, const struct ocsp_source
 	for (size_t i = 0; i < count; i++)
 		read_source(stapler, &sources[i]);
 	for (size_t i = 0; i < stapler->count; i++) {
-		struct shown *shown = &stapler->shown[i];
-		char subject[256];
-		if (!ocsp_is_must_staple(shown->certificate) || choose(stapler, shown))
-			continue;
-		subject_of(shown->certificate, subject, sizeof subject);
-		complain(stapler, "the certificate of %s demands a stapled OCSP proof (Must-Staple, RFC 7633), and there is no valid one: "
-			 "clients that heed it refuse this server until there is", subject);
+		bool expected = pool && !pool->disabled;
+		if (!expected && !choose(stapler, &stapler->shown[i]))
+			tell_demand(stapler, &stapler->shown[i]);
 	}
 	SSL_CTX_set_tlsext_status_cb(context, staple_callback);
 	SSL_CTX_set_tlsext_status_arg(context, stapler);

@@ -598,6 +598,19 @@ static void certificate_that_demands_a_proof_is_told(void **state)
 	assert_non_null(strstr(said.text[0], "CN=demanding demands a stapled OCSP proof (Must-Staple"));
 	SSL_CTX_free(context);
 	ocsp_stapler_free(stapler);
+	/* Where somebody fetches, it is told when a client wants one and there is none. */
+	struct ocsp_pool *pool = ocsp_pool_new();
+	unsigned number;
+	said.count = 0;
+	context = make_context(f, &f->demanding);
+	stapler = ocsp_stapler_new(context, NULL, 0, pool, &complaints);
+	assert_int_equal(said.count, 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(shake(context, true, TLS1_3_VERSION, &number), -1);
+	assert_int_equal(said.count, 1);
+	SSL_CTX_free(context);
+	ocsp_stapler_free(stapler);
+	ocsp_pool_free(pool);
 }
 
 static void pool_serves_where_no_file_does(void **state)
@@ -623,6 +636,11 @@ static void pool_serves_where_no_file_does(void **state)
 		assert_int_equal(shake(context, true, TLS1_3_VERSION, &number), -1);
 	assert_int_equal(said.count, 1);
 	assert_false(ocsp_pool_put(pool, &print, SLICE("")));
+	assert_true(ocsp_pool_put(pool, &print, buf_slice(&der)));
+	assert_true(shake(context, true, TLS1_3_VERSION, &number) > 0);
+	ocsp_pool_enable(pool, false);
+	assert_int_equal(shake(context, true, TLS1_3_VERSION, &number), -1);
+	assert_false(ocsp_pool_put(pool, &print, buf_slice(&der)));
 	SSL_CTX_free(context);
 	ocsp_stapler_free(stapler);
 	ocsp_pool_free(pool);

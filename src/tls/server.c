@@ -160,6 +160,14 @@ static void set_alpn(struct tls_server *server, const struct tls_policy *policy)
 	SSL_CTX_set_alpn_select_cb(server->context, alpn_callback, server);
 }
 
+/* The choice was made at the ClientHello. This keeps the name with the session, so that it is known when a session is resumed. */
+static int name_callback(SSL *ssl, int *alert, void *arg)
+{
+	(void)alert;
+	(void)arg;
+	return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
 static int hello_callback(SSL *ssl, int *alert, void *arg)
 {
 	struct tls_server *server = arg;
@@ -206,6 +214,7 @@ struct tls_server *tls_server_new_policy(const struct tls_maker *maker, const st
 	SSL_CTX_set_app_data(server->context, server);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(server->context, ticket_callback);
 	SSL_CTX_set_client_hello_cb(server->context, hello_callback, server);
+	SSL_CTX_set_tlsext_servername_callback(server->context, name_callback);
 	return server;
 }
 

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: ISC
+"""Certificates and keys that are replaced while the server runs, and what the processes see of them."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from harness import ROOT, Smtp, make_message, wait_for
+from tls_peers import named_certificate, s_client
+
+
+@pytest.fixture
+def replaced(server):
+    """A running server with files of its own, and a function that replaces them by another pair."""
+    one = server(start=False)
+    cert, key = one.dir / "cert.pem", one.dir / "key.pem"
+
+    def put(name, with_key=True, with_cert=True, kind="ecdsa"):
+        new_cert, new_key = named_certificate(one.dir, name, kind=kind, stem=f"new-{name}")
+        if with_cert:
+            os.replace(new_cert, cert)
+        if with_key:
+            os.replace(new_key, key)
+    put("before.test")
+    one.configure({"tls_certificate": cert, "tls_privatekey": key})
+    one.start()
+    return one, put
+
+
+def served(one):
+    return s_client(one.smtp).name
+
+
+def test_replaced_files_take_effect_on_new_connections_of_all_fronts(replaced):
+    one, put = replaced
+    assert served(one) == "before.test"
+    with one.connect() as old:
+        old.ehlo()
+        old.starttls()
+        start = one.mark()
+        put("after.test")
+        wait_for("the new certificate", lambda: served(one) == "after.test")
+        one.wait_log("cert.pem has changed; new connections use it", start)
+        assert {served(one) for _ in range(12)} == {"after.test"}
+        old.expect(250, "NOOP")  # no session is dropped
+
+
+def test_a_certificate_without_its_key_is_not_used_until_the_key_is_there(replaced):
+    one, put = replaced
+    start = one.mark()
+    cert, key = named_certificate(one.dir, "later.test", stem="later")
+    os.replace(cert, one.dir / "cert.pem")
+    one.wait_log("cert.pem has changed and is not used: .*does not belong to the certificate.*what was in use before stays", start)
+    assert {served(one) for _ in range(4)} == {"before.test"}
+    os.replace(key, one.dir / "key.pem")
+    wait_for("the pair", lambda: served(one) == "later.test")
+
+
+@pytest.mark.parametrize("what", ["empty", "cut off", "no certificate", "gone", "too large"])
+def test_damaged_files_are_not_used_and_the_log_says_why(replaced, what):
+    one, _ = replaced
+    cert = one.dir / "cert.pem"
+    good = cert.read_text()
+    start = one.mark()
+    new = one.dir / "new"
+    new.write_text({"empty": "", "cut off": good[:len(good) // 2], "no certificate": "hello\n", "gone": "", "too large": good * 4000}[what])
+    if what == "gone":
+        cert.unlink()
+    else:
+        os.replace(new, cert)
+    one.wait_log("cert.pem has changed and is not used: ", start)
+    assert {served(one) for _ in range(4)} == {"before.test"}
+    # It is said once.
+    assert len(re.findall("is not used", one.log_text(start))) == 1
+    cert.write_text(good)
+    wait_for("the files to be good again", lambda: served(one) == "before.test")
+
+
+def test_a_front_that_dies_while_the_files_are_bad_has_the_old_ones_again(replaced):
+    one, _ = replaced
+    start = one.mark()
+    cert, _ = named_certificate(one.dir, "alone.test", stem="alone")
+    os.replace(cert, one.dir / "cert.pem")
+    one.wait_log("is not used", start)
+    for name in ("front 0", "front 1", "keeper"):
+        pid = one.roles()[name]
+        os.kill(pid, signal.SIGKILL)
+        wait_for(f"{name} to be back", lambda: one.roles().get(name) not in (None, pid))
+    wait_for("all of it to work", lambda: served(one) == "before.test")
+    assert {served(one) for _ in range(6)} == {"before.test"}
+
+
+def test_no_message_is_lost_while_certificates_change_under_load(replaced):
+    one, put = replaced
+    problems, done, stop = [], [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            try:
+                message = make_message("under load")
+                one.send(message)
+                done.append(message)
+            except Exception as problem:  # whatever it is, it fails the test
+                problems.append(problem)
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for name in ("one.test", "two.test"):
+        put(name)
+        wait_for(name, lambda: served(one) == name)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not problems and done
+    one.wait_empty()
+    assert len(one.maildir().files()) == len(done)
+
+
+def test_a_bad_pair_at_the_start_is_used_as_soon_as_it_is_mended(server):
+    one = server(start=False)
+    cert, _ = named_certificate(one.dir, "a.test", stem="cert")
+    _, other = named_certificate(one.dir, "b.test", stem="other")
+    one.configure({"tls_certificate": cert, "tls_privatekey": one.dir / "wrong.key"})
+    shutil.copy(other, one.dir / "wrong.key")
+    if ROOT:
+        (one.dir / "wrong.key").chmod(0o600)
+    one.start()
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(454, "STARTTLS")
+    os.replace(one.dir / "cert.key", one.dir / "wrong.key")
+    wait_for("the mended pair", lambda: served(one) == "a.test")
+
+
+def test_one_bad_pair_of_two_leaves_the_other(server):
+    one = server(start=False)
+    good, good_key = named_certificate(one.dir, "good.test", stem="good")
+    bad, _ = named_certificate(one.dir, "bad.test", kind="rsa", stem="bad")
+    one.configure({"tls_certificate": f"{good} : {bad}", "tls_privatekey": f"{good_key} : {good_key}"})
+    one.start()
+    assert re.search("TLS error: the private key in .*good.key does not belong to the certificate in .*bad.pem", one.log_text())
+    assert served(one) == "good.test"
+
+
+def test_a_key_in_the_file_of_the_certificate_reaches_no_front(server):
+    """The certificate and its key can be the same file; a front gets the file without the key."""
+    one = server(start=False)
+    both, _ = named_certificate(one.dir, "both.test", both=True)
+    one.configure({"tls_certificate": both, "tls_privatekey": None})
+    one.start()
+    assert served(one) == "both.test"
+    if not ROOT:
+        return  # nobody but root may look into a role
+    body = "".join(line for line in both.read_text().split("-----END PRIVATE KEY")[0].splitlines() if "-----" not in line)
+    for name, pid in one.roles().items():
+        if not name.startswith("front"):
+            continue
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            if "memfd" not in os.readlink(f"/proc/{pid}/fd/{fd}"):
+                continue
+            try:
+                with open(f"/proc/{pid}/fd/{fd}", "rb") as file:
+                    assert body[:40].encode() not in file.read(1 << 20)
+            except OSError:
+                pass
+
+
+def test_a_front_gets_no_file_outside_of_the_directories_that_the_configuration_names(server):
+    one = server(start=False)
+    inside = one.dir / "certs"
+    inside.mkdir()
+    named_certificate(inside, "in.test", both=True)
+    outside, _ = named_certificate(one.dir, "out.test", both=True)
+    (one.dir / "map").write_text(f"x: {outside}\n")
+    one.configure({"tls_certificate": "${lookup{x}lsearch{%s/map}{$value}{%s/in.test.pem}}" % (one.dir, inside), "tls_privatekey": None})
+    # The directory of the map is named for the lookup, and by that also as text of this option; so the file is put elsewhere.
+    away = one.dir.with_name(one.dir.name + "-away")
+    away.mkdir()
+    try:
+        shutil.move(str(outside), away / "out.test.pem")
+        (one.dir / "map").write_text(f"x: {away}/out.test.pem\n")
+        one.start()
+        with one.connect() as client:
+            client.ehlo()
+            client.expect(454, "STARTTLS")
+        one.wait_log("is not below a directory that the configuration names as constant text")
+    finally:
+        shutil.rmtree(away)
+
+
+def test_reload_takes_changed_files_at_once(replaced):
+    one, put = replaced
+    put("reloaded.test")
+    one.reload()
+    wait_for("the reloaded certificate", lambda: served(one) == "reloaded.test")
+
+
+def test_reload_with_a_mismatch_is_refused_and_the_old_files_stay(replaced):
+    one, _ = replaced
+    start = one.mark()
+    cert, _ = named_certificate(one.dir, "mismatch.test", stem="mismatch")
+    os.replace(cert, one.dir / "cert.pem")
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("reload refused: .*does not belong", start)
+    assert {served(one) for _ in range(6)} == {"before.test"}
+    one.send(make_message("after it"))
