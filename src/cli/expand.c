@@ -99,7 +99,7 @@ static void evaluate(struct run *run, struct arena *arena, struct outcome *outco
 {
 	const struct expand_program *program;
 	struct expand_trace trace;
-	if (!expand_compile(arena, outcome->expression, EXPAND_PLACE_DELIVERY, run->context.language, &program, &outcome->error,
+	if (!expand_compile(arena, outcome->expression, EXPAND_PLACE_COMMAND, run->context.language, &program, &outcome->error,
 			    &outcome->column)) {
 		outcome->result = EXPAND_FAIL;
 		return;

@@ -15,13 +15,6 @@
 /* Writes the value of a moment; false leaves it empty. */
 typedef bool moment_function(const struct expand_session *session, char *out, size_t size);
 
-static bool moment_load_average(const struct expand_session *session, char *out, size_t size)
-{
-	double load;
-	(void)session;
-	return getloadavg(&load, 1) == 1 && snprintf(out, size, "%d", (int)(load * 1000)) > 0;
-}
-
 /* Space in KiB, or inodes, that are free where the spool or the log lies; -1 when that cannot be found out. */
 static bool free_of(struct slice path, bool inodes, char *out, size_t size)
 {
@@ -52,7 +45,6 @@ static const struct {
 	const char *name;
 	moment_function *value;
 } moments[] = {
-	{ "load_average", moment_load_average },
 	{ "spool_space", moment_space },
 	{ "spool_inodes", moment_inodes },
 	{ "log_space", moment_space },

@@ -84,6 +84,8 @@ bool compile_variable(struct expand_compiler *c, struct slice name, size_t start
 		return compile_family(c, family, name, start, node);
 	if (!info)
 		return unknown_variable(c, name, start);
+	if (info->place > c->place && info->place == EXPAND_PLACE_COMMAND)
+		return compile_fail(c, start, "variable $%s is not available in this version", info->name);
 	if (info->place > c->place)
 		return compile_fail(c, start, "variable $%s has no value here: it exists only %s", info->name,
 				    expand_place_text(info->place));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The variables of date and time, $tod_full and its kin: what they are at a moment, in the time zone of this process. */
+/* What is so at a moment: date and time, $tod_full and its kin, in the time zone of this process, and $load_average. */
 #ifndef POSTERN_EXPAND_MOMENT_H
 #define POSTERN_EXPAND_MOMENT_H
 

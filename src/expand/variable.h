@@ -14,6 +14,7 @@ enum expand_place {
 	EXPAND_PLACE_CONNECTION, /* a client is connected */
 	EXPAND_PLACE_ENVELOPE,   /* a message has a sender, and an address is being checked */
 	EXPAND_PLACE_DELIVERY,   /* an address is being routed or delivered */
+	EXPAND_PLACE_COMMAND,    /* `postern expand`: also what no part of the server can fill yet, so that strings can be tried */
 	EXPAND_PLACES
 };
 

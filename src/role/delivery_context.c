@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* What expansions find while a message is routed and delivered: the envelope, the header section, and the way to those who answer. */
 #include "base/fatal.h"
+#include "expand/message.h"
 #include "expand/moment.h"
 #include "mail/edit.h"
+#include "mail/host.h"
 #include "role/queue.h"
 
 #include <errno.h>
@@ -23,6 +25,83 @@ static struct expand_value number_value(struct delivery_context *context, int64_
 	return text_value(arena_printf(&context->entry->arena, "%lld", (long long)number));
 }
 
+/* The message's bytes from `from` on, `most` at most. What cannot be read is left out: the delivery will say why. */
+static struct slice read_message(struct queue_entry *entry, uint64_t from, size_t most)
+{
+	uint64_t size = entry->envelope->body_size, left = from < size ? size - from : 0;
+	size_t room = left < most ? (size_t)left : most, have = 0;
+	char *bytes = arena_alloc(&entry->arena, room + 1);
+	while (have < room) {
+		ssize_t n = pread(entry->fd, bytes + have, room - have, (off_t)(entry->body_offset + from + have));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	return slice_make(bytes, have);
+}
+
+static struct slice headers(void *owner)
+{
+	struct delivery_context *context = owner;
+	if (!context->headers.data) {
+		struct slice all = read_message(context->entry, 0, (size_t)context->conf->main.header_maxsize);
+		context->headers = slice_first(all, mail_header_length(all));
+	}
+	return context->headers;
+}
+
+/* The visible start or end of the body, behind the empty line. */
+static struct slice visible_body(struct delivery_context *context, uint64_t start, bool end)
+{
+	uint64_t size = context->entry->envelope->body_size;
+	uint64_t visible = (uint64_t)context->conf->main.message_body_visible;
+	bool hides = end && size > start && size - start > visible;
+	return read_message(context->entry, hides ? size - visible : start, (size_t)visible);
+}
+
+/* What the message's text gives. Of the body only what is visible is read: its lines are not counted. */
+static bool text_variable(struct delivery_context *context, enum expand_variable variable, struct slice *text_r)
+{
+	struct arena *arena = &context->entry->arena;
+	const struct conf_main *main = &context->conf->main;
+	struct expand_message text = { .visible = (size_t)main->message_body_visible, .newlines = main->message_body_newlines };
+	text.headers = headers(context);
+	/* The empty line: LF or CR LF. */
+	struct slice gap = read_message(context->entry, text.headers.len, 2);
+	uint64_t start = text.headers.len + (slice_equal(gap, SLICE("\r\n")) ? 2u : slice_starts(gap, SLICE("\n")) ? 1u : 0u);
+	uint64_t size = context->entry->envelope->body_size;
+	if (variable == EXPAND_MESSAGE_BODY_SIZE) {
+		*text_r = arena_printf(arena, "%llu", (unsigned long long)(size > start ? size - start : 0));
+		return true;
+	}
+	if (variable == EXPAND_MESSAGE_BODY || variable == EXPAND_MESSAGE_BODY_END)
+		text.body = visible_body(context, start, variable == EXPAND_MESSAGE_BODY_END);
+	/* What was read is the end already. */
+	return expand_message_variable(&text, variable == EXPAND_MESSAGE_BODY_END ? EXPAND_MESSAGE_BODY : variable, arena, text_r);
+}
+
+static bool is_of_text(enum expand_variable variable)
+{
+	static const enum expand_variable variables[] = {
+		EXPAND_MESSAGE_HEADERS, EXPAND_MESSAGE_HEADERS_RAW, EXPAND_REPLY_ADDRESS, EXPAND_RECEIVED_COUNT, EXPAND_MESSAGE_BODY,
+		EXPAND_MESSAGE_BODY_END, EXPAND_MESSAGE_BODY_SIZE,
+	};
+	for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+		if (variables[i] == variable)
+			return true;
+	return false;
+}
+
+static struct slice full_host(struct delivery_context *context)
+{
+	const struct spool_envelope *envelope = context->entry->envelope;
+	char host[640];
+	size_t len = mail_host_format(envelope->host_name, envelope->helo, envelope->host_address, host, sizeof host);
+	return arena_copy(&context->entry->arena, slice_make(host, len));
+}
+
 static struct expand_value server_variable(struct delivery_context *context, enum expand_variable variable)
 {
 	struct slice text;
@@ -33,6 +112,8 @@ static struct expand_value server_variable(struct delivery_context *context, enu
 	if (conf_variable(context->conf, variable, &text) ||
 	    expand_moment_variable(variable, clock_wall_now(), &context->entry->arena, &text))
 		return text_value(text);
+	if (is_of_text(variable) && text_variable(context, variable, &text))
+		return peer_value(text);
 	return (struct expand_value){ 0 };
 }
 
@@ -69,12 +150,14 @@ static struct expand_value variable_value(void *owner, enum expand_variable vari
 	case EXPAND_MESSAGE_AGE: return number_value(context, (clock_wall_now() - envelope->received_ns) / CLOCK_SECOND);
 	case EXPAND_RECEIVED_TIME: return number_value(context, envelope->received_ns / CLOCK_SECOND);
 	case EXPAND_RECIPIENTS_COUNT: return number_value(context, (int64_t)envelope->recipient_count);
+	case EXPAND_RETURN_PATH:
 	case EXPAND_SENDER_ADDRESS: return peer_value(envelope->sender);
 	case EXPAND_SENDER_ADDRESS_LOCAL_PART: return peer_value(slice_first(envelope->sender, at));
 	case EXPAND_SENDER_ADDRESS_DOMAIN: return peer_value(slice_from(envelope->sender, at + 1));
 	case EXPAND_SENDER_HOST_ADDRESS: return text_value(envelope->host_address);
 	case EXPAND_SENDER_HOST_PORT: return number_value(context, envelope->port);
 	case EXPAND_SENDER_HOST_NAME: return peer_value(envelope->host_name);
+	case EXPAND_SENDER_FULLHOST: return envelope->host_address.len ? peer_value(full_host(context)) : (struct expand_value){ 0 };
 	case EXPAND_SENDER_HELO_NAME: return peer_value(envelope->helo);
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(envelope->protocol);
 	default: return tls_variable(context, variable);
@@ -105,32 +188,6 @@ static enum expand_result ask(void *owner, const struct expand_request *request,
 		context->lookups = lookup_cache_new(&context->entry->arena);
 	struct ask_world world = { &context->entry->queue->asked, context->conf };
 	return lookup_cache_ask(context->lookups, ask_world, &world, request, arena, answer_r, error);
-}
-
-/* As much of the message as a header section can be. What cannot be read is left out: the delivery will say why. */
-static struct slice read_headers(struct queue_entry *entry, size_t most)
-{
-	uint64_t size = entry->envelope->body_size;
-	size_t room = size < most ? (size_t)size : most, have = 0;
-	char *bytes = arena_alloc(&entry->arena, room + 1);
-	while (have < room) {
-		ssize_t n = pread(entry->fd, bytes + have, room - have, (off_t)(entry->body_offset + have));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-	}
-	struct slice all = slice_make(bytes, have);
-	return slice_first(all, mail_header_length(all));
-}
-
-static struct slice headers(void *owner)
-{
-	struct delivery_context *context = owner;
-	if (!context->headers.data)
-		context->headers = read_headers(context->entry, (size_t)context->conf->main.header_maxsize);
-	return context->headers;
 }
 
 void delivery_context_init(struct delivery_context *context, struct queue_entry *entry, const struct conf *conf)

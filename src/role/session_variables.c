@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The variables of a session's expansions: who the client is, how it is connected, and what is known of the message so far. */
+#include "base/fatal.h"
 #include "expand/message.h"
 #include "expand/moment.h"
 #include "role/front.h"
@@ -117,6 +118,22 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	}
 }
 
+/* Separated by commas and spaces. As with Exim they are a secret until the last one is known. */
+static struct slice recipients(struct session *session)
+{
+	struct incoming_message *message = &session->message;
+	struct slice list = buf_slice(&message->recipients), address;
+	struct buf out;
+	if (!message->begun && !slice_starts_nocase(session->command, SLICE("DATA")) && !slice_starts_nocase(session->command, SLICE("BDAT")))
+		return (struct slice){ 0 };
+	buf_init(&out, 2 * list.len + 1);
+	while (ipc_list_next(&list, &address))
+		ensure((buf_len(&out) == 0 || buf_append(&out, SLICE(", "))) && buf_append(&out, address));
+	struct slice text = arena_copy(&message->arena, buf_slice(&out));
+	buf_free(&out);
+	return text;
+}
+
 static struct expand_value message_variable(struct session *session, enum expand_variable variable)
 {
 	const struct incoming_message *message = &session->message;
@@ -130,6 +147,9 @@ static struct expand_value message_variable(struct session *session, enum expand
 	case EXPAND_MESSAGE_SIZE: return number_value(session, message->header_done ? (int64_t)message->size : message->declared_size);
 	case EXPAND_RECEIVED_FOR: return text_value(message->only_recipient);
 	case EXPAND_RECIPIENTS_COUNT: return number_value(session, message->recipient_count);
+	case EXPAND_RECIPIENTS: return text_value(recipients(session));
+	case EXPAND_MESSAGE_AGE: return number_value(session, 0);
+	case EXPAND_RECEIVED_TIME: return number_value(session, clock_wall_now() / CLOCK_SECOND);
 	case EXPAND_RCPT_COUNT: return number_value(session, message->rcpt_count);
 	case EXPAND_HEADERS_ADDED: return text_value(added_headers(session));
 	case EXPAND_LOCAL_PART: return text_value(session->rewriting ? session->rewriting->local_part : (struct slice){ 0 });

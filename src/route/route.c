@@ -42,19 +42,47 @@ struct routing {
 	struct route_result *result;
 	struct route_user user; /* of the router being asked */
 	bool has_user;
+	const struct transport *transport; /* whose options are being expanded; NULL before */
 	bool domain_is_ours; /* a router named it */
 	struct expand_memory memory; /* from one string of a router to the next: $srs_recipient and the like */
 };
+
+static struct expand_value user_number(const struct routing *routing, uint32_t number)
+{
+	return (struct expand_value){ .text = routing->has_user ? arena_printf(routing->arena, "%u", number) : SLICE("") };
+}
+
+/* The part of the configuration that is at work. */
+static struct expand_value progress_variable(const struct routing *routing, enum expand_variable variable)
+{
+	const struct route_result *result = routing->result;
+	const struct expand_context *others = routing->host->variables;
+	switch (variable) {
+	case EXPAND_ROUTER_NAME:
+		return (struct expand_value){ .text = result->router ? result->router->name : SLICE("") };
+	case EXPAND_TRANSPORT_NAME:
+		return (struct expand_value){ .text = routing->transport ? routing->transport->name : SLICE("") };
+	case EXPAND_LOCAL_USER_UID:
+		return user_number(routing, routing->user.uid);
+	case EXPAND_LOCAL_USER_GID:
+		return user_number(routing, routing->user.gid);
+	case EXPAND_RETURN_PATH:
+		return others->variable(others->owner, EXPAND_SENDER_ADDRESS);
+	default:
+		return others->variable(others->owner, variable);
+	}
+}
 
 static struct expand_value address_variable(void *owner, enum expand_variable variable)
 {
 	const struct routing *routing = owner;
 	const struct route_result *result = routing->result;
-	const struct expand_context *others = routing->host->variables;
 	switch (variable) {
 	case EXPAND_LOCAL_PART:
+	case EXPAND_ORIGINAL_LOCAL_PART: /* nothing redirects addresses: each is its own first one */
 		return (struct expand_value){ result->local_part, true };
 	case EXPAND_DOMAIN:
+	case EXPAND_ORIGINAL_DOMAIN:
 		return (struct expand_value){ result->domain, true };
 	case EXPAND_LOCAL_PART_DATA:
 		return (struct expand_value){ result->local_part_data, false };
@@ -63,7 +91,7 @@ static struct expand_value address_variable(void *owner, enum expand_variable va
 	case EXPAND_HOME:
 		return (struct expand_value){ result->home, false };
 	default:
-		return others->variable(others->owner, variable);
+		return progress_variable(routing, variable);
 	}
 }
 
@@ -223,6 +251,7 @@ static void finish(struct routing *routing, const struct router *router)
 	const struct expand_context context = address_context(routing);
 	if (!choose_user(routing, router))
 		return;
+	routing->transport = transport;
 	switch (expand_run_path(transport->directory, &context, routing->arena, &result->directory, &result->error)) {
 	case EXPAND_OK:
 		result->transport = transport;
