@@ -66,7 +66,7 @@ const char *expand_place_text(enum expand_place place)
 		[EXPAND_PLACE_CONNECTION] = "while a client is connected",
 		[EXPAND_PLACE_ENVELOPE] = "while an address is checked",
 		[EXPAND_PLACE_DELIVERY] = "while an address is routed or delivered",
-		[EXPAND_PLACE_COMMAND] = "in postern expand",
+		[EXPAND_PLACE_COMMAND] = "in `postern expand`, not yet in the server: a configuration that uses it is refused",
 	};
 	return texts[place];
 }
