@@ -127,8 +127,8 @@ static const struct ipc_handler asker_handler = { from_asker, asker_lost };
 void answering_connected(struct answering_desk *desk, struct role_process *role, const struct answering *answering, int fd,
 			 enum role other)
 {
-	if (other != ROLE_FRONT && other != ROLE_QUEUE)
-		fatal("the %s role answers fronts and the queue only", role_name(role->kind));
+	if (!(IPC_ASKERS & 1u << other))
+		fatal("the %s role answers those who may ask only", role_name(role->kind));
 	struct asker *asker = xcalloc(1, sizeof *asker);
 	*asker = (struct asker){ .role = role, .desk = desk, .answering = answering };
 	asker->peer = ipc_open(role->loop, fd, role->kind, other, &asker_handler, asker);
