@@ -7,7 +7,7 @@ import time
 from harness import POSTERN, ROOT, make_message
 
 VARIABLES = ("message_body", "message_body_size", "body_linecount", "reply_address", "received_count", "config_file", "config_dir",
-             "tod_zulu", "tod_epoch", "tod_zone", "tod_logfile", "recipients_count", "qualify_domain")
+             "tod_zulu", "tod_epoch", "tod_zone", "tod_logfile", "recipients_count", "qualify_domain", "max_received_linelength")
 
 
 def test_the_message_the_configuration_and_the_time(server):
@@ -18,10 +18,11 @@ def test_the_message_the_configuration_and_the_time(server):
         client.expect(250, "EHLO client.test")
         client.expect(250, "MAIL FROM:<a@client.test>")
         client.expect(250, "RCPT TO:<user@example.test>")
-        code, texts = client.data_of(head + make_message().split(b"\r\n\r\n")[0] + b"\r\n\r\nfirst line\r\nsecond\r\n")
+        code, texts = client.data_of(head + make_message().split(b"\r\n\r\n")[0] + b"\r\n\r\nfirst line\r\nsecond\r\n" + b"x" * 120 + b"\r\n")
     seen = dict(re.fullmatch(r"(\w+)=<(.*)>", line).groups() for line in texts if line)
     assert code == 550
-    assert (seen["message_body"], seen["message_body_size"], seen["body_linecount"]) == ("first line second ", "20", "2")
+    assert (seen["message_body"], seen["message_body_size"], seen["body_linecount"]) == ("first line second " + "x" * 120 + " ", "142", "3")
+    assert seen["max_received_linelength"] == "120"
     assert seen["reply_address"] == '"Other" <o@client.test>'
     assert seen["received_count"] == "2"
     assert (seen["config_file"], seen["config_dir"]) == (str(one.conf), str(one.conf.parent))

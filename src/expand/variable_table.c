@@ -361,7 +361,7 @@ const struct expand_variable_info expand_variable_table[] = {
 	{ "body_zerocount", EXPAND_BODY_ZEROCOUNT, NUMBER, ENVELOPE, false,
 	  "How many NUL bytes the message's body has.",
 	  "$body_zerocount NULs" },
-	{ "max_received_linelength", EXPAND_MAX_RECEIVED_LINELENGTH, NUMBER, COMMAND, false,
+	{ "max_received_linelength", EXPAND_MAX_RECEIVED_LINELENGTH, NUMBER, ENVELOPE, false,
 	  "The length of the longest line as it was received.",
 	  "longest line $max_received_linelength" },
 	{ "message_body", EXPAND_MESSAGE_BODY, TEXT, ENVELOPE, true,

@@ -82,6 +82,8 @@ struct incoming_message {
 	struct mail_header_scan scan;
 	struct buf body;       /* what was not handed to the queue yet */
 	uint64_t size;         /* of the message so far, with our Received: */
+	uint64_t line_length, longest_line; /* of the text as the client sent it, without line ends: the line so far, and the longest */
+	bool line_returned;    /* the line so far ends with CR */
 	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
 	struct lookup_cache *lookups; /* in the arena; NULL before the first */
 	bool begun;            /* the body has started */

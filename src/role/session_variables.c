@@ -147,6 +147,7 @@ static struct expand_value message_variable(struct session *session, enum expand
 	case EXPAND_MESSAGE_SIZE: return number_value(session, message->header_done ? (int64_t)message->size : message->declared_size);
 	case EXPAND_RECEIVED_FOR: return text_value(message->only_recipient);
 	case EXPAND_RECIPIENTS_COUNT: return number_value(session, message->recipient_count);
+	case EXPAND_MAX_RECEIVED_LINELENGTH: return number_value(session, (int64_t)message->longest_line);
 	case EXPAND_RECIPIENTS: return text_value(recipients(session));
 	case EXPAND_MESSAGE_AGE: return number_value(session, 0);
 	case EXPAND_RECEIVED_TIME: return number_value(session, clock_wall_now() / CLOCK_SECOND);

@@ -345,9 +345,25 @@ bool submission_release(struct session *session, struct error *error)
 	return done;
 }
 
+/* Lines end with LF, or CR LF. */
+static void measure_lines(struct incoming_message *message, struct slice run)
+{
+	while (run.len) {
+		size_t end = slice_find(run, '\n');
+		bool whole = end < run.len, returned = end > 0 ? run.data[end - 1] == '\r' : message->line_returned;
+		uint64_t length = message->line_length + end;
+		if (length - returned > message->longest_line)
+			message->longest_line = length - returned;
+		message->line_length = whole ? 0 : length;
+		message->line_returned = returned && !whole;
+		run = slice_from(run, whole ? end + 1 : end);
+	}
+}
+
 bool submission_append(struct session *session, struct slice run, struct error *error)
 {
 	struct incoming_message *message = &session->message;
+	measure_lines(message, run);
 	if (!message->held)
 		return append(session, run, error);
 	if (!buf_append(&message->header, run))
