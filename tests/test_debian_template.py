@@ -18,14 +18,15 @@ KINDS = ("internet", "smarthost", "satellite", "local")
 # What comes with later issues: the sending side, redirection, bounces, local submission, authentication, other mailbox formats.
 OPTIONS = {
     "exim_path", "gecos_pattern", "gecos_name", "prdr_enable", "local_from_check", "local_sender_retain", "untrusted_set_sender",
-    "ignore_bounce_errors_after", "timeout_frozen_after", "freeze_tell", "trusted_users", "log_selector", "debug_print",
+    "ignore_bounce_errors_after", "timeout_frozen_after", "freeze_tell", "trusted_users", "debug_print",
     "condition", "local_part_prefix", "require_files", "verify", "expn", "cannot_route_message", "file", "mode_fail_narrower",
     "check_string", "escape_string",
 }
 DRIVERS = {"manualroute", "dnslookup", "redirect", "pipe", "autoreply", "smtp", "cram_md5", "plaintext"}
-# Words of ACLs, and what mailboxes need in this version.
+# An item of log_selector, words of ACLs, and what mailboxes need in this version.
 OTHERS = re.compile(
-    r"^verify: callouts are not available in this version"
+    r"^the log item \"smtp_protocol_error\" cannot be added in this version"
+    r"|^verify: callouts are not available in this version"
     r"|^verify: \"header_syntax\" is not available in this version"
     r"|^control: \"submission\" is not available in this version"
     r"|^not set; expected a directory, such as "

@@ -263,14 +263,18 @@ def test_commands_end_with_the_front_that_asked(running):
     wait_for("the end of all sleeps", lambda: not processes(seconds))
 
 
-@pytest.mark.skipif(not HEAVY, reason="it takes the minute that a command has; lookup_service_test has a shorter one")
-def test_after_a_minute_a_command_and_all_that_it_started_is_killed(running):
+# Only with HEAVY=1: it takes the minute that a command has; lookup_service_test has a shorter one.
+def heavy_after_a_minute_a_command_and_all_that_it_started_is_killed(running):
     seconds = unique()
     one = running(f"(sleep {seconds}; :) & sleep {seconds}")
     began = time.monotonic()
     banner(one)
     assert time.monotonic() - began > 50
     wait_for("the end of all sleeps", lambda: not processes(seconds))
+
+
+if HEAVY:
+    test_after_a_minute_a_command_and_all_that_it_started_is_killed = heavy_after_a_minute_a_command_and_all_that_it_started_is_killed
 
 
 def test_killed_it_comes_back(running):

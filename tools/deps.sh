@@ -60,6 +60,7 @@ table() {
 		msmtp command_is msmtp
 		openssl command_is openssl
 		gnutls-bin command_is gnutls-cli
+		sslscan command_is sslscan
 		procps command_is ps
 		mandoc command_is mandoc
 		man-db command_is man
