@@ -136,7 +136,7 @@ def in_postern(one, name):
         log = one.log_text(start)
         wait_for("a whole line", lambda: not one.log_text(start) or one.log_text(start).endswith("\n"))
         reply = [f"{code}{' ' if i == len(texts) - 1 else '-'}{text}" for i, text in enumerate(texts)]
-        return reply, [general(line[20:]) for line in log.split("\n") if line and "closed by DROP" not in line]
+        return reply, [general(line[20:]) for line in log.split("\n") if line and "closed by DROP" not in line and " of the roles: " not in line]
     finally:
         one.stop()
 
