@@ -40,8 +40,8 @@ struct header_edits {
 
 /* control = submission. Texts lie in the message's arena. */
 struct submission_mode {
-	bool on, sender_retain, has_domain; /* has_domain: also when it is empty */
-	struct slice domain, name;
+	bool on;
+	struct acl_submission options; /* name is a phrase */
 };
 
 /* A message on its way in. Everything of it is in `arena`, and gone with session_forget_message. */

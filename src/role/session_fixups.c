@@ -6,30 +6,15 @@
 #include "mail/fixup.h"
 #include "role/session.h"
 
-/* The part of `options` up to the next slash, which is cut off; a name may hold slashes and is the last. */
 bool session_start_submission(struct session *session, struct slice options, struct error *error)
 {
 	struct incoming_message *message = &session->message;
-	struct submission_mode mode = { .on = true };
-	while (options.len) {
-		if (slice_starts_nocase(options, SLICE("name="))) {
-			mode.name = mail_phrase(slice_from(options, 5), &message->arena);
-			break;
-		}
-		struct slice option = slice_cut(&options, '/');
-		if (slice_equal_nocase(option, SLICE("sender_retain"))) {
-			mode.sender_retain = true;
-		} else if (slice_starts_nocase(option, SLICE("domain="))) {
-			mode.has_domain = true;
-			mode.domain = slice_from(option, 7);
-		} else {
-			return error_set(error, ERROR_PERMANENT, "control = submission has sender_retain, domain= and name=, not \"%.*s\"",
-					 SLICE_ARG(slice_first(option, 60)));
-		}
-	}
-	mode.domain = arena_copy(&message->arena, mode.domain);
-	mode.name = arena_copy(&message->arena, mode.name);
-	message->submission = mode;
+	struct submission_mode *mode = &message->submission;
+	if (!acl_submission_parse(options, &mode->options, error))
+		return false;
+	mode->on = true;
+	mode->options.domain = arena_copy(&message->arena, mode->options.domain);
+	mode->options.name = mail_phrase(arena_copy(&message->arena, mode->options.name), &message->arena);
 	return true;
 }
 
@@ -43,7 +28,7 @@ static struct slice user_of(struct session *session)
 static struct slice address_of_user(struct session *session)
 {
 	struct incoming_message *message = &session->message;
-	const struct submission_mode *mode = &message->submission;
+	const struct acl_submission *mode = &message->submission.options;
 	struct slice user = user_of(session), domain = mode->has_domain ? mode->domain : session->conf->main.qualify_domain;
 	if (user.len == 0 || domain.len == 0 || (!mode->has_domain && slice_find(user, '@') < user.len))
 		return user;
@@ -102,8 +87,8 @@ bool session_fix_up(struct session *session, struct buf *header, struct error *e
 		struct mail_fixup fixup = {
 			.date = slice_of(date),
 			.message_id = arena_printf(&message->arena, "E%s@%.*s", message->id.text, SLICE_ARG(session->conf->main.primary_hostname)),
-			.envelope_sender = message->sender, .user = user, .name = message->submission.name,
-			.sender_retain = message->submission.sender_retain,
+			.envelope_sender = message->sender, .user = user, .name = message->submission.options.name,
+			.sender_retain = message->submission.options.sender_retain,
 		};
 		mail_fixup(section, &fixup, &message->arena, &edit);
 		buf_init(&fixed, header->max);
