@@ -27,6 +27,7 @@ struct expand_numbers {
 
 struct expand_evaluation {
 	const struct expand_context *context;
+	enum expand_place place; /* of the program */
 	struct arena *arena;
 	struct error *error;
 	struct expand_numbers numbers;
@@ -55,7 +56,7 @@ enum expand_result expand_run_sequence(struct expand_evaluation *run, const stru
 enum expand_result expand_run_condition(struct expand_evaluation *run, const struct expand_condition *condition, bool *yes_r);
 
 enum expand_result expand_run_node(struct expand_evaluation *run, const struct expand_node *node, struct expand_value *value_r);
-/* Compiles a text that was computed, unless a peer had a hand in it. */
+/* Compiles a text that was computed, unless a peer had a hand in it. It can name what the program around it can name. */
 enum expand_result expand_run_compile(struct expand_evaluation *run, struct expand_value text, const struct expand_program **program_r);
 
 /* The branch that `yes` chooses: an item without branches gives `otherwise` for yes. */
