@@ -99,7 +99,7 @@ void expand_clean_error(struct error *error);
 bool expand_to_number(struct slice text, int64_t *number_r, struct error *error);
 
 /* Items written by the evaluation, in the files run_*.c. */
-expand_item_run expand_item_if, expand_item_extract, expand_item_listextract, expand_item_map, expand_item_filter,
+expand_item_run expand_item_if, expand_item_extract, expand_item_listextract, expand_item_map,
 	expand_item_reduce, expand_item_sort, expand_item_sg, expand_item_lookup, expand_item_acl, expand_item_run_command,
 	expand_item_readfile, expand_item_readsocket, expand_item_env, expand_item_prvscheck, expand_item_certextract,
 	expand_item_function;
