@@ -24,11 +24,11 @@ bool tls_names_directory(struct slice path)
 	return path.len && path.data[path.len - 1] == '/';
 }
 
-static size_t add_constant(struct tls_want *wants, size_t count, enum tls_file_kind kind, struct slice path)
+static size_t add_constant(struct tls_want *wants, size_t count, struct tls_want want)
 {
-	bool system = kind == TLS_FILE_TRUST && slice_equal(path, SLICE("system"));
-	if (count < TLS_WANTS_MAX && path.len && (path.data[0] == '/' || system))
-		wants[count++] = (struct tls_want){ .kind = kind, .path = path };
+	bool system = want.kind == TLS_FILE_TRUST && slice_equal(want.path, SLICE("system"));
+	if (count < TLS_WANTS_MAX && want.path.len && (want.path.data[0] == '/' || system))
+		wants[count++] = want;
 	return count;
 }
 
@@ -50,15 +50,15 @@ size_t tls_wants_of(const struct conf *conf, struct arena *arena, struct tls_wan
 		else
 			wants[count++] = chains[i];
 	}
-	count = add_constant(wants, count, TLS_FILE_TEXT, conf_constant(main->tls_dhparam));
+	count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_TEXT, .path = conf_constant(main->tls_dhparam) });
 	if (main->tls_verify_hosts || main->tls_try_verify_hosts) {
 		struct slice trust = main->tls_verify_certificates ? conf_constant(main->tls_verify_certificates) : SLICE("system");
-		count = add_constant(wants, count, TLS_FILE_TRUST, trust);
-		count = add_constant(wants, count, TLS_FILE_CRLS, conf_constant(main->tls_crl));
+		count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_TRUST, .path = trust });
+		count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_CRLS, .path = conf_constant(main->tls_crl) });
 	}
 	struct conf_strings proofs = conf_value_strings(arena, conf_constant(main->tls_ocsp_file));
 	for (size_t i = 0; i < proofs.count && i < TLS_CHAINS_MAX; i++)
-		count = add_constant(wants, count, TLS_FILE_TEXT, ocsp_file_path(proofs.items[i]));
+		count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_TEXT, .path = ocsp_file_path(proofs.items[i]), .spared = true });
 	return count;
 }
 

@@ -47,6 +47,7 @@ struct item {
 	enum tls_file_kind kind;
 	char path[TLS_PATH_MAX], key_path[TLS_PATH_MAX];
 	bool constant;         /* the configuration names it by itself */
+	bool spared;           /* and can do without it */
 	bool loading;
 	bool refused;          /* `used` is of files that were not taken: `content` is of others before them */
 	struct content content;
@@ -266,7 +267,7 @@ static struct item *add_item(struct tls_store *store, const struct tls_want *wan
 	if (store->count == TLS_STORE_MAX)
 		return NULL;
 	struct item *item = xcalloc(1, sizeof *item);
-	*item = (struct item){ .kind = want->kind, .content = { .fd = -1, .key_fd = -1 } };
+	*item = (struct item){ .kind = want->kind, .spared = want->spared, .content = { .fd = -1, .key_fd = -1 } };
 	if (!slice_to_cstr(want->path, item->path, sizeof item->path) || !slice_to_cstr(want->key_path, item->key_path, sizeof item->key_path)) {
 		free(item);
 		return NULL;
@@ -328,7 +329,7 @@ void tls_store_free(struct tls_store *store)
 bool tls_store_problem(const struct tls_store *store, struct error *error)
 {
 	for (size_t i = 0; i < store->count; i++)
-		if (store->items[i]->constant && *store->items[i]->problem) {
+		if (store->items[i]->constant && !store->items[i]->spared && *store->items[i]->problem) {
 			error_set(error, ERROR_USAGE, "%s", store->items[i]->problem);
 			return true;
 		}

@@ -28,7 +28,7 @@ enum { TLS_STORE_MAX = 8192 /* items */ };
 struct tls_store *tls_store_new(struct master *master, const struct conf *conf);
 /* NULL is allowed. What tasks still use lives until they are done. */
 void tls_store_free(struct tls_store *store);
-/* The first problem of what the configuration names, or that there is none (false). */
+/* The first problem of what the configuration names and cannot do without, or that there is none (false). */
 bool tls_store_problem(const struct tls_store *store, struct error *error);
 /*
  * Whether the certificates that the configuration names may be taken into use after those of `old` (tls_tlsa_guard); the same files are
