@@ -208,7 +208,7 @@ void conf_settle_tls(struct conf_parser *parser)
 		advertise->text = conf->tls_certificate ? SLICE("*") : SLICE("");
 	size_t certificates = check_paths(parser, "tls_certificate", conf->tls_certificate, NULL);
 	size_t keys = check_paths(parser, "tls_privatekey", conf->tls_privatekey, NULL);
-	if (certificates && keys > certificates)
+	if (certificates && keys && keys != certificates)
 		conf_main_error(parser, "tls_privatekey", "%zu keys for %zu certificates", keys, certificates);
 	check_paths(parser, "tls_verify_certificates", conf->tls_verify_certificates, "system");
 	check_paths(parser, "tls_crl", conf->tls_crl, NULL);
