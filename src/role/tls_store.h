@@ -14,7 +14,6 @@
 #define POSTERN_ROLE_TLS_STORE_H
 
 #include "role/tls_files.h"
-#include "tls/remote_key.h"
 
 struct master;
 struct child;
@@ -50,11 +49,5 @@ void tls_store_wanted(struct tls_store *store, struct child *front, struct ipc_i
 
 /* A task of the master, once it runs: watches the files of master->tls. */
 void tls_store_watch(void *master);
-
-/*
- * Takes the private keys (PEM blocks) out of the text, in place, and wipes what is behind its new end. False when it is a
- * private key in another form.
- */
-bool tls_store_public_part(char *text, size_t length, size_t *length_r);
 
 #endif

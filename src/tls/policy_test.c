@@ -5,7 +5,7 @@
 #include "tls/policy.h"
 
 #include "base/test.h"
-#include "role/tls_store.h"
+#include "role/tls_content.h"
 
 #include <string.h>
 
@@ -193,7 +193,7 @@ static void private_keys_are_taken_out_of_files(void **state)
 		char text[200] = "";
 		size_t length = strlen(rows[i].text), public = 0;
 		memcpy(text, rows[i].text, length);
-		assert_true(tls_store_public_part(text, length, &public));
+		assert_true(tls_public_part(text, length, &public));
 		assert_true(slice_equal(slice_make(text, public), slice_of(rows[i].public)));
 		assert_null(memmem(text, sizeof text, "secret", 6));
 	}
