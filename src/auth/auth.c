@@ -118,7 +118,7 @@ static enum auth_outcome check_condition(struct auth_exchange *exchange)
 /* It goes into the log and into envelopes, so what cannot be printed is written as \ooo. */
 static struct slice printable(struct arena *arena, struct slice text)
 {
-	enum { IDENTITY_MAX = 1000 };
+	enum { IDENTITY_MAX = 500 };
 	text = slice_first(text, IDENTITY_MAX);
 	char *out = arena_alloc(arena, 4 * text.len + 1);
 	size_t size = 0;

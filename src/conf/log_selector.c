@@ -51,7 +51,7 @@ static const struct item {
 	{ "smtp_confirmation", 0, true },
 	{ "smtp_connection", 0, false },
 	{ "smtp_incomplete_transaction", 0, false },
-	{ "smtp_mailauth", 0, false },
+	{ "smtp_mailauth", LOG_ITEM_SMTP_MAILAUTH, false },
 	{ "smtp_no_mail", 0, false },
 	{ "smtp_protocol_error", 0, false },
 	{ "smtp_syntax_error", 0, false },
