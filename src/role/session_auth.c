@@ -148,6 +148,11 @@ static bool binding(void *owner, enum auth_binding kind, struct arena *arena, st
 	return kind == AUTH_BINDING_EXPORTER ? tls_binding_exporter(ssl, arena, data_r) : tls_binding_server_end_point(ssl, arena, data_r);
 }
 
+static void show_debug(void *owner, struct slice text)
+{
+	session_trace(owner, "server_debug_print: %.*s", SLICE_ARG(text));
+}
+
 /* `world`: NULL where failures are no guesses. */
 static void begin(struct session *session, const struct authenticator *authenticator, const struct auth_world *world)
 {
@@ -155,7 +160,8 @@ static void begin(struct session *session, const struct authenticator *authentic
 	struct session_auth *auth = &session->auth;
 	struct expand_context context = context_of(session);
 	auth->channel = (struct auth_channel){
-		.owner = session, .hostname = session->settings.hostname, .binding = session->smtp.tls ? binding : NULL,
+		.owner = session, .hostname = session->settings.hostname, .binding = session->stream.ssl ? binding : NULL,
+		.debug = session->front->watch ? show_debug : NULL,
 	};
 	for (size_t i = 0; i < conf->authenticator_count; i++)
 		auth->channel.plus_offered |= auth->offered & UINT64_C(1) << i && auth_binds_channel(&conf->authenticators[i]);

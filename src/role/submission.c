@@ -69,7 +69,7 @@ const char *submission_protocol(const struct session *session)
 		{ { "esmtp", "esmtps" }, { "esmtpa", "esmtpsa" } },
 		{ { "utf8esmtp", "utf8esmtps" }, { "utf8esmtpa", "utf8esmtpsa" } },
 	};
-	bool tls = session->stream.ssl != NULL, authenticated = session->auth.by != NULL;
+	bool tls = session->smtp.tls, authenticated = session->auth.by != NULL;
 	if (!session->smtp.extended && !session->message.smtputf8)
 		return tls ? "smtps" : "smtp";
 	return names[session->message.smtputf8][authenticated][tls];
