@@ -42,6 +42,11 @@ int failures_create(struct error *error)
 	return -1;
 }
 
+size_t failures_size(void)
+{
+	return sizeof(struct memory);
+}
+
 struct failures *failures_open(int fd, struct error *error)
 {
 	struct stat status;

@@ -31,6 +31,7 @@ struct failures;
 
 /* The memory, for failures_open in whatever process; -1 and *error. */
 int failures_create(struct error *error);
+size_t failures_size(void); /* its bytes */
 /* NULL and *error when that is no such memory. The descriptor stays the caller's. */
 struct failures *failures_open(int fd, struct error *error);
 void failures_close(struct failures **failures);

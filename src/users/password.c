@@ -136,6 +136,21 @@ void password_verifier(struct slice password, enum auth_hash hash, struct auth_v
 	OPENSSL_cleanse(client_key, sizeof client_key);
 }
 
+void password_false_verifier(struct slice name, enum auth_hash hash, const void *secret, size_t secret_size, struct arena *arena,
+			     struct auth_verifier *verifier_r)
+{
+	unsigned char digest[AUTH_KEY_MAX], *salt = arena_alloc(arena, PASSWORD_SALT);
+	const char *const uses[] = { "salt", "stored", "server" };
+	*verifier_r = (struct auth_verifier){ .salt = slice_make(salt, PASSWORD_SALT), .iterations = PASSWORD_ITERATIONS };
+	for (size_t i = 0; i < 3; i++) {
+		struct slice text = arena_printf(arena, "%s %d %.*s", uses[i], (int)hash, SLICE_ARG(name));
+		hmac(EVP_sha256(), secret, secret_size, text, digest);
+		memcpy(i == 0 ? salt : i == 1 ? verifier_r->stored_key : verifier_r->server_key, digest,
+		       i == 0 ? PASSWORD_SALT : password_key_size(hash));
+	}
+	OPENSSL_cleanse(digest, sizeof digest);
+}
+
 /* ---- Random passwords ---- */
 
 void password_random(char out_r[PASSWORD_RANDOM_MAX])

@@ -36,6 +36,12 @@ const char *password_method(struct slice hash);
 /* What a server keeps for SCRAM (RFC 5802 §3). The salt is the caller's, of verifier->salt. */
 void password_verifier(struct slice password, enum auth_hash hash, struct auth_verifier *verifier);
 size_t password_key_size(enum auth_hash hash);
+/*
+ * A verifier that no password fits, always the same for a name and a secret, and like one that was made here: for users who do not exist
+ * (RFC 5802 §9 has what a server may give away).
+ */
+void password_false_verifier(struct slice name, enum auth_hash hash, const void *secret, size_t secret_size, struct arena *arena,
+			     struct auth_verifier *verifier_r);
 
 /* A random password of 120 bits: "abcd-efgh-ijkl-mnop-qrst-uvwx" without letters that look alike. */
 void password_random(char out_r[PASSWORD_RANDOM_MAX]);
