@@ -209,7 +209,7 @@ struct conf {
 	/* What the TLS options name as constant text: each is a file, or the start of names below its directory (conf_tls_allows). */
 	struct slice *tls_paths;
 	size_t tls_path_count;
-	bool tls_by_name; /* tls_certificate may name a directory, from which the client's name chooses */
+	bool tls_by_name; /* what TLS is made of may change when the name is known that the client asks for */
 	/* Commands that ${run} may start (conf_allows_command), and directories that their names and arguments name as constant text. */
 	struct conf_command *commands;
 	size_t command_count, command_room;
@@ -270,6 +270,11 @@ void conf_unref(struct conf **conf);
  * text lives as long as the configuration.
  */
 bool conf_variable(const struct conf *conf, enum expand_variable variable, struct slice *text_r);
+
+/* Where the line of an ACL stands whose number (struct acl_line) this is; NULL: it is none of the configuration's. */
+const struct conf_place *conf_acl_place(const struct conf *conf, size_t line);
+/* The main option that has this host list, for traces: "tls_hosts". */
+const char *conf_hosts_option(const struct conf_main *main, const struct list *list);
 
 /* NULL when there is no ACL of that name. */
 const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name);

@@ -3,7 +3,7 @@
 #include "base/fatal.h"
 #include "expand/message.h"
 #include "expand/moment.h"
-#include "role/front.h"
+#include "role/session.h"
 
 #include <unistd.h>
 
@@ -39,8 +39,8 @@ static struct slice received_host(struct session *session)
 
 static struct slice full_host(struct session *session)
 {
-	char peer[512];
-	session_peer(session, peer, sizeof peer);
+	char peer[SESSION_PEER_MAX];
+	session_peer(session, peer);
 	return arena_copy(&session->message.arena, slice_of(peer + 2)); /* without "H=" */
 }
 
@@ -87,7 +87,7 @@ static struct expand_value tls_variable(struct session *session, enum expand_var
 	case EXPAND_TLS_IN_OCSP: return number_value(session, facts->ocsp);
 	case EXPAND_TLS_IN_RESUMPTION: return number_value(session, facts->resumption);
 	case EXPAND_TLS_IN_SNI:
-		return text_value(*facts->version ? tls_facts_server_name(ssl) : slice_of(session->server_name));
+		return text_value(ssl && *facts->version ? tls_facts_server_name(ssl) : slice_of(session->server_name));
 	case EXPAND_TLS_IN_PEERDN: return text_value(ssl ? peer_name(session) : (struct slice){ 0 });
 	case EXPAND_TLS_IN_OURCERT:
 		return text_value(ssl ? tls_facts_our_certificate(ssl, &session->message.arena) : (struct slice){ 0 });
