@@ -53,6 +53,8 @@ static void settle(struct conf_parser *parser, const struct conf_block *block, s
 	conf_convert_block(parser, block, authenticator, true);
 	if (errors == parser->problems->errors && !auth_check(authenticator, &option, &error))
 		block_problem(parser, block, option, false, error.text);
+	else if (authenticator->server_user_database && !parser->conf->main.user_database.len)
+		block_problem(parser, block, "server_user_database", false, "there is no user_database in the main section; expected its path there");
 	else if (slice_equal(block->driver, SLICE("cram_md5")))
 		block_problem(parser, block, "driver", true, "CRAM-MD5 needs passwords in clear on this server and protects nothing that TLS does "
 			      "not; scram is better in both");

@@ -23,6 +23,7 @@
 #include "route/retry.h"
 #include "route/rewrite.h"
 #include "route/route.h"
+#include "users/failures.h"
 
 struct conf_ports {
 	const uint16_t *items;
@@ -113,6 +114,11 @@ struct conf_main {
 	struct lookup_name_order name_order; /* the same, understood */
 
 	/* What expansions use. */
+	struct slice user_database;   /* a path; empty: there is none */
+	struct slice auth_fail_limit; /* as written */
+	struct failures_limit auth_limit; /* the same, understood */
+	int64_t auth_fail_delay, auth_remember; /* ns */
+
 	struct slice sqlite_dbfile, pgsql_servers, redis_servers; /* empty: none */
 	struct conf_strings keep_environment, add_environment;
 	struct slice headers_charset;

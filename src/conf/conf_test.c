@@ -777,7 +777,7 @@ static void each_option_of_authenticators_has_an_example_that_parses(void **stat
 		struct fixture f;
 		struct buf text;
 		buf_init(&text, 10000);
-		buf_printf(&text, "domainlist local_domains = example.org\nauth_cleartext_hosts = *\nbegin authenticators\na:\n driver = %s\n",
+		buf_printf(&text, "user_database = /u.db\ndomainlist local_domains = example.org\nauth_cleartext_hosts = *\nbegin authenticators\na:\n driver = %s\n",
 			   tables[1]->driver);
 		for (size_t t = 0; t < 2; t++)
 			for (size_t i = t ? 0 : 1; i < tables[t]->count; i++)

@@ -22,6 +22,7 @@
 #include "mail/edit.h"
 #include "mail/scan.h"
 #include "role/front.h"
+#include "role/user_ask.h"
 #include "smtp/server.h"
 #include "tls/facts.h"
 #include "tls/stream.h"
@@ -87,7 +88,10 @@ struct session_auth {
 	bool failed;                     /* $authentication_failed */
 	uint64_t offered;                /* a bit for each authenticator that the last EHLO offered */
 	struct auth_exchange *exchange;  /* owned; NULL: none is under way */
-	struct auth_channel channel;     /* of the exchange */
+	/* Of the exchange. */
+	struct auth_channel channel;
+	struct user_ask ask;
+	struct auth_world world;
 };
 
 struct session {
@@ -179,6 +183,8 @@ void session_offer_auth(struct session *session, struct arena *arena);
 bool session_on_auth(struct session *session, const struct smtp_event *event);
 /* TLS has begun: the client may be known by its certificate. */
 void session_auth_by_certificate(struct session *session);
+/* For `postern session`: the client has passed this authenticator already. */
+void session_auth_pretend(struct session *session, struct slice name);
 /* RFC 3207 §4.2, and the end of a session: nothing is known of the client any more. */
 void session_auth_forget(struct session *session);
 /* AUTH= of MAIL. False: MAIL is answered, for now it cannot be told whether that is to be believed. */

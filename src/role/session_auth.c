@@ -153,8 +153,8 @@ static void show_debug(void *owner, struct slice text)
 	session_trace(owner, "server_debug_print: %.*s", SLICE_ARG(text));
 }
 
-/* `world`: NULL where failures are no guesses. */
-static void begin(struct session *session, const struct authenticator *authenticator, const struct auth_world *world)
+/* `counts`: a failure is a guess. */
+static void begin(struct session *session, const struct authenticator *authenticator, bool counts)
 {
 	const struct conf *conf = session->conf;
 	struct session_auth *auth = &session->auth;
@@ -165,8 +165,12 @@ static void begin(struct session *session, const struct authenticator *authentic
 	};
 	for (size_t i = 0; i < conf->authenticator_count; i++)
 		auth->channel.plus_offered |= auth->offered & UINT64_C(1) << i && auth_binds_channel(&conf->authenticators[i]);
+	auth->ask = (struct user_ask){
+		.line = &session->front->asked.lookup, .client = session->host, .service = "smtp", .delay = conf->main.auth_fail_delay,
+	};
+	auth->world = user_ask_world(&auth->ask);
 	auth->exchange = xcalloc(1, sizeof *auth->exchange);
-	auth_begin(auth->exchange, authenticator, &auth->channel, world, &context);
+	auth_begin(auth->exchange, authenticator, &auth->channel, counts ? &auth->world : NULL, &context);
 }
 
 /* As "plain authenticator failed for (helo) [192.0.2.1]: 535 Incorrect authentication data (set_id=user)". */
@@ -260,7 +264,7 @@ static void on_command(struct session *session, const struct smtp_event *event)
 		give_up(session, authenticator, 501, "Invalid base64 data");
 		return;
 	}
-	begin(session, authenticator, NULL);
+	begin(session, authenticator, true);
 	conclude(session, auth_start(session->auth.exchange, event->has_data ? &event->data : NULL));
 }
 
@@ -294,13 +298,24 @@ void session_auth_by_certificate(struct session *session)
 	for (size_t i = 0; i < conf->authenticator_count && session->tls.verified; i++) {
 		if (!auth_is_implicit(&conf->authenticators[i]))
 			continue;
-		begin(session, &conf->authenticators[i], NULL);
+		begin(session, &conf->authenticators[i], false);
 		if (auth_start(session->auth.exchange, NULL) == AUTH_DONE) {
 			note_success(session);
 			smtp_server_set_authenticated(&session->smtp);
 		}
 		end_exchange(session);
 	}
+}
+
+void session_auth_pretend(struct session *session, struct slice name)
+{
+	const struct conf *conf = session->conf;
+	session->acl.facts.authenticated = name;
+	for (size_t i = 0; i < conf->authenticator_count; i++)
+		if (slice_equal(conf->authenticators[i].name, name))
+			session->auth.by = &conf->authenticators[i];
+	if (session->auth.by)
+		smtp_server_set_authenticated(&session->smtp);
 }
 
 /* ---- AUTH= of MAIL ---- */
