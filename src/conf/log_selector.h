@@ -19,6 +19,7 @@ enum log_item {
 	LOG_ITEM_TLS_PEERDN = 1 << 8,
 	LOG_ITEM_TLS_RESUMPTION = 1 << 9,
 	LOG_ITEM_TLS_SNI = 1 << 10,
+	LOG_ITEM_PROXY = 1 << 11,
 };
 
 /* What is logged without the option. */

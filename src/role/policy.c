@@ -195,7 +195,6 @@ void policy_init(struct session *session)
 		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .control = policy_control,
 		.add_header = policy_add_header, .remove_header = policy_remove_header,
 	};
-	session->acl.facts.host_address = slice_of(session->host_text.text);
 }
 
 void policy_free(struct session *session)

@@ -5,6 +5,7 @@
  *
  *   session.c            its life, reading and writing, TLS, and who handles which event of the protocol core (smtp/server.h)
  *   session_settings.c   what the configuration means for this connection
+ *   session_proxy.c      a proxy in front of the client
  *   session_message.c    the mail transaction
  *   session_variables.c  what its expansions see
  *   policy.c             its ACLs
@@ -77,6 +78,13 @@ struct session_host {
 	bool failed, deferred;     /* Exim's $host_lookup_failed and $host_lookup_deferred */
 };
 
+/* A proxy between the client and us (role/session_proxy.c). */
+struct session_proxy {
+	bool session;                       /* the host that connected is one: $proxy_session */
+	bool failed;                        /* it sent no good header: there is no client */
+	struct net_address local, external; /* its side towards us, and the one that the client connected to; zeroed: it speaks for itself */
+};
+
 struct session {
 	struct front *front;
 	struct session *next, *previous;
@@ -86,6 +94,7 @@ struct session {
 	struct net_address host, interface;
 	struct net_text host_text;
 	struct session_host host_names;
+	struct session_proxy proxy;
 	bool tls_on_connect;
 	bool receiving;            /* between DATA and its answer: a drain waits for it */
 	struct smtp_settings settings;
@@ -106,6 +115,8 @@ struct session {
 
 /* Starts a session on a task of its own. Takes the descriptor. */
 void session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener);
+/* Who the client is; what was known of another one before is forgotten. */
+void session_set_host(struct session *session, const struct net_address *host);
 /* Ends a session that is not receiving a message; `hard` also one that is. */
 void session_interrupt(struct session *session, bool hard);
 
@@ -147,6 +158,18 @@ bool session_expand_settings(struct session *session, struct error *error);
 unsigned session_options(struct session *session);
 /* Counts the connection; false when a limit is reached, with the farewell queued. */
 bool session_within_limits(struct session *session);
+
+/* ---- Proxies (session_proxy.c) ---- */
+
+/* Before anything else: where the host is a proxy, reads its header, and makes the session that of its client. False: it is over. */
+bool session_begin_proxy(struct session *session);
+/*
+ * Whether a host that is no proxy sends a header nevertheless: the first octets in clear are waited for, and left. The refusal is
+ * queued then.
+ */
+bool session_unexpected_proxy(struct session *session, int64_t deadline);
+/* $proxy_session and its kin. */
+struct expand_value session_proxy_variable(struct session *session, enum expand_variable variable);
 
 /* ---- The mail transaction (session_message.c); each handles one kind of event; false: the connection is over ---- */
 
