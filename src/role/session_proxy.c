@@ -29,6 +29,9 @@ static const struct smtp_shut negotiation_failed = {
 static bool is_proxy(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
+	/* A pretended client is the client itself. */
+	if (session->front->watch)
+		return false;
 	return session_host_in(session, main->hosts_proxy) || session_host_in(session, main->proxy_required_hosts);
 }
 
