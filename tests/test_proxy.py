@@ -301,6 +301,23 @@ def test_the_time_is_for_the_whole_header_and_not_for_each_octet(behind):
     one.wait_log(r"required Proxy negotiation failed: (only a part of the PROXY protocol header in time)")
 
 
+def test_a_header_that_comes_too_late_is_a_command_as_any_other(behind):
+    one = behind({"proxy_protocol_timeout": "1s"})
+    with one.connect() as client:
+        client.send(line())
+        assert client.expect(503) == FAILED
+        assert_shut(client)
+    assert f"[{CLIENT}]" not in one.log_text()
+
+
+def test_a_pretended_client_is_behind_no_proxy(server):
+    """postern session says itself who the client is."""
+    one = server(start=False, main={"hosts_proxy": "*"})
+    done = subprocess.run([POSTERN, "session", "-c", str(one.conf), "192.0.2.1"], input="EHLO client.test\nQUIT\n", capture_output=True,
+                          text=True, timeout=60)
+    assert "Hello client.test [192.0.2.1]" in done.stdout, done
+
+
 def test_a_proxy_that_goes_away_is_nobodys_concern(proxied):
     start = proxied.mark()
     for part in (b"", b"PROXY TCP4"):
