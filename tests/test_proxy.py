@@ -191,6 +191,33 @@ def test_the_older_name_of_the_option_works_and_the_modern_one_is_told(server):
     assert re.search(r"proxy_required_hosts.*the modern form: hosts_proxy", told.stdout + told.stderr)
 
 
+def test_who_is_a_proxy_may_change_with_a_reload(behind):
+    one = behind({"hosts_proxy": "127.0.0.2"})
+    for listed, other in (("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "127.0.0.2")):
+        with Behind(one.smtp, line(), source=listed) as client, Smtp(one.smtp, source=other) as direct:
+            assert f"[{CLIENT}]" in client.ehlo() and f"[{other}]" in direct.ehlo()
+        one.configure({"hosts_proxy": "127.0.0.1"})
+        one.reload()
+        wait_for("the fronts to have it", lambda: listed == "127.0.0.1" or "[198.51.100.8]" in greeting_of(one, "127.0.0.1"))
+
+
+def greeting_of(one, source):
+    """What a client behind a proxy at this address is greeted with, where that is one."""
+    with Smtp(one.smtp, banner=False, source=source) as client:
+        client.send(line("198.51.100.8"))
+        return client.ehlo() if client.reply()[0] == 220 else ""
+
+
+def test_the_server_stops_while_headers_are_awaited(behind):
+    one = behind({"proxy_protocol_timeout": "5m"})
+    with one.connect(banner=False) as client:
+        client.send("PROXY TCP4")
+        wait_taken(client)
+        one.stop()
+        client.expect(421)
+        client.ends()
+
+
 # ---- Where the header ends ----
 
 @pytest.mark.parametrize("header", [line(), binary(fields=field(5, b"id"))], ids=["version 1", "version 2"])
