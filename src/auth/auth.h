@@ -76,4 +76,96 @@ struct auth_world {
 	enum auth_verdict (*settle)(void *owner, struct slice user, bool good, struct error *error);
 };
 
+/* ---- Authenticators, as the configuration has them ---- */
+
+struct auth_driver;
+
+/* One for all drivers: options that a driver does not have stay unset. Programs are NULL when unset. */
+struct authenticator {
+	struct slice name;        /* of the instance: $sender_host_authenticated, A= in the log */
+	struct slice public_name; /* of the mechanism: "PLAIN" */
+	const struct auth_driver *driver;
+	const struct expand_program *server_advertise_condition, *server_condition, *server_set_id, *server_debug_print;
+	const struct expand_program *server_mail_auth_condition;
+	bool server_user_database;                     /* plaintext, scram: the built-in users decide */
+	const struct expand_program *server_prompts;   /* plaintext: a list */
+	const struct expand_program *server_secret;    /* cram_md5 */
+	struct slice server_mech;                      /* scram: "SCRAM-SHA-256"; empty: public_name */
+	const struct expand_program *server_password, *server_scram_iter, *server_scram_salt, *server_skey, *server_key; /* scram */
+	const struct expand_program *server_params[3]; /* external (without the first), tls: $auth1 to $auth3 */
+	struct slice server_socket;                    /* dovecot: a path */
+};
+
+/* NULL: there is no such driver. */
+const struct auth_driver *auth_driver_find(struct slice name);
+/* Whether the options that are set make a working server. False with *error: what is missing, and the option's name in *option_r. */
+bool auth_check(const struct authenticator *authenticator, const char **option_r, struct error *error);
+/* Not for the AUTH command: run when TLS begins (driver tls). */
+bool auth_is_implicit(const struct authenticator *authenticator);
+/* Binds to the TLS channel (SCRAM-...-PLUS), so it is of no use without one. */
+bool auth_binds_channel(const struct authenticator *authenticator);
+
+/* ---- An exchange ---- */
+
+/* Channel bindings that exist (RFC 9266; RFC 5929 §4). */
+enum auth_binding { AUTH_BINDING_EXPORTER, AUTH_BINDING_SERVER_END_POINT };
+
+/* What an exchange is told of the connection. Outlives it. */
+struct auth_channel {
+	void *owner;
+	struct slice hostname; /* for challenges */
+	bool plus_offered;     /* the client was offered a mechanism that binds to the channel */
+	/* The binding's data, in `arena`. NULL, or false: there is none. */
+	bool (*binding)(void *owner, enum auth_binding kind, struct arena *arena, struct slice *data_r);
+	/* Where server_debug_print goes; NULL: nowhere. The text may hold the client's secrets, if the configuration says so. */
+	void (*debug)(void *owner, struct slice text);
+	struct slice nonce;    /* for tests: in place of a random one */
+};
+
+enum auth_outcome {
+	AUTH_CHALLENGE,  /* send `challenge`, and give auth_step what comes back */
+	AUTH_DONE,       /* 235 */
+	AUTH_FAILED,     /* 535 */
+	AUTH_DEFERRED,   /* 435 */
+	AUTH_UNEXPECTED, /* 553: the mechanism begins with a challenge, but there was an initial response */
+};
+
+/* Read what stands above `state`; the rest is the drivers'. */
+struct auth_exchange {
+	const struct authenticator *authenticator;
+	struct slice challenge;   /* AUTH_CHALLENGE: bytes for the client, before base64 */
+	struct slice identity;    /* of all other outcomes: as whom, printable; may be empty */
+	struct slice client_text; /* AUTH_DEFERRED: what the configuration wants the client to be told; empty: nothing */
+	struct error problem;     /* for the log: why; text empty: there is nothing to say beyond the outcome */
+	void *state;
+	const struct auth_world *world;
+	const struct auth_channel *channel;
+	struct expand_context context;
+	struct expand_value values[EXPAND_NUMBERS]; /* $1 and so on, from 1; the first four are $auth1 to $auth4 */
+	size_t value_count;
+	struct slice user;        /* as the database has it */
+	unsigned steps;
+	bool counted;             /* check_password has counted this try */
+	bool finished;            /* the outcome stands, only its last challenge had to be answered */
+	bool over;
+	struct arena arena;
+};
+
+/*
+ * Begins one. `context`: of the session's expansions; it is copied, and its `named` gives $auth1 and so on through auth_value. `world` may be
+ * NULL where no authenticator has server_user_database and nothing is counted.
+ */
+void auth_begin(struct auth_exchange *exchange, const struct authenticator *authenticator, const struct auth_channel *channel,
+		const struct auth_world *world, const struct expand_context *context);
+/* `initial`: the initial response (RFC 4954 §4), decoded; NULL when there was none, which differs from an empty one. */
+enum auth_outcome auth_start(struct auth_exchange *exchange, const struct slice *initial);
+enum auth_outcome auth_step(struct auth_exchange *exchange, struct slice response);
+/* Overwrites and frees all of it; also in the middle of an exchange, and twice. */
+void auth_end(struct auth_exchange *exchange);
+
+/* The value of $authN, `name` being "N". NULL: no exchange is under way. */
+bool auth_value(const struct auth_exchange *exchange, struct slice name, struct expand_value *value_r);
+/* Expands server_mail_auth_condition; true when there is none. False: the authenticated sender is not to be believed. */
+bool auth_mail_condition(const struct authenticator *authenticator, const struct expand_context *context, struct arena *arena);
+
 #endif

@@ -11,6 +11,7 @@
 #define POSTERN_CONF_CONF_H
 
 #include "acl/acl.h"
+#include "auth/auth.h"
 #include "conf/option.h"
 #include "conf/problem.h"
 #include "conf/source.h"
@@ -94,6 +95,8 @@ struct conf_main {
 	bool recipients_max_reject;
 	struct conf_number message_size_limit; /* bytes; 0: no limit */
 	bool accept_8bitmime;
+	/* AUTH (role/session_auth.c); each NULL: nobody. */
+	const struct list *auth_advertise_hosts, *auth_cleartext_hosts, *auth_over_tls_hosts;
 	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
 	const struct list *limits_advertise_hosts;
 	const struct acl_reference *acl[ACL_POINTS]; /* acl_smtp_...: NULL when unset, or when there is no such option */
@@ -202,6 +205,8 @@ struct conf {
 	size_t router_count;
 	struct transport *transports;
 	size_t transport_count;
+	struct authenticator *authenticators; /* an array in order */
+	size_t authenticator_count;
 	struct conf_named_list *lists;
 	size_t list_count, list_room;
 	/* Directories below which lookups may read files: those that expansions and lists name as constant text. */
@@ -217,8 +222,8 @@ struct conf {
 	bool uses_pam; /* it has an ${if pam} */
 	struct slice *command_directories;
 	size_t command_directory_count, command_directory_room;
-	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
-	size_t router_room, transport_room;
+	struct conf_block main_block, *router_blocks, *transport_blocks, *authenticator_blocks; /* as many as there are of each */
+	size_t router_room, transport_room, authenticator_room;
 	struct conf_acl *acls; /* in order of the configuration */
 	size_t acl_count, acl_room;
 	struct conf_text retry_text, rewrite_text;

@@ -268,6 +268,7 @@ void conf_settle(struct conf_parser *parser)
 	conf_settle_tls(parser);
 	settle_listeners(parser);
 	conf_settle_routes(parser);
+	conf_settle_authenticators(parser);
 	conf_settle_rules(parser);
 	conf_settle_acls(parser);
 }

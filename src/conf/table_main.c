@@ -192,6 +192,16 @@ static const struct conf_option options[] = {
 	  .help = "The most bytes of a message; 0 for no limit. Announced with SIZE (RFC 1870).", .example = "100M" },
 	{ OPTION(accept_8bitmime), .type = CONF_BOOL, .fallback = "true",
 	  .help = "Announce 8BITMIME (RFC 6152) and take BODY= on MAIL.", .example = "false" },
+	{ OPTION(auth_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
+	  .help = "The hosts that are offered AUTH (RFC 4954), if there are authenticators: within TLS, and in clear only if they are in "
+		  "auth_cleartext_hosts.",
+	  .example = "!192.0.2.0/24 : *" },
+	{ OPTION(auth_cleartext_hosts), .type = CONF_HOSTS,
+	  .help = "The hosts that may use AUTH without TLS, where everybody on the way can read what they send. For all others AUTH in clear is "
+		  "not offered, and refused with 538.",
+	  .example = "<; 127.0.0.1 ; ::1" },
+	{ OPTION(auth_over_tls_hosts), .type = CONF_HOSTS, .modern = "leave hosts out of auth_cleartext_hosts, in which nobody is by default",
+	  .help = "The hosts that must use TLS before AUTH, also if they are in auth_cleartext_hosts.", .example = "*" },
 	{ OPTION(pipelining_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
 	  .help = "The hosts that are offered PIPELINING (RFC 2920).", .example = "*" },
 	{ OPTION(chunking_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",

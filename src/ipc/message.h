@@ -65,7 +65,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 	F(number, transaction) F(number, size) F(number, complete) F(bytes, id) F(number, received_ns)         \
 	F(bytes, sender) F(bytes, recipients) F(bytes, helo) F(bytes, host_name) F(bytes, host_address)        \
 	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, cipher_standard) F(bytes, peer_name)  \
-	F(bytes, server_name) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id)    \
+	F(bytes, server_name) F(bytes, authenticated) F(bytes, authenticated_id)                                \
+	F(bytes, authenticated_sender) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id)    \
 	F(number, flags) F(bytes, variables)
 /* submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531). */
 enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
