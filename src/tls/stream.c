@@ -208,8 +208,9 @@ static int wait_for_tls(struct stream *stream, int result, int64_t deadline)
 		return saved ? -saved : -ECONNRESET;
 	default:
 		stream->broken = true;
-		if (!stream->why)
-			stream->why = ERR_reason_error_string(ERR_peek_error());
+		/* The last: before it stands which primitive said no. */
+		if (!stream->start)
+			stream->why = ERR_reason_error_string(ERR_peek_last_error());
 		return stream->ended ? -ECONNRESET : -EPROTO;
 	}
 }
