@@ -72,6 +72,7 @@ static bool pass_on(struct mini_connection *connection)
 			if (at >= trial->sent && at < trial->sent + (size_t)n && edit[2]) {
 				block[at - trial->sent] = (char)(block[at - trial->sent] ^ edit[2]);
 				trial->edits++;
+				connection->hasty = true;
 			}
 		}
 		trial->sent += (size_t)n;
