@@ -63,6 +63,9 @@ struct conf_main {
 	const struct list *tls_advertise_hosts;       /* NULL: all, if there is a certificate */
 	const struct list *tls_hosts;                 /* must use TLS before MAIL; NULL: nobody must */
 	struct conf_ports tls_require_ports;          /* likewise all hosts on these */
+	const struct list *host_accept_relay, *host_auth_accept_relay, *tls_host_accept_relay; /* NULL: nobody */
+	struct conf_ports submission_ports;
+	const struct list *submission_sender_check;   /* NULL: authenticated users may send as anybody */
 	const struct expand_program *tls_profile, *tls_min_version; /* lists, items with a port first */
 	const struct expand_program *tls_require_ciphers, *tls_eccurve, *tls_dhparam, *openssl_options;
 	int64_t tls_dh_max_bits;
@@ -264,6 +267,11 @@ void conf_unref(struct conf **conf);
  * text lives as long as the configuration.
  */
 bool conf_variable(const struct conf *conf, enum expand_variable variable, struct slice *text_r);
+
+/* Where the line of an ACL stands whose number (struct acl_line) this is; NULL: it is none of the configuration's. */
+const struct conf_place *conf_acl_place(const struct conf *conf, size_t line);
+/* The main option that has this host list, for traces: "tls_hosts". */
+const char *conf_hosts_option(const struct conf_main *main, const struct list *list);
 
 /* NULL when there is no ACL of that name. */
 const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name);
