@@ -78,7 +78,7 @@ static inline struct tls_server *mini_server(struct mini_world *world, enum mini
 	policy.alpn_required = kind == MINI_STRICT;
 	policy.resumption = true;
 	policy.chains[policy.chain_count++] = (struct tls_file){ .name = SLICE("chain"), .text = buf_slice(&chain) };
-	struct tls_server *server = tls_server_new_policy(&maker, &policy, &error);
+	struct tls_server *server = tls_server_new(&maker, &policy, &error);
 	ensure(server != NULL);
 	X509_free(certificate);
 	EVP_PKEY_free(pair);
