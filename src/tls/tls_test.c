@@ -401,6 +401,7 @@ static void keys_may_change_now_and_then_but_a_storm_of_it_ends_the_connection(v
 	bad[1].updates = 1000 * 1000;
 	meet(&fixture, bad, update_task);
 	assert_int_equal(fixture.done, 1);
+	assert_non_null(fixture.why);
 	assert_string_equal(fixture.why, "too many records without data");
 	/* What the system holds on the way is all that is more than the server took. */
 	assert_in_range(bad[1].updated, 500, 50 * 1000);
