@@ -16,13 +16,13 @@ MUST_STAPLE = "tlsfeature=status_request"
 class Authority:
     """Root, intermediate `ca` that signs, and a delegate of it for proofs; the database of openssl-ca for `openssl ocsp -index`."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, name="Root"):
         self.dir = Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.serial = 1000
         (self.dir / "index").write_text("")
         self.make_key("root")
-        self.openssl("req", "-x509", "-key", "root.key", "-subj", "/CN=Root", "-days", "30", "-out", "root.pem")
+        self.openssl("req", "-x509", "-key", "root.key", "-subj", f"/CN={name}", "-days", "30", "-out", "root.pem")
         self.make("ca", "root", "basicConstraints=critical,CA:true")
         self.make("delegate", "ca", "extendedKeyUsage=OCSPSigning")
         self.make("unfit", "ca", "extendedKeyUsage=serverAuth")

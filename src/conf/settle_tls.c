@@ -41,6 +41,9 @@ static void check_needs(struct conf_parser *parser)
 	for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
 		if (setting_of(parser, needs[i].name)->given && setting_of(parser, needs[i].name)->text.len)
 			complain(parser, needs[i].name, "%s", needs[i].text);
+	if (parser->conf->main.tls_advertise_hosts && setting_of(parser, "tls_advertise_hosts")->text.len)
+		conf_warning(parser->problems, setting_of(parser, "tls_advertise_hosts")->place, SLICE("option tls_advertise_hosts"),
+			     "these hosts are offered STARTTLS, and without tls_certificate they get 454 for it and none of their mail comes in");
 }
 
 /* An option that names one file, or several in a list. `word`: what may stand there instead of a path; NULL: nothing. */
