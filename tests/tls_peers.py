@@ -136,12 +136,12 @@ def sslscan(port, *options, starttls=True):
 
 
 def testssl(port, file, *options, starttls=True):
-    """{id: finding} of testssl.sh, which writes them to `file`."""
+    """{id: (severity, finding)} of testssl.sh, which writes them to `file`."""
     run = subprocess.run(["testssl", "--quiet", "--color", "0", "--warnings", "off", "--nodns", "min", "--jsonfile", str(file),
                           *(["-t", "smtp"] if starttls else []), *options, f"127.0.0.1:{port}"],
                          capture_output=True, text=True, errors="replace", timeout=DEADLINE * 6, stdin=subprocess.DEVNULL)
     assert file.exists(), run.stdout + run.stderr
-    return {one["id"]: one["finding"] for one in json.loads(file.read_text())}
+    return {one["id"]: (one["severity"], one["finding"]) for one in json.loads(file.read_text())}
 
 
 testssl.__test__ = False  # its name is no test's
