@@ -198,8 +198,10 @@ struct acl_session {
 	/* One header line, without a newline at its end; it may have continuation lines. */
 	bool (*add_header)(void *owner, enum acl_header_place place, struct slice line, struct error *error);
 	bool (*remove_header)(void *owner, struct slice name, struct error *error);
-	/* One line a step, for `postern session`. */
+	/* One line a step, in the words of Exim's debugging output, for `postern session`. */
 	void (*trace)(void *owner, unsigned depth, struct slice text);
+	/* For traces: "FILE LINE" of the line whose place was given with it; empty: not known. May be NULL. */
+	struct slice (*where)(void *owner, size_t place, struct arena *arena);
 
 	struct acl_data data; /* while an ACL runs; its texts lie in the run's arena */
 	/* The engine's own, kept between runs. */

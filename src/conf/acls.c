@@ -58,6 +58,13 @@ static const struct conf_text_line *find_line(const struct conf *conf, size_t pl
 	return NULL;
 }
 
+const struct conf_place *conf_acl_place(const struct conf *conf, size_t line)
+{
+	const struct conf_acl *acl;
+	const struct conf_text_line *text = find_line(conf, line, &acl);
+	return text ? &text->place : NULL;
+}
+
 static void note_error(void *owner, const struct acl_line *line, size_t column, const struct error *error)
 {
 	struct conf_parser *parser = owner;

@@ -265,6 +265,11 @@ void conf_unref(struct conf **conf);
  */
 bool conf_variable(const struct conf *conf, enum expand_variable variable, struct slice *text_r);
 
+/* Where the line of an ACL stands whose number (struct acl_line) this is; NULL: it is none of the configuration's. */
+const struct conf_place *conf_acl_place(const struct conf *conf, size_t line);
+/* The main option that has this host list, for traces: "tls_hosts". */
+const char *conf_hosts_option(const struct conf_main *main, const struct list *list);
+
 /* NULL when there is no ACL of that name. */
 const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name);
 

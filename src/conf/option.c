@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "conf/option.h"
+#include "conf/conf.h"
 
 #include "base/fatal.h"
 #include "conf/tables.h"
@@ -108,4 +108,18 @@ bool conf_builtin_macro(struct slice name)
 			return true;
 	}
 	return false;
+}
+
+const char *conf_hosts_option(const struct conf_main *main, const struct list *list)
+{
+	const struct conf_table *table = conf_table(CONF_TABLE_MAIN);
+	for (size_t i = 0; i < table->count; i++) {
+		const struct list *value = NULL;
+		if (table->options[i].type != CONF_HOSTS)
+			continue;
+		memcpy(&value, (const char *)main + table->options[i].offset, sizeof value);
+		if (value == list)
+			return table->options[i].name;
+	}
+	return "a host list";
 }

@@ -396,6 +396,10 @@ static struct tls_server *find_server(struct session *session, struct error *err
 
 struct tls_server *front_tls_server(struct session *session, struct error *error)
 {
+	if (session->front->watch) {
+		error_set(error, ERROR_USAGE, "in a pretended session TLS is there from the start (--tls), or not at all");
+		return NULL;
+	}
 	struct tls_server *server = find_server(session, error);
 	if (!server || can_verify(session, server, error))
 		return server;

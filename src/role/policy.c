@@ -17,14 +17,14 @@ static void policy_log(void *owner, unsigned targets, struct slice text)
 	char peer[SESSION_PEER_MAX] = "";
 	if (targets & ACL_LOG_CLIENT)
 		session_peer(session, peer);
-	const char *space = *peer ? " " : "";
+	const char *space = *peer ? " " : "", *id = session_log_id(session), *id_space = *id ? " " : "";
 	/* The panic log's lines go to the main log as well. */
 	if (targets & ACL_LOG_PANIC)
-		log_line(log, LOG_KIND_PANIC, "%s%s%.*s", peer, space, SLICE_ARG(text));
+		log_line(log, LOG_KIND_PANIC, "%s%s%s%s%.*s", id, id_space, peer, space, SLICE_ARG(text));
 	else if (targets & ACL_LOG_MAIN)
-		log_line(log, LOG_KIND_MAIN, "%s%s%.*s", peer, space, SLICE_ARG(text));
+		log_line(log, LOG_KIND_MAIN, "%s%s%s%s%.*s", id, id_space, peer, space, SLICE_ARG(text));
 	if (targets & ACL_LOG_REJECT)
-		log_line(log, LOG_KIND_REJECT, "%s%s%.*s", peer, space, SLICE_ARG(text));
+		log_line(log, LOG_KIND_REJECT, "%s%s%s%s%.*s", id, id_space, peer, space, SLICE_ARG(text));
 }
 
 static void policy_delay(void *owner, int64_t time, bool flush)
@@ -172,6 +172,19 @@ static enum expand_result policy_expand(void *owner, struct slice name, const st
 	return acl_expand(&session->acl, name, arguments, count, arena, text_r, error);
 }
 
+static void policy_trace(void *owner, unsigned depth, struct slice text)
+{
+	struct session *session = owner;
+	session->front->watch->trace(session->front->watch->owner, depth, text);
+}
+
+static struct slice policy_where(void *owner, size_t place, struct arena *arena)
+{
+	struct session *session = owner;
+	const struct conf_place *line = conf_acl_place(session->conf, place);
+	return line ? arena_printf(arena, "%.*s %u", SLICE_ARG(line->file), line->line) : (struct slice){ 0 };
+}
+
 /* ---- What they are told ---- */
 
 /* "TLS1.3:TLS_AES_256_GCM_SHA384:256": the part in the middle. */
@@ -194,6 +207,7 @@ void policy_init(struct session *session)
 		.connection = &session->acl_connection, .message = &session->acl_message,
 		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .control = policy_control,
 		.add_header = policy_add_header, .remove_header = policy_remove_header,
+		.trace = session->front->watch ? policy_trace : NULL, .where = policy_where,
 	};
 	session->acl.facts.host_address = slice_of(session->host_text.text);
 }
@@ -271,18 +285,18 @@ bool policy_run(struct policy *policy, struct session *session, enum acl_point p
 	facts->cipher = cipher_name(session->tls.cipher);
 	facts->certificate_verified = session->tls.verified;
 	policy->outcome = acl_run(session->conf->main.acl[point], &session->acl, point, &policy->arena, &result);
-	facts->helo = (struct slice){ 0 }; /* the command's memory */
 	policy->answer = acl_reply(&session->acl, point, &result, &policy->arena);
 	if (policy->answer.wrong_digit)
 		log_line(&session->front->role->log, LOG_KIND_PANIC,
 			 "configured error code starts with incorrect digit (expected %u) in \"%.*s\"", policy->answer.code / 100,
 			 SLICE_ARG(result.message));
+	bool accepted = policy->outcome == ACL_ACCEPT || policy->outcome == ACL_DISCARD;
 	if (policy->outcome == ACL_DISCARD && point == ACL_POINT_RCPT)
 		log_discard(policy, session, &result, command, argument);
-	if (policy->outcome == ACL_ACCEPT || policy->outcome == ACL_DISCARD)
-		return true;
-	log_refusal(policy, session, point, &result, command, argument);
-	return false;
+	if (!accepted)
+		log_refusal(policy, session, point, &result, command, argument);
+	facts->helo = (struct slice){ 0 }; /* the command's memory */
+	return accepted;
 }
 
 void policy_end(struct policy *policy)

@@ -104,8 +104,8 @@ struct session {
 	const char *command_verb;               /* of HELO and EHLO, instead of the line */
 };
 
-/* Starts a session on a task of its own. Takes the descriptor. */
-void session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener);
+/* Starts a session on a task of its own. Takes the descriptor. NULL is never returned; the session is its task's. */
+struct session *session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener);
 /* Ends a session that is not receiving a message; `hard` also one that is. */
 void session_interrupt(struct session *session, bool hard);
 
@@ -127,8 +127,12 @@ const char *session_tls_fields(const struct session *session, char out[SESSION_T
 
 /* The variables that exist while a client is connected; owner: the session. */
 struct expand_value session_variable(void *owner, enum expand_variable variable);
-/* A line about this client: "H=(helo) [addr] text". Rejections go to the reject log as well. */
+/* With which a line begins: the message's identifier once it has one, as with Exim; empty otherwise. */
+const char *session_log_id(const struct session *session);
+/* A line about this client: "ID H=(helo) [addr] text". Rejections go to the reject log as well. */
 void session_log(struct session *session, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* For a rehearsal: a step of a decision. Nothing in a server; what would cost is not computed there (session->front->watch). */
+void session_trace(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Whether the routers take this address; the result lies in `arena`. */
 enum route_outcome session_route(struct session *session, const struct mail_address *address, struct arena *arena,
 				 struct route_result *result_r);

@@ -64,6 +64,15 @@ static enum route_user_result find_user(void *owner, struct slice name, struct r
 	return result;
 }
 
+static void trace_route(struct session *session, const struct mail_address_parts *address, const struct route_result *result)
+{
+	bool taken = result->outcome == ROUTE_ACCEPTED;
+	const char *why = *result->error.text ? result->error.text : route_outcome_text(result->outcome);
+	session_trace(session, "routing %.*s@%.*s: %s%.*s%s%s", SLICE_ARG(address->local_part), SLICE_ARG(address->domain),
+		      !result->router ? "no router" : taken ? "accepted by router " : "router ",
+		      SLICE_ARG(result->router ? result->router->name : (struct slice){ 0 }), taken ? "" : ": ", taken ? "" : why);
+}
+
 enum route_outcome session_route(struct session *session, const struct mail_address *address, struct arena *arena,
 				 struct route_result *result_r)
 {
@@ -71,7 +80,10 @@ enum route_outcome session_route(struct session *session, const struct mail_addr
 	struct route_host host = { .owner = session, .lookup_user = find_user, .variables = &session->expansions };
 	if (parts.domain.len == 0)
 		parts.domain = session->conf->main.qualify_recipient;
-	return route_address(session->conf->routers, &parts, &host, arena, result_r);
+	route_address(session->conf->routers, &parts, &host, arena, result_r);
+	if (session->front->watch)
+		trace_route(session, &parts, result_r);
+	return result_r->outcome;
 }
 
 static void refuse_recipient(struct session *session, struct slice address, unsigned code, const char *text, const char *log_text)

@@ -6,6 +6,14 @@
 #include "conf/log_selector.h"
 #include "role/session.h"
 
+static void trace_match(struct session *session, const struct list *list, const struct list_match *match)
+{
+	if (session->front->watch)
+		session_trace(session, "host in %s? %s%s%.*s%s", conf_hosts_option(&session->conf->main, list), match->yes ? "yes" : "no",
+			      match->item.len ? " (matched \"" : "", SLICE_ARG(slice_first(match->item, 300)),
+			      match->item.len ? "\")" : match->yes ? "" : " (end of list)");
+}
+
 /* `in_doubt`: the answer when the list cannot be evaluated, which is logged. */
 static bool host_matches(struct session *session, const struct list *list, bool in_doubt)
 {
@@ -17,8 +25,10 @@ static bool host_matches(struct session *session, const struct list *list, bool 
 	struct error error;
 	if (!list)
 		return false;
-	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
+	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK) {
+		trace_match(session, list, &match);
 		return match.yes;
+	}
 	session_log(session, LOG_KIND_MAIN, "%s", error.text);
 	return in_doubt;
 }

@@ -65,7 +65,7 @@ bool submission_add_recipient(struct incoming_message *message, struct slice add
 /* RFC 3848, RFC 6531 §4.3. */
 const char *submission_protocol(const struct session *session)
 {
-	bool tls = session->stream.ssl != NULL;
+	bool tls = session->smtp.tls;
 	if (session->message.smtputf8)
 		return tls ? "utf8esmtps" : "utf8esmtp";
 	if (!session->smtp.extended)

@@ -40,9 +40,12 @@ static bool helo_valid(const struct smtp_server *server, struct slice name)
 
 static bool greet(struct smtp_server *server, struct slice argument, struct smtp_event *event, bool extended)
 {
-	if (!helo_valid(server, argument))
-		return smtp_refuse_counted(server, event, 501, extended ? SLICE("Syntactically invalid EHLO argument(s)")
-		                                                        : SLICE("Syntactically invalid HELO argument(s)"));
+	if (!helo_valid(server, argument)) {
+		smtp_refuse_counted(server, event, 501, extended ? SLICE("Syntactically invalid EHLO argument(s)")
+		                                                 : SLICE("Syntactically invalid HELO argument(s)"));
+		event->refusal = SMTP_REFUSAL_HELO;
+		return true;
+	}
 	server->pending_name = event->argument = argument;
 	server->pending_extended = event->extended = extended;
 	return smtp_ask(server, event, SMTP_HELO);
@@ -166,6 +169,23 @@ static const struct command *find_command(struct slice line, struct slice *argum
 	return NULL;
 }
 
+static void note_command(struct smtp_server *server, const struct command *command)
+{
+	server->history[server->history_count++ % SMTP_HISTORY_MAX] = (unsigned char)(command - commands + 1);
+}
+
+const char *smtp_server_history(const struct smtp_server *server, char *out, size_t size)
+{
+	uint32_t count = server->history_count, from = count > SMTP_HISTORY_MAX ? count - SMTP_HISTORY_MAX : 0;
+	size_t len = (size_t)snprintf(out, size, "%s", from ? "...," : "");
+	for (uint32_t i = from; i < count && len < size; i++) {
+		struct slice name = commands[server->history[i % SMTP_HISTORY_MAX] - 1].name;
+		name = slice_first(name, slice_find(name, ' '));
+		len += (size_t)snprintf(out + len, size - len, "%s%.*s", i > from ? "," : "", SLICE_ARG(name));
+	}
+	return out;
+}
+
 static bool unknown_command(struct smtp_server *server, struct smtp_event *event)
 {
 	uint32_t most = server->settings->max_unknown_commands;
@@ -223,6 +243,7 @@ static bool run_line(struct smtp_server *server, struct slice line, bool waiting
 		return tls_was_refused(server, event);
 	if (!command)
 		return unknown_command(server, event);
+	note_command(server, command);
 	/* Whatever smtp_enforce_sync says: RFC 3207 §6. */
 	if (waiting && command->handle == handle_starttls && server->advertised & SMTP_OFFER_STARTTLS)
 		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"), "input sent in clear after STARTTLS");

@@ -158,6 +158,8 @@ static inline void mini_event(struct mini_session *session, const struct smtp_ev
 		break;
 	case SMTP_REFUSED:
 		mini_note(session, "REFUSED", event->argument);
+		if (event->reason)
+			mini_note(session, "BECAUSE", slice_of(event->reason));
 		break;
 	case SMTP_QUIT:
 		mini_note(session, "QUIT", (struct slice){ 0 });

@@ -149,11 +149,13 @@ bool smtp_refuse(struct smtp_server *server, struct smtp_event *event, unsigned 
 
 bool smtp_refuse_counted(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text)
 {
+	event->refusal = code == 503 || code == 554 ? SMTP_REFUSAL_PROTOCOL : code >= 500 ? SMTP_REFUSAL_SYNTAX : SMTP_REFUSAL_RULE;
 	if (++server->errors <= server->settings->max_synprot_errors || server->settings->max_synprot_errors == SMTP_NO_LIMIT)
 		return smtp_refuse(server, event, code, text);
 	smtp_put_more(server, code, text);
 	smtp_put(server, code, SLICE("Too many syntax or protocol errors"));
-	smtp_server_close(server, "too many syntax or protocol errors");
+	event->reason = "too many syntax or protocol errors";
+	smtp_server_close(server, "");
 	return refused(event, code, text);
 }
 
@@ -161,7 +163,8 @@ bool smtp_refuse_closing(struct smtp_server *server, struct smtp_event *event, u
                          const char *reason)
 {
 	smtp_put(server, code, text);
-	smtp_server_close(server, reason);
+	event->reason = reason;
+	smtp_server_close(server, "");
 	return refused(event, code, text);
 }
 

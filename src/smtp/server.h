@@ -107,9 +107,19 @@ enum smtp_event_kind {
 	SMTP_BODY,       /* argument: a run of the message, dots undone, lines ending in CRLF */
 	SMTP_BODY_END,   /* the message is whole: smtp_body_done; or failed: refused and answered already, code and reason say why */
 	SMTP_RESET,      /* a transaction was dropped (RSET, EHLO, STARTTLS, failed BDAT): forget the envelope, if there is one */
-	SMTP_REFUSED,    /* for the log: the core refused a command (argument: the line) itself; code and text of its reply */
+	SMTP_REFUSED,    /* for the log: the core refused a command (argument: the line) itself; refusal, code and text of its reply, and
+			    reason when the connection is closed for it */
 	SMTP_QUIT,       /* answered already */
 	SMTP_CLOSE,      /* flush `out` and close; reason */
+};
+
+/* How the core came to refuse a command. */
+enum smtp_refusal {
+	SMTP_REFUSAL_RULE,     /* a limit, or a setting */
+	SMTP_REFUSAL_SYNTAX,   /* counted, as those of protocol are */
+	SMTP_REFUSAL_PROTOCOL,
+	SMTP_REFUSAL_HELO,     /* a syntax error in the argument of HELO or EHLO */
+	SMTP_REFUSAL_NO_HELO,  /* MAIL before HELO */
 };
 
 enum smtp_body_kind { SMTP_BODY_UNSTATED, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
@@ -130,6 +140,7 @@ struct smtp_event {
 	struct mail_path path;
 	struct smtp_mail_parameters mail;
 	const char *reason; /* a constant, for the log */
+	enum smtp_refusal refusal;
 };
 
 enum smtp_state {
@@ -146,6 +157,8 @@ enum smtp_state {
 	SMTP_STATE_HANDSHAKE,
 	SMTP_STATES,
 };
+
+enum { SMTP_HISTORY_MAX = 20 };
 
 /* Read state, helo, tls, recipients, messages and options freely; the rest is private. */
 struct smtp_server {
@@ -179,6 +192,8 @@ struct smtp_server {
 	const char *failure_reason;   /* for the log */
 	const char *close_after;      /* close for this reason when the refused message is over */
 	const char *closing;          /* SMTP_CLOSE is due, for this reason */
+	unsigned char history[SMTP_HISTORY_MAX]; /* the commands so far, a ring: rows of the table in command.c, from 1 */
+	uint32_t history_count;
 	struct arena scratch;
 };
 
@@ -215,6 +230,8 @@ void smtp_body_refuse(struct smtp_server *server, unsigned code, struct slice te
 void smtp_server_tls_started(struct smtp_server *server, const struct buf *in);
 /* TLS cannot be had. As the answer to SMTP_STARTTLS: 454. From then on 554 to everything but QUIT. */
 void smtp_server_tls_broken(struct smtp_server *server);
+/* The last commands for the log, "EHLO,MAIL,RCPT"; "..." stands for those before. Writes a NUL; returns `out`. */
+const char *smtp_server_history(const struct smtp_server *server, char *out, size_t size);
 /* Changes the options; what is offered counts from the next EHLO on. */
 void smtp_server_set_options(struct smtp_server *server, unsigned options);
 
