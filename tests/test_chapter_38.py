@@ -385,6 +385,19 @@ def test_tls_verify_hosts_is_unset_by_default_and_a_star_is_all_connections(clie
             assert swaks(*options, source=source, pair=pair, tls=len(options) == 1)
 
 
+def test_a_list_of_hosts_that_cannot_be_evaluated_lets_nobody_off(clients):
+    """tls_verify_hosts and tls_hosts, looked up in a file that is not there: in doubt they hold."""
+    one, _, root, pair = clients
+    missing = "${lookup{hosts}lsearch{%s/missing}{$value}}" % one.dir
+    one.configure({"tls_verify_hosts": missing, "tls_verify_certificates": root})
+    one.start()
+    assert not swaks(one.smtp) and swaks(one.smtp, pair=pair)
+    one.stop()
+    one.configure({"tls_verify_hosts": None, "tls_hosts": missing})
+    one.start()
+    assert "<** 503 Use of TLS required" in swaks(one.smtp, tls=False).text and swaks(one.smtp)
+
+
 def test_tls_verify_ciphers_is_a_list_for_the_library_with_colons(clients):
     one, _, root, pair = clients
     one.configure({"tls_verify_hosts": "*", "tls_verify_certificates": root,

@@ -143,6 +143,8 @@ bool session_flush(struct session *session);
 
 /* Whether the client is in this list; NULL is nobody. A list that cannot be evaluated is logged, and has nobody. */
 bool session_host_in(struct session *session, const struct list *list);
+/* The same for what the hosts of a list must do: when it cannot be evaluated, this one must. */
+bool session_host_must(struct session *session, const struct list *list);
 /* The settings of the protocol core that need no expansion. */
 void session_set_settings(struct session *session);
 /* Those that are expanded for each connection; they may have to ask, so the session's task does it. */

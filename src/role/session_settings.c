@@ -38,6 +38,11 @@ bool session_host_in(struct session *session, const struct list *list)
 	return host_matches(session, list, false);
 }
 
+bool session_host_must(struct session *session, const struct list *list)
+{
+	return host_matches(session, list, true);
+}
+
 /* By host or by port; in doubt it must. */
 static bool has_to_use_tls(struct session *session)
 {
@@ -45,7 +50,7 @@ static bool has_to_use_tls(struct session *session)
 	for (size_t i = 0; i < main->tls_require_ports.count; i++)
 		if (main->tls_require_ports.items[i] == session->interface.port)
 			return true;
-	return host_matches(session, main->tls_hosts, true);
+	return session_host_must(session, main->tls_hosts);
 }
 
 /*
