@@ -4,6 +4,7 @@
 #include "conf/parse.h"
 #include "tls/context.h"
 #include "tls/policy.h"
+#include "tls/verify.h"
 
 #include <string.h>
 
@@ -211,6 +212,16 @@ static void check_values(struct conf_parser *parser)
 		conf_error(parser->problems, setting_of(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
 }
 
+/* Exim 3's manual has ciphers in its example that are gone: its text must load, and whoever uses it must know what comes of it. */
+static void check_verify_ciphers(struct conf_parser *parser)
+{
+	struct slice text = conf_constant(parser->conf->main.tls_verify_ciphers);
+	struct error error = { 0 };
+	if (parser->source->system && text.len && !tls_verify_ciphers_check(text, &error))
+		conf_warning(parser->problems, setting_of(parser, "tls_verify_ciphers")->place, SLICE("option tls_verify_ciphers"),
+			     "%s; STARTTLS of the hosts in tls_verify_hosts is refused with 454", error.text);
+}
+
 void conf_settle_tls(struct conf_parser *parser)
 {
 	struct conf_main *conf = &parser->conf->main;
@@ -236,5 +247,6 @@ void conf_settle_tls(struct conf_parser *parser)
 	settle_paths(parser);
 	settle_by_name(parser);
 	check_values(parser);
+	check_verify_ciphers(parser);
 	settle_log_items(parser);
 }
