@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import DEADLINE, POSTERN, make_certificate, trace_of, wait_for
+from harness import POSTERN, make_certificate, trace_of, wait_for
 from ocsp_authority import Authority
 from tls_peers import Wire, gnutls_cli, named_certificate, s_client, speak, sslscan, swaks
 

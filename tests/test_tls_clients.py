@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 from pathlib import Path
