@@ -60,6 +60,16 @@ struct slice conf_block_label(struct conf_parser *parser, const struct conf_bloc
 	return arena_printf(arena, "%s %.*s, option %.*s", kind, SLICE_ARG(block->name), SLICE_ARG(option));
 }
 
+void conf_block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
+{
+	const struct conf_setting *setting = conf_block_setting(block, slice_of(option));
+	va_list args;
+	va_start(args, format);
+	conf_verror(parser->problems, setting && setting->given ? setting->place : block->place,
+		    conf_block_label(parser, block, slice_of(option)), format, args);
+	va_end(args);
+}
+
 /* Appends the settings of one table, unset or with their defaults. */
 static void add_table(struct conf *conf, struct conf_block *block, const struct conf_table *table)
 {

@@ -190,9 +190,6 @@ const char *conf_exim3_modern(struct slice name)
 {
 	static const struct { const char *name, *modern; } old[] = {
 		{ "auth_over_tls_hosts", "auth_advertise_hosts with a condition on $tls_in_cipher" },
-		{ "host_accept_relay", "an ACL for RCPT with \"accept hosts = ...\"" },
-		{ "host_auth_accept_relay", "an ACL for RCPT with \"accept authenticated = ...\"" },
-		{ "tls_host_accept_relay", "an ACL for RCPT with \"accept encrypted = *\" and \"hosts = ...\"" },
 	};
 	for (size_t i = 0; i < sizeof old / sizeof *old; i++)
 		if (slice_equal(name, slice_of(old[i].name)))
