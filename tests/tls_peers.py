@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """TLS clients that are not ours, and certificates for them: openssl s_client, gnutls-cli, swaks, sslscan, testssl.sh."""
 import json
+import os
 import re
 import socket
 import subprocess
@@ -69,15 +70,15 @@ def speak(port, *options, lines=(), starttls=True, sni=None):
     command = ["openssl", "s_client", *(["-starttls", "smtp"] if starttls else []), "-crlf", "-quiet", "-connect", f"127.0.0.1:{port}",
                *name, *map(str, options)]
     waiting, said = [*lines, "QUIT"], ""
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                          bufsize=1) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace") as process:
         timer = threading.Timer(DEADLINE, process.kill)
         timer.start()
         for line in process.stdout:  # s_client passes on the last line in clear, the end of the answer to its own EHLO
             said += line
             if waiting and re.match(r"\d{3} ", line):
                 try:
-                    process.stdin.write(waiting.pop(0) + "\n")
+                    os.write(process.stdin.fileno(), (waiting.pop(0) + "\n").encode())  # nothing is left over for the end
                 except BrokenPipeError:
                     pass
         timer.cancel()
