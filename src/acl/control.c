@@ -15,8 +15,8 @@ static const struct control {
 	const char *refused;
 	const char *help;
 } controls[] = {
-	{ "allow_auth_unadvertised", ACL_CONTROL_ALLOW_AUTH_UNADVERTISED, false, AT(CONNECT) | AT(HELO),
-	  "there is no authentication yet", NULL },
+	{ "allow_auth_unadvertised", ACL_CONTROL_ALLOW_AUTH_UNADVERTISED, false, AT(CONNECT) | AT(HELO), NULL,
+	  "The client may use AUTH without having been offered it." },
 	{ "caseful_local_part", ACL_CONTROL_CASEFUL_LOCAL_PART, false, AT(RCPT), NULL,
 	  "From here on $local_part is as the client wrote it." },
 	{ "caselower_local_part", ACL_CONTROL_CASELOWER_LOCAL_PART, false, AT(RCPT), NULL,

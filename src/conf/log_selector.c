@@ -51,7 +51,7 @@ static const struct item {
 	{ "smtp_confirmation", 0, true },
 	{ "smtp_connection", 0, false },
 	{ "smtp_incomplete_transaction", 0, false },
-	{ "smtp_mailauth", 0, false },
+	{ "smtp_mailauth", LOG_ITEM_SMTP_MAILAUTH, false },
 	{ "smtp_no_mail", 0, false },
 	{ "smtp_protocol_error", LOG_ITEM_SMTP_PROTOCOL_ERROR, false },
 	{ "smtp_syntax_error", LOG_ITEM_SMTP_SYNTAX_ERROR, false },

@@ -343,7 +343,7 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
 {
 	struct session *session = owner;
 	const struct conf_main *main = &session->conf->main;
-	bool must = session_host_must(session, main->tls_verify_hosts);
+	bool must = session_host_matches(session, main->tls_verify_hosts, true);
 	bool try = !must && session_host_in(session, main->tls_try_verify_hosts);
 	struct wish wish = { .front = session->front, .conf = session->conf, .session = session };
 	struct slice ciphers;

@@ -146,7 +146,11 @@ static bool read_more(struct session *session)
 		lost_connection(session, n);
 		return false;
 	}
-	if (!buf_append(&session->in, slice_make(front->scratch, (size_t)n)))
+	bool fits = buf_append(&session->in, slice_make(front->scratch, (size_t)n));
+	/* It may be a password. A message is not, and there may be much of it. */
+	if (session->smtp.state != SMTP_STATE_DATA && session->smtp.state != SMTP_STATE_CHUNK)
+		explicit_bzero(front->scratch, (size_t)n);
+	if (!fits)
 		fatal("the SMTP core left %zu bytes of input unread", buf_len(&session->in));
 	return true;
 }
@@ -182,7 +186,11 @@ static bool start_tls(struct session *session, struct tls_server *server)
 	}
 	tls_facts_read(session->stream.ssl, &session->tls);
 	log_bad_certificate(session);
+	/* Nothing that a client has sent stays in OpenSSL's memory: it may be a password. */
+	SSL_set_options(session->stream.ssl, SSL_OP_CLEANSE_PLAINTEXT);
+	session_auth_forget(session);
 	smtp_server_tls_started(&session->smtp, &session->in);
+	session_auth_by_certificate(session);
 	return true;
 }
 
@@ -210,7 +218,9 @@ static bool on_starttls(struct session *session)
 static bool on_helo(struct session *session, const struct smtp_event *event)
 {
 	struct policy policy;
-	policy_run(&policy, session, ACL_POINT_HELO, "EHLO or HELO", event->argument);
+	bool go_on = policy_run(&policy, session, ACL_POINT_HELO, "EHLO or HELO", event->argument);
+	if (go_on && event->extended)
+		session_offer_auth(session, &policy.arena);
 	policy_answer(&policy, session);
 	policy_end(&policy);
 	return true;
@@ -324,6 +334,8 @@ static bool on_event(struct session *session, const struct smtp_event *event)
 		submission_forget(session);
 		return true;
 	case SMTP_HELO: return on_helo(session, event);
+	case SMTP_AUTH:
+	case SMTP_AUTH_RESPONSE: return session_on_auth(session, event);
 	case SMTP_VRFY:
 	case SMTP_EXPN:
 		smtp_accept(&session->smtp);
@@ -376,6 +388,7 @@ static void end_session(struct session *session)
 {
 	struct front *front = session->front;
 	submission_forget(session);
+	session_auth_forget(session);
 	policy_free(session);
 	smtp_server_free(&session->smtp);
 	stream_close(&session->stream);

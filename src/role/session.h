@@ -4,6 +4,7 @@
  * way; it runs on a task of its own and ends with it.
  *
  *   session.c            its life, reading and writing, TLS, and who handles which event of the protocol core (smtp/server.h)
+ *   session_auth.c       authentication
  *   session_settings.c   what the configuration means for this connection
  *   session_message.c    the mail transaction
  *   session_variables.c  what its expansions see
@@ -17,10 +18,12 @@
 #define POSTERN_ROLE_SESSION_H
 
 #include "acl/acl.h"
+#include "auth/auth.h"
 #include "lookup/lookup.h"
 #include "mail/edit.h"
 #include "mail/scan.h"
 #include "role/front.h"
+#include "role/user_ask.h"
 #include "smtp/server.h"
 #include "tls/facts.h"
 #include "tls/stream.h"
@@ -49,6 +52,7 @@ struct incoming_message {
 	struct arena arena;
 	struct message_id id;
 	struct slice sender;
+	struct slice authenticated_sender; /* AUTH= of MAIL, if it is believed */
 	struct buf recipients; /* a list of ipc/message.h */
 	struct slice only_recipient;
 	unsigned recipient_count;
@@ -86,6 +90,19 @@ struct session_host {
 	bool failed, deferred;     /* Exim's $host_lookup_failed and $host_lookup_deferred */
 };
 
+/* Who the client has proved to be (session_auth.c). */
+struct session_auth {
+	const struct authenticator *by;  /* NULL: nobody yet */
+	char *id, *fail_id;              /* owned; NULL: none */
+	bool failed;                     /* $authentication_failed */
+	uint64_t offered;                /* a bit for each authenticator that the last EHLO offered */
+	struct auth_exchange *exchange;  /* owned; NULL: none is under way */
+	/* Of the exchange. */
+	struct auth_channel channel;
+	struct user_ask ask;
+	struct auth_world world;
+};
+
 struct session {
 	struct front *front;
 	struct session *next, *previous;
@@ -106,6 +123,7 @@ struct session {
 	struct tls_facts tls;
 	struct tls_verify_report *verify_report; /* of the client's certificate; NULL: none was asked for */
 	char server_name[256];     /* that the client asks for while the handshake runs, if it is a host's */
+	struct session_auth auth;
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
@@ -128,6 +146,7 @@ const struct session_host *session_look_host_up(struct session *session);
 enum {
 	SESSION_PEER_MAX = 640, /* two names of hosts and an address */
 	SESSION_TLS_FIELDS_MAX = 1024,
+	SESSION_AUTH_FIELD_MAX = 2200,
 };
 /* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
 const char *session_peer(const struct session *session, char out[SESSION_PEER_MAX]);
@@ -152,8 +171,8 @@ bool session_flush(struct session *session);
 
 /* Whether the client is in this list; NULL is nobody. A list that cannot be evaluated is logged, and has nobody. */
 bool session_host_in(struct session *session, const struct list *list);
-/* The same for what the hosts of a list must do: when it cannot be evaluated, this one must. */
-bool session_host_must(struct session *session, const struct list *list);
+/* The same; `in_doubt` is the answer for a list that cannot be evaluated. */
+bool session_host_matches(struct session *session, const struct list *list, bool in_doubt);
 /* The settings of the protocol core that need no expansion. */
 void session_set_settings(struct session *session);
 /* Those that are expanded for each connection; they may have to ask, so the session's task does it. */
@@ -162,6 +181,27 @@ bool session_expand_settings(struct session *session, struct error *error);
 unsigned session_options(struct session *session);
 /* Counts the connection; false when a limit is reached, with the farewell queued. */
 bool session_within_limits(struct session *session);
+
+/* ---- Authentication (session_auth.c) ---- */
+
+/* Whether this client could use AUTH, but only within TLS. */
+bool session_auth_needs_tls(struct session *session);
+/* Before the answer to EHLO: what it offers. The text lies in `arena`, and is needed until the answer. */
+void session_offer_auth(struct session *session, struct arena *arena);
+/* SMTP_AUTH and SMTP_AUTH_RESPONSE. */
+bool session_on_auth(struct session *session, const struct smtp_event *event);
+/* TLS has begun: the client may be known by its certificate. */
+void session_auth_by_certificate(struct session *session);
+/* For `postern session`: the client has passed this authenticator already. */
+void session_auth_pretend(struct session *session, struct slice name);
+/* RFC 3207 §4.2, and the end of a session: nothing is known of the client any more. */
+void session_auth_forget(struct session *session);
+/* AUTH= of MAIL. False: MAIL is answered, for now it cannot be told whether that is to be believed. */
+bool session_take_mail_auth(struct session *session, const struct smtp_mail_parameters *mail);
+/* " A=authenticator:id", or nothing. Written to `out`, which is returned. */
+const char *session_auth_field(const struct session *session, char out[SESSION_AUTH_FIELD_MAX]);
+/* False: the variable is none of these. */
+bool session_auth_variable(const struct session *session, enum expand_variable variable, struct slice *text_r);
 
 /* ---- The mail transaction (session_message.c); each handles one kind of event; false: the connection is over ---- */
 

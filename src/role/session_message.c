@@ -40,6 +40,8 @@ bool session_on_mail(struct session *session, const struct smtp_event *event)
 	submission_forget(session);
 	session->expansions.list_cache = list_cache_new(&session->message.arena);
 	struct incoming_message *message = &session->message;
+	if (!session_take_mail_auth(session, &event->mail))
+		return true;
 	message->sender = event->path.null ? (struct slice){ 0 } : format_address(session, &event->path.address);
 	message->eight_bit_mime = event->mail.body == SMTP_BODY_8BITMIME;
 	message->smtputf8 = event->mail.smtputf8;

@@ -189,6 +189,8 @@ struct expand_value session_variable(void *owner, enum expand_variable variable)
 	if (conf_variable(session->conf, variable, &text) ||
 	    expand_moment_variable(variable, clock_wall_now(), &session->message.arena, &text))
 		return text_value(text);
+	if (session_auth_variable(session, variable, &text))
+		return text_value(text);
 	if (text_variable(session, variable, &text))
 		return (struct expand_value){ .text = text, .tainted = true };
 	return message_variable(session, variable);

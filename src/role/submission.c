@@ -65,12 +65,14 @@ bool submission_add_recipient(struct incoming_message *message, struct slice add
 /* RFC 3848, RFC 6531 §4.3. */
 const char *submission_protocol(const struct session *session)
 {
-	bool tls = session->smtp.tls;
-	if (session->message.smtputf8)
-		return tls ? "utf8esmtps" : "utf8esmtp";
-	if (!session->smtp.extended)
+	static const char *const names[2][2][2] = {
+		{ { "esmtp", "esmtps" }, { "esmtpa", "esmtpsa" } },
+		{ { "utf8esmtp", "utf8esmtps" }, { "utf8esmtpa", "utf8esmtpsa" } },
+	};
+	bool tls = session->smtp.tls, authenticated = session->auth.by != NULL;
+	if (!session->smtp.extended && !session->message.smtputf8)
 		return tls ? "smtps" : "smtp";
-	return tls ? "esmtps" : "esmtp";
+	return names[session->message.smtputf8][authenticated][tls];
 }
 
 /* The form of Exim's default, without an expansion. */
@@ -222,6 +224,9 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.peer_name = slice_of(peer_name),
 		.server_name = ssl ? tls_facts_server_name(ssl) : (struct slice){ 0 },
 		.verified = session->tls.verified,
+		.authenticated = session->auth.by ? session->auth.by->name : (struct slice){ 0 },
+		.authenticated_id = slice_of(session->auth.id),
+		.authenticated_sender = message->authenticated_sender,
 		.resumption = session->tls.resumption,
 		.ocsp = session->tls.ocsp,
 		.message_id = mail_header_scan_message_id(&message->scan),
