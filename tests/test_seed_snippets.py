@@ -67,7 +67,7 @@ SNIPPETS = {
     "ports": (TLS + "daemon_smtp_ports = smtp : smtps : submission\ntls_on_connect_ports = 465\n", [], []),
     "port 25 alone": (TLS + "daemon_smtp_ports = smtp\n", [], []),
     "authentication offered within TLS": (
-        "begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_condition = ${if eq{$auth3}{x}}\n"
+        TLS + "begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_condition = ${if eq{$auth3}{x}}\n"
         "  server_advertise_condition = ${if eq{$tls_cipher}{}{no}{yes}}\n", [], []),
     "submission mode": ("acl_smtp_mail = m\nbegin acl\nm:\n  warn\n    control = submission/sender_retain\n  accept\n", [], []),
     "more about TLS in the log": ("log_selector = +all \\\n  +tls_certificate_verified +tls_peerdn +tls_sni\n",
