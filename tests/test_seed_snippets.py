@@ -49,7 +49,8 @@ SNIPPETS = {
     "stapled OCSP": (TLS + "tls_ocsp_file = /ocsp.der\n", [], []),
     "stapled OCSP by the name asked for": (TLS + "tls_ocsp_file = ${if eq{$tls_in_sni}{}{/a}{/b}}\n", [], []),
     "OCSP of servers": (smtp("  hosts_require_ocsp = *\n  hosts_request_ocsp = *\n"), [SMTP], []),
-    "PROXY protocol": ("hosts_proxy = 192.0.2.1\n", [option("hosts_proxy")], []),
+    "PROXY protocol": ("hosts_proxy = 192.0.2.1\n", [], []),
+    "PROXY protocol, older name": ("proxy_required_hosts = 192.0.2.1\n", [], ["this is an old name"]),
     "logging both addresses": (
         "acl_smtp_connect = c\nbegin acl\nc:\n  warn\n    condition = yes\n"
         "    logwrite = Internal Server Address: $received_ip_address:$received_port\n  accept\n", [], []),
