@@ -64,6 +64,8 @@ table() {
 		openssl command_is openssl
 		gnutls-bin command_is gnutls-cli
 		sslscan command_is sslscan
+		testssl.sh command_is testssl
+		faketime command_is faketime
 		procps command_is ps
 		mandoc command_is mandoc
 		man-db command_is man
