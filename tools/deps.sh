@@ -64,6 +64,7 @@ table() {
 		procps command_is ps
 		mandoc command_is mandoc
 		man-db command_is man
+		systemd command_is systemd-analyze
 		libnss-wrapper shared libnss_wrapper.so
 		libevent-2.1-7 shared libevent-2.1.so.7
 		libgnutls-dane0 shared libgnutls-dane.so.0
