@@ -42,6 +42,8 @@ table() {
 		libhiredis-dev library hiredis
 		libcdb-dev library libcdb
 		libcurl4-openssl-dev library libcurl
+		libunistring-dev header unistr.h
+		libargon2-dev library libargon2
 		dns-root-data test -r /usr/share/dns/root.key
 		libmimalloc-dev header mimalloc.h
 	T
@@ -76,6 +78,7 @@ table() {
 		ldnsutils command_is ldns-signzone
 		postgresql postgres_is
 		redis-server command_is redis-server
+		haproxy command_is /usr/sbin/haproxy
 	T
 	fuzz) cat <<-'T' ;;
 		clang command_is clang
@@ -131,7 +134,7 @@ case " $wanted " in
 esac
 # Tests start servers for themselves: as services of this machine they are neither started now nor at its next start.
 services=
-for service in postgresql redis-server nsd; do
+for service in postgresql redis-server nsd haproxy; do
 	case " $wanted " in *" $service "*) services="$services $service" ;; esac
 done
 policy=/usr/sbin/policy-rc.d

@@ -77,6 +77,8 @@ static void print_summary(const char *file, const struct conf *conf)
 	printf("%s\n", conf->listener_count ? "" : " nothing");
 	print_names("routers", conf->router_blocks, conf->router_count);
 	print_names("transports", conf->transport_blocks, conf->transport_count);
+	if (conf->authenticator_count)
+		print_names("authenticators", conf->authenticator_blocks, conf->authenticator_count);
 	if (!conf->router_count)
 		printf("  no address is accepted: there is no router\n");
 	char walls[256];
@@ -124,7 +126,8 @@ static bool json_summary(struct buf *out, const char *file, const struct conf *c
 		}
 		fits = fits && buf_append_byte(out, ']') &&
 		       json_names(out, "routers", conf->router_blocks, conf->router_count) &&
-		       json_names(out, "transports", conf->transport_blocks, conf->transport_count);
+		       json_names(out, "transports", conf->transport_blocks, conf->transport_count) &&
+		       json_names(out, "authenticators", conf->authenticator_blocks, conf->authenticator_count);
 	}
 	return fits && buf_append(out, SLICE("}\n"));
 }
@@ -154,13 +157,21 @@ static bool json_block(struct buf *out, const struct conf_block *block, bool pri
 static bool print_json(const struct conf *conf, struct slice name, struct slice instance, bool privileged, struct buf *out,
 		       struct error *error)
 {
-	bool router = slice_equal(name, SLICE("router"));
-	const struct conf_block *blocks = router ? conf->router_blocks : conf->transport_blocks;
-	size_t count = router ? conf->router_count : conf->transport_count;
-	if (instance.len && (router || slice_equal(name, SLICE("transport")))) {
-		for (size_t i = 0; i < count; i++)
-			if (slice_equal(blocks[i].name, instance))
-				return json_block(out, &blocks[i], privileged, (struct slice){ 0 });
+	const struct {
+		const char *word;
+		const struct conf_block *blocks;
+		size_t count;
+	} kinds[] = {
+		{ "router", conf->router_blocks, conf->router_count },
+		{ "transport", conf->transport_blocks, conf->transport_count },
+		{ "authenticator", conf->authenticator_blocks, conf->authenticator_count },
+	};
+	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+		if (!instance.len || !slice_equal(name, slice_of(kinds[k].word)))
+			continue;
+		for (size_t i = 0; i < kinds[k].count; i++)
+			if (slice_equal(kinds[k].blocks[i].name, instance))
+				return json_block(out, &kinds[k].blocks[i], privileged, (struct slice){ 0 });
 		return error_set(error, ERROR_USAGE, "there is no %.*s %.*s", SLICE_ARG(name),
 				 SLICE_ARG(slice_first(instance, 64)));
 	}
@@ -168,8 +179,8 @@ static bool print_json(const struct conf *conf, struct slice name, struct slice 
 		return json_block(out, &conf->main_block, privileged, (struct slice){ 0 });
 	if (!conf_option_find(conf_table(CONF_TABLE_MAIN), name))
 		return error_set(error, ERROR_USAGE,
-				 "%.*s: with --json, expected an option of the main section, or \"router\" or "
-				 "\"transport\" and a name",
+				 "%.*s: with --json, expected an option of the main section, or \"router\", "
+				 "\"transport\" or \"authenticator\" and a name",
 				 SLICE_ARG(slice_first(name, 64)));
 	return json_block(out, &conf->main_block, privileged, name);
 }

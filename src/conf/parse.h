@@ -31,14 +31,11 @@ struct conf_sections {
 	struct conf_parser *parser;
 	struct conf_acl *acl;       /* being filled; NULL before the first, or after a bad name */
 	bool acl_skipping;          /* the name was bad: its lines are not looked at */
-	struct slice authenticator; /* the name of the instance that is being read */
-	struct conf_place authenticator_place;
-	bool authenticator_told;    /* its driver was named */
 	bool local_scan_told;       /* that it is refused */
 };
 
 typedef void conf_section_line(struct conf_sections *sections, const struct conf_input *input);
-conf_section_line conf_acl_line, conf_retry_line, conf_rewrite_line, conf_authenticator_line, conf_local_scan_line;
+conf_section_line conf_acl_line, conf_retry_line, conf_rewrite_line, conf_local_scan_line;
 /* At the end of a section, or of the configuration. */
 void conf_sections_end(struct conf_sections *sections);
 /* A word of letters, digits and underscores at the start of the line. */
@@ -65,6 +62,8 @@ bool conf_acl_option(struct conf_parser *parser, struct slice text, const struct
 void conf_settle_acls(struct conf_parser *parser);
 /* The rules of the sections retry and rewrite (rules.c). */
 void conf_settle_rules(struct conf_parser *parser);
+/* Authenticators (authenticators.c). */
+void conf_settle_authenticators(struct conf_parser *parser);
 /* Routers and transports: their options into their structs, references between them, users (routes.c). */
 void conf_settle_routes(struct conf_parser *parser);
 

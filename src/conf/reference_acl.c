@@ -141,7 +141,7 @@ static void reference_points(struct manual *manual)
 	buf_init(&missing, 4096);
 	append_points(&missing, ~points_here() & ~(1u << ACL_POINT_EXPANSION));
 	if (buf_len(&missing))
-		manual_paragraph(manual, "Not available, as this version does not come to these points: %.*s.", SLICE_ARG(buf_slice(&missing)));
+		manual_paragraph(manual, "Not available, as this version runs no ACLs at these points: %.*s.", SLICE_ARG(buf_slice(&missing)));
 	buf_free(&missing);
 }
 

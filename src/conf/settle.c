@@ -182,6 +182,38 @@ static void settle_host_lookup(struct conf_parser *parser)
 	}
 }
 
+/* "10 / 1h": a number of failures, and a time (as ratelimit has it). */
+static void settle_users(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	struct slice text = slice_trim(conf->auth_fail_limit);
+	struct error why = { 0 };
+	uint64_t count;
+	int64_t seconds = 0;
+	conf_use_path(parser->conf, conf->user_database);
+	if (text.len == 0)
+		return;
+	struct slice number = slice_trim(slice_cut(&text, '/'));
+	if (slice_parse_u64(number, FAILURES_LIMIT_MAX, &count) && count && conf_value_time(slice_trim(text), &seconds, &why) &&
+	    seconds && seconds <= FAILURES_PERIOD_MAX)
+		conf->auth_limit = (struct failures_limit){ (unsigned)count, seconds * CLOCK_SECOND };
+	else
+		conf_main_error(parser, "auth_fail_limit", "expected a number of failures up to %d and a time up to %d days, such as 10 / 1h",
+			   FAILURES_LIMIT_MAX, FAILURES_PERIOD_MAX / 86400);
+}
+
+/* A header of the PROXY protocol is believed: whoever may send one may be anybody. */
+static void settle_proxies(struct conf_parser *parser)
+{
+	static const char *const names[] = { "hosts_proxy", "proxy_required_hosts" };
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const struct conf_setting *setting = conf_main_setting(parser, names[i]);
+		if (slice_equal(slice_trim(setting->text), SLICE("*")))
+			conf_warning(parser->problems, setting->place, conf_block_label(parser, &parser->conf->main_block, slice_of(names[i])),
+				     "every host can claim to be any client; list the addresses of your proxies");
+	}
+}
+
 static void settle_role_users(struct conf_parser *parser)
 {
 	struct slice users = parser->conf->main.role_users;
@@ -207,7 +239,9 @@ void conf_settle_names(struct conf_parser *parser)
 	settle_logs(parser);
 	settle_dns(parser);
 	settle_host_lookup(parser);
+	settle_proxies(parser);
 	conf_use_path(parser->conf, parser->conf->main.sqlite_dbfile);
+	settle_users(parser);
 	settle_role_users(parser);
 }
 
@@ -216,6 +250,7 @@ void conf_settle(struct conf_parser *parser)
 	conf_settle_tls(parser);
 	settle_listeners(parser);
 	conf_settle_routes(parser);
+	conf_settle_authenticators(parser);
 	conf_settle_rules(parser);
 	conf_settle_acls(parser);
 }

@@ -52,6 +52,9 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 	case ACL_CONTROL_NO_PIPELINING:
 		smtp_server_set_options(&session->smtp, session->smtp.options & ~(unsigned)SMTP_OFFER_PIPELINING);
 		return true;
+	case ACL_CONTROL_ALLOW_AUTH_UNADVERTISED:
+		smtp_server_set_options(&session->smtp, session->smtp.options | SMTP_AUTH_UNADVERTISED);
+		return true;
 	case ACL_CONTROL_FAKEREJECT:
 		set_fake(session, 550, options,
 			 "Your message has been rejected but is being\nkept for evaluation.\nIf it was a legitimate message, it may "
@@ -61,6 +64,7 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 		set_fake(session, 450, options,
 			 "Your message is being deferred at this time,\nbut is being kept for evaluation.\nPlease try again later.");
 		return true;
+	case ACL_CONTROL_SUBMISSION: return session_start_submission(session, options, error);
 	/* There is nothing to switch off. */
 	case ACL_CONTROL_DKIM_DISABLE_VERIFY:
 	case ACL_CONTROL_DMARC_DISABLE_VERIFY:
@@ -161,7 +165,9 @@ static enum expand_result policy_verify(void *owner, enum acl_verify_kind kind, 
 
 static bool policy_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
 {
-	struct session *session = owner;
+	const struct session *session = owner;
+	if (family == EXPAND_AUTH)
+		return auth_value(session->auth.exchange, name, value_r);
 	return acl_session_named(&session->acl, family, name, value_r);
 }
 
@@ -209,7 +215,6 @@ void policy_init(struct session *session)
 		.add_header = policy_add_header, .remove_header = policy_remove_header,
 		.trace = session->front->watch ? policy_trace : NULL, .where = policy_where,
 	};
-	session->acl.facts.host_address = slice_of(session->host_text.text);
 }
 
 void policy_free(struct session *session)
@@ -248,8 +253,10 @@ static void log_refusal(struct policy *policy, struct session *session, enum acl
 	char tls[SESSION_TLS_FIELDS_MAX];
 	session_tls_fields(session, tls);
 	sender = arena_printf(&policy->arena, "%s%s", *tls ? tls + 1 : "", *tls ? " " : "");
+	char by[SESSION_AUTH_FIELD_MAX];
 	if (facts->has_sender && point != ACL_POINT_MAIL)
-		sender = arena_printf(&policy->arena, "%.*sF=<%.*s> ", SLICE_ARG(sender), SLICE_ARG(facts->sender));
+		sender = arena_printf(&policy->arena, "%.*sF=<%.*s>%s ", SLICE_ARG(sender), SLICE_ARG(facts->sender),
+				      session_auth_field(session, by));
 	struct slice text = acl_log_text(result, &policy->answer, &policy->arena);
 	text = arena_printf(&policy->arena, "%.*s%srejected %s%s%.*s%.*s", SLICE_ARG(sender), temporary ? "temporarily " : "", command,
 			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), SLICE_ARG(text));

@@ -14,8 +14,7 @@ static void trace_match(struct session *session, const struct list *list, const 
 			      match->item.len ? "\")" : match->yes ? "" : " (end of list)");
 }
 
-/* `in_doubt`: the answer when the list cannot be evaluated, which is logged. */
-static bool host_matches(struct session *session, const struct list *list, bool in_doubt)
+bool session_host_matches(struct session *session, const struct list *list, bool in_doubt)
 {
 	const struct session_host *names = &session->host_names;
 	const struct list_subject subject = {
@@ -35,7 +34,7 @@ static bool host_matches(struct session *session, const struct list *list, bool 
 
 bool session_host_in(struct session *session, const struct list *list)
 {
-	return host_matches(session, list, false);
+	return session_host_matches(session, list, false);
 }
 
 /* By host or by port; in doubt it must. */
@@ -45,7 +44,7 @@ static bool has_to_use_tls(struct session *session)
 	for (size_t i = 0; i < main->tls_require_ports.count; i++)
 		if (main->tls_require_ports.items[i] == session->interface.port)
 			return true;
-	return host_matches(session, main->tls_hosts, true);
+	return session_host_matches(session, main->tls_hosts, true);
 }
 
 unsigned session_options(struct session *session)
@@ -66,6 +65,7 @@ unsigned session_options(struct session *session)
 					 must_use_tls),
 		  SMTP_OFFER_STARTTLS },
 		{ must_use_tls, SMTP_REQUIRE_TLS },
+		{ session_auth_needs_tls(session), SMTP_AUTH_NEEDS_TLS },
 		{ !session_host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};
 	unsigned all = 0;
