@@ -31,6 +31,8 @@ enum expand_service {
 	EXPAND_SERVICE_HOST_NAMES,     /* key: an IP address; text: names confirmed by a forward lookup, separated by NUL, first the PTR's own */
 	EXPAND_SERVICE_HOST_ADDRESSES, /* key: a host name; text: its addresses, separated by spaces */
 	EXPAND_SERVICE_CRYPT,          /* key: the text, type: the hash with its method (crypt(3)); found: they agree */
+	EXPAND_SERVICE_RATE,           /* key, type, options: a rate of events by key; found: over the limit (limit/ask.h) */
+	EXPAND_SERVICE_SEEN,           /* key, type: when the key was seen last; found (limit/ask.h) */
 	EXPAND_SERVICES
 };
 
