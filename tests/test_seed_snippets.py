@@ -58,8 +58,7 @@ SNIPPETS = {
         "    logwrite = Internal Server Address: $received_ip_address:$received_port\n  accept\n", [], []),
     "limit of connections a host": (
         "acl_smtp_connect = c\nLIMIT = 5\nbegin acl\nc:\n  defer message = Too many connections from this IP right now\n"
-        "        ratelimit = LIMIT / 5s / per_conn / strict\n  accept\n",
-        ['the ACL condition "ratelimit" is not available in this version'], []),
+        "        ratelimit = LIMIT / 5s / per_conn / strict\n  accept\n", [], []),
     "status notifications": ("dsn_advertise_hosts = *\n", [option("dsn_advertise_hosts")], []),
     "last hop of notifications": ("begin routers\nr:\n  driver = accept\n  transport = t\n  dsn_lasthop\n"
                                   "begin transports\nt:\n  driver = appendfile\n  directory = /m\n  maildir_format\n  user = 1000\n",

@@ -96,8 +96,9 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	F(number, result) F(number, kind) F(bytes, problem) F(number, flags) F(number, number) F(bytes, text)  \
 	F(number, size) F(bytes, wild) F(bytes, fixed) F(bytes, name)
 
-/* Material of the fetch role: the directory that keeps its proofs; a file with a certificate for which it is to fetch them, at any time. */
+/* A directory of the role's own in the spool directory: of the fetch role for its proofs, of the lookup role for limits. */
 #define IPC_STATE(F) F(bytes, path)
+/* Material of the fetch role: a file with a certificate for which it is to fetch proofs, at any time. */
 #define IPC_PROOF_WANTED(F) F(bytes, path)
 /* An OCSP proof in DER for the certificate with that SHA-256 (struct ocsp_print). */
 #define IPC_PROOF(F) F(bytes, certificate) F(bytes, proof)
@@ -144,7 +145,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(readable, READABLE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_READABLE)               \
 	M(ask, ASK, IPC_ASKERS, IPC_ASKED, 0, IPC_ASK)                                     \
 	M(answered, ANSWERED, IPC_ASKED, IPC_ASKERS, 1, IPC_ANSWERED)                      \
-	M(state, STATE, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_STATE)                         \
+	M(state, STATE, IPC_R(MASTER), IPC_R(FETCH) | IPC_R(LOOKUP), 1, IPC_STATE)         \
 	M(proof_wanted, PROOF_WANTED, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_PROOF_WANTED)    \
 	M(proof, PROOF, IPC_R(FETCH), IPC_R(FRONT), 0, IPC_PROOF)                          \
 	M(tlsa_check, TLSA_CHECK, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_TLSA_CHECK)         \
