@@ -86,6 +86,14 @@ static void take_records(struct limit_store *store, uint32_t count, int64_t now)
 	}
 }
 
+/* Behind what is good there may be a piece of a batch. */
+static void cut_off(int file, uint64_t size)
+{
+	struct stat st;
+	if (files_real.ops->stat(&files_real, file, &st) == 0 && (uint64_t)st.st_size > size)
+		files_real.ops->truncate(&files_real, file, size);
+}
+
 /* Reads a file into a new table. False: its copy is not whole. */
 static bool read_file(struct limit_store *store, unsigned which, const struct head *head, uint32_t keys, int64_t now)
 {
@@ -105,8 +113,7 @@ static bool read_file(struct limit_store *store, unsigned which, const struct he
 		limit_table_free(store->table);
 		return false;
 	}
-	/* Behind what is good there may be a piece of a batch. */
-	files_real.ops->truncate(&files_real, store->files[which], store->size);
+	cut_off(store->files[which], store->size);
 	store->current = which;
 	store->generation = head->generation;
 	return true;

@@ -235,9 +235,8 @@ static void note_command(struct session *session, const struct smtp_event *event
 }
 
 /* False: the connection is over. */
-static bool on_event(struct session *session, const struct smtp_event *event)
+static bool handle_event(struct session *session, const struct smtp_event *event)
 {
-	note_command(session, event);
 	switch (event->kind) {
 	case SMTP_NEED_INPUT: return read_more(session);
 	case SMTP_FLUSH: return session_flush(session);
@@ -263,6 +262,16 @@ static bool on_event(struct session *session, const struct smtp_event *event)
 	return false;
 }
 
+static bool on_event(struct session *session, const struct smtp_event *event)
+{
+	note_command(session, event);
+	if (!session_guard_before(session, event))
+		return true;
+	bool goes_on = handle_event(session, event);
+	session_guard_after(session, event);
+	return goes_on;
+}
+
 /* ---- The session's life ---- */
 
 /* `text`: what the connect ACL has instead of smtp_banner, or nothing. */
@@ -273,8 +282,7 @@ static void show_banner(struct session *session, struct slice text)
 	if (text.len == 0 && expand_run(session->conf->main.smtp_banner, &session->expansions, &session->message.arena, &banner,
 					&error) != EXPAND_OK)
 		banner.text = session->conf->main.primary_hostname;
-	bool waiting = session->settings.enforce_sync && stream_input_waiting(&session->stream);
-	smtp_server_begin(&session->smtp, banner.text, waiting);
+	smtp_server_begin(&session->smtp, banner.text, session_guard_early(session));
 }
 
 static bool begin_with_tls(struct session *session)

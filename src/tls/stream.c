@@ -384,3 +384,24 @@ bool stream_input_waiting(struct stream *stream)
 		return true;
 	return recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
+
+bool stream_wait_input(struct stream *stream, int64_t deadline)
+{
+	if (stream->ssl)
+		stream_flush(stream, deadline);
+	while (!stream_input_waiting(stream)) {
+		char byte;
+		/* At its end, or after an error, a stream is always ready, and nothing will come. */
+		if (recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 || errno != EAGAIN)
+			return false;
+		if (io_wait(stream->fd, IO_READ, deadline) < 0)
+			return false;
+	}
+	return true;
+}
+
+size_t stream_peek(const struct stream *stream, void *out, size_t size)
+{
+	ssize_t n = stream->ssl ? 0 : recv(stream->fd, out, size, MSG_PEEK | MSG_DONTWAIT);
+	return n > 0 ? (size_t)n : 0;
+}
