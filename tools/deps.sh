@@ -42,6 +42,8 @@ table() {
 		libhiredis-dev library hiredis
 		libcdb-dev library libcdb
 		libcurl4-openssl-dev library libcurl
+		libunistring-dev header unistr.h
+		libargon2-dev library libargon2
 		dns-root-data test -r /usr/share/dns/root.key
 		libmimalloc-dev header mimalloc.h
 	T

@@ -63,6 +63,24 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
 		  "are always offered STARTTLS.",
 	  .example = "192.0.2.0/24" },
+	{ OPTION(host_accept_relay), .type = CONF_HOSTS, .modern = "an ACL for RCPT with \"accept hosts = ...\"",
+	  .help = "The hosts that may send mail for any domain. This and the next two hold where there is no acl_smtp_rcpt, and are "
+		  "alternatives: one that permits is enough. With an ACL, that decides.",
+	  .example = "192.0.2.0/24" },
+	{ OPTION(host_auth_accept_relay), .type = CONF_HOSTS, .fallback = "*", .modern = "an ACL for RCPT with \"accept authenticated = *\"",
+	  .help = "The hosts that may send mail for any domain once they are authenticated.", .example = "*" },
+	{ OPTION(tls_host_accept_relay), .type = CONF_HOSTS, .modern = "an ACL for RCPT with \"accept encrypted = *\" and \"hosts = ...\"",
+	  .help = "The hosts that may send mail for any domain when they use TLS. That makes sense for clients whose certificate is "
+		  "verified, with tls_verify_hosts.",
+	  .example = "192.0.2.0/24" },
+	{ OPTION(submission_ports), .type = CONF_PORTS, .fallback = "587 : 465",
+	  .help = "Ports of this server for mail clients, where everybody must authenticate, local networks included (530 to MAIL), and "
+		  "messages are put right as with control = submission. An empty list makes them ports like others.",
+	  .example = "587 : 465" },
+	{ OPTION(submission_sender_check), .type = CONF_ADDRESSES,
+	  .help = "The addresses that an authenticated user may send from, in the envelope (550 to MAIL) and in From (550 after DATA). The null "
+		  "sender is let through. Unset: any.",
+	  .example = "$authenticated_id : ${lookup{$authenticated_id}lsearch{/etc/postern/senders}}" },
 	{ OPTION(smtp_active_hostname), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION, .computed = "primary_hostname",
 	  .help = "The name that this server shows to the client, in the greeting and in the answer to EHLO. A forced failure, or an "
 		  "empty result, leaves primary_hostname.",
@@ -234,6 +252,16 @@ static const struct conf_option options[] = {
 	  .help = "The most bytes of a message; 0 for no limit. Announced with SIZE (RFC 1870).", .example = "100M" },
 	{ OPTION(accept_8bitmime), .type = CONF_BOOL, .fallback = "true",
 	  .help = "Announce 8BITMIME (RFC 6152) and take BODY= on MAIL.", .example = "false" },
+	{ OPTION(auth_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
+	  .help = "The hosts that are offered AUTH (RFC 4954), if there are authenticators: within TLS, and in clear only if they are in "
+		  "auth_cleartext_hosts.",
+	  .example = "!192.0.2.0/24 : *" },
+	{ OPTION(auth_cleartext_hosts), .type = CONF_HOSTS,
+	  .help = "The hosts that may use AUTH without TLS, where everybody on the way can read what they send. For all others AUTH in clear is "
+		  "not offered, and refused with 538.",
+	  .example = "<; 127.0.0.1 ; ::1" },
+	{ OPTION(auth_over_tls_hosts), .type = CONF_HOSTS, .modern = "leave hosts out of auth_cleartext_hosts, in which nobody is by default",
+	  .help = "The hosts that must use TLS before AUTH, also if they are in auth_cleartext_hosts.", .example = "*" },
 	{ OPTION(pipelining_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
 	  .help = "The hosts that are offered PIPELINING (RFC 2920).", .example = "*" },
 	{ OPTION(chunking_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
@@ -298,6 +326,24 @@ static const struct conf_option options[] = {
 	  .help = "How the name of a host is looked up: bydns asks the DNS for PTR records, byaddr looks into /etc/hosts. "
 		  "The first that knows a name decides.",
 	  .example = "bydns" },
+	{ OPTION(user_database), .type = CONF_PATH,
+	  .help = "The database of users and passwords that `postern user` writes. The lookup process reads it, so it should stand in a "
+		  "directory of its own, away from keys. Unset: there are no such users.",
+	  .example = "/etc/postern/accounts/users.db" },
+	{ OPTION(auth_fail_limit), .type = CONF_STRING, .fallback = "10 / 1h",
+	  .help = "How many failed tries to log in a user, or a network (/24 of IPv4, /64 of IPv6), may have within a time. Who has "
+		  "had as many is locked out, and gets one more try each time that such a part of it has passed (here each six "
+		  "minutes). The same wrong password again does not count. A user's lock does not hold for networks from which that user has "
+		  "logged in within the last month. Empty: no limit.",
+	  .example = "10 / 1h" },
+	{ OPTION(auth_fail_delay), .type = CONF_TIME, .fallback = "2s", .max = 60,
+	  .help = "How long the answer to a failed try to log in takes, so that it does not tell what was wrong with it.",
+	  .example = "2s" },
+	{ OPTION(auth_remember), .type = CONF_TIME, .fallback = "5m", .max = 3600,
+	  .help = "How long the outcome of a password check is remembered, so that a client that logs in every minute does not cost a hash each "
+		  "time. What is kept is a digest under a key that only the lookup process has. A changed password counts at "
+		  "once. 0s: nothing is remembered.",
+	  .example = "5m" },
 	{ OPTION(sqlite_dbfile), .type = CONF_PATH,
 	  .help = "The database of sqlite lookups that name none themselves.", .example = "/etc/postern/users.db" },
 	{ OPTION(pgsql_servers), .type = CONF_STRING,

@@ -14,7 +14,6 @@
 void limits_init(struct limits *limits, struct role_process *role)
 {
 	*limits = (struct limits){ .role = role, .files = { -1, -1 } };
-	error_set(&limits->problem, ERROR_TEMPORARY, "there is no directory for it");
 }
 
 /* Writes what has changed, in pieces: other tasks run between them, and change more. */
@@ -72,12 +71,15 @@ void limits_open(struct limits *limits, int directory)
 enum expand_result limits_answer(struct limits *limits, const struct expand_request *request, struct arena *arena,
 				 struct expand_answer *answer_r, struct error *error)
 {
-	if (!limits->store) {
+	if (!limits->store && *limits->problem.text) {
 		*error = limits->problem;
 		return EXPAND_DEFER;
 	}
-	enum expand_result result = limit_answer(limit_store_table(limits->store), request, clock_wall_now(), arena, answer_r, error);
-	if (limit_table_has_changed(limit_store_table(limits->store)))
+	if (!limits->store && !limits->alone)
+		limits->alone = limit_table_new(LIMIT_KEYS_MAX, NULL);
+	struct limit_table *table = limits->store ? limit_store_table(limits->store) : limits->alone;
+	enum expand_result result = limit_answer(table, request, clock_wall_now(), arena, answer_r, error);
+	if (limit_table_has_changed(table))
 		wait_list_wake_all(&limits->changed);
 	return result;
 }

@@ -16,8 +16,9 @@
 struct limits {
 	struct role_process *role;
 	int files[2];
-	struct limit_store *store; /* NULL: the files cannot be opened; then nothing can be measured */
-	struct error problem;      /* why */
+	struct limit_store *store; /* NULL: no directory was given, or its files cannot be opened */
+	struct limit_table *alone; /* without a directory (`postern session`): kept while the process lives; NULL before the first question */
+	struct error problem;      /* why files cannot be opened: then nothing can be measured; no text: they can */
 	struct wait_list changed, idle;
 	bool writing, failing, ending;
 };

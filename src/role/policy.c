@@ -17,14 +17,14 @@ static void policy_log(void *owner, unsigned targets, struct slice text)
 	char peer[SESSION_PEER_MAX] = "";
 	if (targets & ACL_LOG_CLIENT)
 		session_peer(session, peer);
-	const char *space = *peer ? " " : "";
+	const char *space = *peer ? " " : "", *id = session_log_id(session), *id_space = *id ? " " : "";
 	/* The panic log's lines go to the main log as well. */
 	if (targets & ACL_LOG_PANIC)
-		log_line(log, LOG_KIND_PANIC, "%s%s%.*s", peer, space, SLICE_ARG(text));
+		log_line(log, LOG_KIND_PANIC, "%s%s%s%s%.*s", id, id_space, peer, space, SLICE_ARG(text));
 	else if (targets & ACL_LOG_MAIN)
-		log_line(log, LOG_KIND_MAIN, "%s%s%.*s", peer, space, SLICE_ARG(text));
+		log_line(log, LOG_KIND_MAIN, "%s%s%s%s%.*s", id, id_space, peer, space, SLICE_ARG(text));
 	if (targets & ACL_LOG_REJECT)
-		log_line(log, LOG_KIND_REJECT, "%s%s%.*s", peer, space, SLICE_ARG(text));
+		log_line(log, LOG_KIND_REJECT, "%s%s%s%s%.*s", id, id_space, peer, space, SLICE_ARG(text));
 }
 
 static void policy_delay(void *owner, int64_t time, bool flush)
@@ -52,6 +52,9 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 	case ACL_CONTROL_NO_PIPELINING:
 		smtp_server_set_options(&session->smtp, session->smtp.options & ~(unsigned)SMTP_OFFER_PIPELINING);
 		return true;
+	case ACL_CONTROL_ALLOW_AUTH_UNADVERTISED:
+		smtp_server_set_options(&session->smtp, session->smtp.options | SMTP_AUTH_UNADVERTISED);
+		return true;
 	case ACL_CONTROL_FAKEREJECT:
 		set_fake(session, 550, options,
 			 "Your message has been rejected but is being\nkept for evaluation.\nIf it was a legitimate message, it may "
@@ -61,6 +64,7 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 		set_fake(session, 450, options,
 			 "Your message is being deferred at this time,\nbut is being kept for evaluation.\nPlease try again later.");
 		return true;
+	case ACL_CONTROL_SUBMISSION: return session_start_submission(session, options, error);
 	/* There is nothing to switch off. */
 	case ACL_CONTROL_DKIM_DISABLE_VERIFY:
 	case ACL_CONTROL_DMARC_DISABLE_VERIFY:
@@ -161,7 +165,9 @@ static enum expand_result policy_verify(void *owner, enum acl_verify_kind kind, 
 
 static bool policy_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
 {
-	struct session *session = owner;
+	const struct session *session = owner;
+	if (family == EXPAND_AUTH)
+		return auth_value(session->auth.exchange, name, value_r);
 	return acl_session_named(&session->acl, family, name, value_r);
 }
 
@@ -170,6 +176,19 @@ static enum expand_result policy_expand(void *owner, struct slice name, const st
 {
 	struct session *session = owner;
 	return acl_expand(&session->acl, name, arguments, count, arena, text_r, error);
+}
+
+static void policy_trace(void *owner, unsigned depth, struct slice text)
+{
+	struct session *session = owner;
+	session->front->watch->trace(session->front->watch->owner, depth, text);
+}
+
+static struct slice policy_where(void *owner, size_t place, struct arena *arena)
+{
+	struct session *session = owner;
+	const struct conf_place *line = conf_acl_place(session->conf, place);
+	return line ? arena_printf(arena, "%.*s %u", SLICE_ARG(line->file), line->line) : (struct slice){ 0 };
 }
 
 /* ---- What they are told ---- */
@@ -194,6 +213,7 @@ void policy_init(struct session *session)
 		.connection = &session->acl_connection, .message = &session->acl_message,
 		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .control = policy_control,
 		.add_header = policy_add_header, .remove_header = policy_remove_header,
+		.trace = session->front->watch ? policy_trace : NULL, .where = policy_where,
 	};
 	session->acl.facts.host_address = slice_of(session->host_text.text);
 }
@@ -235,8 +255,10 @@ static void log_refusal(struct policy *policy, struct session *session, enum acl
 	char tls[SESSION_TLS_FIELDS_MAX];
 	session_tls_fields(session, tls);
 	sender = arena_printf(&policy->arena, "%s%s", *tls ? tls + 1 : "", *tls ? " " : "");
+	char by[SESSION_AUTH_FIELD_MAX];
 	if (facts->has_sender && point != ACL_POINT_MAIL)
-		sender = arena_printf(&policy->arena, "%.*sF=<%.*s> ", SLICE_ARG(sender), SLICE_ARG(facts->sender));
+		sender = arena_printf(&policy->arena, "%.*sF=<%.*s>%s ", SLICE_ARG(sender), SLICE_ARG(facts->sender),
+				      session_auth_field(session, by));
 	struct slice text = acl_log_text(result, &policy->answer, &policy->arena);
 	text = arena_printf(&policy->arena, "%.*s%srejected %s%s%.*s%.*s", SLICE_ARG(sender), temporary ? "temporarily " : "", command,
 			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), SLICE_ARG(text));
@@ -272,18 +294,18 @@ bool policy_run(struct policy *policy, struct session *session, enum acl_point p
 	facts->cipher = cipher_name(session->tls.cipher);
 	facts->certificate_verified = session->tls.verified;
 	policy->outcome = acl_run(session->conf->main.acl[point], &session->acl, point, &policy->arena, &result);
-	facts->helo = (struct slice){ 0 }; /* the command's memory */
 	policy->answer = acl_reply(&session->acl, point, &result, &policy->arena);
 	if (policy->answer.wrong_digit)
 		log_line(&session->front->role->log, LOG_KIND_PANIC,
 			 "configured error code starts with incorrect digit (expected %u) in \"%.*s\"", policy->answer.code / 100,
 			 SLICE_ARG(result.message));
+	bool accepted = policy->outcome == ACL_ACCEPT || policy->outcome == ACL_DISCARD;
 	if (policy->outcome == ACL_DISCARD && point == ACL_POINT_RCPT)
 		log_discard(policy, session, &result, command, argument);
-	if (policy->outcome == ACL_ACCEPT || policy->outcome == ACL_DISCARD)
-		return true;
-	log_refusal(policy, session, point, &result, command, argument);
-	return false;
+	if (!accepted)
+		log_refusal(policy, session, point, &result, command, argument);
+	facts->helo = (struct slice){ 0 }; /* the command's memory */
+	return accepted;
 }
 
 void policy_end(struct policy *policy)

@@ -26,8 +26,14 @@ enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
 const char *session_peer(const struct session *session, char out[SESSION_PEER_MAX])
 {
 	memcpy(out, "H=", 2);
-	mail_host_format(session->host_names.name, session->smtp.helo, slice_of(session->host_text.text), out + 2, SESSION_PEER_MAX - 2);
+	struct slice helo = session->acl.facts.helo.len ? session->acl.facts.helo : session->smtp.helo;
+	mail_host_format(session->host_names.name, helo, slice_of(session->host_text.text), out + 2, SESSION_PEER_MAX - 2);
 	return out;
+}
+
+const char *session_log_id(const struct session *session)
+{
+	return session->message.begun ? session->message.id.text : "";
 }
 
 void session_log(struct session *session, enum log_kind kind, const char *format, ...)
@@ -38,10 +44,24 @@ void session_log(struct session *session, enum log_kind kind, const char *format
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	struct log *log = &session->front->role->log;
+	const char *id = session_log_id(session), *space = *id ? " " : "";
 	session_peer(session, peer);
-	log_line(log, LOG_KIND_MAIN, "%s %s", peer, text);
+	log_line(log, LOG_KIND_MAIN, "%s%s%s %s", id, space, peer, text);
 	if (kind == LOG_KIND_REJECT)
-		log_line(log, LOG_KIND_REJECT, "%s %s", peer, text);
+		log_line(log, LOG_KIND_REJECT, "%s%s%s %s", id, space, peer, text);
+}
+
+void session_trace(struct session *session, const char *format, ...)
+{
+	const struct front_watch *watch = session->front->watch;
+	char text[2048];
+	va_list args;
+	if (!watch)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	watch->trace(watch->owner, 0, slice_of(text));
 }
 
 const char *session_tls_fields(const struct session *session, char out[SESSION_TLS_FIELDS_MAX])
@@ -49,11 +69,12 @@ const char *session_tls_fields(const struct session *session, char out[SESSION_T
 	char name[CERTIFICATE_NAME_MAX] = "";
 	const SSL *ssl = session->stream.ssl;
 	out[0] = '\0';
-	if (!ssl)
+	if (!session->smtp.tls)
 		return out;
-	tls_facts_peer_name(ssl, name);
+	if (ssl)
+		tls_facts_peer_name(ssl, name);
 	const struct tls_log log = {
-		slice_of(session->tls.cipher), slice_of(name), tls_facts_server_name(ssl), session->tls.verified,
+		slice_of(session->tls.cipher), slice_of(name), ssl ? tls_facts_server_name(ssl) : (struct slice){ 0 }, session->tls.verified,
 		session->tls.resumption & TLS_RESUMPTION_USED,
 	};
 	return tls_log_fields(&log, session->conf->main.log_items, out);
@@ -117,13 +138,19 @@ static bool read_more(struct session *session)
 		return false;
 	if (buf_len(&session->in) == 0)
 		buf_free(&session->in);
+	if (front->watch)
+		front->watch->waiting(front->watch->owner);
 	ssize_t n = stream_read(&session->stream, front->scratch, sizeof front->scratch,
 				clock_after(session->conf->main.smtp_receive_timeout));
 	if (n <= 0) {
 		lost_connection(session, n);
 		return false;
 	}
-	if (!buf_append(&session->in, slice_make(front->scratch, (size_t)n)))
+	bool fits = buf_append(&session->in, slice_make(front->scratch, (size_t)n));
+	/* It may be a password. A message is not, and there may be much of it. */
+	if (session->smtp.state != SMTP_STATE_DATA && session->smtp.state != SMTP_STATE_CHUNK)
+		explicit_bzero(front->scratch, (size_t)n);
+	if (!fits)
 		fatal("the SMTP core left %zu bytes of input unread", buf_len(&session->in));
 	return true;
 }
@@ -159,7 +186,11 @@ static bool start_tls(struct session *session, struct tls_server *server)
 	}
 	tls_facts_read(session->stream.ssl, &session->tls);
 	log_bad_certificate(session);
+	/* Nothing that a client has sent stays in OpenSSL's memory: it may be a password. */
+	SSL_set_options(session->stream.ssl, SSL_OP_CLEANSE_PLAINTEXT);
+	session_auth_forget(session);
 	smtp_server_tls_started(&session->smtp, &session->in);
+	session_auth_by_certificate(session);
 	return true;
 }
 
@@ -187,18 +218,67 @@ static bool on_starttls(struct session *session)
 static bool on_helo(struct session *session, const struct smtp_event *event)
 {
 	struct policy policy;
-	policy_run(&policy, session, ACL_POINT_HELO, "EHLO or HELO", event->argument);
+	bool go_on = policy_run(&policy, session, ACL_POINT_HELO, "EHLO or HELO", event->argument);
+	if (go_on && event->extended)
+		session_offer_auth(session, &policy.arena);
 	policy_answer(&policy, session);
 	policy_end(&policy);
 	return true;
 }
 
+/* Exim's lines for errors of syntax and sequence: those that count are told one by one only where log_selector wants it. */
+static void log_error(struct session *session, const struct smtp_event *event, struct slice command, const char *peer)
+{
+	struct log *log = &session->front->role->log;
+	unsigned items = session->conf->main.log_items;
+	struct slice argument = slice_trim(slice_from(command, slice_find(command, ' ')));
+	switch (event->refusal) {
+	case SMTP_REFUSAL_RULE:
+		session_log(session, LOG_KIND_REJECT, "rejected \"%.*s\": %.*s", SLICE_ARG(command), SLICE_ARG(event->text));
+		break;
+	case SMTP_REFUSAL_HELO:
+		log_line(log, LOG_KIND_MAIN, "rejected %.*s from %s: syntactically invalid argument(s): %.*s", 4, command.data, peer + 2,
+			 SLICE_ARG(argument.len ? argument : SLICE("(no argument given)")));
+		break;
+	case SMTP_REFUSAL_NO_HELO:
+		log_line(log, LOG_KIND_MAIN, "rejected MAIL from %s: no HELO/EHLO given", peer + 2);
+		log_line(log, LOG_KIND_REJECT, "rejected MAIL from %s: no HELO/EHLO given", peer + 2);
+		break;
+	case SMTP_REFUSAL_SYNTAX:
+		if (items & LOG_ITEM_SMTP_SYNTAX_ERROR)
+			log_line(log, LOG_KIND_MAIN, "SMTP syntax error in \"%.*s\" %s %.*s", SLICE_ARG(command), peer, SLICE_ARG(event->text));
+		break;
+	case SMTP_REFUSAL_PROTOCOL:
+		if (items & LOG_ITEM_SMTP_PROTOCOL_ERROR)
+			log_line(log, LOG_KIND_MAIN, "SMTP protocol error in \"%.*s\" %s %.*s", SLICE_ARG(command), peer, SLICE_ARG(event->text));
+		break;
+	}
+}
+
+/* The connection is closed because of this command. */
+static void log_drop(struct session *session, const struct smtp_event *event, struct slice command, const char *peer)
+{
+	struct log *log = &session->front->role->log;
+	struct slice reason = slice_of(event->reason);
+	char history[256];
+	if (slice_starts(reason, SLICE("too many syntax")))
+		log_line(log, LOG_KIND_MAIN, "SMTP call from %s dropped: %s (last command was \"%.*s\",  C=%s)", peer + 2, event->reason,
+			 SLICE_ARG(command), smtp_server_history(&session->smtp, history, sizeof history));
+	else if (slice_starts(reason, SLICE("too many")))
+		log_line(log, LOG_KIND_MAIN, "SMTP call from %s dropped: %s (last was \"%.*s\")", peer + 2, event->reason, SLICE_ARG(command));
+	else
+		log_line(log, LOG_KIND_MAIN, "%s: rejected \"%.*s\" %s", event->reason, SLICE_ARG(command), peer);
+}
+
 static bool on_refused(struct session *session, const struct smtp_event *event)
 {
-	/* Errors of syntax and sequence (50x) are not logged one by one, as with Exim's default log_selector. */
-	if (event->code / 10 != 50 || event->code == 503)
-		session_log(session, LOG_KIND_REJECT, "rejected \"%.*s\": %.*s", SLICE_ARG(slice_first(event->argument, 256)),
-			    SLICE_ARG(event->text));
+	struct slice command = slice_trim(slice_first(event->argument, 256));
+	char peer[SESSION_PEER_MAX];
+	session_peer(session, peer);
+	if (event->reason)
+		log_drop(session, event, command, peer);
+	else
+		log_error(session, event, command, peer);
 	return true;
 }
 
@@ -253,6 +333,8 @@ static bool handle_event(struct session *session, const struct smtp_event *event
 		submission_forget(session);
 		return true;
 	case SMTP_HELO: return on_helo(session, event);
+	case SMTP_AUTH:
+	case SMTP_AUTH_RESPONSE: return session_on_auth(session, event);
 	case SMTP_VRFY:
 	case SMTP_EXPN:
 		smtp_accept(&session->smtp);
@@ -314,6 +396,7 @@ static void end_session(struct session *session)
 {
 	struct front *front = session->front;
 	submission_forget(session);
+	session_auth_forget(session);
 	policy_free(session);
 	smtp_server_free(&session->smtp);
 	stream_close(&session->stream);
@@ -358,7 +441,7 @@ static void session_task(void *arg)
 	end_session(session);
 }
 
-void session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener)
+struct session *session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener)
 {
 	struct session *session = xcalloc(1, sizeof *session);
 	session->front = front;
@@ -382,6 +465,7 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 	front->sessions = session;
 	front->session_count++;
 	session->task = task_spawn(front->role->loop, session_task, session, "session");
+	return session;
 }
 
 void session_interrupt(struct session *session, bool hard)

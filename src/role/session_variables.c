@@ -87,7 +87,7 @@ static struct expand_value tls_variable(struct session *session, enum expand_var
 	case EXPAND_TLS_IN_OCSP: return number_value(session, facts->ocsp);
 	case EXPAND_TLS_IN_RESUMPTION: return number_value(session, facts->resumption);
 	case EXPAND_TLS_IN_SNI:
-		return text_value(*facts->version ? tls_facts_server_name(ssl) : slice_of(session->server_name));
+		return text_value(ssl && *facts->version ? tls_facts_server_name(ssl) : slice_of(session->server_name));
 	case EXPAND_TLS_IN_PEERDN: return text_value(ssl ? peer_name(session) : (struct slice){ 0 });
 	case EXPAND_TLS_IN_OURCERT:
 		return text_value(ssl ? tls_facts_our_certificate(ssl, &session->message.arena) : (struct slice){ 0 });
@@ -191,6 +191,8 @@ struct expand_value session_variable(void *owner, enum expand_variable variable)
 		return number_value(session, getpid());
 	if (conf_variable(session->conf, variable, &text) ||
 	    expand_moment_variable(variable, clock_wall_now(), &session->message.arena, &text))
+		return text_value(text);
+	if (session_auth_variable(session, variable, &text))
 		return text_value(text);
 	if (text_variable(session, variable, &text))
 		return (struct expand_value){ .text = text, .tainted = true };

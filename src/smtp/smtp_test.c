@@ -422,6 +422,25 @@ static void long_lines_are_refused_and_endless_ones_cut_off(void **state)
 	free(line);
 }
 
+static void the_history_has_the_last_commands(void **state)
+{
+	struct mini_session session;
+	char history[256];
+	(void)state;
+	open_session(&session, MINI_ALL);
+	session.settings.max_synprot_errors = SMTP_NO_LIMIT;
+	session.settings.enforce_sync = false;
+	assert_string_equal(smtp_server_history(&session.server, history, sizeof history), "");
+	say(&session, "EHLO c\r\nMAIL FROM:<a@b>\r\nNONSENSE\r\nRCPT TO:<c@d>\r\nDATA x\r\n");
+	assert_string_equal(smtp_server_history(&session.server, history, sizeof history), "EHLO,MAIL,RCPT,DATA");
+	for (int i = 0; i < SMTP_HISTORY_MAX; i++)
+		say(&session, "RCPT TO:<c@d>\r\n");
+	smtp_server_history(&session.server, history, sizeof history);
+	assert_memory_equal(history, "...,RCPT,RCPT", 13);
+	assert_string_equal(smtp_server_history(&session.server, history, 12), "...,RCPT,RC");
+	mini_close(&session);
+}
+
 static void nothing_sent_in_clear_behind_starttls_is_executed(void **state)
 {
 	(void)state;
@@ -431,7 +450,7 @@ static void nothing_sent_in_clear_behind_starttls_is_executed(void **state)
 		session.settings.enforce_sync = enforce;
 		say(&session, "EHLO c\r\n");
 		say(&session, "STARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@e>\r\n");
-		assert_slice(buf_slice(&session.events), "REFUSED STARTTLS\nCLOSE input sent in clear after STARTTLS\n");
+		assert_slice(buf_slice(&session.events), "REFUSED STARTTLS\nBECAUSE input sent in clear after STARTTLS\nCLOSE \n");
 		assert_false(session.server.tls);
 		mini_close(&session);
 	}
@@ -632,6 +651,7 @@ int main(void)
 		cmocka_unit_test(input_before_its_time_is_refused), cmocka_unit_test(without_enforcement_early_input_is_let_pass),
 		cmocka_unit_test(refusals_within_a_pipelined_group_are_not_counted), cmocka_unit_test(unclean_lines_end_the_connection),
 		cmocka_unit_test(long_lines_are_refused_and_endless_ones_cut_off),
+		cmocka_unit_test(the_history_has_the_last_commands),
 		cmocka_unit_test(nothing_sent_in_clear_behind_starttls_is_executed), cmocka_unit_test(tls_forgets_what_was_said_in_clear),
 		cmocka_unit_test(broken_tls_refuses_all_but_quit), cmocka_unit_test(tls_on_connect_needs_no_starttls),
 		cmocka_unit_test(farewells_close_in_any_state), cmocka_unit_test(replies_of_many_lines_stay_within_their_form),
