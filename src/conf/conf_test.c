@@ -133,7 +133,7 @@ static void log_items_are_chosen(void **state)
 		{ "no_tls_log_cipher", standard & ~(unsigned)LOG_ITEM_TLS_CIPHER },
 		{ "tls_log_peerdn", standard | LOG_ITEM_TLS_PEERDN },
 		{ "no_tls_log_cipher\nlog_selector = +tls_cipher", standard },
-		{ "log_selector = +all -tls_sni", (2 * LOG_ITEM_SMTP_MAILAUTH - 1) & ~(unsigned)LOG_ITEM_TLS_SNI },
+		{ "log_selector = +all -tls_sni", (2 * LOG_ITEM_PROXY - 1) & ~(unsigned)LOG_ITEM_TLS_SNI },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct fixture f;
@@ -528,6 +528,20 @@ static void old_names_work_and_their_modern_form_is_told(void **state)
 	done(&f);
 }
 
+static void believing_every_hosts_proxy_header_is_warned_of(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "hosts_proxy = 192.0.2.1\n");
+	assert_int_equal(f.problems.warnings, 0);
+	assert_true(f.conf->main.proxy_protocol_timeout == 3 * CLOCK_SECOND);
+	done(&f);
+	parse_good(&f, "hosts_proxy = *\n");
+	assert_int_equal(f.problems.warnings, 1);
+	assert_non_null(strstr(f.problems.items[0].text.data, "any client"));
+	done(&f);
+}
+
 static void sections_stand_in_any_order_and_once(void **state)
 {
 	(void)state;
@@ -877,6 +891,7 @@ int main(void)
 		cmocka_unit_test(named_lists_may_come_in_any_order_but_not_in_a_circle),
 		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
+		cmocka_unit_test(believing_every_hosts_proxy_header_is_warned_of),
 		cmocka_unit_test(sections_stand_in_any_order_and_once),
 		cmocka_unit_test(acls_are_kept_as_lines_with_their_places),
 		cmocka_unit_test(retry_rules_become_a_chain),

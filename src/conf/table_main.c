@@ -164,7 +164,7 @@ static const struct conf_option options[] = {
 	{ OPTION(log_selector), .type = CONF_STRING,
 	  .help = "What log lines hold: names of items, each with + to add or - to leave it out. Logged unless left out: tls_cipher "
 		  "(X=), tls_certificate_verified (CV=), msg_id (id=), connection_reject, lost_incoming_connection. To be added: "
-		  "tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
+		  "proxy (PRX=, and what a proxy tells of the client's TLS), tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
 		  "received_sender, received_recipients, all. Other names of Exim's are errors, but for adding what Exim logs anyway.",
 	  .example = "+tls_certificate_verified +tls_peerdn +tls_sni" },
 	{ OPTION(received_header_text), .type = CONF_EXPANDED, .place = EXPAND_PLACE_ENVELOPE, .computed = "as Exim's",
@@ -242,6 +242,17 @@ static const struct conf_option options[] = {
 	  .help = "Refuse clients that send before they were asked to: before the greeting, or out of turn when "
 		  "pipelining is not allowed there.",
 	  .example = "true" },
+	{ OPTION(hosts_proxy), .type = CONF_HOSTS,
+	  .help = "The proxies (load balancers) in front of this server: each of their connections must begin with a header of the PROXY protocol, "
+		  "version 1 or 2, which says who the client is; before TLS on tls_on_connect_ports. From then on that client is the host of "
+		  "the session, for limits, lists, ACLs and the log. Without a good header in time only QUIT is done, and "
+		  "TLS on connect does not begin. Other hosts that send such a header are refused: the list must hold nobody "
+		  "who is not a proxy.",
+	  .example = "<; 192.0.2.7 ; 2001:db8::7" },
+	{ OPTION(proxy_required_hosts), .type = CONF_HOSTS, .modern = "hosts_proxy",
+	  .help = "Proxies, as in hosts_proxy.", .example = "192.0.2.7" },
+	{ OPTION(proxy_protocol_timeout), .type = CONF_TIME, .fallback = "3s", .min = 1, .max = 300,
+	  .help = "How long a proxy may take for the whole of its header.", .example = "10s" },
 	{ OPTION(recipients_max), .type = CONF_EXPANDED_INTEGER, .place = EXPAND_PLACE_CONNECTION, .fallback = "1000", .max = 1000000,
 	  .help = "The most recipients of a message; 0 for no limit. Those above get 452, so that the client sends "
 		  "them again.",

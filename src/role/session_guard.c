@@ -56,11 +56,12 @@ bool session_guard_admits(struct session *session, unsigned connections)
 /* ---- The greeting ---- */
 
 /* What it said, for the log: printable, and not too much of it. */
-static void input_text(const struct session *session, char *out, size_t size)
+static void input_text(struct session *session, char *out, size_t size)
 {
 	char bytes[64];
-	size_t count = stream_peek(&session->stream, bytes, sizeof bytes), len = 0;
-	for (size_t i = 0; i < count && len + 3 < size; i++) {
+	ssize_t count = session->stream.ssl ? 0 : stream_peek(&session->stream, bytes, sizeof bytes, clock_now());
+	size_t len = 0;
+	for (ssize_t i = 0; i < count && len + 3 < size; i++) {
 		if (bytes[i] == '\r' || bytes[i] == '\n') {
 			out[len++] = '\\';
 			out[len++] = bytes[i] == '\r' ? 'r' : 'n';
@@ -74,22 +75,22 @@ static void input_text(const struct session *session, char *out, size_t size)
 bool session_guard_early(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
-	struct log *log = &session->front->role->log;
-	char peer[SESSION_PEER_MAX], input[160], text[SESSION_PEER_MAX + 300];
 	bool early = stream_input_waiting(&session->stream);
 	if (!early && main->smtp_banner_delay && session_host_in(session, main->smtp_banner_delay_hosts))
 		early = stream_wait_input(&session->stream, clock_after(main->smtp_banner_delay));
-	if (!session->settings.enforce_sync)
-		return false;
-	if (!early)
-		return false;
+	return early && session->settings.enforce_sync;
+}
+
+void session_guard_log_early(struct session *session)
+{
+	struct log *log = &session->front->role->log;
+	char peer[SESSION_PEER_MAX], input[160], text[SESSION_PEER_MAX + 300];
 	session_peer(session, peer);
 	input_text(session, input, sizeof input);
 	snprintf(text, sizeof text, "SMTP protocol synchronization error (input sent without waiting for greeting): rejected connection from %s "
 		 "input=\"%s\"", peer, input);
 	log_line(log, LOG_KIND_MAIN, "%s", text);
 	log_line(log, LOG_KIND_REJECT, "%s", text);
-	return true;
 }
 
 /* ---- Commands ---- */

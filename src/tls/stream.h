@@ -59,6 +59,12 @@ bool stream_accept_tls(struct stream *stream, struct tls_server *server, const s
 		       struct error *error);
 
 ssize_t stream_read(struct stream *stream, void *out, size_t size, int64_t deadline);
+/*
+ * In clear only: what is there to be read, without taking it, after a wait for the first byte; and takes the first `count` of what was
+ * seen so. What was taken is not seen again, so that a caller who takes all of it waits for more.
+ */
+ssize_t stream_peek(struct stream *stream, void *out, size_t size, int64_t deadline);
+void stream_take(struct stream *stream, size_t count);
 /* All of it, or a negative errno. Returns 0 when done. In TLS the bytes may leave only with stream_flush, or when the stream is read. */
 int stream_write(struct stream *stream, struct slice bytes, int64_t deadline);
 int stream_flush(struct stream *stream, int64_t deadline);
@@ -66,8 +72,6 @@ int stream_flush(struct stream *stream, int64_t deadline);
 bool stream_input_waiting(struct stream *stream);
 /* The same, but waits for it until the deadline, the end of the stream, or until the task is cancelled. */
 bool stream_wait_input(struct stream *stream, int64_t deadline);
-/* What it has sent in clear and was not read yet, as far as it fits; it stays there to be read. In TLS nothing. */
-size_t stream_peek(const struct stream *stream, void *out, size_t size);
 
 /* For tls/server.c: the ClientHello is here (SSL_CTX_set_client_hello_cb(3) says what is returned). */
 int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int *alert);
