@@ -56,8 +56,7 @@ SNIPPETS = {
         "    logwrite = Internal Server Address: $received_ip_address:$received_port\n  accept\n", [], []),
     "limit of connections a host": (
         "acl_smtp_connect = c\nLIMIT = 5\nbegin acl\nc:\n  defer message = Too many connections from this IP right now\n"
-        "        ratelimit = LIMIT / 5s / per_conn / strict\n  accept\n",
-        ['the ACL condition "ratelimit" is not available in this version'], []),
+        "        ratelimit = LIMIT / 5s / per_conn / strict\n  accept\n", [], []),
     "status notifications": ("dsn_advertise_hosts = *\n", [option("dsn_advertise_hosts")], []),
     "last hop of notifications": ("begin routers\nr:\n  driver = accept\n  transport = t\n  dsn_lasthop\n"
                                   "begin transports\nt:\n  driver = appendfile\n  directory = /m\n  maildir_format\n  user = 1000\n",
@@ -65,7 +64,8 @@ SNIPPETS = {
     "names in certificates": (smtp("  tls_verify_cert_hostnames = *\n"), [SMTP], []),
     "DANE": (smtp("  hosts_try_dane = *\n"), [SMTP], []),
     # The hardening guide
-    "ports": (TLS + "daemon_smtp_ports = smtp : smtps : submission\ntls_on_connect_ports = 465\n", [], []),
+    "ports": (TLS + "daemon_smtp_ports = smtp : smtps : submission\ntls_on_connect_ports = 465\n", [],
+              ["nobody can send mail through port 465"]),
     "port 25 alone": (TLS + "daemon_smtp_ports = smtp\n", [], []),
     "authentication offered within TLS": (
         TLS + "begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_condition = ${if eq{$auth3}{x}}\n"

@@ -184,9 +184,9 @@ check_facts:
   deny message = <$sender_host_address> <$sender_host_port> <$sender_host_name> <$received_ip_address> <$received_port>
 """ + ROUTERS
     lines = ["EHLO a.test", "MAIL FROM:<a@b.test>", "RCPT TO:<user@example.test>", "QUIT"]
-    done = pretend(directory, lines, "-oMi", "192.0.2.1.587", "-oMs", "host.test", "-bh", text=text, flags=("-C",),
+    done = pretend(directory, lines, "-oMi", "192.0.2.1.2587", "-oMs", "host.test", "-bh", text=text, flags=("-C",),
                    address="198.51.100.7.4321")
-    assert "550 <198.51.100.7> <4321> <host.test> <192.0.2.1> <587>" in done.stdout, done
+    assert "550 <198.51.100.7> <4321> <host.test> <192.0.2.1> <2587>" in done.stdout, done
 
 
 def test_json_has_one_object_a_step(directory):

@@ -40,6 +40,7 @@ enum {
 	ACL_STEPS_MAX = 20000,      /* conditions and modifiers of one run, those of nested ACLs counted each time */
 	ACL_INLINE_MAX = 64 * 1024, /* bytes of an ACL's text that is compiled while running */
 	ACL_WARNINGS_MAX = 32,      /* texts of warn statements that are remembered for a message */
+	ACL_RATES_MAX = 64,         /* rates that were measured in a session and are not measured again */
 };
 #define ACL_DELAY_MAX (3600 * CLOCK_SECOND)
 
@@ -189,6 +190,11 @@ struct acl_data {
 	struct expand_value domain, local_part, host, sender, recipient;
 };
 
+/* What ratelimit measured last (Exim's $sender_rate and its kin). */
+struct acl_rate_texts {
+	char rate[32], limit[32], period[32];
+};
+
 /*
  * A session, or whatever else runs ACLs. The owner fills it, keeps `facts` up to date, and gives the
  * variables to its own expansions (acl_session_named). Callbacks may be NULL: then what needs them is an error when reached.
@@ -220,11 +226,16 @@ struct acl_session {
 	bool caseful_local_part, no_delay_flush, no_multiline;
 	uint64_t warned[ACL_WARNINGS_MAX];
 	size_t warned_count;
+	struct acl_rate *rates; /* measured already in this connection, message or command (ratelimit.c) */
+	size_t rate_count;
+	struct acl_rate_texts rate_texts;
 };
 
 /* A new recipient: forgets the one before. A new message: also its sender, variables and warnings. */
 void acl_session_new_recipient(struct acl_session *session);
 void acl_session_new_message(struct acl_session *session);
+/* The end: gives back what the engine keeps. */
+void acl_session_end(struct acl_session *session);
 
 enum acl_outcome {
 	ACL_ACCEPT,
@@ -243,6 +254,12 @@ struct acl_result {
 	bool details;             /* a client may be told the message of a temporary refusal */
 	bool tainted;             /* `message` is in part a peer's */
 };
+
+/*
+ * $sender_rate, $sender_rate_limit and $sender_rate_period, for the variables of expansions outside of ACLs. False: another one. The text
+ * lives until the next condition.
+ */
+bool acl_session_rate(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 
 /* Runs the ACL that the option's value leads to. Waits as its conditions need. Returns result_r->outcome. */
 enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_session *session, enum acl_point point,

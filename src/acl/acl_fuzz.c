@@ -6,6 +6,7 @@
 #include "acl/acl.h"
 
 #include "base/fatal.h"
+#include "limit/ask.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -56,6 +57,20 @@ static bool take_header(void *owner, enum acl_header_place place, struct slice l
 	return true;
 }
 
+/* Rates are measured for real; there is nothing else to ask. */
+static enum expand_result answer(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
+				 struct error *error)
+{
+	static struct limit_table *limits;
+	(void)owner;
+	if (!limits)
+		limits = limit_table_new(64, NULL);
+	if (limit_is_asked(request))
+		return limit_answer(limits, request, clock_wall_now(), arena, answer_r, error);
+	error_set(error, ERROR_TEMPORARY, "nobody answers");
+	return EXPAND_DEFER;
+}
+
 static void ignore_error(void *owner, const struct acl_line *line, size_t column, const struct error *error)
 {
 	(void)owner;
@@ -90,7 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena arena;
 	struct slice source = slice_make(data, size > 4000 ? 4000 : size);
 	struct expand_language language = { .list_compile = list_compile_any, .list_match = list_match_any };
-	struct expand_context context = { .variable = piece, .owner = &source, .language = &language, .max_output = 4096 };
+	struct expand_context context = { .variable = piece, .ask = answer, .owner = &source, .language = &language, .max_output = 4096 };
 	struct acl_variables connection = { 0 }, message = { 0 };
 	struct acl_report report = { .error = ignore_error };
 	const struct acl_reference *named, *inline_text;
@@ -109,6 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (acl_reference_compile(set, source, 0, &report, &inline_text))
 		run_at(inline_text, &session, ACL_POINT_RCPT, &arena);
+	acl_session_end(&session);
 	acl_variables_clear(&connection);
 	acl_variables_clear(&message);
 	arena_free(&arena);

@@ -2,6 +2,8 @@
 /* What expansions within an ACL see: the session's variables, the arguments of the ACL, what lists gave, and ${acl...}. */
 #include "acl/private.h"
 
+#include "acl/rates.h"
+
 _Static_assert(EXPAND_ACL_ARG9 - EXPAND_ACL_ARG1 + 1 == ACL_ARGUMENTS_MAX, "the arguments are variables in a row");
 
 /* What belongs to the ACL that runs. */
@@ -14,7 +16,7 @@ static bool call_variable(struct acl_run *run, enum expand_variable variable, st
 	else if (variable == EXPAND_ACL_VERIFY_MESSAGE)
 		*value_r = run->verify_message;
 	else
-		return false;
+		return acl_session_rate(run->session, variable, value_r);
 	return true;
 }
 
@@ -142,9 +144,16 @@ void acl_session_new_recipient(struct acl_session *session)
 	session->facts.has_recipient = false;
 }
 
+void acl_session_end(struct acl_session *session)
+{
+	acl_rates_forget(session, ACL_SCOPE_CONNECTION);
+}
+
 void acl_session_new_message(struct acl_session *session)
 {
 	acl_session_new_recipient(session);
+	acl_rates_forget(session, ACL_SCOPE_MESSAGE);
+	session->rate_texts = (struct acl_rate_texts){ 0 };
 	session->warned_count = 0;
 	session->facts.has_sender = false;
 	session->facts.sender = session->facts.sender_domain = (struct slice){ 0 };

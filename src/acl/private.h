@@ -21,6 +21,7 @@ enum acl_value_kind {
 	ACL_VALUE_LIST,    /* a list of `list`'s kind */
 	ACL_VALUE_CALL,    /* an ACL and its arguments */
 	ACL_VALUE_SET,     /* a variable, "=", and its text */
+	ACL_VALUE_PARTS,   /* parts with slashes between them (parts.c) */
 };
 
 struct acl_run;
@@ -57,11 +58,20 @@ struct acl_call {
 	size_t count;
 };
 
+enum { ACL_PARTS_MAX = 16 };
+
+struct acl_part {
+	struct slice source;
+	const struct expand_program *program;
+};
+
 struct acl_item {
 	const struct acl_word *word;
 	bool negated;
 	struct slice source; /* the value as written */
 	const struct expand_program *program;
+	const struct acl_part *parts; /* of ACL_VALUE_PARTS */
+	size_t part_count;
 	const struct list *list;
 	const struct acl_call *call;
 	enum expand_family family; /* of set */
@@ -154,6 +164,34 @@ bool acl_verify_check(struct slice value, struct error *error);
 /* Whether a constant value of that word could be used at this point; *name_r names what could not ("control=freeze"). */
 bool acl_control_allowed(struct slice value, enum acl_point point);
 bool acl_verify_allowed(struct slice value, enum acl_point point);
+
+/* parts.c: a part of an expanded value. */
+struct acl_field {
+	struct slice text; /* without blanks at its ends */
+	struct slice name; /* of an option: the whole text, or "count=" with its "="; empty: it is none, or a peer's words */
+	struct slice rest; /* what follows the "=" */
+};
+
+struct acl_fields {
+	struct acl_field items[ACL_PARTS_MAX];
+	size_t count;
+	bool too_many; /* there were more */
+};
+
+/* False: a part cannot be compiled by itself, or there are too many. Slices point into `text`. */
+bool acl_parts_compile(struct arena *arena, const struct acl_set *set, struct slice text, struct acl_item *item);
+/* False: *step_r is the condition's outcome. */
+bool acl_fields_expand(struct acl_run *run, const struct acl_item *item, struct acl_fields *fields, enum acl_step *step_r);
+/* Of a constant. */
+void acl_fields_cut(struct acl_fields *fields, struct arena *arena, struct slice text);
+
+/* word.c: "1d12h30m5s", each part once or more, no blanks; a number alone is seconds. Below 2^53 seconds. */
+bool acl_parse_time(struct slice text, int64_t *seconds_r);
+
+/* ratelimit.c and seen.c */
+acl_word_run acl_ratelimit_run, acl_seen_run;
+bool acl_ratelimit_check(struct slice value, struct error *error);
+bool acl_seen_check(struct slice value, struct error *error);
 
 /* header.c */
 acl_word_run acl_add_header_run, acl_remove_header_run;

@@ -2,6 +2,7 @@
 /* Running an ACL: statements in order, and within each its conditions and modifiers (Exim's manual, chapter 44 §18 to §20). */
 #include "acl/private.h"
 
+#include "acl/rates.h"
 #include "base/crc32c.h"
 
 #include <string.h>
@@ -66,7 +67,7 @@ static bool expand_item(struct acl_run *run, const struct acl_item *item, struct
 {
 	const struct expand_program *program = item->call ? item->call->name : item->program;
 	struct error error = { 0 };
-	if (!program)
+	if (!program || item->parts)
 		return true;
 	switch (expand_run(program, &run->context, run->arena, value_r, &error)) {
 	case EXPAND_OK: return true;
@@ -413,6 +414,9 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 	run->shared = &shared;
 	run->context.memory = &shared.memory;
 	session->data = (struct acl_data){ 0 };
+	/* These follow the ACL of DATA in the same command. */
+	if (!((AT(DATA) | AT(PRDR) | AT(MIME) | AT(DKIM)) >> point & 1))
+		acl_rates_forget(session, ACL_SCOPE_COMMAND);
 	enum acl_step step = run_reference(run, reference);
 	/* There is nothing to discard: the configuration is wrong, and the sender must not lose mail for it. */
 	if (step == ACL_DISCARDED && !acl_point_info(point)->discards)

@@ -152,8 +152,7 @@ static enum acl_step run_continue(struct acl_run *run, const struct acl_item *it
 	return ACL_YES;
 }
 
-/* "1d12h30m5s", each part once or more, no blanks; a number alone is seconds. */
-static bool parse_time(struct slice text, int64_t *seconds_r)
+bool acl_parse_time(struct slice text, int64_t *seconds_r)
 {
 	static const struct {
 		char unit;
@@ -175,6 +174,8 @@ static bool parse_time(struct slice text, int64_t *seconds_r)
 		if (unit == 5)
 			return false;
 		total += (int64_t)number * (text.len ? units[unit].seconds : 1);
+		if (total > INT64_C(1) << 53)
+			return false;
 		text = slice_from(text, 1);
 	}
 	*seconds_r = total;
@@ -184,7 +185,7 @@ static bool parse_time(struct slice text, int64_t *seconds_r)
 static bool check_delay(struct slice value, struct error *error)
 {
 	int64_t seconds;
-	if (parse_time(slice_trim(value), &seconds))
+	if (acl_parse_time(slice_trim(value), &seconds))
 		return true;
 	return error_set(error, ERROR_USAGE, "\"%.*s\" is not a time value; expected one such as 30s or 1m30s",
 			 SLICE_ARG(slice_first(value, 64)));
@@ -195,7 +196,7 @@ static enum acl_step run_delay(struct acl_run *run, const struct acl_item *item,
 	struct acl_session *session = run->session;
 	int64_t seconds;
 	(void)item;
-	if (!parse_time(slice_trim(value.text), &seconds))
+	if (!acl_parse_time(slice_trim(value.text), &seconds))
 		return acl_broken(run, "syntax error in argument for \"delay\" modifier: \"%.*s\" is not a time value",
 				  SLICE_ARG(slice_first(value.text, 200)));
 	int64_t most = ACL_DELAY_MAX / CLOCK_SECOND;
@@ -338,13 +339,20 @@ static const struct acl_word words[] = {
 	  .example = "message = relay not permitted" },
 	{ LATER("mime_regex", SCANNING) },
 	{ MODIFIER("queue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = "there is one queue only" },
-	{ LATER("ratelimit", "rate limits come later") },
+	{ CONDITION("ratelimit"), .value = ACL_VALUE_PARTS, .points = ACL_EVERYWHERE, .run = acl_ratelimit_run, .check = acl_ratelimit_check,
+	  .help = "Measures a rate and compares it with a limit: true when it is not below. limit / period / options / key; options: per_conn, "
+		  "per_mail, per_rcpt, per_addr, per_byte, per_cmd, count=, unique=, strict, leaky, readonly. The default key is the client's "
+		  "address. Sets $sender_rate, $sender_rate_limit and $sender_rate_period.",
+	  .example = "ratelimit = 100 / 1h / per_rcpt / strict" },
 	{ CONDITION("recipients"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_ADDRESS, .points = AT(RCPT) | AT(PRDR) | AT(EXPANSION),
 	  .run = run_recipients, .help = "Whether the recipient is in this address list.", .example = "recipients = postmaster@*" },
 	{ LATER("regex", SCANNING) },
 	{ MODIFIER("remove_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
 	  .help = "Removes all header lines of these names from the message.", .example = "remove_header = X-Route : X-Internal" },
-	{ LATER("seen", "the database of what was seen comes later") },
+	{ CONDITION("seen"), .value = ACL_VALUE_PARTS, .points = ACL_EVERYWHERE, .run = acl_seen_run, .check = acl_seen_check,
+	  .help = "Whether a key was seen within a time, or, with a minus sign, before it and not since; and notes that it is seen now. Options: "
+		  "key= (otherwise the client's address), readonly, write, refresh=.",
+	  .example = "seen = -5m / key=${sender_host_address}_$local_part@$domain" },
 	{ CONDITION("sender_domains"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_DOMAIN, .points = SENDER_POINTS,
 	  .run = run_sender_domains, .help = "Whether the envelope sender's domain is in this domain list.",
 	  .example = "sender_domains = example.org" },

@@ -38,6 +38,11 @@ static enum expand_result ask_lookups(void *owner, const struct expand_request *
 				      struct expand_answer *answer_r, struct error *error)
 {
 	struct expand_world *world = owner;
+	if (limit_is_asked(request)) {
+		if (!world->limits)
+			world->limits = limit_table_new(LIMIT_KEYS_MAX, NULL);
+		return limit_answer(world->limits, request, clock_wall_now(), arena, answer_r, error);
+	}
 	if (!world->lookups && !open_lookups(world, error))
 		return EXPAND_FAIL;
 	return lookup_ask(world->lookups, request, arena, answer_r, error);
@@ -84,6 +89,7 @@ void expand_world_open(struct expand_world *world, struct loop *loop, const stru
 void expand_world_close(struct expand_world *world)
 {
 	lookup_close(&world->lookups);
+	limit_table_free(world->limits);
 	dns_close(&world->dns);
 	charset_close_all(&world->language.charsets);
 	arena_free(&world->arena);

@@ -7,6 +7,7 @@
 #define POSTERN_CLI_EXPAND_WORLD_H
 
 #include "conf/conf.h"
+#include "limit/ask.h"
 #include "lookup/lookup.h"
 
 struct dns;
@@ -19,6 +20,7 @@ struct expand_world {
 	struct dns *dns;
 	struct lookup_command_settings commands;
 	struct lookup_world *lookups; /* NULL before the first question */
+	struct limit_table *limits;   /* of this process; NULL before the first question */
 	struct lookup_cache *cache;   /* of the expression that is evaluated */
 	struct conf_source *source;   /* borrowed: reads files that lists name */
 	struct list_scope scope;

@@ -86,7 +86,7 @@ static bool has_port(const struct conf_ports *ports, uint16_t port)
 static void check_submission(struct conf_parser *parser)
 {
 	const struct conf *conf = parser->conf;
-	for (size_t i = 0; i < conf->listener_count && !conf->authenticator_count; i++)
+	for (size_t i = 0; i < conf->listener_count && !conf->authenticator_count && !parser->problems->errors; i++)
 		if (has_port(&conf->main.submission_ports, conf->listeners[i].address.port)) {
 			conf_warning(parser->problems, conf_main_setting(parser, "submission_ports")->place, SLICE("option submission_ports"),
 				     "nobody can send mail through port %u: it takes authenticated clients only, and there is no authenticator",

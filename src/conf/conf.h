@@ -90,6 +90,14 @@ struct conf_main {
 	struct conf_number smtp_accept_max_per_host;             /* 0: no limit */
 	int64_t smtp_accept_max_nonmail;
 	const struct list *smtp_accept_max_nonmail_hosts;
+	int64_t smtp_accept_reserve;                /* of smtp_accept_max; 0: none */
+	const struct list *smtp_reserve_hosts, *host_reject_connection; /* NULL: nobody */
+	struct conf_fixed smtp_load_reserve;
+	const struct list *smtp_ratelimit_hosts;    /* NULL: nobody */
+	struct conf_delays smtp_ratelimit_mail, smtp_ratelimit_rcpt;
+	int64_t smtp_max_helo, smtp_max_empty_mail, smtp_max_rejected_rcpt, null_sender_recipients_max; /* 0: no limit */
+	int64_t smtp_banner_delay;                  /* ns */
+	const struct list *smtp_banner_delay_hosts;
 	int64_t smtp_connect_backlog;
 	int64_t smtp_receive_timeout; /* ns */
 	int64_t smtp_max_synprot_errors, smtp_max_unknown_commands;

@@ -216,6 +216,30 @@ static void times_are_numbers_with_units(void **state)
 	expect_error("smtp_receive_timeout = 2d", 1, "out of range; expected 1s to 1d");
 }
 
+static void numbers_with_decimals_and_delays_that_grow(void **state)
+{
+	static const char *const bad_numbers[] = { "", ".", "-1", "1e3", "nan", "0x1", "1.5.2", "7,5", "1000001", "1.0000000001", " 1", "1 " };
+	static const char *const bad_delays[] = { "", "1", "1,1s", "1,1s,1", "1,1s,1,1s,", "1,1s,0.9,1s", "1,1,1,1s", "1,1s,1,1", "1,s,1,1s", "-1,1s,1,1s",
+						  "1,1s,1001,1s", "1,61m,1,1s", "1,1s,1,1h1s", "1,1d,1,1s", "x,1s,1,1s" };
+	struct conf_delays delays;
+	struct conf_fixed fixed;
+	struct error error;
+	(void)state;
+	assert_true(conf_value_fixed(SLICE("7.25"), &fixed, &error) && fixed.set && fixed.value == 7.25);
+	assert_true(conf_value_fixed(SLICE("0"), &fixed, &error) && fixed.set && fixed.value == 0);
+	assert_true(conf_value_fixed(SLICE(".5"), &fixed, &error) && fixed.value == 0.5);
+	for (size_t i = 0; i < sizeof bad_numbers / sizeof *bad_numbers; i++)
+		if (conf_value_fixed(slice_of(bad_numbers[i]), &fixed, &error))
+			fail_msg("\"%s\" is taken", bad_numbers[i]);
+	/* The example of Exim's manual. */
+	assert_true(conf_value_delays(SLICE("2,0.5s,1.05,4m"), &delays, &error));
+	assert_true(delays.set && delays.threshold == 2 && delays.initial == CLOCK_SECOND / 2 && delays.factor == 1.05 && delays.most == 240 * CLOCK_SECOND);
+	assert_true(conf_value_delays(SLICE("4, 0.25s , 1.015, 1m30.5s"), &delays, &error) && delays.most == 90500 * CLOCK_MS);
+	for (size_t i = 0; i < sizeof bad_delays / sizeof *bad_delays; i++)
+		if (conf_value_delays(slice_of(bad_delays[i]), &delays, &error))
+			fail_msg("\"%s\" is taken", bad_delays[i]);
+}
+
 static void quoted_strings_have_escapes(void **state)
 {
 	(void)state;
@@ -860,6 +884,7 @@ int main(void)
 		cmocka_unit_test(booleans_take_both_forms),
 		cmocka_unit_test(integers_have_bases_units_and_ranges),
 		cmocka_unit_test(times_are_numbers_with_units),
+		cmocka_unit_test(numbers_with_decimals_and_delays_that_grow),
 		cmocka_unit_test(quoted_strings_have_escapes),
 		cmocka_unit_test(string_lists_follow_exims_rules),
 		cmocka_unit_test(ports_and_interfaces_make_listeners),

@@ -93,6 +93,16 @@ static bool to_time(struct conversion *conversion, void *field)
 	return true;
 }
 
+static bool to_fixed(struct conversion *conversion, void *field)
+{
+	return conf_value_fixed(conversion->text, field, &conversion->error);
+}
+
+static bool to_delays(struct conversion *conversion, void *field)
+{
+	return conf_value_delays(conversion->text, field, &conversion->error);
+}
+
 static bool to_string(struct conversion *conversion, void *field)
 {
 	*(struct slice *)field = conversion->text;
@@ -241,6 +251,8 @@ static const struct {
 	[CONF_INTEGER] = { to_integer, false },
 	[CONF_OCTAL] = { to_octal, false },
 	[CONF_TIME] = { to_time, false },
+	[CONF_FIXED] = { to_fixed, false },
+	[CONF_DELAYS] = { to_delays, false },
 	[CONF_STRING] = { to_string, false },
 	[CONF_PATH] = { to_path, false },
 	[CONF_CHOICE] = { to_choice, false },

@@ -17,6 +17,8 @@ enum conf_type {
 	CONF_EXPANDED_INTEGER, /* struct conf_number; the same, or an expansion at `place` that gives one */
 	CONF_OCTAL,      /* unsigned; a mode */
 	CONF_TIME,       /* int64_t, nanoseconds (base/clock.h); the range is in seconds */
+	CONF_FIXED,      /* struct conf_fixed */
+	CONF_DELAYS,     /* struct conf_delays */
 	CONF_STRING,     /* struct slice */
 	CONF_PATH,       /* struct slice; absolute, constant; "" when unset */
 	CONF_CHOICE,     /* struct slice; one of `choices` */

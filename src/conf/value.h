@@ -14,6 +14,22 @@ struct conf_strings {
 	size_t count;
 };
 
+/* A number with decimals. */
+struct conf_fixed {
+	double value;
+	bool set;
+};
+
+/* Delays that grow: none for the first `threshold` commands, then `initial`, each further one `factor` times as long, at most `most`. */
+struct conf_delays {
+	uint32_t threshold;
+	int64_t initial, most; /* ns */
+	double factor;         /* at least 1 */
+	bool set;
+};
+
+enum { CONF_DELAY_MAX = 3600 /* seconds */ };
+
 /* Takes the quotes away and replaces the escapes, if the text begins with a double quote; otherwise it stays as it is. */
 bool conf_value_unquote(struct arena *arena, struct slice text, struct slice *out_r, struct error *error);
 /* Where byte `index` of the value stands in its written form `raw`: the two differ by quotes and escapes. */
@@ -25,6 +41,10 @@ bool conf_value_integer(struct slice text, int64_t *out_r, struct error *error);
 bool conf_value_octal(struct slice text, unsigned *out_r, struct error *error);
 /* "1h30m": whole seconds. */
 bool conf_value_time(struct slice text, int64_t *seconds_r, struct error *error);
+/* "7.5". */
+bool conf_value_fixed(struct slice text, struct conf_fixed *out_r, struct error *error);
+/* "2,0.5s,1.05,4m". */
+bool conf_value_delays(struct slice text, struct conf_delays *out_r, struct error *error);
 /* A colon-separated list, or with "<;" before it one separated otherwise; a doubled separator is one in an item. */
 struct conf_strings conf_value_strings(struct arena *arena, struct slice text);
 

@@ -58,7 +58,7 @@ static struct slice fake_headers(void *owner)
 static enum expand_result fake_ask(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
 				   struct error *error)
 {
-	static const char *const names[EXPAND_SERVICES] = { "lookup", "read", "exists", "stat", "run", "socket", "names", "addresses", "crypt" };
+	static const char *const names[EXPAND_SERVICES] = { "lookup", "read", "exists", "stat", "run", "socket", "names", "addresses", "crypt", "rate", "seen" };
 	struct world *world = owner;
 	struct slice line = arena_printf(&world->arena, "%s %.*s", names[request->service], SLICE_ARG(request->type));
 	if (request->file.len)

@@ -111,8 +111,9 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	F(number, verdict) F(bytes, identity) F(bytes, problem) F(bytes, salt) F(number, iterations)           \
 	F(bytes, stored_key) F(bytes, server_key)
 
-/* Material of the fetch role: the directory that keeps its proofs; a file with a certificate for which it is to fetch them, at any time. */
+/* A directory of the role's own in the spool directory: of the fetch role for its proofs, of the lookup role for limits. */
 #define IPC_STATE(F) F(bytes, path)
+/* Material of the fetch role: a file with a certificate for which it is to fetch proofs, at any time. */
 #define IPC_PROOF_WANTED(F) F(bytes, path)
 /* An OCSP proof in DER for the certificate with that SHA-256 (struct ocsp_print). */
 #define IPC_PROOF(F) F(bytes, certificate) F(bytes, proof)
@@ -164,7 +165,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(find_verifier, FIND_VERIFIER, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_FIND_VERIFIER) \
 	M(settle_try, SETTLE_TRY, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_SETTLE_TRY)          \
 	M(tried, TRIED, IPC_R(LOOKUP), IPC_R(FRONT), 0, IPC_TRIED)                         \
-	M(state, STATE, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_STATE)                         \
+	M(state, STATE, IPC_R(MASTER), IPC_R(FETCH) | IPC_R(LOOKUP), 1, IPC_STATE)         \
 	M(proof_wanted, PROOF_WANTED, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_PROOF_WANTED)    \
 	M(proof, PROOF, IPC_R(FETCH), IPC_R(FRONT), 0, IPC_PROOF)                          \
 	M(tlsa_check, TLSA_CHECK, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_TLSA_CHECK)         \

@@ -149,13 +149,15 @@ static void send_store_material(struct child *child)
 	}
 }
 
-/* The system's files as they are now, and the directories of the configuration's files. What is not there, a lookup will report. */
+/* The directory for limits, the system's files as they are now, and the directories of the configuration's files. What is not there, a lookup will report. */
 static void send_lookup_material(struct child *child)
 {
 	const struct conf *conf = child->master->conf;
 	struct ipc_failures failures = { .size = failures_size() };
+	struct ipc_state state = { .path = SLICE("limits") };
 	char name[4096];
 	ipc_send(child->peer, failures, FAILURES, 0, &failures, &child->master->failures_fd, 1);
+	ipc_send(child->peer, state, STATE, 0, &state, &child->master->limits_fd, 1);
 	for (int file = 0; file < DNS_SYSTEM_FILES; file++) {
 		_cleanup_fd_ int fd = open(dns_system_path((enum dns_system_file)file), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		struct ipc_system_file message = { .file = (uint64_t)file };

@@ -105,23 +105,23 @@ int identity_open_spool(const struct conf *conf, struct error *error)
 	return fd_take(&fd);
 }
 
-int identity_open_state(const struct conf *conf, int spool_fd, struct error *error)
+int identity_open_state(const struct conf *conf, int spool_fd, enum role role, const char *name, struct error *error)
 {
-	struct identity fetch = identity_of(conf, ROLE_FETCH);
+	struct identity owner = identity_of(conf, role);
 	struct stat st;
-	if (mkdirat(spool_fd, "ocsp", 0700) < 0 && errno != EEXIST) {
-		error_set_errno(error, errno, "making the directory ocsp in the spool directory");
+	if (mkdirat(spool_fd, name, 0700) < 0 && errno != EEXIST) {
+		error_set_errno(error, errno, "making the directory %s in the spool directory", name);
 		return -1;
 	}
-	_cleanup_fd_ int fd = openat(spool_fd, "ocsp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_fd_ int fd = openat(spool_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		error_set_errno(error, errno, "opening the directory ocsp in the spool directory");
+		error_set_errno(error, errno, "opening the directory %s in the spool directory", name);
 		return -1;
 	}
 	/* Only an empty one is given away: it stands in a directory of the queue's. */
-	if (getuid() == 0 && st.st_uid != fetch.uid && (!is_empty(fd) || fchown(fd, fetch.uid, fetch.gid) < 0)) {
-		error_set(error, ERROR_USAGE, "the directory ocsp in the spool directory belongs to uid %u, but the fetch role runs as uid %u: "
-			  "remove it, its content is fetched again", (unsigned)st.st_uid, (unsigned)fetch.uid);
+	if (getuid() == 0 && st.st_uid != owner.uid && (!is_empty(fd) || fchown(fd, owner.uid, owner.gid) < 0)) {
+		error_set(error, ERROR_USAGE, "the directory %s in the spool directory belongs to uid %u, but the %s role runs as uid %u: "
+			  "remove it, what it holds can be spared", name, (unsigned)st.st_uid, role_name(role), (unsigned)owner.uid);
 		return -1;
 	}
 	return fd_take(&fd);

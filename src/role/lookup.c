@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The lookup role: answers the questions of expansions for fronts, queue and fetch (role/ask.h): the DNS, files, databases; and checks
- * the passwords of users for fronts (role/passwords.h). It
- * has no client connections, no spool and no keys; files it may read only below directories that the configuration names.
+ * the passwords of users for fronts (role/passwords.h). It keeps the rates of clients (role/limits.h), because it is one process for all
+ * fronts. It has no client connections, no spool and no keys; files it may read only below directories that the configuration names.
  *
  * Each question is a task (role/answering.h). A reload makes a new resolver and a new world of lookups; questions under way keep those
  * that they began with, until the last of them has ended.
@@ -13,6 +13,7 @@
 #include "dns/dns.h"
 #include "lookup/lookup.h"
 #include "role/answering.h"
+#include "role/limits.h"
 #include "role/passwords.h"
 #include "role/process.h"
 #include "role/tlsa_ask.h"
@@ -48,6 +49,7 @@ struct lookup_role {
 	unsigned checks;
 	struct passwords *passwords;
 	struct answering_desk desk;
+	struct limits limits;
 };
 
 /* ---- Material ---- */
@@ -56,6 +58,7 @@ static bool lookup_start(struct role_process *role, struct error *error)
 {
 	struct lookup_role *lookup = role->state;
 	(void)error;
+	limits_init(&lookup->limits, role);
 	arena_init(&lookup->next_arena, 0);
 	lookup->passwords = passwords_new(&role->log);
 	return true;
@@ -87,6 +90,9 @@ static void lookup_material(struct role_process *role, struct ipc_incoming *inco
 		take_failures(lookup, incoming);
 	} else if (incoming->type == IPC_TLSA_CHECK_MESSAGE) {
 		start_check(role, incoming);
+	} else if (incoming->type == IPC_STATE_MESSAGE && incoming->fd_count == 1) {
+		if (!role->sandboxed) /* a reload changes nothing here */
+			limits_open(&lookup->limits, incoming->fds[0]);
 	} else if (incoming->type == IPC_READABLE_MESSAGE) {
 		if (!ipc_unpack_readable(incoming->body, &readable) || incoming->fd_count != 1)
 			fatal("the master's message about a directory is malformed");
@@ -232,8 +238,10 @@ static void drop_means(void *means)
 static enum expand_result find_answer(struct role_process *role, void *held, const struct expand_request *request, struct arena *arena,
 				      struct expand_answer *answer_r, struct error *error)
 {
+	struct lookup_role *lookup = role->state;
 	struct means *means = held;
-	(void)role;
+	if (limit_is_asked(request))
+		return limits_answer(&lookup->limits, request, arena, answer_r, error);
 	return lookup_ask(means->world, request, arena, answer_r, error);
 }
 
@@ -261,6 +269,7 @@ static void lookup_drain(struct role_process *role)
 {
 	struct lookup_role *lookup = role->state;
 	answering_drain(&lookup->desk, role);
+	limits_drain(&lookup->limits);
 }
 
 const struct role_ops lookup_ops = {

@@ -114,8 +114,11 @@ static bool prepare(struct master *master, struct error *error)
 	master->spool_fd = identity_open_spool(master->conf, error);
 	if (master->spool_fd < 0 || !listen_open(master, master->conf, error))
 		return false;
-	master->state_fd = identity_open_state(master->conf, master->spool_fd, error);
+	master->state_fd = identity_open_state(master->conf, master->spool_fd, ROLE_FETCH, "ocsp", error);
 	if (master->state_fd < 0)
+		return false;
+	master->limits_fd = identity_open_state(master->conf, master->spool_fd, ROLE_LOOKUP, "limits", error);
+	if (master->limits_fd < 0)
 		return false;
 	master->counters_fd = counters_create(master->fronts, error);
 	if (master->counters_fd < 0)
@@ -482,7 +485,8 @@ int master_run(const struct master_options *options)
 {
 	struct master *master = xcalloc(1, sizeof *master);
 	struct run run = { .master = master, .signals = open_signals() };
-	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .failures_fd = -1, .state_fd = -1, .source_fd = -1 };
+	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .failures_fd = -1, .state_fd = -1,
+				    .limits_fd = -1, .source_fd = -1 };
 	log_init(&master->log, "master");
 	umask(027);
 	master->conf = read_configuration(master, &master->source_fd);

@@ -79,6 +79,7 @@ struct master {
 	int spool_fd, counters_fd;
 	int failures_fd;       /* the memory of failed logins (users/failures.h): outlives the lookup roles */
 	int state_fd;          /* the directory of the fetch role */
+	int limits_fd;         /* that of the lookup role */
 	struct ticket_keys tickets;
 	struct tls_store *tls;  /* the files of TLS (tls_store.c) */
 	uint64_t tls_version;   /* the last that a file of TLS got */
@@ -125,8 +126,8 @@ struct identity {
 struct identity identity_of(const struct conf *conf, enum role kind);
 /* Opens the spool directory, making it for the queue where it is missing. -1 and *error. */
 int identity_open_spool(const struct conf *conf, struct error *error);
-/* Opens the fetch role's directory in the spool directory, making it where it is missing. -1 and *error. */
-int identity_open_state(const struct conf *conf, int spool_fd, struct error *error);
+/* Opens a directory of this role's own in the spool directory, making it where it is missing. -1 and *error. */
+int identity_open_state(const struct conf *conf, int spool_fd, enum role role, const char *name, struct error *error);
 /* Opens the directory that holds this transport's mailboxes (the constant start of its path), -1 and *error when it cannot. `path_r`
  * gets it. 0 with *path_r empty: the path has no constant start. */
 int identity_open_mailboxes(const struct transport *transport, char *path_r, size_t size, struct error *error);

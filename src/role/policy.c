@@ -219,6 +219,7 @@ void policy_init(struct session *session)
 
 void policy_free(struct session *session)
 {
+	acl_session_end(&session->acl);
 	acl_variables_clear(&session->acl_connection);
 	acl_variables_clear(&session->acl_message);
 }

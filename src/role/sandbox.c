@@ -56,13 +56,13 @@ static const int calls_of_queue[] = {
 static const int calls_of_store[] = { CALLS_OF_FILES };
 
 /*
- * The lookup role asks name servers and databases, and reads files. It may also make pipes and memory files and copy descriptors: a
+ * The lookup role asks name servers and databases, reads files, and writes two that it has opened before. It may also make pipes and memory files and copy descriptors: a
  * reload makes another resolver.
  */
 static const int calls_of_lookup[] = {
 	CALL(connect), CALL(bind), CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(recvfrom), CALL(sendto), CALL(getsockopt),
 	CALL(setsockopt), CALL(getsockname), CALL(getpeername), CALL(shutdown), CALL(epoll_create1), CALL(pipe2), CALL(socketpair),
-	CALL(memfd_create), CALL(ftruncate), CALL(pwrite64), CALL(dup2), CALL(dup3), CALL(access), CALL(faccessat), CALL(faccessat2),
+	CALL(memfd_create), CALL(ftruncate), CALL(pwrite64), CALL(fdatasync), CALL(dup2), CALL(dup3), CALL(access), CALL(faccessat), CALL(faccessat2),
 	CALL(readlink), CALL(readlinkat), CALL(getdents64), CALL(statx), CALL(flock), CALL(fstatfs), CALL(fadvise64),
 	CALL(inotify_init1), CALL(inotify_add_watch), CALL(inotify_rm_watch), CALL(geteuid), CALL(getuid), CALL(getegid), CALL(getgid),
 };

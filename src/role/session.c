@@ -320,9 +320,8 @@ static void note_command(struct session *session, const struct smtp_event *event
 }
 
 /* False: the connection is over. */
-static bool on_event(struct session *session, const struct smtp_event *event)
+static bool handle_event(struct session *session, const struct smtp_event *event)
 {
-	note_command(session, event);
 	switch (event->kind) {
 	case SMTP_NEED_INPUT: return read_more(session);
 	case SMTP_FLUSH: return session_flush(session);
@@ -350,6 +349,16 @@ static bool on_event(struct session *session, const struct smtp_event *event)
 	return false;
 }
 
+static bool on_event(struct session *session, const struct smtp_event *event)
+{
+	note_command(session, event);
+	if (!session_guard_before(session, event))
+		return true;
+	bool goes_on = handle_event(session, event);
+	session_guard_after(session, event);
+	return goes_on;
+}
+
 /* ---- The session's life ---- */
 
 /* `text`: what the connect ACL has instead of smtp_banner, or nothing. */
@@ -361,10 +370,12 @@ static void show_banner(struct session *session, struct slice text)
 					&error) != EXPAND_OK)
 		banner.text = session->conf->main.primary_hostname;
 	/* Whoever could not say who the client is has been judged: what else it sent is answered, with a refusal. */
-	bool waiting = session->settings.enforce_sync && !session->proxy.failed && stream_input_waiting(&session->stream);
-	if (waiting && !session->stream.ssl && session_unexpected_proxy(session, clock_after(LINGER_TIMEOUT)))
+	bool early = !session->proxy.failed && session_guard_early(session);
+	if (early && !session->stream.ssl && session_unexpected_proxy(session, clock_after(LINGER_TIMEOUT)))
 		return;
-	smtp_server_begin(&session->smtp, banner.text, waiting);
+	if (early)
+		session_guard_log_early(session);
+	smtp_server_begin(&session->smtp, banner.text, early);
 }
 
 static bool begin_with_tls(struct session *session)

@@ -6,6 +6,7 @@
  *   session.c            its life, reading and writing, TLS, and who handles which event of the protocol core (smtp/server.h)
  *   session_auth.c       authentication
  *   session_settings.c   what the configuration means for this connection
+ *   session_guard.c      what protects the server from it: who may connect, floods, delays
  *   session_proxy.c      a proxy in front of the client
  *   session_message.c    the mail transaction
  *   session_variables.c  what its expansions see
@@ -91,6 +92,16 @@ struct session_host {
 	bool failed, deferred;     /* Exim's $host_lookup_failed and $host_lookup_deferred */
 };
 
+/* What a client has done so far that makes a flood of it (session_guard.c). */
+struct session_guard {
+	unsigned helos, mails; /* since the last message that was taken */
+	unsigned rejected_rcpts;
+	unsigned all_mails, rcpts;      /* of the connection, and of the message */
+	uint32_t recipients;            /* before the command at hand */
+	int64_t mail_delay, rcpt_delay; /* the next, ns */
+	bool delayed, known;            /* whether smtp_ratelimit_hosts has it; whether that was found out */
+};
+
 /* Who the client has proved to be (session_auth.c). */
 struct session_auth {
 	const struct authenticator *by;  /* NULL: nobody yet */
@@ -132,6 +143,7 @@ struct session {
 	struct tls_facts tls;
 	struct tls_verify_report *verify_report; /* of the client's certificate; NULL: none was asked for */
 	char server_name[256];     /* that the client asks for while the handshake runs, if it is a host's */
+	struct session_guard guard;
 	struct session_auth auth;
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;
@@ -194,6 +206,18 @@ unsigned session_options(struct session *session);
 bool session_is_submission(const struct session *session);
 /* Counts the connection; false when a limit is reached, with the farewell queued. */
 bool session_within_limits(struct session *session);
+
+/* ---- Protection (session_guard.c) ---- */
+
+/* Whether this host may connect now, with so many connections (this one included); false: the farewell is queued, and it is logged. */
+bool session_guard_admits(struct session *session, unsigned connections);
+/* Waits before the greeting as smtp_banner_delay says. True: the client did not wait for it, and must. */
+bool session_guard_early(struct session *session);
+/* The line about such a client, with what it sent. */
+void session_guard_log_early(struct session *session);
+/* Before an event is handled: delays it, or refuses it and ends the connection (false). After it: counts what came of it. */
+bool session_guard_before(struct session *session, const struct smtp_event *event);
+void session_guard_after(struct session *session, const struct smtp_event *event);
 
 /* ---- Authentication (session_auth.c) ---- */
 

@@ -197,6 +197,11 @@ static bool routeable(struct session *session, const struct smtp_event *event, s
 static void take_recipient(struct session *session, const struct smtp_event *event, struct slice address, const struct policy *policy)
 {
 	struct incoming_message *message = &session->message;
+	int64_t most = session->conf->main.null_sender_recipients_max;
+	if (message->sender.len == 0 && most && message->recipient_count >= most) {
+		refuse_recipient(session, address, 452, "too many recipients", "too many recipients for a message with the null sender");
+		return;
+	}
 	if (!routeable(session, event, address))
 		return;
 	if (submission_add_recipient(message, address))

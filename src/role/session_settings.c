@@ -146,10 +146,12 @@ bool session_within_limits(struct session *session)
 	bool counted = counters_enter(session->front->counters, &session->host, &total, &same);
 	bool too_many = !counted || (main->smtp_accept_max && total > main->smtp_accept_max);
 	bool too_many_from_host = session->accept_max_per_host && same > session->accept_max_per_host;
-	if (counted && (too_many || too_many_from_host))
+	if (!too_many && !too_many_from_host && session_guard_admits(session, total))
+		return true;
+	if (counted)
 		counters_leave(session->front->counters, &session->host);
 	if (!too_many && !too_many_from_host)
-		return true;
+		return false;
 	smtp_server_farewell(&session->smtp, too_many ? SMTP_FAREWELL_TOO_MANY : SMTP_FAREWELL_TOO_MANY_FROM_HOST);
 	if (main->log_items & LOG_ITEM_CONNECTION_REJECT)
 		log_line(&session->front->role->log, LOG_KIND_MAIN, "Connection from [%s] refused: too many connections%s",

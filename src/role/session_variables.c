@@ -197,6 +197,9 @@ struct expand_value session_variable(void *owner, enum expand_variable variable)
 	struct slice text;
 	if (variable == EXPAND_SMTP_ACTIVE_HOSTNAME)
 		return text_value(session->settings.hostname);
+	struct expand_value rate;
+	if (acl_session_rate(&session->acl, variable, &rate))
+		return rate;
 	if (variable == EXPAND_PID)
 		return number_value(session, getpid());
 	if (conf_variable(session->conf, variable, &text) ||

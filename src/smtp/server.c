@@ -121,7 +121,7 @@ void smtp_server_begin(struct smtp_server *server, struct slice banner, bool inp
 	server->state = SMTP_STATE_START;
 	if (input_waiting && server->settings->enforce_sync) {
 		smtp_put(server, 554, SLICE("SMTP synchronization error"));
-		smtp_server_close(server, "SMTP protocol synchronization error (input sent without waiting for greeting)");
+		smtp_server_close(server, ""); /* who saw the input logs it, with what it was */
 	} else {
 		smtp_put(server, 220, banner);
 	}

@@ -430,3 +430,19 @@ bool stream_input_waiting(struct stream *stream)
 		return true;
 	return recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
+
+bool stream_wait_input(struct stream *stream, int64_t deadline)
+{
+	if (stream->ssl)
+		stream_flush(stream, deadline);
+	while (!stream->ssl || !SSL_has_pending(stream->ssl)) {
+		char byte;
+		ssize_t n = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+		if (n > 0)
+			return true;
+		/* At its end, or after an error, a stream is always ready, and nothing will come. */
+		if (n == 0 || errno != EAGAIN || io_wait(stream->fd, IO_READ, deadline) < 0)
+			return false;
+	}
+	return true;
+}

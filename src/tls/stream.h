@@ -72,6 +72,8 @@ int stream_write(struct stream *stream, struct slice bytes, int64_t deadline);
 int stream_flush(struct stream *stream, int64_t deadline);
 /* Whether the peer has sent something that was not read yet, without waiting. */
 bool stream_input_waiting(struct stream *stream);
+/* The same, but waits for it until the deadline, the end of the stream, or until the task is cancelled. */
+bool stream_wait_input(struct stream *stream, int64_t deadline);
 
 /* For tls/server.c: the ClientHello is here (SSL_CTX_set_client_hello_cb(3) says what is returned). */
 int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int *alert);
