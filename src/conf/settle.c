@@ -190,7 +190,7 @@ static void settle_pam(struct conf_parser *parser)
 	for (size_t i = 0; good && i < service.len; i++)
 		good = ascii_is_alnum(service.data[i]) || slice_find(SLICE("._-@+"), service.data[i]) < 5 || (path && service.data[i] == '/');
 	if (!good || service.data[service.len - 1] == '/' || slice_equal(slice_first(service, 1), SLICE(".")))
-		main_error(parser, "pam_service", "expected the name of a service, such as postern, or the absolute path of its file");
+		conf_main_error(parser, "pam_service", "expected the name of a service, such as postern, or the absolute path of its file");
 }
 
 /* "10 / 1h": a number of failures, and a time (as ratelimit has it). */
