@@ -82,6 +82,15 @@ def test_names_of_services_that_lead_elsewhere_are_refused(tmp_path):
         assert done.returncode == 2 and b"pam_service" in done.stderr, name
 
 
+def test_a_rehearsed_session_asks_pam_too(tmp_path, service):
+    conf = tmp_path / "postern.conf"
+    conf.write_text(f"primary_hostname = mx.example.test\npam_service = {service.file}\nspool_directory = {tmp_path}/spool\n"
+                    "smtp_banner = ${if pam{anna:right}{right}{}} ${if pam{anna:wrong}{}{wrong}}\n")
+    done = subprocess.run([POSTERN, "session", "-c", str(conf), "192.0.2.1"], input=b"QUIT\r\n", capture_output=True, timeout=DEADLINE,
+                          env={**os.environ, **SANITIZER})
+    assert b"220 right wrong" in done.stdout, done.stdout + done.stderr
+
+
 ACL = """
 begin acl
 

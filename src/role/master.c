@@ -157,10 +157,11 @@ static void announce(struct master *master)
 	if (getuid() == 0) {
 		struct identity front = identity_of(master->conf, ROLE_FRONT), queue = identity_of(master->conf, ROLE_QUEUE),
 				keeper = identity_of(master->conf, ROLE_KEEPER), lookup = identity_of(master->conf, ROLE_LOOKUP),
-				fetch = identity_of(master->conf, ROLE_FETCH), run = identity_of(master->conf, ROLE_RUN);
-		log_line(&master->log, LOG_KIND_MAIN, "users of the roles: front %u, queue %u, keeper %u, lookup %u, fetch %u, run %u",
+				fetch = identity_of(master->conf, ROLE_FETCH), run = identity_of(master->conf, ROLE_RUN),
+				pam = identity_of(master->conf, ROLE_PAM);
+		log_line(&master->log, LOG_KIND_MAIN, "users of the roles: front %u, queue %u, keeper %u, lookup %u, fetch %u, run %u, pam %u",
 			 (unsigned)front.uid, (unsigned)queue.uid, (unsigned)keeper.uid, (unsigned)lookup.uid, (unsigned)fetch.uid,
-			 (unsigned)run.uid);
+			 (unsigned)run.uid, (unsigned)pam.uid);
 	}
 }
 

@@ -22,7 +22,7 @@
 struct stage {
 	const struct rehearsal *rehearsal;
 	struct front_watch watch;
-	struct role_process front, lookup, run;
+	struct role_process front, lookup, run, pam;
 	struct log log;
 };
 
@@ -52,7 +52,7 @@ static bool start_role(struct stage *stage, struct role_process *role, enum role
 	*role = (struct role_process){
 		.kind = kind, .ops = ops, .state = xcalloc(1, ops->state_size), .loop = loop, .log = stage->log, .next = stage->rehearsal->conf,
 	};
-	return ops->start(role, error);
+	return !ops->start || ops->start(role, error);
 }
 
 /* What the master gives the lookup role. */
@@ -165,7 +165,8 @@ static bool set_stage(struct stage *stage, struct loop *loop, struct error *erro
 {
 	if (!start_role(stage, &stage->front, ROLE_FRONT, &front_ops, loop, error) ||
 	    !start_role(stage, &stage->lookup, ROLE_LOOKUP, &lookup_ops, loop, error) ||
-	    !start_role(stage, &stage->run, ROLE_RUN, &run_ops, loop, error))
+	    !start_role(stage, &stage->run, ROLE_RUN, &run_ops, loop, error) ||
+	    !start_role(stage, &stage->pam, ROLE_PAM, &pam_ops, loop, error))
 		return false;
 	struct front *front = stage->front.state;
 	front->watch = &stage->watch;
@@ -173,6 +174,7 @@ static bool set_stage(struct stage *stage, struct loop *loop, struct error *erro
 	give_system_files(&stage->lookup);
 	stage->front.conf = conf_ref(stage->rehearsal->conf);
 	return count_connections(front, error) && take_into_use(&stage->lookup, error) && take_into_use(&stage->run, error) &&
+	       take_into_use(&stage->pam, error) && connect_roles(&stage->front, &stage->pam, error) &&
 	       connect_roles(&stage->front, &stage->lookup, error) && connect_roles(&stage->front, &stage->run, error) &&
 	       connect_queue(stage, error);
 }
