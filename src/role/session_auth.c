@@ -110,7 +110,7 @@ static bool usable(struct session *session, const struct authenticator *authenti
 	return !auth_is_implicit(authenticator) && (session->smtp.tls || !auth_binds_channel(authenticator));
 }
 
-void session_offer_auth(struct session *session, struct arena *arena)
+void session_offer_auth(struct session *session, struct slice helo, struct arena *arena)
 {
 	const struct conf *conf = session->conf;
 	struct slice names = { 0 };
@@ -118,6 +118,7 @@ void session_offer_auth(struct session *session, struct arena *arena)
 	if (session->auth.by || (session->smtp.options & SMTP_AUTH_NEEDS_TLS && !session->smtp.tls) || !conf->authenticator_count ||
 	    !session_host_in(session, conf->main.auth_advertise_hosts))
 		return;
+	session->acl.facts.helo = helo; /* for $sender_helo_name */
 	for (size_t i = 0; i < conf->authenticator_count; i++) {
 		const struct authenticator *authenticator = &conf->authenticators[i];
 		if (!usable(session, authenticator) || !condition_allows(session, authenticator, arena))
@@ -125,6 +126,7 @@ void session_offer_auth(struct session *session, struct arena *arena)
 		session->auth.offered |= UINT64_C(1) << i;
 		names = arena_printf(arena, "%.*s%s%.*s", SLICE_ARG(names), names.len ? " " : "", SLICE_ARG(authenticator->public_name));
 	}
+	session->acl.facts.helo = (struct slice){ 0 };
 	smtp_server_offer_auth(&session->smtp, names);
 }
 
