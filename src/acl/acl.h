@@ -151,6 +151,14 @@ enum acl_control {
 	ACL_CONTROLS
 };
 
+/* What follows the slash of control = submission. Slices of the options. */
+struct acl_submission {
+	bool sender_retain, has_domain; /* has_domain: also when it is empty */
+	struct slice domain, name;
+};
+/* False with *error for options that it does not have. */
+bool acl_submission_parse(struct slice options, struct acl_submission *submission_r, struct error *error);
+
 enum acl_verify_kind { ACL_VERIFY_RECIPIENT, ACL_VERIFY_SENDER, ACL_VERIFY_SENDER_ADDRESS };
 
 /* Where an added header line goes (Exim's manual, chapter 44 §24). */

@@ -91,6 +91,16 @@ struct slice conf_block_label(struct conf_parser *parser, const struct conf_bloc
 	return arena_printf(arena, "%s %.*s, option %.*s", kind, SLICE_ARG(block->name), SLICE_ARG(option));
 }
 
+void conf_block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
+{
+	const struct conf_setting *setting = conf_block_setting(block, slice_of(option));
+	va_list args;
+	va_start(args, format);
+	conf_verror(parser->problems, setting && setting->given ? setting->place : block->place,
+		    conf_block_label(parser, block, slice_of(option)), format, args);
+	va_end(args);
+}
+
 /* Appends the settings of one table, unset or with their defaults. */
 static void add_table(struct conf *conf, struct conf_block *block, const struct conf_table *table)
 {
@@ -171,17 +181,13 @@ static void unknown_option(struct collector *collector, struct slice name)
 	struct slice label = conf_block_label(collector->parser, block, name);
 	struct slice bare = without_negation(name);
 	bool exim = exim_has(collector->section, name) || exim_has(collector->section, bare);
-	const char *near = conf_option_nearest(name), *modern = conf_exim3_modern(conf_exim3_modern(name) ? name : bare);
+	const char *near = conf_option_nearest(name);
 	if (bare.len < name.len && conf_block_setting(block, bare))
 		conf_error(problems, collector->place, label, "only a boolean option can have no_ or not_ before its name");
 	else if (exim)
 		conf_error(problems, collector->place, label,
 			   "Exim's option %.*s is not available in this version of Postern",
 			   SLICE_ARG(exim_has(collector->section, name) ? name : bare));
-	else if (modern)
-		conf_error(problems, collector->place, label,
-			   "Exim 3's option %.*s is not available in this version of Postern; its form of today: %s",
-			   SLICE_ARG(conf_exim3_modern(name) ? name : bare), modern);
 	else if (near)
 		conf_error(problems, collector->place, label, "unknown option; did you mean %s?", near);
 	else

@@ -65,6 +65,9 @@ struct conf_main {
 	const struct list *tls_advertise_hosts;       /* NULL: all, if there is a certificate */
 	const struct list *tls_hosts;                 /* must use TLS before MAIL; NULL: nobody must */
 	struct conf_ports tls_require_ports;          /* likewise all hosts on these */
+	const struct list *host_accept_relay, *host_auth_accept_relay, *tls_host_accept_relay; /* NULL: nobody */
+	struct conf_ports submission_ports;
+	const struct list *submission_sender_check;   /* NULL: authenticated users may send as anybody */
 	const struct expand_program *tls_profile, *tls_min_version; /* lists, items with a port first */
 	const struct expand_program *tls_require_ciphers, *tls_eccurve, *tls_dhparam, *openssl_options;
 	int64_t tls_dh_max_bits;

@@ -199,16 +199,3 @@ bool conf_exim_has_authenticator_driver(struct slice name)
 {
 	return HAS(authenticator_drivers, name);
 }
-
-const char *conf_exim3_modern(struct slice name)
-{
-	static const struct { const char *name, *modern; } old[] = {
-		{ "host_accept_relay", "an ACL for RCPT with \"accept hosts = ...\"" },
-		{ "host_auth_accept_relay", "an ACL for RCPT with \"accept authenticated = ...\"" },
-		{ "tls_host_accept_relay", "an ACL for RCPT with \"accept encrypted = *\" and \"hosts = ...\"" },
-	};
-	for (size_t i = 0; i < sizeof old / sizeof *old; i++)
-		if (slice_equal(name, slice_of(old[i].name)))
-			return old[i].modern;
-	return NULL;
-}

@@ -77,8 +77,6 @@ bool conf_exim_has_authenticator(struct slice name);
 bool conf_exim_has_router_driver(struct slice name);
 bool conf_exim_has_transport_driver(struct slice name);
 bool conf_exim_has_authenticator_driver(struct slice name);
-/* What stands today for an option of Exim 3 that Postern lacks, "tls_require_ciphers"; NULL when it is none. */
-const char *conf_exim3_modern(struct slice name);
 /* Exim's built-in macros, "_OPT_MAIN_MESSAGE_SIZE_LIMIT", "_DRIVER_ROUTER_ACCEPT": whether this version has the thing. */
 bool conf_builtin_macro(struct slice name);
 

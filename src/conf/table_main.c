@@ -63,6 +63,24 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
 		  "are always offered STARTTLS.",
 	  .example = "192.0.2.0/24" },
+	{ OPTION(host_accept_relay), .type = CONF_HOSTS, .modern = "an ACL for RCPT with \"accept hosts = ...\"",
+	  .help = "The hosts that may send mail for any domain. This and the next two hold where there is no acl_smtp_rcpt, and are "
+		  "alternatives: one that permits is enough. With an ACL, that decides.",
+	  .example = "192.0.2.0/24" },
+	{ OPTION(host_auth_accept_relay), .type = CONF_HOSTS, .fallback = "*", .modern = "an ACL for RCPT with \"accept authenticated = *\"",
+	  .help = "The hosts that may send mail for any domain once they are authenticated.", .example = "*" },
+	{ OPTION(tls_host_accept_relay), .type = CONF_HOSTS, .modern = "an ACL for RCPT with \"accept encrypted = *\" and \"hosts = ...\"",
+	  .help = "The hosts that may send mail for any domain when they use TLS. That makes sense for clients whose certificate is "
+		  "verified, with tls_verify_hosts.",
+	  .example = "192.0.2.0/24" },
+	{ OPTION(submission_ports), .type = CONF_PORTS, .fallback = "587 : 465",
+	  .help = "Ports of this server for mail clients, where everybody must authenticate, local networks included (530 to MAIL), and "
+		  "messages are put right as with control = submission. An empty list makes them ports like others.",
+	  .example = "587 : 465" },
+	{ OPTION(submission_sender_check), .type = CONF_ADDRESSES,
+	  .help = "The addresses that an authenticated user may send from, in the envelope (550 to MAIL) and in From (550 after DATA). The null "
+		  "sender is let through. Unset: any.",
+	  .example = "$authenticated_id : ${lookup{$authenticated_id}lsearch{/etc/postern/senders}}" },
 	{ OPTION(smtp_active_hostname), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION, .computed = "primary_hostname",
 	  .help = "The name that this server shows to the client, in the greeting and in the answer to EHLO. A forced failure, or an "
 		  "empty result, leaves primary_hostname.",

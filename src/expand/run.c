@@ -259,7 +259,7 @@ enum expand_result expand_run(const struct expand_program *program, const struct
 		return EXPAND_OK;
 	}
 	struct expand_evaluation run = {
-		.context = context, .arena = arena, .error = error,
+		.context = context, .place = program->place, .arena = arena, .error = error,
 		.numbers = { context->numbers, context->numbers ? EXPAND_NUMBERS : 0 },
 		.max_output = context->max_output ? context->max_output : EXPAND_DEFAULT_OUTPUT,
 		.steps_left = context->max_steps ? context->max_steps : EXPAND_DEFAULT_STEPS,

@@ -327,6 +327,7 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 		return false;
 	}
 	replace_walled(master, old);
+	tls_store_complain(tls);
 	tls_store_free(old_tls);
 	want_run(master);
 	conf_unref(&old);

@@ -64,6 +64,7 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 		set_fake(session, 450, options,
 			 "Your message is being deferred at this time,\nbut is being kept for evaluation.\nPlease try again later.");
 		return true;
+	case ACL_CONTROL_SUBMISSION: return session_start_submission(session, options, error);
 	/* There is nothing to switch off. */
 	case ACL_CONTROL_DKIM_DISABLE_VERIFY:
 	case ACL_CONTROL_DMARC_DISABLE_VERIFY:

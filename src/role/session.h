@@ -10,6 +10,7 @@
  *   session_variables.c  what its expansions see
  *   policy.c             its ACLs
  *   rewriting.c          rewrite rules
+ *   session_fixups.c     what submission puts right
  *   submission.c         the way of a message to the queue
  *   host_name.c          the names of its host
  */
@@ -40,6 +41,12 @@ struct header_edits {
 	size_t added_count, removed_count, bytes;
 };
 
+/* control = submission. Texts lie in the message's arena. */
+struct submission_mode {
+	bool on;
+	struct acl_submission options; /* name is a phrase */
+};
+
 /* A message on its way in. Everything of it is in `arena`, and gone with session_forget_message. */
 struct incoming_message {
 	struct arena arena;
@@ -58,7 +65,7 @@ struct incoming_message {
 	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
 	struct lookup_cache *lookups; /* in the arena; NULL before the first */
 	bool begun;            /* the body has started */
-	bool held;             /* rewrite rules want to see the whole header section before anything of the message goes on */
+	bool held;             /* the header section must be whole before anything of the message goes on: for rewrite rules, or submission */
 	struct buf header;     /* what is held */
 	bool discard;          /* an ACL said so: all recipients are accepted, and the message is thrown away */
 	const char *discarded_by; /* "RCPT": the ACL that discarded a recipient last; NULL: none */
@@ -66,6 +73,8 @@ struct incoming_message {
 	struct slice fake_text;
 	int64_t declared_size;    /* of MAIL's SIZE; -1: not given */
 	unsigned rcpt_count;      /* RCPT commands, refused ones too */
+	struct submission_mode submission;
+	bool from_refused;        /* submission_sender_check does not have the address in From */
 	struct header_edits *edits; /* what ACLs want with the header, and was not done yet; NULL: nothing */
 	struct slice headers;     /* of the whole message, for its ACL; empty before */
 	bool header_done;         /* the header section is here, and edited as ACLs before it want */
@@ -241,6 +250,17 @@ bool rewriting_address(struct session *session, unsigned target, struct slice ad
 bool rewriting_holds(const struct session *session);
 /* The envelope of the message, then its held header section, from `text` to `out`. False with *error: not now. */
 bool rewriting_message(struct session *session, struct slice text, struct buf *out, struct error *error);
+
+/* ---- Submission (session_fixups.c) ---- */
+
+/* control = submission, with what follows the slash. False with *error. */
+bool session_start_submission(struct session *session, struct slice options, struct error *error);
+/* Whether submission_sender_check lets the authenticated user send as this address; without the option, or for others, *yes_r is true. False: not now. */
+bool session_may_send_as(struct session *session, struct slice address, bool *yes_r, struct error *error);
+/* Whether the message must be held until its header section is there. */
+bool session_fixups_hold(const struct session *session);
+/* Puts the header section right that `header` begins with, and the envelope sender; notes message->from_refused. False with *error. */
+bool session_fix_up(struct session *session, struct buf *header, struct error *error);
 
 /* ---- To the queue (submission.c) ---- */
 

@@ -133,7 +133,7 @@ void submission_begin(struct session *session)
 	message->begun = true;
 	message->id = message_id_make(&session->front->ids);
 	mail_header_scan_init(&message->scan);
-	message->held = rewriting_holds(session);
+	message->held = rewriting_holds(session) || session_fixups_hold(session);
 	buf_init(&message->header, (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
 	if (!message->held)
 		add_received(session);
@@ -340,11 +340,14 @@ bool submission_release(struct session *session, struct error *error)
 	message->held = false;
 	/* A rewritten address may be longer; the header as a whole is let grow to twice its limit. */
 	buf_init(&rewritten, 2 * (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
-	bool done = rewriting_message(session, buf_slice(&message->header), &rewritten, error);
+	bool done = rewriting_holds(session) ? rewriting_message(session, buf_slice(&message->header), &rewritten, error)
+					     : buf_append(&rewritten, buf_slice(&message->header));
 	buf_free(&message->header);
-	if (done) {
+	if (done && session_fix_up(session, &rewritten, error)) {
 		add_received(session);
 		done = append(session, buf_slice(&rewritten), error);
+	} else {
+		done = false;
 	}
 	buf_free(&rewritten);
 	return done;
