@@ -19,10 +19,6 @@ def option(name):
     return f"Exim's option {name} {LATER}"
 
 
-def old_option(name):
-    return f"Exim 3's option {name} {LATER}"
-
-
 def smtp(text):
     return "begin transports\nremote_smtp:\n  driver = smtp\n" + text
 
