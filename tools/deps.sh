@@ -44,6 +44,7 @@ table() {
 		libcurl4-openssl-dev library libcurl
 		libunistring-dev header unistr.h
 		libargon2-dev library libargon2
+		libpam0g-dev library pam
 		dns-root-data test -r /usr/share/dns/root.key
 		libmimalloc-dev header mimalloc.h
 	T

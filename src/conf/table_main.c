@@ -307,6 +307,11 @@ static const struct conf_option options[] = {
 		  "time. What is kept is a digest under a key that only the lookup process has. A changed password counts at "
 		  "once. 0s: nothing is remembered.",
 	  .example = "5m" },
+	{ OPTION(pam_service), .type = CONF_STRING, .fallback = "postern",
+	  .help = "The service of ${if pam: the name of a file in /etc/pam.d, or the path of such a file. It is checked by a process of its own, "
+		  "whose user (postern-pam) must be able to read what the modules need; for the passwords of the system that is "
+		  "membership in the group shadow.",
+	  .example = "exim" },
 	{ OPTION(sqlite_dbfile), .type = CONF_PATH,
 	  .help = "The database of sqlite lookups that name none themselves.", .example = "/etc/postern/users.db" },
 	{ OPTION(pgsql_servers), .type = CONF_STRING,

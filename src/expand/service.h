@@ -31,6 +31,7 @@ enum expand_service {
 	EXPAND_SERVICE_HOST_NAMES,     /* key: an IP address; text: names confirmed by a forward lookup, separated by NUL, first the PTR's own */
 	EXPAND_SERVICE_HOST_ADDRESSES, /* key: a host name; text: its addresses, separated by spaces */
 	EXPAND_SERVICE_CRYPT,          /* key: the text, type: the hash with its method (crypt(3)); found: they agree */
+	EXPAND_SERVICE_PAM,            /* pieces: the user, then the answers to what PAM asks for; found: PAM accepts them */
 	EXPAND_SERVICES
 };
 

@@ -82,7 +82,7 @@ static void connect_all(struct child *child)
 	struct master *master = child->master;
 	for (unsigned i = 0; i < master->fronts; i++)
 		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN ||
-		    child->kind == ROLE_FETCH)
+		    child->kind == ROLE_PAM || child->kind == ROLE_FETCH)
 			connect_pair(child, child_find(master, ROLE_FRONT, i));
 	if (child->kind == ROLE_FRONT) {
 		connect_pair(child, child_find(master, ROLE_KEEPER, 0));
@@ -94,8 +94,9 @@ static void connect_all(struct child *child)
 	if (child->kind == ROLE_FRONT || child->kind == ROLE_QUEUE) {
 		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
 		connect_pair(child, child_find(master, ROLE_RUN, 0));
+		connect_pair(child, child_find(master, ROLE_PAM, 0));
 	}
-	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN)
+	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM)
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
 	if (child->kind == ROLE_LOOKUP)
 		connect_pair(child, child_find(master, ROLE_FETCH, 0));
@@ -395,7 +396,7 @@ static void log_death(struct child *child, int status)
 	char name[NAME_SIZE];
 	child_name(child, name, sizeof name);
 	/* A store ends when it has nothing to do, and who answers questions when a reload gives it other directories. */
-	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN;
+	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM;
 	if (child->master->stopping || (may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0))
 		return;
 	if (WIFSIGNALED(status))

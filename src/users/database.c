@@ -257,7 +257,7 @@ static struct users_user user_of(sqlite3_stmt *statement)
 bool users_find(struct users_database *database, struct slice name, struct arena *arena, struct users_user *user_r, bool *found_r,
 		struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	if (!prepare(database, FIND, &statement, error))
 		return false;
 	bind_text(statement, 1, name);
@@ -274,7 +274,7 @@ bool users_find(struct users_database *database, struct slice name, struct arena
 bool users_app_passwords(struct users_database *database, struct slice name, struct arena *arena, struct users_app_password **items_r,
 			 size_t *count_r, struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	struct users_app_password *items = arena_array(arena, USERS_APP_PASSWORDS_MAX, sizeof *items);
 	size_t count = 0;
 	bool good = true;
@@ -311,7 +311,7 @@ static bool read_verifier(sqlite3_stmt *statement, enum auth_hash hash, struct a
 bool users_find_verifier(struct users_database *database, struct slice name, enum auth_hash hash, struct arena *arena,
 			 struct auth_verifier *verifier_r, bool *found_r, struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	if (!prepare(database, VERIFIER, &statement, error))
 		return false;
 	bind_text(statement, 1, name);
@@ -326,7 +326,7 @@ bool users_find_verifier(struct users_database *database, struct slice name, enu
 
 bool users_secret(struct users_database *database, unsigned char secret_r[USERS_SECRET], struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	if (!prepare(database, SECRET, &statement, error))
 		return false;
 	int code = sqlite3_step(statement);
@@ -339,7 +339,7 @@ bool users_secret(struct users_database *database, unsigned char secret_r[USERS_
 bool users_each(struct users_database *database, bool (*each)(void *owner, const struct users_user *user), void *owner,
 		struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	int code;
 	if (!prepare(database, EACH, &statement, error))
 		return false;
@@ -356,7 +356,7 @@ bool users_each(struct users_database *database, bool (*each)(void *owner, const
 static bool make_tables(struct users_database *database, struct error *error)
 {
 	unsigned char secret[USERS_SECRET];
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	if (RAND_bytes(secret, sizeof secret) != 1)
 		fatal("no random bytes can be had");
 	if (!execute(database, schema, error) || !prepare(database, ADD_SECRET, &statement, error))
@@ -415,7 +415,7 @@ static bool exists(struct users_database *database, struct slice name, bool *exi
 
 static bool set_user(struct users_database *database, struct slice name, struct slice hash, bool fresh, struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	bool there;
 	if (!exists(database, name, &there, error))
 		return false;
@@ -432,7 +432,7 @@ static bool set_user(struct users_database *database, struct slice name, struct 
 static bool set_verifier(struct users_database *database, struct slice name, enum auth_hash hash, const struct auth_verifier *verifier,
 			 struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	size_t size = password_key_size(hash);
 	if (verifier->salt.len == 0)
 		return true;
@@ -449,7 +449,7 @@ static bool set_verifier(struct users_database *database, struct slice name, enu
 
 static bool forget_verifiers(struct users_database *database, struct slice name, struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	if (!prepare(database, FORGET_VERIFIERS, &statement, error))
 		return false;
 	bind_text(statement, 1, name);
@@ -468,7 +468,7 @@ bool users_set_proof(struct users_database *database, struct slice name, const s
 
 bool users_set_disabled(struct users_database *database, struct slice name, bool disabled, struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	if (!prepare(database, DISABLE, &statement, error))
 		return false;
 	bind_text(statement, 1, name);
@@ -478,7 +478,7 @@ bool users_set_disabled(struct users_database *database, struct slice name, bool
 
 bool users_remove(struct users_database *database, struct slice name, struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	if (!prepare(database, REMOVE, &statement, error))
 		return false;
 	bind_text(statement, 1, name);
@@ -509,7 +509,7 @@ static bool may_add(struct users_database *database, struct slice name, struct s
 bool users_add_app_password(struct users_database *database, struct slice name, const struct users_app_password *item,
 			    struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	if (!begin(database, error))
 		return false;
 	bool good = may_add(database, name, item->name, error) && prepare(database, ADD_APP, &statement, error);
@@ -526,7 +526,7 @@ bool users_add_app_password(struct users_database *database, struct slice name, 
 
 bool users_remove_app_password(struct users_database *database, struct slice name, struct slice item, struct error *error)
 {
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	int changed = 0;
 	if (!prepare(database, REMOVE_APP, &statement, error))
 		return false;
