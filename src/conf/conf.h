@@ -94,6 +94,8 @@ struct conf_main {
 	int64_t smtp_receive_timeout; /* ns */
 	int64_t smtp_max_synprot_errors, smtp_max_unknown_commands;
 	bool smtp_enforce_sync;
+	const struct list *hosts_proxy, *proxy_required_hosts; /* proxies that send a PROXY header; NULL: none */
+	int64_t proxy_protocol_timeout; /* ns */
 	struct conf_number recipients_max; /* 0: no limit */
 	bool recipients_max_reject;
 	struct conf_number message_size_limit; /* bytes; 0: no limit */

@@ -133,7 +133,7 @@ static void log_items_are_chosen(void **state)
 		{ "no_tls_log_cipher", standard & ~(unsigned)LOG_ITEM_TLS_CIPHER },
 		{ "tls_log_peerdn", standard | LOG_ITEM_TLS_PEERDN },
 		{ "no_tls_log_cipher\nlog_selector = +tls_cipher", standard },
-		{ "log_selector = +all -tls_sni", (2 * LOG_ITEM_SMTP_MAILAUTH - 1) & ~(unsigned)LOG_ITEM_TLS_SNI },
+		{ "log_selector = +all -tls_sni", (2 * LOG_ITEM_PROXY - 1) & ~(unsigned)LOG_ITEM_TLS_SNI },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct fixture f;
@@ -301,6 +301,13 @@ static void tls_options_depend_on_the_certificate(void **state)
 	done(&f);
 	parse_good(&f, "tls_certificate = /etc/${if eq{$received_port}{25}{a}{b}}.pem : /rsa.pem\n");
 	assert_non_null(f.conf->main.tls_certificate);
+	done(&f);
+	parse_good(&f, "tls_advertise_hosts = 192.0.2.0/24\n");
+	assert_int_equal(f.problems.warnings, 1);
+	assert_non_null(strstr(f.problems.items[0].text.data, "without tls_certificate they get 454"));
+	done(&f);
+	parse_good(&f, "tls_advertise_hosts =\n");
+	assert_int_equal(f.problems.warnings, 0);
 	done(&f);
 	expect_error("tls_certificate = c.pem", 1, "expected an absolute path");
 	expect_error("tls_certificate = /etc/$tls_sin", 1, "tls_sin");
@@ -501,6 +508,20 @@ static void old_names_work_and_their_modern_form_is_told(void **state)
 	assert_true(f.problems.items[0].warning);
 	assert_int_equal(f.problems.items[0].place.line, 2);
 	assert_non_null(strstr(f.problems.items[0].text.data, "modern form"));
+	done(&f);
+}
+
+static void believing_every_hosts_proxy_header_is_warned_of(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "hosts_proxy = 192.0.2.1\n");
+	assert_int_equal(f.problems.warnings, 0);
+	assert_true(f.conf->main.proxy_protocol_timeout == 3 * CLOCK_SECOND);
+	done(&f);
+	parse_good(&f, "hosts_proxy = *\n");
+	assert_int_equal(f.problems.warnings, 1);
+	assert_non_null(strstr(f.problems.items[0].text.data, "any client"));
 	done(&f);
 }
 
@@ -852,6 +873,7 @@ int main(void)
 		cmocka_unit_test(named_lists_may_come_in_any_order_but_not_in_a_circle),
 		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
+		cmocka_unit_test(believing_every_hosts_proxy_header_is_warned_of),
 		cmocka_unit_test(sections_stand_in_any_order_and_once),
 		cmocka_unit_test(acls_are_kept_as_lines_with_their_places),
 		cmocka_unit_test(retry_rules_become_a_chain),

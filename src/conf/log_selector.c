@@ -33,7 +33,7 @@ static const struct item {
 	{ "outgoing_port", 0, false },
 	{ "pid", 0, false },
 	{ "pipelining", 0, false },
-	{ "proxy", 0, false },
+	{ "proxy", LOG_ITEM_PROXY, false },
 	{ "queue_run", 0, true },
 	{ "queue_time", 0, false },
 	{ "queue_time_exclusive", 0, false },

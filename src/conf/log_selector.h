@@ -22,6 +22,7 @@ enum log_item {
 	LOG_ITEM_SMTP_PROTOCOL_ERROR = 1 << 11,
 	LOG_ITEM_SMTP_SYNTAX_ERROR = 1 << 12,
 	LOG_ITEM_SMTP_MAILAUTH = 1 << 13,
+	LOG_ITEM_PROXY = 1 << 14,
 };
 
 /* What is logged without the option. */

@@ -213,6 +213,18 @@ static void settle_users(struct conf_parser *parser)
 			   FAILURES_LIMIT_MAX, FAILURES_PERIOD_MAX / 86400);
 }
 
+/* A header of the PROXY protocol is believed: whoever may send one may be anybody. */
+static void settle_proxies(struct conf_parser *parser)
+{
+	static const char *const names[] = { "hosts_proxy", "proxy_required_hosts" };
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const struct conf_setting *setting = conf_main_setting(parser, names[i]);
+		if (slice_equal(slice_trim(setting->text), SLICE("*")))
+			conf_warning(parser->problems, setting->place, conf_block_label(parser, &parser->conf->main_block, slice_of(names[i])),
+				     "every host can claim to be any client; list the addresses of your proxies");
+	}
+}
+
 static void settle_role_users(struct conf_parser *parser)
 {
 	struct slice users = parser->conf->main.role_users;
@@ -238,6 +250,7 @@ void conf_settle_names(struct conf_parser *parser)
 	settle_logs(parser);
 	settle_dns(parser);
 	settle_host_lookup(parser);
+	settle_proxies(parser);
 	conf_use_path(parser->conf, parser->conf->main.sqlite_dbfile);
 	settle_users(parser);
 	settle_pam(parser);

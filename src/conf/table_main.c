@@ -58,7 +58,9 @@ static const struct conf_option options[] = {
 		  "them. Expanded like tls_certificate.",
 	  .example = "/etc/postern/tls/key.pem" },
 	{ OPTION(tls_advertise_hosts), .type = CONF_HOSTS, .computed = "* when tls_certificate is set, otherwise nobody",
-	  .help = "The hosts that are offered STARTTLS.", .example = "!192.0.2.7 : *" },
+	  .help = "The hosts that are offered STARTTLS. When it is set, also where TLS is not configured or cannot work; STARTTLS is then answered "
+		  "with 454.",
+	  .example = "!192.0.2.7 : *" },
 	{ OPTION(tls_hosts), .type = CONF_HOSTS, .modern = "an ACL for MAIL with \"!encrypted = *\"",
 	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
 		  "are always offered STARTTLS.",
@@ -119,7 +121,8 @@ static const struct conf_option options[] = {
 		  "accepted and do nothing. Compression and renegotiation stay off.",
 	  .example = "+all +no_sslv2 +no_compression +cipher_server_preference" },
 	{ OPTION(tls_verify_hosts), .type = CONF_HOSTS,
-	  .help = "The hosts that must have a certificate that can be verified by tls_verify_certificates: otherwise their handshake fails.",
+	  .help = "The hosts that must have a certificate that can be verified by tls_verify_certificates: otherwise their handshake fails. "
+		  "A list that cannot be evaluated has all hosts.",
 	  .example = "192.0.2.0/24" },
 	{ OPTION(tls_try_verify_hosts), .type = CONF_HOSTS,
 	  .help = "The hosts that are asked for a certificate; $tls_in_certificate_verified says whether it was a good one.", .example = "*" },
@@ -164,7 +167,7 @@ static const struct conf_option options[] = {
 	{ OPTION(log_selector), .type = CONF_STRING,
 	  .help = "What log lines hold: names of items, each with + to add or - to leave it out. Logged unless left out: tls_cipher "
 		  "(X=), tls_certificate_verified (CV=), msg_id (id=), connection_reject, lost_incoming_connection. To be added: "
-		  "tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
+		  "proxy (PRX=, and what a proxy tells of the client's TLS), tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
 		  "received_sender, received_recipients, all. Other names of Exim's are errors, but for adding what Exim logs anyway.",
 	  .example = "+tls_certificate_verified +tls_peerdn +tls_sni" },
 	{ OPTION(received_header_text), .type = CONF_EXPANDED, .place = EXPAND_PLACE_ENVELOPE, .computed = "as Exim's",
@@ -200,6 +203,17 @@ static const struct conf_option options[] = {
 	  .help = "Refuse clients that send before they were asked to: before the greeting, or out of turn when "
 		  "pipelining is not allowed there.",
 	  .example = "true" },
+	{ OPTION(hosts_proxy), .type = CONF_HOSTS,
+	  .help = "The proxies (load balancers) in front of this server: each of their connections must begin with a header of the PROXY protocol, "
+		  "version 1 or 2, which says who the client is; before TLS on tls_on_connect_ports. From then on that client is the host of "
+		  "the session, for limits, lists, ACLs and the log. Without a good header in time only QUIT is done, and "
+		  "TLS on connect does not begin. Other hosts that send such a header are refused: the list must hold nobody "
+		  "who is not a proxy.",
+	  .example = "<; 192.0.2.7 ; 2001:db8::7" },
+	{ OPTION(proxy_required_hosts), .type = CONF_HOSTS, .modern = "hosts_proxy",
+	  .help = "Proxies, as in hosts_proxy.", .example = "192.0.2.7" },
+	{ OPTION(proxy_protocol_timeout), .type = CONF_TIME, .fallback = "3s", .min = 1, .max = 300,
+	  .help = "How long a proxy may take for the whole of its header.", .example = "10s" },
 	{ OPTION(recipients_max), .type = CONF_EXPANDED_INTEGER, .place = EXPAND_PLACE_CONNECTION, .fallback = "1000", .max = 1000000,
 	  .help = "The most recipients of a message; 0 for no limit. Those above get 452, so that the client sends "
 		  "them again.",

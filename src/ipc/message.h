@@ -67,8 +67,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, cipher_standard) F(bytes, peer_name)  \
 	F(bytes, server_name) F(bytes, authenticated) F(bytes, authenticated_id)                                \
 	F(bytes, authenticated_sender) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id)    \
-	F(number, flags) F(bytes, variables)
-/* submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531). */
+	F(number, flags) F(bytes, variables) F(bytes, proxy)
+/* submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. proxy: its address, for the log. Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531). */
 enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 #define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete)
 #define IPC_ABORT(F) F(number, transaction)

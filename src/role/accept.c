@@ -184,6 +184,7 @@ static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *me
 	envelope->eight_bit_mime = message->flags & SUBMIT_8BITMIME;
 	envelope->smtputf8 = message->flags & SUBMIT_SMTPUTF8;
 	entry->message_id = arena_copy(&entry->arena, message->message_id);
+	entry->proxy = arena_copy(&entry->arena, message->proxy);
 	entry->envelope = envelope;
 	return true;
 }
@@ -328,7 +329,7 @@ static void log_arrival(struct queue *queue, const struct queue_entry *entry, ui
 	const struct spool_envelope *envelope = entry->envelope;
 	unsigned items = queue->role->conf->main.log_items;
 	struct slice sender = envelope->sender.len ? envelope->sender : SLICE("<>");
-	char host[640] = "", tls[TLS_LOG_MAX], message_id[300] = "", from[600] = "", recipients[4096] = "";
+	char host[640] = "", tls[TLS_LOG_MAX], message_id[300] = "", from[600] = "", recipients[4096] = "", proxy[64] = "";
 	char authenticated[AUTHENTICATED_MAX] = "";
 	if (envelope->host_address.len)
 		mail_host_format(envelope->host_name, envelope->helo, envelope->host_address, host, sizeof host);
@@ -339,6 +340,8 @@ static void log_arrival(struct queue *queue, const struct queue_entry *entry, ui
 	tls_log_fields(&log, items, tls);
 	if (entry->message_id.len && items & LOG_ITEM_MSG_ID)
 		snprintf(message_id, sizeof message_id, " id=%.*s", SLICE_ARG(entry->message_id));
+	if (entry->proxy.len && items & LOG_ITEM_PROXY)
+		snprintf(proxy, sizeof proxy, " PRX=%.*s", SLICE_ARG(entry->proxy));
 	if (items & LOG_ITEM_RECEIVED_SENDER)
 		snprintf(from, sizeof from, " from <%.*s>", SLICE_ARG(envelope->sender));
 	if (items & LOG_ITEM_RECEIVED_RECIPIENTS)
@@ -346,8 +349,9 @@ static void log_arrival(struct queue *queue, const struct queue_entry *entry, ui
 	if (envelope->authenticated.len)
 		log_authenticated(envelope, items, authenticated, sizeof authenticated);
 	const char *bits = !(items & LOG_ITEM_8BITMIME) ? "" : envelope->eight_bit_mime ? " M8S=8" : " M8S=0";
-	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s%s P=%.*s%s%s S=%llu%s%s%s%s", entry->id.text, SLICE_ARG(sender),
-		 *host ? " H=" : "", host, SLICE_ARG(envelope->protocol), tls, authenticated, (unsigned long long)size, bits, message_id, from, recipients);
+	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s%s P=%.*s%s%s%s S=%llu%s%s%s%s", entry->id.text, SLICE_ARG(sender),
+		 *host ? " H=" : "", host, SLICE_ARG(envelope->protocol), tls, authenticated, proxy, (unsigned long long)size, bits, message_id, from,
+		 recipients);
 }
 
 /* The message is durable: log it, answer, deliver. A whole small message goes on from memory, without reading it back. */

@@ -207,6 +207,7 @@ void child_send_material(struct child *child)
 		struct ipc_spool message = { .path = master->conf->main.spool_directory };
 		ipc_send(child->peer, spool, SPOOL, 0, &message, &master->spool_fd, 1);
 	}
+	child->generation = master->generation;
 	child->awaited = true;
 	*child->problem = '\0';
 	ipc_send(child->peer, apply, APPLY, 0, &apply, NULL, 0);
@@ -218,7 +219,7 @@ static void take_applied(struct child *child, struct slice body)
 {
 	struct master *master = child->master;
 	struct ipc_applied message;
-	if (!ipc_unpack_applied(body, &message) || message.generation != master->generation)
+	if (!ipc_unpack_applied(body, &message) || message.generation != child->generation)
 		return;
 	child->awaited = false;
 	snprintf(child->problem, sizeof child->problem, "%.*s", SLICE_ARG(message.problem));

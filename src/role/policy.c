@@ -215,7 +215,6 @@ void policy_init(struct session *session)
 		.add_header = policy_add_header, .remove_header = policy_remove_header,
 		.trace = session->front->watch ? policy_trace : NULL, .where = policy_where,
 	};
-	session->acl.facts.host_address = slice_of(session->host_text.text);
 }
 
 void policy_free(struct session *session)

@@ -123,7 +123,8 @@ static void lost_connection(struct session *session, ssize_t result)
 	} else if (result == -ECANCELED) {
 		smtp_server_farewell(&session->smtp, SMTP_FAREWELL_SHUTDOWN);
 	} else if (result == -EPROTO) {
-		log_line(log, LOG_KIND_MAIN, "TLS error on connection from %s while reading SMTP %s", client, what);
+		log_line(log, LOG_KIND_MAIN, "TLS error on connection from %s while reading SMTP %s: %s", client, what,
+			 session->stream.why ? session->stream.why : "unknown reason");
 	} else if (logged && session->smtp.state != SMTP_STATE_START && session->smtp.state != SMTP_STATE_READY) {
 		log_line(log, LOG_KIND_MAIN, "unexpected disconnection while reading SMTP %s from %s", what, client);
 	}
@@ -167,16 +168,20 @@ static void log_bad_certificate(struct session *session)
 			 session->host_text.text, report->depth, problem, report->name);
 }
 
+static int64_t handshake_deadline(const struct session *session)
+{
+	int64_t timeout = session->conf->main.smtp_receive_timeout;
+	return clock_after(timeout < HANDSHAKE_TIMEOUT ? timeout : HANDSHAKE_TIMEOUT);
+}
+
 /* `server`: a reference, which goes to the stream. */
-static bool start_tls(struct session *session, struct tls_server *server)
+static bool start_tls(struct session *session, struct tls_server *server, int64_t deadline)
 {
 	struct error error = { 0 };
 	struct tls_choice choice;
 	char peer[SESSION_PEER_MAX];
-	int64_t timeout = session->conf->main.smtp_receive_timeout < HANDSHAKE_TIMEOUT ? session->conf->main.smtp_receive_timeout
-										       : HANDSHAKE_TIMEOUT;
 	front_tls_choice(session, &choice);
-	bool done = stream_accept_tls(&session->stream, server, &choice, clock_after(timeout), &error);
+	bool done = stream_accept_tls(&session->stream, server, &choice, deadline, &error);
 	tls_server_unref(server);
 	if (!done) {
 		log_bad_certificate(session);
@@ -208,7 +213,7 @@ static bool on_starttls(struct session *session)
 	policy_answer(&policy, session);
 	policy_end(&policy);
 	if (go_on && session_flush(session))
-		return start_tls(session, server);
+		return start_tls(session, server, handshake_deadline(session));
 	tls_server_unref(server);
 	return !go_on;
 }
@@ -355,16 +360,24 @@ static void show_banner(struct session *session, struct slice text)
 	if (text.len == 0 && expand_run(session->conf->main.smtp_banner, &session->expansions, &session->message.arena, &banner,
 					&error) != EXPAND_OK)
 		banner.text = session->conf->main.primary_hostname;
-	bool waiting = session->settings.enforce_sync && stream_input_waiting(&session->stream);
+	/* Whoever could not say who the client is has been judged: what else it sent is answered, with a refusal. */
+	bool waiting = session->settings.enforce_sync && !session->proxy.failed && stream_input_waiting(&session->stream);
+	if (waiting && !session->stream.ssl && session_unexpected_proxy(session, clock_after(LINGER_TIMEOUT)))
+		return;
 	smtp_server_begin(&session->smtp, banner.text, waiting);
 }
 
 static bool begin_with_tls(struct session *session)
 {
 	struct error error = { 0 };
+	int64_t deadline = handshake_deadline(session);
+	if (session_unexpected_proxy(session, deadline)) {
+		session_log(session, LOG_KIND_MAIN, "TLS on connect refused: %s", SMTP_PROXY_REFUSED);
+		return false;
+	}
 	struct tls_server *server = front_tls_server(session, &error);
 	if (server)
-		return start_tls(session, server);
+		return start_tls(session, server, deadline);
 	session_log(session, LOG_KIND_MAIN, "TLS on connect refused: TLS is configured but cannot be used: %s", error.text);
 	return false;
 }
@@ -407,12 +420,10 @@ static void end_session(struct session *session)
 	free(session);
 }
 
-static void session_task(void *arg)
+static void serve(struct session *session)
 {
-	struct session *session = arg;
 	struct smtp_event event;
 	struct error error;
-	session->task = task_current();
 	if (!session_expand_settings(session, &error)) {
 		session_log(session, LOG_KIND_PANIC, "connection refused: %s", error.text);
 		smtp_server_turn_away(&session->smtp, 421, SLICE("Temporary local problem - please try later"), "");
@@ -430,7 +441,25 @@ static void session_task(void *arg)
 	} else if (!session->tls_on_connect) {
 		session_flush(session);
 	}
+}
+
+static void session_task(void *arg)
+{
+	struct session *session = arg;
+	session->task = task_current();
+	if (session_begin_proxy(session))
+		serve(session);
 	end_session(session);
+}
+
+void session_set_host(struct session *session, const struct net_address *host)
+{
+	session->host = *host;
+	session->host_text = net_address_text(host);
+	arena_free(&session->host_names.arena);
+	session->host_names = (struct session_host){ .arena = session->host_names.arena };
+	smtp_server_set_peer(&session->smtp, slice_of(session->host_text.text));
+	session->acl.facts.host_address = slice_of(session->host_text.text);
 }
 
 struct session *session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener)
@@ -438,8 +467,6 @@ struct session *session_start(struct front *front, int fd, const struct net_addr
 	struct session *session = xcalloc(1, sizeof *session);
 	session->front = front;
 	session->conf = conf_ref(front->role->conf);
-	session->host = *host;
-	session->host_text = net_address_text(host);
 	session->interface = listener->address;
 	session->tls_on_connect = listener->tls_on_connect;
 	tls_facts_init(&session->tls);
@@ -449,8 +476,9 @@ struct session *session_start(struct front *front, int fd, const struct net_addr
 	buf_init(&session->out, OUT_MAX);
 	submission_init(&session->message);
 	session_set_settings(session);
-	smtp_server_init(&session->smtp, &session->settings, &session->out, slice_of(session->host_text.text), 0);
+	smtp_server_init(&session->smtp, &session->settings, &session->out, (struct slice){ 0 }, 0);
 	policy_init(session);
+	session_set_host(session, host);
 	session->next = front->sessions;
 	if (session->next)
 		session->next->previous = session;

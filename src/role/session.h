@@ -6,6 +6,7 @@
  *   session.c            its life, reading and writing, TLS, and who handles which event of the protocol core (smtp/server.h)
  *   session_auth.c       authentication
  *   session_settings.c   what the configuration means for this connection
+ *   session_proxy.c      a proxy in front of the client
  *   session_message.c    the mail transaction
  *   session_variables.c  what its expansions see
  *   policy.c             its ACLs
@@ -103,6 +104,13 @@ struct session_auth {
 	struct auth_world world;
 };
 
+/* A proxy between the client and us (role/session_proxy.c). */
+struct session_proxy {
+	bool session;                       /* the host that connected is one: $proxy_session */
+	bool failed;                        /* it sent no good header: there is no client */
+	struct net_address local, external; /* its side towards us, and the one that the client connected to; zeroed: it speaks for itself */
+};
+
 struct session {
 	struct front *front;
 	struct session *next, *previous;
@@ -112,6 +120,7 @@ struct session {
 	struct net_address host, interface;
 	struct net_text host_text;
 	struct session_host host_names;
+	struct session_proxy proxy;
 	bool tls_on_connect;
 	bool receiving;            /* between DATA and its answer: a drain waits for it */
 	struct smtp_settings settings;
@@ -133,6 +142,8 @@ struct session {
 
 /* Starts a session on a task of its own. Takes the descriptor. NULL is never returned; the session is its task's. */
 struct session *session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener);
+/* Who the client is; what was known of another one before is forgotten. */
+void session_set_host(struct session *session, const struct net_address *host);
 /* Ends a session that is not receiving a message; `hard` also one that is. */
 void session_interrupt(struct session *session, bool hard);
 
@@ -202,6 +213,18 @@ bool session_take_mail_auth(struct session *session, const struct smtp_mail_para
 const char *session_auth_field(const struct session *session, char out[SESSION_AUTH_FIELD_MAX]);
 /* False: the variable is none of these. */
 bool session_auth_variable(const struct session *session, enum expand_variable variable, struct slice *text_r);
+
+/* ---- Proxies (session_proxy.c) ---- */
+
+/* Before anything else: where the host is a proxy, reads its header, and makes the session that of its client. False: it is over. */
+bool session_begin_proxy(struct session *session);
+/*
+ * Whether a host that is no proxy sends a header nevertheless: the first octets in clear are waited for, and left. The refusal is
+ * queued then.
+ */
+bool session_unexpected_proxy(struct session *session, int64_t deadline);
+/* $proxy_session and its kin. */
+struct expand_value session_proxy_variable(struct session *session, enum expand_variable variable);
 
 /* ---- The mail transaction (session_message.c); each handles one kind of event; false: the connection is over ---- */
 

@@ -47,6 +47,16 @@ static bool has_to_use_tls(struct session *session)
 	return session_host_matches(session, main->tls_hosts, true);
 }
 
+/*
+ * Exim 3's manual, chapter 38.1: hosts that must use TLS always, those of tls_advertise_hosts when it is set, whether TLS can work or
+ * not (STARTTLS tells them, with 454); when it is unset, everybody where there is a certificate.
+ */
+static bool offers_starttls(struct session *session, bool must_use_tls)
+{
+	const struct list *hosts = session->conf->main.tls_advertise_hosts;
+	return must_use_tls || (hosts ? session_host_in(session, hosts) : front_tls_configured(session));
+}
+
 unsigned session_options(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
@@ -61,9 +71,7 @@ unsigned session_options(struct session *session)
 		{ session_host_in(session, main->chunking_advertise_hosts), SMTP_OFFER_CHUNKING },
 		{ session_host_in(session, main->smtputf8_advertise_hosts), SMTP_OFFER_SMTPUTF8 },
 		{ session_host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
-		{ front_tls_configured(session) && (!main->tls_advertise_hosts || session_host_in(session, main->tls_advertise_hosts) ||
-					 must_use_tls),
-		  SMTP_OFFER_STARTTLS },
+		{ offers_starttls(session, must_use_tls), SMTP_OFFER_STARTTLS },
 		{ must_use_tls, SMTP_REQUIRE_TLS },
 		{ session_auth_needs_tls(session), SMTP_AUTH_NEEDS_TLS },
 		{ !session_host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },

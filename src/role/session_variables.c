@@ -5,6 +5,7 @@
 #include "expand/moment.h"
 #include "role/session.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct expand_value text_value(struct slice text)
@@ -53,7 +54,14 @@ static struct slice command_line(struct session *session)
 
 static struct slice interface_text(struct session *session)
 {
-	struct net_text text = net_address_text(&session->interface);
+	struct net_address address = session->interface;
+	struct sockaddr_storage own;
+	socklen_t len = sizeof own;
+	/* Where the listener has all addresses, the connection has one of them. */
+	if (net_address_is_any(&address) && getsockname(session->stream.fd, (struct sockaddr *)&own, &len) == 0 &&
+	    net_address_from_sockaddr((const struct sockaddr *)&own, len, &address))
+		address = net_address_unmap(address);
+	struct net_text text = net_address_text(&address);
 	return arena_copy(&session->message.arena, slice_of(text.text));
 }
 
@@ -114,6 +122,11 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(slice_of(submission_protocol(session)));
 	case EXPAND_SMTP_COMMAND: return text_value(command_line(session));
 	case EXPAND_SMTP_COMMAND_ARGUMENT: return text_value(session->command_argument);
+	case EXPAND_PROXY_SESSION:
+	case EXPAND_PROXY_LOCAL_ADDRESS:
+	case EXPAND_PROXY_LOCAL_PORT:
+	case EXPAND_PROXY_EXTERNAL_ADDRESS:
+	case EXPAND_PROXY_EXTERNAL_PORT: return session_proxy_variable(session, variable);
 	default: return tls_variable(session, variable);
 	}
 }

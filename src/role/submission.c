@@ -206,6 +206,7 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 	char peer_name[CERTIFICATE_NAME_MAX] = "";
 	if (ssl)
 		tls_facts_peer_name(ssl, peer_name);
+	struct net_text proxy = net_address_text(&session->proxy.local);
 	struct ipc_submit submit = {
 		.transaction = (uint64_t)(uintptr_t)session,
 		.size = buf_len(&message->body),
@@ -232,6 +233,7 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.message_id = mail_header_scan_message_id(&message->scan),
 		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u),
 		.variables = buf_slice(&gathering.list),
+		.proxy = slice_of(proxy.text),
 	};
 	int result = ipc_call(queue, submit, SUBMIT, &submit, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);
 	buf_free(&gathering.list);

@@ -218,13 +218,13 @@ static bool misplaced(struct smtp_server *server, const struct command *command,
 	return command->misplaced(server, argument, event);
 }
 
-/* After a broken STARTTLS (RFC 3207 §4.1): a client that wanted TLS gets nothing done in clear. */
-static bool tls_was_refused(struct smtp_server *server, struct smtp_event *event)
+static bool refuse_shut(struct smtp_server *server, struct smtp_event *event)
 {
 	const uint32_t patience = 20;
-	if (++server->security_failures > patience)
-		return smtp_refuse_closing(server, event, 554, SLICE("Security failure"), "too many commands after TLS failed");
-	return smtp_refuse(server, event, 554, SLICE("Security failure"));
+	const struct smtp_shut *shut = server->shut;
+	if (++server->shut_commands > patience)
+		return smtp_refuse_closing(server, event, shut->code, slice_of(shut->text), shut->reason);
+	return smtp_refuse(server, event, shut->code, slice_of(shut->text));
 }
 
 static bool is_auth(struct slice line)
@@ -238,8 +238,8 @@ static bool run_line(struct smtp_server *server, struct slice line, bool waiting
 	struct slice argument = { 0 };
 	const struct command *command = find_command(line, &argument);
 	event->argument = is_auth(line) ? smtp_auth_shown(line) : line;
-	if (server->tls_refused && (!command || command->handle != handle_quit))
-		return tls_was_refused(server, event);
+	if (server->shut && (!command || command->handle != handle_quit))
+		return refuse_shut(server, event);
 	if (!command)
 		return unknown_command(server, event);
 	note_command(server, command);
@@ -303,6 +303,15 @@ struct slice smtp_line_unclean(struct slice line, const char **reason)
 	return (struct slice){ 0 };
 }
 
+/*
+ * The header of a proxy that is not known as one (net/proxy.h), by lines: version 1 is one, and of version 2's signature two empty
+ * ones have been refused already, however the octets came in.
+ */
+static bool is_proxy_line(struct slice text)
+{
+	return slice_starts(text, SLICE("PROXY ")) || slice_starts(text, SLICE("\0\r\n"));
+}
+
 bool smtp_command_step(struct smtp_server *server, struct buf *in, struct smtp_event *event)
 {
 	const char *reason;
@@ -310,6 +319,10 @@ bool smtp_command_step(struct smtp_server *server, struct buf *in, struct smtp_e
 		return skip_line(server, in, event);
 	size_t most = smtp_line_max(buf_slice(in));
 	struct slice text = slice_first(buf_slice(in), most), line;
+	if (server->state == SMTP_STATE_START && !server->shut && is_proxy_line(text)) {
+		smtp_server_refuse_proxy(server);
+		return false;
+	}
 	size_t lf = slice_find(text, '\n');
 	if (lf == text.len) {
 		event->kind = SMTP_NEED_INPUT;

@@ -147,13 +147,31 @@ void smtp_server_tls_started(struct smtp_server *server, const struct buf *in)
 	smtp_end_transaction(server);
 }
 
+void smtp_server_shut(struct smtp_server *server, const struct smtp_shut *shut)
+{
+	server->shut = shut;
+}
+
+void smtp_server_refuse_proxy(struct smtp_server *server)
+{
+	smtp_server_turn_away(server, 554, SLICE("PROXY protocol is not accepted from this host"), SMTP_PROXY_REFUSED);
+}
+
+void smtp_server_set_peer(struct smtp_server *server, struct slice peer)
+{
+	ensure(server->state == SMTP_STATE_GREETING);
+	server->peer = peer;
+}
+
 void smtp_server_tls_broken(struct smtp_server *server)
 {
+	/* RFC 3207 §4.1: a client that wanted TLS gets nothing done in clear. */
+	static const struct smtp_shut broken = { 554, "Security failure", "too many commands after TLS failed" };
 	if (server->pending == SMTP_STARTTLS) {
 		smtp_put(server, 454, SLICE("TLS currently unavailable"));
 		server->pending = SMTP_NEED_INPUT;
 	}
-	server->tls_refused = true;
+	smtp_server_shut(server, &broken);
 	server->reset_due |= smtp_in_transaction(server);
 	smtp_end_transaction(server);
 }

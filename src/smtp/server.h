@@ -24,7 +24,8 @@
  *	START, READY --smtp_handle_auth, smtp_auth_challenge--> AUTH --smtp_auth_step, smtp_auth_challenge--> AUTH     (auth.c)
  *	                                                       AUTH --smtp_auth_step, smtp_reply--> START or READY
  *	any of them --handle_starttls, ok--> HANDSHAKE --smtp_server_tls_started--> START
- *	                                               --smtp_server_tls_broken--> START, answering 554 to all but QUIT
+ *	                                               --smtp_server_tls_broken--> START, shut
+ *	any, shut by smtp_server_tls_broken or smtp_server_shut: all but QUIT gets the same refusal
  *	any --smtp_server_close, an error that ends the connection, QUIT--> closing: SMTP_CLOSE from then on
  *
  * Ownership. The core owns the HELO name and its scratch memory; `out`, the settings and the peer's address are the caller's
@@ -173,6 +174,8 @@ enum smtp_state {
 	SMTP_STATES,
 };
 
+struct smtp_shut;
+
 enum { SMTP_HISTORY_MAX = 20 };
 
 /* Read state, helo, tls, recipients, messages and options freely; the rest is private. */
@@ -190,14 +193,16 @@ struct smtp_server {
 
 	enum smtp_event_kind pending; /* an event to be answered; SMTP_NEED_INPUT: none */
 	bool pending_chunked, pending_extended;
-	bool tls_refused, reset_due, smtputf8, too_many_recipients, rcpt_errors_differ;
+	bool reset_due, smtputf8, too_many_recipients, rcpt_errors_differ;
 	bool line_start, trailing_cr; /* of the message: after a CRLF; after a CR at the end of a run (BDAT) */
 	bool chunk_last;
 	bool secret;                  /* the scratch memory is to be overwritten */
 	unsigned char last;           /* enum smtp_last (internal.h) */
 	unsigned char spare;          /* commands with one use that is not counted as non-mail */
 	enum smtp_state swallow_next; /* the state after SWALLOW */
-	uint32_t mails, nonmail, errors, unknown, security_failures;
+	uint32_t mails, nonmail, errors, unknown;
+	const struct smtp_shut *shut; /* why nothing but QUIT is done any more; NULL: it is */
+	uint32_t shut_commands;       /* refused for it */
 	uint32_t line_discarded;      /* octets of an over-long line so far; 0: not in one */
 	unsigned failure_code;        /* of the message being discarded; 0: it is good */
 	struct slice auth_offer;      /* the mechanisms for the answer to this EHLO; the caller's */
@@ -260,6 +265,18 @@ void smtp_body_refuse(struct smtp_server *server, unsigned code, struct slice te
 void smtp_server_tls_started(struct smtp_server *server, const struct buf *in);
 /* TLS cannot be had. As the answer to SMTP_STARTTLS: 454. From then on 554 to everything but QUIT. */
 void smtp_server_tls_broken(struct smtp_server *server);
+/* Nothing but QUIT is done from now on: every command gets this refusal, and after some patience the connection ends. */
+struct smtp_shut {
+	unsigned code;
+	const char *text, *reason; /* for the client, and for the log when patience ends */
+};
+/* `shut` outlives the core. Not while an event is at hand. */
+void smtp_server_shut(struct smtp_server *server, const struct smtp_shut *shut);
+/* The client began with the header of a proxy (net/proxy.h), but is not known as one: 554, and SMTP_CLOSE follows, for this reason. */
+#define SMTP_PROXY_REFUSED "PROXY protocol header from a host that hosts_proxy does not list"
+void smtp_server_refuse_proxy(struct smtp_server *server);
+/* Who the client is, where that is known only after smtp_server_init. Before smtp_server_begin. */
+void smtp_server_set_peer(struct smtp_server *server, struct slice peer);
 /* The last commands for the log, "EHLO,MAIL,RCPT"; "..." stands for those before. Writes a NUL; returns `out`. */
 const char *smtp_server_history(const struct smtp_server *server, char *out, size_t size);
 /* Changes the options; what is offered counts from the next EHLO on. */
