@@ -84,24 +84,19 @@ static struct expand_context context_of(const struct session *session)
 /* Exim's manual, chapter 33 §1: a failure is logged unless it is forced or temporary. */
 static bool condition_allows(struct session *session, const struct authenticator *authenticator, struct arena *arena)
 {
-	static const struct slice no[] = { SLICE(""), SLICE("0"), SLICE("no"), SLICE("false") };
 	struct expand_context context = context_of(session);
 	struct expand_value value;
 	struct error error;
 	if (!authenticator->server_advertise_condition)
 		return true;
 	switch (expand_run(authenticator->server_advertise_condition, &context, arena, &value, &error)) {
-	case EXPAND_OK: break;
+	case EXPAND_OK: return !auth_says_no(value.text);
 	case EXPAND_FAIL:
 		session_log(session, LOG_KIND_PANIC, "server_advertise_condition of authenticator %.*s: %s", SLICE_ARG(authenticator->name),
 			    error.text);
 		return false;
 	default: return false;
 	}
-	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
-		if (slice_equal_nocase(value.text, no[i]))
-			return false;
-	return true;
 }
 
 /* -PLUS mechanisms are of no use without TLS, whatever their condition says. */
