@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from harness import DEADLINE, POSTERN, ROOT, SANITIZER, Closed, Server, Smtp, make_message, trace_of, trusting
+from harness import DEADLINE, POSTERN, ROOT, SANITIZER, Closed, Server, Smtp, make_message, memory_holds, trace_of, trusting
 
 AUTHENTICATORS = """begin authenticators
 
@@ -778,30 +778,12 @@ def test_a_lookup_that_cannot_be_made_is_a_temporary_refusal(private):
         assert "(set_id=user): " in one.wait_log(r"login authenticator failed for .*: 435 (.*)$", start).group(1)
 
 
-def memory_holds(pid, texts):
-    """Those of the texts that are in the process's memory now; raises PermissionError where it cannot be looked at."""
-    found = set()
-    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            words = line.split()
-            start, end = (int(word, 16) for word in words[0].split("-"))
-            if not words[1].startswith("rw") or end - start > 1 << 32:  # longer ones are the sanitizer's own
-                continue
-            try:
-                memory.seek(start)
-                content = memory.read(end - start)
-            except (OSError, OverflowError):
-                continue  # gone since, or not to be read
-            found |= {text for text in texts if text in content}
-    return found
-
-
 def test_no_password_stays_in_a_fronts_memory(private):
     """The sanitizer keeps memory that was given back for a while, so what was not overwritten is found."""
     one = private({"auth_cleartext_hosts": "127.0.0.1", "front_processes": 1})
     password, name = "Zq7-unlikely-9Kd-password", "unlikely-user-4Gt"
     plain = encode(f"\0{name}\0{password}")
-    secrets = [password.encode(), encode(password).encode(), plain[20:60].encode()]
+    secrets = [password.encode(), encode(password).encode(), plain[-30:-4].encode()]
     for tls in (False, True):
         with one.connect() as client:
             client.ehlo()
@@ -816,7 +798,7 @@ def test_no_password_stays_in_a_fronts_memory(private):
             front = one.role("front")
             if ROOT:
                 assert memory_holds(front, [name.encode()]), "the search finds what is there: the name of who failed"
-                assert memory_holds(front, secrets) == set()
+                assert not memory_holds(front, secrets)
             else:
                 with pytest.raises(PermissionError):
                     memory_holds(front, secrets)
