@@ -69,6 +69,7 @@ table() {
 		procps command_is ps
 		mandoc command_is mandoc
 		man-db command_is man
+		systemd command_is systemd-analyze
 		nsd command_is /usr/sbin/nsd
 		ldnsutils command_is ldns-signzone
 		postgresql postgres_is

@@ -14,6 +14,7 @@ static const struct control {
 	unsigned points;
 	const char *refused;
 	const char *help;
+	const char *example; /* the value; NULL: the name alone says it */
 } controls[] = {
 	{ "allow_auth_unadvertised", ACL_CONTROL_ALLOW_AUTH_UNADVERTISED, false, AT(CONNECT) | AT(HELO), NULL,
 	  "The client may use AUTH without having been offered it." },
@@ -33,9 +34,11 @@ static const struct control {
 	{ "no_enforce_sync", ACL_CONTROL_NO_ENFORCE_SYNC, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
 	  "A client may send out of turn, from here on in this connection." },
 	{ "fakedefer", ACL_CONTROL_FAKEDEFER, true, SMTP_MESSAGE, NULL,
-	  "The message is taken, but the client is told to try again later (450), with the text behind the slash." },
+	  "The message is taken, but the client is told to try again later (450), with the text behind the slash.",
+	  "fakedefer/try again in an hour" },
 	{ "fakereject", ACL_CONTROL_FAKEREJECT, true, SMTP_MESSAGE, NULL,
-	  "The message is taken, but the client is told that it is refused (550), with the text behind the slash." },
+	  "The message is taken, but the client is told that it is refused (550), with the text behind the slash.",
+	  "fakereject/not wanted here" },
 	{ "freeze", ACL_CONTROL_FREEZE, true, MESSAGE, DELIVERY_LATER, NULL },
 	{ "no_callout_flush", ACL_CONTROL_NO_CALLOUT_FLUSH, false, ACL_EVERYWHERE, NULL,
 	  "Replies that wait are not sent before a callout; this version makes none." },
@@ -159,6 +162,8 @@ bool acl_control_info(size_t index, struct acl_word_info *info_r)
 {
 	if (index >= CONTROLS)
 		return false;
-	*info_r = (struct acl_word_info){ controls[index].name, true, controls[index].refused, controls[index].help, NULL };
+	const struct control *control = &controls[index];
+	*info_r = (struct acl_word_info){ .name = control->name, .modifier = true, .points = control->points, .refused = control->refused,
+					  .help = control->help, .example = control->example ? control->example : control->name };
 	return true;
 }

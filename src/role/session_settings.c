@@ -37,14 +37,24 @@ bool session_host_in(struct session *session, const struct list *list)
 	return session_host_matches(session, list, false);
 }
 
+static bool came_to(const struct session *session, const struct conf_ports *ports)
+{
+	for (size_t i = 0; i < ports->count; i++)
+		if (ports->items[i] == session->interface.port)
+			return true;
+	return false;
+}
+
 /* By host or by port; in doubt it must. */
 static bool has_to_use_tls(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
-	for (size_t i = 0; i < main->tls_require_ports.count; i++)
-		if (main->tls_require_ports.items[i] == session->interface.port)
-			return true;
-	return session_host_matches(session, main->tls_hosts, true);
+	return came_to(session, &main->tls_require_ports) || session_host_matches(session, main->tls_hosts, true);
+}
+
+bool session_is_submission(const struct session *session)
+{
+	return came_to(session, &session->conf->main.submission_ports);
 }
 
 /*
@@ -74,6 +84,7 @@ unsigned session_options(struct session *session)
 		{ offers_starttls(session, must_use_tls), SMTP_OFFER_STARTTLS },
 		{ must_use_tls, SMTP_REQUIRE_TLS },
 		{ session_auth_needs_tls(session), SMTP_AUTH_NEEDS_TLS },
+		{ session_is_submission(session), SMTP_REQUIRE_AUTH },
 		{ !session_host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};
 	unsigned all = 0;
