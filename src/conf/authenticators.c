@@ -78,6 +78,9 @@ static bool has_port(const struct conf_ports *ports, uint16_t port)
 static void check_submission(struct conf_parser *parser)
 {
 	const struct conf *conf = parser->conf;
+	/* After an error there may be one that was not read. */
+	if (parser->problems->errors)
+		return;
 	for (size_t i = 0; i < conf->listener_count && !conf->authenticator_count; i++)
 		if (has_port(&conf->main.submission_ports, conf->listeners[i].address.port)) {
 			conf_warning(parser->problems, conf_main_setting(parser, "submission_ports")->place, SLICE("option submission_ports"),
