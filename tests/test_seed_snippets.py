@@ -65,7 +65,8 @@ SNIPPETS = {
     "names in certificates": (smtp("  tls_verify_cert_hostnames = *\n"), [SMTP], []),
     "DANE": (smtp("  hosts_try_dane = *\n"), [SMTP], []),
     # The hardening guide
-    "ports": (TLS + "daemon_smtp_ports = smtp : smtps : submission\ntls_on_connect_ports = 465\n", [], []),
+    "ports": (TLS + "daemon_smtp_ports = smtp : smtps : submission\ntls_on_connect_ports = 465\n", [],
+              ["nobody can send mail through port 465"]),
     "port 25 alone": (TLS + "daemon_smtp_ports = smtp\n", [], []),
     "authentication offered within TLS": (
         TLS + "begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_prompts = :\n"
