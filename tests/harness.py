@@ -477,6 +477,30 @@ def proc_status(pid):
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+def memory_holds(pid, needles):
+    """Whether the process's readable memory holds one of these byte strings."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, rights = line.split()[:2]
+            if rights[0] != "r" or line.rstrip().endswith(("[vvar]", "[vsyscall]")):
+                continue
+            begin, end = (int(part, 16) for part in span.split("-"))
+            if end - begin > 1 << 30:
+                continue  # a sanitizer's shadow: terabytes that hold no data
+            while begin < end:
+                try:
+                    memory.seek(begin)
+                    block = memory.read(min(end - begin, 1 << 24))
+                except (OSError, ValueError, OverflowError):
+                    break
+                if not block or any(needle in block for needle in needles):
+                    if block:
+                        return True
+                    break
+                begin += len(block) if end - begin <= len(block) else len(block) - 512
+    return False
+
+
 def descriptors(pid):
     """{fd: what it is} of a process."""
     found = {}

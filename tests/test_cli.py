@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: ISC
 """The commands: exit codes (0 done, 1 the answer is no, 2 usage or configuration), what their errors say, and make install."""
+import base64
 import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -20,14 +23,15 @@ def postern(*arguments, **named):
 
 
 @pytest.fixture
-def made(tmp_path):
-    """What `postern init` makes."""
-    ports = free_ports(3)
-    directory = tmp_path / "made"
+def made():
+    """What `postern init` makes. Below /tmp itself: pytest's own directories are closed to the users of roles."""
+    ports, place = free_ports(3), Path(tempfile.mkdtemp(prefix="postern-test-init-"))
+    directory = place / "made"
     code, out, err = postern("init", directory, "--domain", "example.test", "--user", "user", "--address", "127.0.0.1",
                              "--ports", ",".join(map(str, ports)))
     assert code == 0, out + err
-    return directory, ports, out
+    yield directory, ports, out
+    shutil.rmtree(place)
 
 
 def test_no_command_and_unknown_commands_are_usage_errors():
@@ -79,6 +83,17 @@ def test_init_makes_a_configuration_that_checks_and_runs(made, certificates):
                     client.starttls(context)
                 client.deliver(message)
             Maildir(directory / "mail/example.test/user").holds(message)
+        # Users log in, within TLS, where users send.
+        subprocess.run([POSTERN, "user", "add", "-c", one.conf, "user@example.test"], input=b"a long password\n", check=True, capture_output=True)
+        for port in ports:
+            with Smtp(port, tls=port == ports[1], context=context) as client:
+                ehlo = client.ehlo() if port == ports[1] else client.ehlo() and client.starttls(context)
+                login = base64.b64encode(b"\0user@example.test\0a long password").decode()
+                if port == ports[0]:
+                    client.expect(503, f"AUTH PLAIN {login}")
+                else:
+                    assert "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN" in ehlo
+                    client.expect(235, f"AUTH PLAIN {login}")
         one.stop()
     finally:
         one.kill()

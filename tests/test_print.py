@@ -151,3 +151,14 @@ def test_what_is_not_there_is_an_error(conf):
 def test_exims_flag_is_the_same(conf):
     assert ask(conf, "-bP", "qualify_domain", exim=True) == "qualify_domain = q.example\n"
     assert ask(conf, "-n", "-bP", "+local", exim=True) == "a.example : b.example\n"
+
+
+def test_authenticators_are_printed_with_what_is_assumed_for_them(tmp_path):
+    file = tmp_path / "conf"
+    file.write_text("primary_hostname = h.example\nauth_cleartext_hosts = *\nbegin authenticators\nplain:\n  driver = plaintext\n"
+                    "  public_name = PLAIN\n  server_condition = no\nEXTERNAL:\n  driver = external\n")
+    assert ask(file, "authenticator_list") == "plain\nEXTERNAL\n"
+    assert "\nplain authenticator:\n" in ask(file, "authenticators")
+    assert "public_name = PLAIN\n" in ask(file, "authenticator", "plain")
+    external = ask(file, "authenticator", "EXTERNAL")
+    assert "public_name = EXTERNAL\n" in external and "server_condition = ${if and{{bool{$tls_in_certificate_verified}}" in external

@@ -68,9 +68,11 @@ SNIPPETS = {
               ["nobody can send mail through port 465"]),
     "port 25 alone": (TLS + "daemon_smtp_ports = smtp\n", [], []),
     "authentication offered within TLS": (
-        TLS + "begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_condition = ${if eq{$auth3}{x}}\n"
+        TLS + "begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_prompts = :\n"
+        "  server_condition = ${lookup{$auth2}lsearch{/p}{${if crypteq{$auth3}{$value}}}{false}}\n"
         "  server_advertise_condition = ${if eq{$tls_cipher}{}{no}{yes}}\n", [], []),
-    "submission mode": ("acl_smtp_mail = m\nbegin acl\nm:\n  warn\n    control = submission/sender_retain\n  accept\n", [], []),
+    "submission mode": ("acl_smtp_mail = m\nbegin acl\nm:\n  warn\n    control = submission/sender_retain\n  accept\n",
+                        [], []),
     "more about TLS in the log": ("log_selector = +all \\\n  +tls_certificate_verified +tls_peerdn +tls_sni\n",
                                   [], ["+all adds only the items that this version has"]),
     "asking for certificates": (TLS + "tls_verify_certificates = /etc/pki/tls/certs/ca-bundle.crt\ntls_try_verify_hosts = *\n",

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness import DEADLINE, ROOT, Smtp, make_certificate, make_message, trusting, wait_for
+from harness import memory_holds, DEADLINE, ROOT, Smtp, make_certificate, make_message, trusting, wait_for
 
 
 def s_client(port, *arguments, starttls=False, data=b"QUIT\r\n"):
@@ -130,30 +130,6 @@ def private_bytes(key):
     secret = bytes.fromhex(re.sub(r"[\s:]", "", digits)).lstrip(b"\0")
     assert len(secret) >= 30
     return {secret, secret[::-1]}
-
-
-def memory_holds(pid, needles):
-    """Whether the process's readable memory holds one of these byte strings."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            span, rights = line.split()[:2]
-            if rights[0] != "r" or line.rstrip().endswith(("[vvar]", "[vsyscall]")):
-                continue
-            begin, end = (int(part, 16) for part in span.split("-"))
-            if end - begin > 1 << 30:
-                continue  # a sanitizer's shadow: terabytes that hold no data
-            while begin < end:
-                try:
-                    memory.seek(begin)
-                    block = memory.read(min(end - begin, 1 << 24))
-                except (OSError, ValueError, OverflowError):
-                    break
-                if not block or any(needle in block for needle in needles):
-                    if block:
-                        return True
-                    break
-                begin += len(block) if end - begin <= len(block) else len(block) - 512
-    return False
 
 
 @pytest.mark.parametrize("kind", ["ecdsa", "rsa"])

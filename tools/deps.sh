@@ -61,6 +61,7 @@ table() {
 		libnet-ssleay-perl perl_has Net::SSLeay
 		curl command_is curl
 		msmtp command_is msmtp
+		gsasl command_is gsasl
 		openssl command_is openssl
 		gnutls-bin command_is gnutls-cli
 		sslscan command_is sslscan

@@ -96,21 +96,32 @@ bool auth_may_act_as(struct auth_exchange *exchange, struct slice user, struct s
 
 /* ---- The end of an exchange ---- */
 
+static bool is_one_of(struct slice text, const struct slice *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (slice_equal_nocase(text, words[i]))
+			return true;
+	return false;
+}
+
+bool auth_says_no(struct slice text)
+{
+	static const struct slice words[] = { SLICE(""), SLICE("0"), SLICE("no"), SLICE("false") };
+	return is_one_of(text, words, sizeof words / sizeof *words);
+}
+
 /* Exim's manual, chapter 33 §1, server_condition. */
 static enum auth_outcome check_condition(struct auth_exchange *exchange)
 {
-	static const struct slice no[] = { SLICE(""), SLICE("0"), SLICE("no"), SLICE("false") };
 	static const struct slice yes[] = { SLICE("1"), SLICE("yes"), SLICE("true") };
 	struct slice text;
 	enum auth_outcome outcome = auth_expand(exchange, exchange->authenticator->server_condition, &text);
 	if (!exchange->authenticator->server_condition || outcome != AUTH_DONE)
 		return outcome;
-	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
-		if (slice_equal_nocase(text, no[i]))
-			return AUTH_FAILED;
-	for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
-		if (slice_equal_nocase(text, yes[i]))
-			return AUTH_DONE;
+	if (auth_says_no(text))
+		return AUTH_FAILED;
+	if (is_one_of(text, yes, sizeof yes / sizeof *yes))
+		return AUTH_DONE;
 	exchange->client_text = text;
 	return auth_say(exchange, AUTH_DEFERRED, "%.*s", SLICE_ARG(text));
 }
@@ -232,15 +243,9 @@ bool auth_value(const struct auth_exchange *exchange, struct slice name, struct 
 
 bool auth_mail_condition(const struct authenticator *authenticator, const struct expand_context *context, struct arena *arena)
 {
-	static const struct slice no[] = { SLICE(""), SLICE("0"), SLICE("no"), SLICE("false") };
 	struct expand_value value;
 	struct error error;
 	if (!authenticator->server_mail_auth_condition)
 		return true;
-	if (expand_run(authenticator->server_mail_auth_condition, context, arena, &value, &error) != EXPAND_OK)
-		return false;
-	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
-		if (slice_equal_nocase(value.text, no[i]))
-			return false;
-	return true;
+	return expand_run(authenticator->server_mail_auth_condition, context, arena, &value, &error) == EXPAND_OK && !auth_says_no(value.text);
 }

@@ -165,6 +165,8 @@ void auth_end(struct auth_exchange *exchange);
 
 /* The value of $authN, `name` being "N". NULL: no exchange is under way. */
 bool auth_value(const struct auth_exchange *exchange, struct slice name, struct expand_value *value_r);
+/* What a condition that is a text has for no: nothing, "0", "no", "false". */
+bool auth_says_no(struct slice text);
 /* Expands server_mail_auth_condition; true when there is none. False: the authenticated sender is not to be believed. */
 bool auth_mail_condition(const struct authenticator *authenticator, const struct expand_context *context, struct arena *arena);
 

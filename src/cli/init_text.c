@@ -53,10 +53,12 @@ static bool write_files(const struct init_plan *plan, struct buf *out)
 			  "# Accepted messages wait here until they are delivered.\n"
 			  "spool_directory = %.*s/spool\n\n"
 			  "# Users and their passwords, for those who log in: postern user add -c %.*s/postern.conf NAME@DOMAIN\n"
-			  "user_database = %.*s/accounts/users.db\n\n"
+			  "user_database = %.*s/accounts/users.db\n"
+			  "# Where they may: within TLS, and not on the port where other servers deliver.\n"
+			  "auth_advertise_hosts = ${if eq{$received_port}{%u}{}{*}}\n\n"
 			  "# %%s becomes main, reject or panic. \"syslog : /path/%%slog\" writes to both.\n"
 			  "log_file_path = %.*s/log/%%slog\n\n",
-			  SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir)) &&
+			  SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), plan->ports[0], SLICE_ARG(dir)) &&
 	       buf_append(out, SLICE("# ---- Limits ----\n\n"
 				     "# The largest message; the most recipients of one; connections in all, and from one "
 				     "address.\n"
@@ -104,6 +106,21 @@ static bool write_transport(const struct init_plan *plan, const char *name, stru
 	return fits;
 }
 
+/* The strongest first: clients that know several mostly take the first that they know. */
+static bool write_authenticators(struct buf *out)
+{
+	static const char *const mechanisms[][3] = {
+		{ "scram_sha256_plus", "scram", "SCRAM-SHA-256-PLUS" }, { "scram_sha256", "scram", "SCRAM-SHA-256" },
+		{ "plain", "plaintext", "PLAIN" }, { "login", "plaintext", "LOGIN" },
+	};
+	bool fits = buf_append(out, SLICE("\n# ---- Authenticators: how the users of user_database prove who they are ----\n\n"
+					  "begin authenticators\n"));
+	for (size_t i = 0; fits && i < sizeof mechanisms / sizeof *mechanisms; i++)
+		fits = buf_printf(out, "\n%s:\n  driver = %s\n  public_name = %s\n  server_user_database\n", mechanisms[i][0],
+				  mechanisms[i][1], mechanisms[i][2]);
+	return fits;
+}
+
 bool init_write_configuration(const struct init_plan *plan, struct buf *out)
 {
 	return write_main(plan, out) && write_listeners(plan, out) && write_files(plan, out) && write_routers(plan, out) &&
@@ -112,5 +129,5 @@ bool init_write_configuration(const struct init_plan *plan, struct buf *out)
 				     "that matched, never\n"
 				     "# what a client sent.\n")) &&
 	       write_transport(plan, "maildir", SLICE("$local_part_data"), out) && buf_append_byte(out, '\n') &&
-	       write_transport(plan, "first_user", plan->user, out);
+	       write_transport(plan, "first_user", plan->user, out) && write_authenticators(out);
 }

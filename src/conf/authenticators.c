@@ -4,14 +4,6 @@
 
 enum { AUTHENTICATORS_MAX = 64 };
 
-static void block_problem(struct conf_parser *parser, const struct conf_block *block, const char *option, bool warning, const char *text)
-{
-	const struct conf_setting *setting = conf_block_setting(block, slice_of(option));
-	struct conf_place place = setting && setting->given ? setting->place : block->place;
-	struct slice label = conf_block_label(parser, block, slice_of(option));
-	(warning ? conf_warning : conf_error)(parser->problems, place, label, "%s", text);
-}
-
 /* For an option that is not set; --print then shows it. */
 static void assume(const struct conf_block *block, const char *option, struct slice text)
 {
@@ -52,12 +44,12 @@ static void settle(struct conf_parser *parser, const struct conf_block *block, s
 	conf_convert_block(parser, block, authenticator, false);
 	conf_convert_block(parser, block, authenticator, true);
 	if (errors == parser->problems->errors && !auth_check(authenticator, &option, &error))
-		block_problem(parser, block, option, false, error.text);
+		conf_block_error(parser, block, option, "%s", error.text);
 	else if (authenticator->server_user_database && !parser->conf->main.user_database.len)
-		block_problem(parser, block, "server_user_database", false, "there is no user_database in the main section; expected its path there");
+		conf_block_error(parser, block, "server_user_database", "there is no user_database in the main section; expected its path there");
 	else if (slice_equal(block->driver, SLICE("cram_md5")))
-		block_problem(parser, block, "driver", true, "CRAM-MD5 needs passwords in clear on this server and protects nothing that TLS does "
-			      "not; scram is better in both");
+		conf_warning(parser->problems, conf_block_setting(block, SLICE("driver"))->place, conf_block_label(parser, block, SLICE("driver")),
+			     "CRAM-MD5 needs passwords in clear on this server and protects nothing that TLS does not; scram is better in both");
 }
 
 /* Exim's manual, chapter 42: one of the driver tls. Mechanisms have different names, for the client chooses by name. */
@@ -68,9 +60,9 @@ static void check_pairs(struct conf_parser *parser, const struct conf_block *blo
 		if (!other->driver || !one->driver || auth_is_implicit(other) != auth_is_implicit(one))
 			continue;
 		if (auth_is_implicit(one))
-			block_problem(parser, block, "driver", false, "there may be one authenticator with the driver tls");
+			conf_block_error(parser, block, "driver", "there may be one authenticator with the driver tls");
 		else if (slice_equal_nocase(other->public_name, one->public_name))
-			block_problem(parser, block, "public_name", false, "another authenticator has the same public_name");
+			conf_block_error(parser, block, "public_name", "another authenticator has the same public_name");
 	}
 }
 
@@ -86,7 +78,10 @@ static bool has_port(const struct conf_ports *ports, uint16_t port)
 static void check_submission(struct conf_parser *parser)
 {
 	const struct conf *conf = parser->conf;
-	for (size_t i = 0; i < conf->listener_count && !conf->authenticator_count && !parser->problems->errors; i++)
+	/* After an error there may be one that was not read. */
+	if (parser->problems->errors)
+		return;
+	for (size_t i = 0; i < conf->listener_count && !conf->authenticator_count; i++)
 		if (has_port(&conf->main.submission_ports, conf->listeners[i].address.port)) {
 			conf_warning(parser->problems, conf_main_setting(parser, "submission_ports")->place, SLICE("option submission_ports"),
 				     "nobody can send mail through port %u: it takes authenticated clients only, and there is no authenticator",

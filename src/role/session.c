@@ -225,7 +225,7 @@ static bool on_helo(struct session *session, const struct smtp_event *event)
 	struct policy policy;
 	bool go_on = policy_run(&policy, session, ACL_POINT_HELO, "EHLO or HELO", event->argument);
 	if (go_on && event->extended)
-		session_offer_auth(session, &policy.arena);
+		session_offer_auth(session, event->argument, &policy.arena);
 	policy_answer(&policy, session);
 	policy_end(&policy);
 	return true;

@@ -223,8 +223,8 @@ void session_guard_after(struct session *session, const struct smtp_event *event
 
 /* Whether this client could use AUTH, but only within TLS. */
 bool session_auth_needs_tls(struct session *session);
-/* Before the answer to EHLO: what it offers. The text lies in `arena`, and is needed until the answer. */
-void session_offer_auth(struct session *session, struct arena *arena);
+/* Before the answer to EHLO with the name `helo`: what it offers. The text lies in `arena`, and is needed until the answer. */
+void session_offer_auth(struct session *session, struct slice helo, struct arena *arena);
 /* SMTP_AUTH and SMTP_AUTH_RESPONSE. */
 bool session_on_auth(struct session *session, const struct smtp_event *event);
 /* TLS has begun: the client may be known by its certificate. */

@@ -84,24 +84,19 @@ static struct expand_context context_of(const struct session *session)
 /* Exim's manual, chapter 33 §1: a failure is logged unless it is forced or temporary. */
 static bool condition_allows(struct session *session, const struct authenticator *authenticator, struct arena *arena)
 {
-	static const struct slice no[] = { SLICE(""), SLICE("0"), SLICE("no"), SLICE("false") };
 	struct expand_context context = context_of(session);
 	struct expand_value value;
 	struct error error;
 	if (!authenticator->server_advertise_condition)
 		return true;
 	switch (expand_run(authenticator->server_advertise_condition, &context, arena, &value, &error)) {
-	case EXPAND_OK: break;
+	case EXPAND_OK: return !auth_says_no(value.text);
 	case EXPAND_FAIL:
 		session_log(session, LOG_KIND_PANIC, "server_advertise_condition of authenticator %.*s: %s", SLICE_ARG(authenticator->name),
 			    error.text);
 		return false;
 	default: return false;
 	}
-	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
-		if (slice_equal_nocase(value.text, no[i]))
-			return false;
-	return true;
 }
 
 /* -PLUS mechanisms are of no use without TLS, whatever their condition says. */
@@ -110,7 +105,7 @@ static bool usable(struct session *session, const struct authenticator *authenti
 	return !auth_is_implicit(authenticator) && (session->smtp.tls || !auth_binds_channel(authenticator));
 }
 
-void session_offer_auth(struct session *session, struct arena *arena)
+void session_offer_auth(struct session *session, struct slice helo, struct arena *arena)
 {
 	const struct conf *conf = session->conf;
 	struct slice names = { 0 };
@@ -118,6 +113,7 @@ void session_offer_auth(struct session *session, struct arena *arena)
 	if (session->auth.by || (session->smtp.options & SMTP_AUTH_NEEDS_TLS && !session->smtp.tls) || !conf->authenticator_count ||
 	    !session_host_in(session, conf->main.auth_advertise_hosts))
 		return;
+	session->acl.facts.helo = helo; /* for $sender_helo_name */
 	for (size_t i = 0; i < conf->authenticator_count; i++) {
 		const struct authenticator *authenticator = &conf->authenticators[i];
 		if (!usable(session, authenticator) || !condition_allows(session, authenticator, arena))
@@ -125,6 +121,7 @@ void session_offer_auth(struct session *session, struct arena *arena)
 		session->auth.offered |= UINT64_C(1) << i;
 		names = arena_printf(arena, "%.*s%s%.*s", SLICE_ARG(names), names.len ? " " : "", SLICE_ARG(authenticator->public_name));
 	}
+	session->acl.facts.helo = (struct slice){ 0 };
 	smtp_server_offer_auth(&session->smtp, names);
 }
 
