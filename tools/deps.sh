@@ -76,6 +76,7 @@ table() {
 		postgresql postgres_is
 		redis-server command_is redis-server
 		haproxy command_is /usr/sbin/haproxy
+		dovecot-core command_is /usr/sbin/dovecot
 	T
 	exim) cat <<-'T' ;;
 		libnss-wrapper shared libnss_wrapper.so

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-static const struct auth_driver *const drivers[] = { &auth_plaintext, &auth_cram_md5, &auth_scram, &auth_external, &auth_tls };
+static const struct auth_driver *const drivers[] = { &auth_plaintext, &auth_cram_md5, &auth_dovecot, &auth_scram,
+						    &auth_external, &auth_tls };
 
 const struct auth_driver *auth_driver_find(struct slice name)
 {
@@ -226,6 +227,8 @@ enum auth_outcome auth_step(struct auth_exchange *exchange, struct slice respons
 
 void auth_end(struct auth_exchange *exchange)
 {
+	if (exchange->authenticator && exchange->authenticator->driver->end)
+		exchange->authenticator->driver->end(exchange);
 	arena_wipe(&exchange->arena);
 	explicit_bzero(exchange, sizeof *exchange);
 }

@@ -42,6 +42,17 @@ enum auth_verdict {
 
 enum auth_hash { AUTH_SHA1, AUTH_SHA256 };
 
+/* What comes of a step of an exchange. */
+enum auth_outcome {
+	AUTH_CHALLENGE,  /* send `challenge`, and give auth_step what comes back */
+	AUTH_DONE,       /* 235 */
+	AUTH_FAILED,     /* 535 */
+	AUTH_DEFERRED,   /* 435 */
+	AUTH_UNEXPECTED, /* 553: the mechanism begins with a challenge, but there was an initial response */
+};
+
+struct authenticator;
+
 /* What a server keeps of a password for SCRAM (RFC 5802 §3): it proves nothing to another server. */
 struct auth_verifier {
 	struct slice salt;                    /* bytes; at most AUTH_SALT_MAX */
@@ -74,6 +85,15 @@ struct auth_world {
 	 * too many failures before. NULL: nothing is counted.
 	 */
 	enum auth_verdict (*settle)(void *owner, struct slice user, bool good, struct error *error);
+	/*
+	 * A step of an exchange that a Dovecot server decides. *dialogue: 0 for the first (then `response` may be NULL: the client said
+	 * nothing yet); its number after AUTH_CHALLENGE, whose bytes are in *text_r, and 0 again after all else. AUTH_DONE: *text_r is the
+	 * user's name; AUTH_FAILED: also, or empty; AUTH_DEFERRED: *error. NULL: there is no way to such a server.
+	 */
+	enum auth_outcome (*ask_dovecot)(void *owner, const struct authenticator *authenticator, const struct slice *response,
+					 uint64_t *dialogue, struct arena *arena, struct slice *text_r, struct error *error);
+	/* An exchange ends in the middle. Does not wait. */
+	void (*drop_dovecot)(void *owner, uint64_t dialogue);
 };
 
 /* ---- Authenticators, as the configuration has them ---- */
@@ -93,7 +113,7 @@ struct authenticator {
 	struct slice server_mech;                      /* scram: "SCRAM-SHA-256"; empty: public_name */
 	const struct expand_program *server_password, *server_scram_iter, *server_scram_salt, *server_skey, *server_key; /* scram */
 	const struct expand_program *server_params[3]; /* external (without the first), tls: $auth1 to $auth3 */
-	struct slice server_socket;                    /* dovecot: a path */
+	struct slice server_socket;                    /* dovecot: an absolute path */
 };
 
 /* NULL: there is no such driver. */
@@ -120,14 +140,6 @@ struct auth_channel {
 	/* Where server_debug_print goes; NULL: nowhere. The text may hold the client's secrets, if the configuration says so. */
 	void (*debug)(void *owner, struct slice text);
 	struct slice nonce;    /* for tests: in place of a random one */
-};
-
-enum auth_outcome {
-	AUTH_CHALLENGE,  /* send `challenge`, and give auth_step what comes back */
-	AUTH_DONE,       /* 235 */
-	AUTH_FAILED,     /* 535 */
-	AUTH_DEFERRED,   /* 435 */
-	AUTH_UNEXPECTED, /* 553: the mechanism begins with a challenge, but there was an initial response */
 };
 
 /* Read what stands above `state`; the rest is the drivers'. */

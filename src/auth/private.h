@@ -15,9 +15,10 @@ struct auth_driver {
 	bool (*check)(const struct authenticator *authenticator, const char **option_r, struct error *error); /* NULL: nothing to check */
 	enum auth_outcome (*start)(struct auth_exchange *exchange, const struct slice *initial);
 	enum auth_outcome (*step)(struct auth_exchange *exchange, struct slice response); /* NULL: it has no challenges */
+	void (*end)(struct auth_exchange *exchange); /* before the exchange's memory goes, once; NULL: it holds nothing else */
 };
 
-extern const struct auth_driver auth_plaintext, auth_cram_md5, auth_scram, auth_external, auth_tls;
+extern const struct auth_driver auth_plaintext, auth_cram_md5, auth_dovecot, auth_scram, auth_external, auth_tls;
 
 /* An outcome with its reason for the log, which must not hold anything secret. */
 enum auth_outcome auth_say(struct auth_exchange *exchange, enum auth_outcome outcome, const char *format, ...)

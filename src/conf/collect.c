@@ -21,7 +21,7 @@ static const struct kind {
 	[SECTION_TRANSPORTS] = { "transport", "a", CONF_TABLE_TRANSPORT, CONF_TABLE_TRANSPORT_APPENDFILE, CONF_TABLE_TRANSPORT_APPENDFILE,
 				 offsetof(struct conf, transport_blocks), offsetof(struct conf, transport_count),
 				 offsetof(struct conf, transport_room), conf_exim_has_transport, conf_exim_has_transport_driver },
-	[SECTION_AUTHENTICATORS] = { "authenticator", "an", CONF_TABLE_AUTHENTICATOR, CONF_TABLE_PLAINTEXT, CONF_TABLE_TLS_AUTHENTICATOR,
+	[SECTION_AUTHENTICATORS] = { "authenticator", "an", CONF_TABLE_AUTHENTICATOR, CONF_TABLE_PLAINTEXT, CONF_TABLE_DOVECOT,
 				     offsetof(struct conf, authenticator_blocks), offsetof(struct conf, authenticator_count),
 				     offsetof(struct conf, authenticator_room), conf_exim_has_authenticator,
 				     conf_exim_has_authenticator_driver },

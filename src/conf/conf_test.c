@@ -817,7 +817,7 @@ static void each_option_has_help_and_an_example_that_parses(void **state)
 static void each_option_of_authenticators_has_an_example_that_parses(void **state)
 {
 	(void)state;
-	for (enum conf_table_id id = CONF_TABLE_PLAINTEXT; id <= CONF_TABLE_TLS_AUTHENTICATOR; id++) {
+	for (enum conf_table_id id = CONF_TABLE_PLAINTEXT; id <= CONF_TABLE_DOVECOT; id++) {
 		const struct conf_table *tables[] = { conf_table(CONF_TABLE_AUTHENTICATOR), conf_table(id) };
 		struct fixture f;
 		struct buf text;

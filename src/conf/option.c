@@ -55,6 +55,7 @@ const struct conf_table *conf_table(enum conf_table_id id)
 		[CONF_TABLE_SCRAM] = &conf_table_scram,
 		[CONF_TABLE_EXTERNAL] = &conf_table_external,
 		[CONF_TABLE_TLS_AUTHENTICATOR] = &conf_table_tls_authenticator,
+		[CONF_TABLE_DOVECOT] = &conf_table_dovecot,
 	};
 	ensure(id < CONF_TABLES);
 	return tables[id];

@@ -16,7 +16,7 @@
 
 static const struct conf_option authenticator_options[] = {
 	{ .name = "driver", .type = CONF_NAME, .since = "0.1",
-	  .help = "How the client proves who it is: plaintext, cram_md5, scram, external or tls.", .example = "plaintext" },
+	  .help = "How the client proves who it is: plaintext, cram_md5, scram, external, tls or dovecot.", .example = "plaintext" },
 	{ OPTION(public_name), .type = CONF_STRING, .computed = "the authenticator's name",
 	  .help = "The name of the mechanism, by which clients ask for it.", .example = "PLAIN" },
 	{ EXPANDED(server_advertise_condition),
@@ -107,3 +107,12 @@ static const struct conf_option tls_authenticator_options[] = {
 	{ PARAMETER(3), .help = "$auth3 of server_condition.", .example = "${certextract{issuer}{$tls_in_peercert}}" },
 };
 TABLE(tls_authenticator, "Options of the tls authenticator", "tls");
+
+static const struct conf_option dovecot_options[] = {
+	{ OPTION(server_socket), .type = CONF_PATH,
+	  .help = "The socket on which a Dovecot server (version 2) authenticates: of its auth service, of the kind auth-client. The user of the "
+		  "lookup process must be allowed to write to it. public_name is a mechanism that Dovecot has; the name of the user who has "
+		  "proved to be there is $auth1, and the identity if server_set_id is not set.",
+	  .example = "/run/dovecot/auth-client" },
+};
+TABLE(dovecot, "Options of the dovecot authenticator", "dovecot");

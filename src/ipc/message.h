@@ -111,6 +111,15 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	F(number, verdict) F(bytes, identity) F(bytes, problem) F(bytes, salt) F(number, iterations)           \
 	F(bytes, stored_key) F(bytes, server_key)
 
+/*
+ * An exchange with a Dovecot server (role/dovecot.h): its first question, which names an authenticator of the configuration and has flags of
+ * enum dovecot_flag; a response of the client, or, if it is not `given`, the end of it, which wants no answer. An answer is an enum
+ * auth_outcome with a challenge or a user's name; the dialogue's number is there with a challenge only.
+ */
+#define IPC_DOVECOT_BEGIN(F) F(bytes, authenticator) F(bytes, client) F(bytes, local) F(number, flags) F(bytes, response)
+#define IPC_DOVECOT_RESPONSE(F) F(number, dialogue) F(number, given) F(bytes, response)
+#define IPC_DOVECOT_SAID(F) F(number, outcome) F(number, dialogue) F(bytes, text) F(bytes, problem)
+
 /* A directory of the role's own in the spool directory: of the fetch role for its proofs, of the lookup role for limits. */
 #define IPC_STATE(F) F(bytes, path)
 /* Material of the fetch role: a file with a certificate for which it is to fetch proofs, at any time. */
@@ -165,6 +174,9 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(find_verifier, FIND_VERIFIER, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_FIND_VERIFIER) \
 	M(settle_try, SETTLE_TRY, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_SETTLE_TRY)          \
 	M(tried, TRIED, IPC_R(LOOKUP), IPC_R(FRONT), 0, IPC_TRIED)                         \
+	M(dovecot_begin, DOVECOT_BEGIN, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_DOVECOT_BEGIN) \
+	M(dovecot_response, DOVECOT_RESPONSE, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_DOVECOT_RESPONSE) \
+	M(dovecot_said, DOVECOT_SAID, IPC_R(LOOKUP), IPC_R(FRONT), 0, IPC_DOVECOT_SAID)    \
 	M(state, STATE, IPC_R(MASTER), IPC_R(FETCH) | IPC_R(LOOKUP), 1, IPC_STATE)         \
 	M(proof_wanted, PROOF_WANTED, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_PROOF_WANTED)    \
 	M(proof, PROOF, IPC_R(FETCH), IPC_R(FRONT), 0, IPC_PROOF)                          \

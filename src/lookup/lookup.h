@@ -53,6 +53,9 @@ struct lookup_settings {
 	struct lookup_name_order name_order; /* empty: the DNS, then the file of hosts */
 };
 
+/* A connection to a Unix socket: a non-blocking descriptor, or a negative errno. */
+int lookup_connect_unix(struct slice path, int64_t deadline);
+
 struct lookup_world *lookup_open(struct loop *loop, const struct lookup_settings *settings, struct error *error);
 void lookup_close(struct lookup_world **world);
 

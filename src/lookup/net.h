@@ -21,7 +21,6 @@ enum expand_result lookup_resolve(struct lookup_world *world, struct slice host,
 
 /* A connected non-blocking stream socket, or a negative errno. */
 int lookup_connect(const struct sockaddr *address, socklen_t len, int64_t deadline);
-int lookup_connect_unix(struct slice path, int64_t deadline);
 
 /*
  * As io_wait, for a descriptor that a library owns: it may have left bytes unread, so the present state counts, and it may

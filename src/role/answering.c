@@ -58,7 +58,7 @@ static void free_asker(struct asker *asker)
 
 static enum answering_kind kind_of(enum ipc_type type)
 {
-	return type == IPC_ASK_MESSAGE ? ANSWERING_ASK : ANSWERING_OTHER;
+	return type == IPC_ASK_MESSAGE ? ANSWERING_ASK : type == IPC_DOVECOT_BEGIN_MESSAGE ? ANSWERING_DIALOGUE : ANSWERING_OTHER;
 }
 
 static void answer(struct question *question)
@@ -99,7 +99,10 @@ static void question_task(void *arg)
 static bool has_room(const struct asker *asker, enum answering_kind kind)
 {
 	const struct answering_desk *desk = asker->desk;
-	unsigned most = kind == ANSWERING_ASK ? asker->answering->most : asker->answering->most_others;
+	const unsigned most_of[ANSWERING_KINDS] = {
+		asker->answering->most, asker->answering->most_others, asker->answering->most_dialogues,
+	};
+	unsigned most = most_of[kind];
 	bool crowded = desk->questions[kind] >= most / 2;
 	return desk->questions[kind] < most && !(crowded && asker->count[kind] >= most / desk->askers);
 }
@@ -117,7 +120,7 @@ static void from_asker(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 {
 	struct asker *asker = owner;
 	enum answering_kind kind = kind_of(incoming->type);
-	if ((kind == ANSWERING_OTHER && !asker->answering->other) || !incoming->call)
+	if (kind == ANSWERING_ASK ? !incoming->call : !asker->answering->other)
 		return;
 	if (!has_room(asker, kind)) {
 		refuse_room(asker, peer, incoming);
@@ -165,9 +168,17 @@ void answering_connected(struct answering_desk *desk, struct role_process *role,
 	desk->askers++;
 }
 
+static bool is_busy(const struct answering_desk *desk)
+{
+	unsigned questions = 0;
+	for (int i = 0; i < ANSWERING_KINDS; i++)
+		questions += desk->questions[i];
+	return questions > 0;
+}
+
 void answering_drain(struct answering_desk *desk, struct role_process *role)
 {
-	while ((desk->questions[ANSWERING_ASK] || desk->questions[ANSWERING_OTHER]) && clock_now() < role->drain_deadline)
+	while (is_busy(desk) && clock_now() < role->drain_deadline)
 		if (wait_list_wait(&desk->ended, role->drain_deadline) < 0)
 			break;
 	/* Answers are on their way out: the loop sends them before it waits. */

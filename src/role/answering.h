@@ -17,7 +17,7 @@ struct answering_other {
 	enum ipc_type type;
 	struct slice body;
 	struct ipc_peer *peer; /* the answer goes there, */
-	uint64_t call;         /* with this number */
+	uint64_t call;         /* with this number; 0: none is wanted */
 };
 
 /* What a role answers with. */
@@ -32,14 +32,15 @@ struct answering {
 	 * of room. NULL: there is no such message. They have a bound of their own, and what they say is overwritten afterwards.
 	 */
 	unsigned most_others;
+	unsigned most_dialogues; /* likewise, of those that go on while a client thinks */
 	void (*other)(struct role_process *role, void *held, const struct answering_other *message, struct arena *arena);
 	/* Runs on the question's task. *answer_r is zeroed; the deadline is at most ASK_TIME_MAX away. */
 	enum expand_result (*answer)(struct role_process *role, void *held, const struct expand_request *request, struct arena *arena,
 				     struct expand_answer *answer_r, struct error *error);
 };
 
-/* Questions of expansions, and others. */
-enum answering_kind { ANSWERING_ASK, ANSWERING_OTHER, ANSWERING_KINDS };
+/* Questions of expansions, others, and those that begin a dialogue. */
+enum answering_kind { ANSWERING_ASK, ANSWERING_OTHER, ANSWERING_DIALOGUE, ANSWERING_KINDS };
 
 /* Of a role's context, zeroed. */
 struct answering_desk {

@@ -224,6 +224,14 @@ void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role s
 	wait_list_wake_all(&line->connected);
 }
 
+bool ask_line_await(struct ask_line *line, int64_t deadline)
+{
+	while (!line->peer || ipc_is_lost(line->peer))
+		if (wait_list_wait(&line->connected, deadline) < 0)
+			return false;
+	return true;
+}
+
 bool ask_lines_connected(struct ask_lines *lines, struct loop *loop, int fd, enum role self, enum role other)
 {
 	struct ask_line *line = other == ROLE_LOOKUP ? &lines->lookup : other == ROLE_RUN ? &lines->run : other == ROLE_PAM ? &lines->pam : NULL;
@@ -244,9 +252,8 @@ static enum expand_result ask_peer(struct ask_line *line, const struct ipc_ask *
 {
 	struct ipc_reply reply = { 0 };
 	struct ask_result result;
-	while (!line->peer || ipc_is_lost(line->peer))
-		if (wait_list_wait(&line->connected, deadline) < 0)
-			return refuse(error, message->service, "is not there");
+	if (!ask_line_await(line, deadline))
+		return refuse(error, message->service, "is not there");
 	/* The other process ends a question at its deadline; a moment more, so that its word on it arrives. */
 	int failed = ipc_call(line->peer, ask, ASK, message, NULL, 0, deadline + CLOCK_SECOND, &reply);
 	bool good = failed == 0 && ask_unpack_result(&reply, arena, &result);

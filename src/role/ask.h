@@ -32,7 +32,9 @@ struct ask_lines {
 
 /* The master gave a connection: takes the descriptor, in place of an earlier one. */
 void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role self, enum role other);
-/* The same, for the line to that role; false (and nothing is taken): there is no such line. */
+/* Waits until there is a connection; false: not before the deadline. */
+bool ask_line_await(struct ask_line *line, int64_t deadline);
+/* The same as ask_connected, for the line to that role; false (and nothing is taken): there is no such line. */
 bool ask_lines_connected(struct ask_lines *lines, struct loop *loop, int fd, enum role self, enum role other);
 
 /*

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The lookup role: answers the questions of expansions for fronts, queue and fetch (role/ask.h): the DNS, files, databases; and checks
- * the passwords of users for fronts (role/passwords.h). It keeps the rates of clients (role/limits.h), because it is one process for all
- * fronts. It has no client connections, no spool and no keys; files it may read only below directories that the configuration names.
+ * the passwords of users for fronts (role/passwords.h), or has a Dovecot server check them (role/dovecot.h). It keeps the rates of clients
+ * (role/limits.h), because it is one process for all fronts. It has no client connections, no spool and no keys; files it may read only
+ * below directories that the configuration names.
  *
  * Each question is a task (role/answering.h). A reload makes a new resolver and a new world of lookups; questions under way keep those
  * that they began with, until the last of them has ended.
@@ -13,6 +14,7 @@
 #include "dns/dns.h"
 #include "lookup/lookup.h"
 #include "role/answering.h"
+#include "role/dovecot.h"
 #include "role/limits.h"
 #include "role/passwords.h"
 #include "role/process.h"
@@ -20,7 +22,7 @@
 
 #include <string.h>
 
-enum { QUESTIONS_MAX = 1000, PASSWORDS_MAX = 500, CHECKS_MAX = 100, READABLE_MAX = ROLE_PATHS_MAX };
+enum { QUESTIONS_MAX = 1000, PASSWORDS_MAX = 500, DIALOGUES_MAX = 400, CHECKS_MAX = 100, READABLE_MAX = ROLE_PATHS_MAX };
 
 /* What answers: all that one configuration opened. */
 struct means {
@@ -48,6 +50,7 @@ struct lookup_role {
 	size_t readable_count;
 	unsigned checks;
 	struct passwords *passwords;
+	struct dovecot dovecot;
 	struct answering_desk desk;
 	struct limits limits;
 };
@@ -245,15 +248,18 @@ static enum expand_result find_answer(struct role_process *role, void *held, con
 	return lookup_ask(means->world, request, arena, answer_r, error);
 }
 
-static void answer_password(struct role_process *role, void *held, const struct answering_other *message, struct arena *arena)
+static void answer_other(struct role_process *role, void *held, const struct answering_other *message, struct arena *arena)
 {
-	const struct lookup_role *lookup = role->state;
+	struct lookup_role *lookup = role->state;
 	const struct means *means = held;
-	passwords_answer(lookup->passwords, means ? &means->passwords : NULL, message, arena);
+	if (message->type == IPC_DOVECOT_BEGIN_MESSAGE || message->type == IPC_DOVECOT_RESPONSE_MESSAGE)
+		dovecot_answer(&lookup->dovecot, means ? means->conf : NULL, message);
+	else
+		passwords_answer(lookup->passwords, means ? &means->passwords : NULL, message, arena);
 }
 
 static const struct answering lookup_answering = {
-	.most_others = PASSWORDS_MAX, .other = answer_password,
+	.most_others = PASSWORDS_MAX, .most_dialogues = DIALOGUES_MAX, .other = answer_other,
 	.most = QUESTIONS_MAX, .crowded = "too many lookups are under way", .hold = hold_means, .answer = find_answer, .drop = drop_means,
 };
 

@@ -164,6 +164,7 @@ static void begin(struct session *session, const struct authenticator *authentic
 		auth->channel.plus_offered |= auth->offered & UINT64_C(1) << i && auth_binds_channel(&conf->authenticators[i]);
 	auth->ask = (struct user_ask){
 		.line = &session->front->asked.lookup, .client = session->host, .service = "smtp", .delay = conf->main.auth_fail_delay,
+		.local = session->interface, .tls = session->smtp.tls, .certificate = session->tls.verified,
 	};
 	auth->world = user_ask_world(&auth->ask);
 	auth->exchange = xcalloc(1, sizeof *auth->exchange);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "role/user_ask.h"
 
+#include "role/dovecot.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -19,15 +21,6 @@ static void begin(struct exchange *exchange, const struct user_ask *ask)
 {
 	*exchange = (struct exchange){ .ask = ask, .began = clock_now(), .deadline = clock_after(QUESTION_TIME) };
 	exchange->client = net_address_text(&ask->client);
-}
-
-static bool await_line(struct exchange *exchange)
-{
-	struct ask_line *line = exchange->ask->line;
-	while (!line->peer || ipc_is_lost(line->peer))
-		if (wait_list_wait(&line->connected, exchange->deadline) < 0)
-			return false;
-	return true;
 }
 
 /* The verdict of the answer, once a failure has taken its time. */
@@ -60,7 +53,7 @@ static enum auth_verdict check_password(void *owner, struct slice user, struct s
 		.deadline = (uint64_t)exchange.deadline,
 	};
 	int failed = -EPIPE;
-	if (await_line(&exchange))
+	if (ask_line_await(ask->line, exchange.deadline))
 		failed = ipc_call(ask->line->peer, check_password, CHECK_PASSWORD, &message, NULL, 0, exchange.deadline + CLOCK_SECOND,
 				  &exchange.reply);
 	enum auth_verdict verdict = take(&exchange, failed, error);
@@ -92,7 +85,7 @@ static enum auth_verdict find_verifier(void *owner, struct slice user, enum auth
 		.user = user, .hash = hash, .client = slice_of(exchange.client.text), .deadline = (uint64_t)exchange.deadline,
 	};
 	int failed = -EPIPE;
-	if (await_line(&exchange))
+	if (ask_line_await(ask->line, exchange.deadline))
 		failed = ipc_call(ask->line->peer, find_verifier, FIND_VERIFIER, &message, NULL, 0, exchange.deadline + CLOCK_SECOND,
 				  &exchange.reply);
 	enum auth_verdict verdict = take(&exchange, failed, error);
@@ -113,7 +106,7 @@ static enum auth_verdict settle(void *owner, struct slice user, bool good, struc
 	begin(&exchange, ask);
 	struct ipc_settle_try message = { .user = user, .client = slice_of(exchange.client.text), .good = good };
 	int failed = -EPIPE;
-	if (await_line(&exchange))
+	if (ask_line_await(ask->line, exchange.deadline))
 		failed = ipc_call(ask->line->peer, settle_try, SETTLE_TRY, &message, NULL, 0, exchange.deadline, &exchange.reply);
 	enum auth_verdict verdict = take(&exchange, failed, error);
 	ipc_reply_free(&exchange.reply);
@@ -122,5 +115,8 @@ static enum auth_verdict settle(void *owner, struct slice user, bool good, struc
 
 struct auth_world user_ask_world(struct user_ask *ask)
 {
-	return (struct auth_world){ .owner = ask, .check_password = check_password, .find_verifier = find_verifier, .settle = settle };
+	return (struct auth_world){
+		.owner = ask, .check_password = check_password, .find_verifier = find_verifier, .settle = settle,
+		.ask_dovecot = dovecot_ask, .drop_dovecot = dovecot_drop,
+	};
 }

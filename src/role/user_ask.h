@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What an authentication of a session asks of the world (struct auth_world), asked of the lookup role (passwords.h). Answers to failures
+ * What an authentication of a session asks of the world (struct auth_world), asked of the lookup role (passwords.h, dovecot.h). Answers to failures
  * come when a fixed time has passed since the question, so that their time tells nothing; it is the session's task that waits.
  */
 #ifndef POSTERN_ROLE_USER_ASK_H
@@ -16,6 +16,9 @@ struct user_ask {
 	struct net_address client; /* zeroed: none, as for a test of the configuration */
 	const char *service;       /* "smtp": what application passwords may be limited to */
 	int64_t delay;             /* of failures, ns (auth_fail_delay) */
+	/* For Dovecot. */
+	struct net_address local;  /* that the client connected to */
+	bool tls, certificate;     /* the client uses TLS; its certificate was verified */
 };
 
 struct auth_world user_ask_world(struct user_ask *ask);
