@@ -3,13 +3,14 @@
 badly."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
 from pathlib import Path
 
-from harness import DEADLINE, ROOT, end_with_us, wait_for
+from harness import DEADLINE, ROOT, alive, children, command_line, end_with_us, wait_for
 
 GREETING = "VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nMECH\tLOGIN\tplaintext\nMECH\tCRAM-MD5\tdictionary\tactive\nSPID\t7\nCUID\t1\nCOOKIE\tab\nDONE\n"
 
@@ -50,6 +51,15 @@ service auth {{
 """
 
 
+def kill(pid):
+    """A process of ours that may have ended already, and its end."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    wait_for("the end of a process of Dovecot", lambda: not alive(pid))
+
+
 class Dovecot:
     """Users of the file `passwd`: the names and passwords that are given."""
 
@@ -81,10 +91,20 @@ class Dovecot:
     def said(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def kill_auth(self):
+        """The process that authenticates; the next connection makes another one."""
+        for pid in children(self.process.pid):
+            if "dovecot/auth" in command_line(pid):
+                kill(pid)
+
     def stop(self):
+        """All of it: its auth process would first serve to their end those who are connected."""
         if self.process:
+            pids = children(self.process.pid)
             self.process.terminate()
             self.process.wait(DEADLINE)
+            for pid in pids:
+                kill(pid)
         self.process = None
 
     def remove(self):

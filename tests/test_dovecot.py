@@ -7,13 +7,14 @@ import hmac
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 
 import pytest
 
 from dovecot import GREETING, Dovecot, Impostor, request_of
-from harness import DEADLINE, POSTERN, Server, Smtp, memory_holds, wait_for
+from harness import DEADLINE, POSTERN, Server, Smtp, make_message, wait_for
 from test_auth import BehindStarttls
 
 AUTHENTICATORS = """begin authenticators
@@ -56,9 +57,9 @@ def encode(text):
 PLAIN = encode("\0user\0sesame")
 
 
-def make(certificates, socket, main=None):
+def make(certificates, path, main=None):
     one = Server(certificates)
-    one.extra = AUTHENTICATORS.format(socket=socket)
+    one.extra = AUTHENTICATORS.format(socket=path)
     one.configure({"auth_fail_delay": "0s", "auth_fail_limit": "1000 / 1h", "smtp_accept_max_nonmail": 1000,
                    "smtp_max_synprot_errors": 100, **(main or {})})
     return one.start()
@@ -205,10 +206,11 @@ def test_a_dovecot_that_ends_and_comes_back(certificates):
         with Smtp(one.tls, tls=True) as client:
             client.ehlo()
             challenge = base64.b64decode(client.expect(334, "AUTH CRAM-MD5"))
-            dovecot.stop()
+            dovecot.kill_auth()
             start = one.mark()
             assert client.expect(435, encode(cram("user", "sesame")(challenge))) == TEMPORARY
             one.wait_log(rf"435 {TEMPORARY}: Dovecot at \S+: ", start)
+            dovecot.stop()
             start = one.mark()
             assert client.expect(435, f"AUTH PLAIN {PLAIN}") == TEMPORARY
             one.wait_log(rf"435 {TEMPORARY}: Dovecot at \S+: connecting: ", start)
@@ -222,15 +224,14 @@ def test_a_dovecot_that_ends_and_comes_back(certificates):
 
 # ---- With others in its place ----
 
-def answering(*answers, greeting=GREETING):
-    """Greets, and answers each line of the client after CPID with the next of these; then ends the connection."""
+def answering(answer=None, greeting=GREETING):
+    """Greets, answers the request if there is an answer, and says no more."""
     def behave(connection, lines):
         connection.sendall(greeting.encode("latin-1"))
-        if request_of(lines) is None:
-            return
-        for answer in answers:
+        if answer is not None and request_of(lines):
             connection.sendall(answer.encode("latin-1"))
-            lines.readline()
+        connection.shutdown(socket.SHUT_WR)
+        lines.read()
     return behave
 
 
@@ -282,7 +283,7 @@ def test_answers_in_pieces_are_put_together(other):
             assert client.expect(334, "AUTH LOGIN") == encode("Password:")
             client.expect(235, encode("x"))
             client.envelope()
-            client.data_of("Subject: x\r\n\r\n")
+            assert client.data_of(make_message())[0] == 250
     other.wait_log(r" <= .* A=dovecot_login:a\\011b ", start)
 
 
@@ -357,7 +358,7 @@ def test_a_lookup_process_that_dies_in_the_middle_is_a_temporary_error(other):
             second.ehlo()
             client.expect(334, "AUTH LOGIN")
             os.kill(other.role("lookup"), signal.SIGKILL)
-            second.expect(334, "AUTH LOGIN")
+            wait_for("another lookup process", lambda: second.cmd("AUTH LOGIN")[0] == 334)
             # The number of an exchange that is lost is not that of another one.
             assert client.expect(435, encode("x")) == TEMPORARY
             second.expect(235, encode("x"))
