@@ -81,6 +81,7 @@ bool acl_verify_info(size_t index, struct acl_word_info *info_r);
 /* ---- Compiling ---- */
 
 struct acl;
+struct acl_dnslists;
 struct acl_set;
 
 /* A logical line: continuations joined, without the newline. */
@@ -204,10 +205,13 @@ struct acl_session {
 	struct acl_data data; /* while an ACL runs; its texts lie in the run's arena */
 	/* The engine's own, kept between runs. */
 	bool caseful_local_part, no_delay_flush, no_multiline;
+	struct acl_dnslists *dnslists; /* what lists in the DNS answered; NULL: none was asked */
 	uint64_t warned[ACL_WARNINGS_MAX];
 	size_t warned_count;
 };
 
+/* Gives back what the engine keeps for a connection. */
+void acl_session_free(struct acl_session *session);
 /* A new recipient: forgets the one before. A new message: also its sender, variables and warnings. */
 void acl_session_new_recipient(struct acl_session *session);
 void acl_session_new_message(struct acl_session *session);
@@ -240,6 +244,9 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
  */
 enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
 			      struct arena *arena, struct expand_value *text_r, struct error *error);
+
+/* What conditions left ($dnslist_...), for expand_context.variable of expansions outside of ACLs. False: it is none of these. */
+bool acl_session_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 
 /* $acl_c... and $acl_m..., for expand_context.named of expansions outside of ACLs. */
 bool acl_session_named(const struct acl_session *session, enum expand_family family, struct slice name,

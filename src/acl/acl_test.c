@@ -422,7 +422,10 @@ static const struct {
 	{ "a:\naccept control = no_pipelining/x", "18: control: \"no_pipelining\" takes no options\n" },
 	{ "a:\naccept log_reject_target = main:nosuch",
 	  "28: log_reject_target: there is no log \"nosuch\"; expected main, reject or panic\n" },
-	{ "a:\naccept dnslists = x", "8: the ACL condition \"dnslists\" is not available in this version: DNS lists come later\n" },
+	{ "a:\naccept dnslists = x y", "19: dnslists: \"x y\" is not the name of a DNS list\n" },
+	{ "a:\naccept dnslists = x=127.0.0.2,y", "19: dnslists: \"y\" is not an IPv4 address, as DNS lists give them\n" },
+	{ "a:\naccept dnslists = +unknown : x", "19: dnslists: there is no \"+unknown\"; expected +include_unknown, +exclude_unknown or "
+	  "+defer_unknown\n" },
 	{ "a:\naccept ratelimit = 1/1h", "8: the ACL condition \"ratelimit\" is not available in this version: rate limits come later\n" },
 	{ "a:\naccept verify = nosuch", "17: verify: nothing known to verify is called \"nosuch\"\n" },
 	{ "a:\naccept verify = recipient/callout=10s",

@@ -43,7 +43,8 @@ static struct expand_value run_variable(void *owner, enum expand_variable variab
 {
 	struct acl_run *run = owner;
 	struct expand_value value;
-	if (call_variable(run, variable, &value) || address_variable(run, variable, &value))
+	if (call_variable(run, variable, &value) || address_variable(run, variable, &value) ||
+	    acl_session_variable(run->session, variable, &value))
 		return value;
 	return run->session->context->variable(run->session->context->owner, variable);
 }
@@ -127,6 +128,11 @@ enum expand_result acl_expand(struct acl_session *session, struct slice name, co
 	return call_acl(run, name, arguments, count, text_r, error);
 }
 
+bool acl_session_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r)
+{
+	return acl_dnslists_variable(session, variable, value_r);
+}
+
 bool acl_session_named(const struct acl_session *session, enum expand_family family, struct slice name,
 		       struct expand_value *value_r)
 {
@@ -145,6 +151,7 @@ void acl_session_new_recipient(struct acl_session *session)
 void acl_session_new_message(struct acl_session *session)
 {
 	acl_session_new_recipient(session);
+	acl_dnslists_forget(session);
 	session->warned_count = 0;
 	session->facts.has_sender = false;
 	session->facts.sender = session->facts.sender_domain = (struct slice){ 0 };

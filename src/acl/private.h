@@ -17,6 +17,7 @@ _Static_assert(ACL_POINTS < 32, "a set of points is one word");
 enum acl_value_kind {
 	ACL_VALUE_NONE,    /* nothing, not even "=" */
 	ACL_VALUE_TEXT,    /* expanded when it is reached */
+	ACL_VALUE_PIECES,  /* expanded to acl_run.pieces: the word tells what was written from what was computed */
 	ACL_VALUE_LATE,    /* kept, and expanded when the statement's outcome is known */
 	ACL_VALUE_LIST,    /* a list of `list`'s kind */
 	ACL_VALUE_CALL,    /* an ACL and its arguments */
@@ -118,6 +119,8 @@ struct acl_run {
 	struct expand_value verify_message;
 	struct expand_value arguments[ACL_ARGUMENTS_MAX];
 	size_t argument_count;
+	const struct expand_piece *pieces; /* of the item at hand */
+	size_t piece_count;
 	struct acl_shared *shared;
 };
 
@@ -151,6 +154,16 @@ bool acl_verify_check(struct slice value, struct error *error);
 /* Whether a constant value of that word could be used at this point; *name_r names what could not ("control=freeze"). */
 bool acl_control_allowed(struct slice value, enum acl_point point);
 bool acl_verify_allowed(struct slice value, enum acl_point point);
+
+/* dnslist.c */
+struct acl_dnslist_found {
+	struct slice domain, matched, text, value;
+};
+acl_word_run acl_dnslists_run;
+bool acl_dnslists_check(struct slice value, struct error *error);
+/* $dnslist_domain and its kin: of the last list that had a key. False: it is none of them. */
+bool acl_dnslists_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
+void acl_dnslists_forget(struct acl_session *session);
 
 /* header.c */
 acl_word_run acl_add_header_run, acl_remove_header_run;

@@ -59,24 +59,27 @@ void acl_log(const struct acl_run *run, unsigned targets, const char *format, ..
 
 /* ---- One condition or modifier ---- */
 
+static enum acl_step not_expanded(struct acl_run *run, const struct acl_item *item, enum expand_result result, const struct error *error)
+{
+	if (result == EXPAND_FORCED_FAIL)
+		return ACL_YES; /* as if the item were not there, whether negated or not */
+	enum acl_step (*step)(struct acl_run *, const char *, ...) = result == EXPAND_DEFER ? acl_later : acl_broken;
+	return step(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error->text);
+}
+
 /* False: the step is decided without running the word. */
 static bool expand_item(struct acl_run *run, const struct acl_item *item, struct expand_value *value_r, enum acl_step *step_r)
 {
 	const struct expand_program *program = item->call ? item->call->name : item->program;
 	struct error error = { 0 };
-	if (!program)
-		return true;
-	switch (expand_run(program, &run->context, run->arena, value_r, &error)) {
-	case EXPAND_OK: return true;
-	case EXPAND_FORCED_FAIL: *step_r = ACL_YES; return false; /* as if it were not there, whether negated or not */
-	case EXPAND_DEFER:
-		*step_r = acl_later(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error.text);
-		return false;
-	case EXPAND_FAIL:
-		*step_r = acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error.text);
-		return false;
-	}
-	return false;
+	enum expand_result result = EXPAND_OK;
+	if (program && item->word->value == ACL_VALUE_PIECES)
+		result = expand_run_pieces(program, &run->context, run->arena, &run->pieces, &run->piece_count, &error);
+	else if (program)
+		result = expand_run(program, &run->context, run->arena, value_r, &error);
+	if (result != EXPAND_OK)
+		*step_r = not_expanded(run, item, result, &error);
+	return result == EXPAND_OK;
 }
 
 static enum acl_step negate(enum acl_step step)

@@ -304,7 +304,10 @@ static const struct acl_word words[] = {
 	{ LATER("decode", SCANNING) },
 	{ MODIFIER("delay"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE & ~AT(NOTQUIT), .run = run_delay, .check = check_delay,
 	  .help = "Lets the client wait for this time, an hour at most.", .example = "delay = 30s" },
-	{ LATER("dnslists", "DNS lists come later") },
+	{ CONDITION("dnslists"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_dnslists_run, .check = acl_dnslists_check,
+	  .help = "Whether the client's address, or a key behind a slash, is in one of these lists of the DNS. What was found is in "
+		  "$dnslist_domain, $dnslist_matched, $dnslist_value and $dnslist_text.",
+	  .example = "dnslists = dnsbl.example : dbl.example=127.0.1.2/$sender_address_domain" },
 	{ CONDITION("domains"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_DOMAIN, .points = ADDRESS_POINTS, .run = run_domains,
 	  .help = "Whether the recipient's domain is in this domain list. What the list gives is in $domain_data.",
 	  .example = "domains = +local_domains" },

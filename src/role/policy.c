@@ -200,6 +200,7 @@ void policy_init(struct session *session)
 
 void policy_free(struct session *session)
 {
+	acl_session_free(&session->acl);
 	acl_variables_clear(&session->acl_connection);
 	acl_variables_clear(&session->acl_message);
 }

@@ -181,7 +181,10 @@ static bool text_variable(struct session *session, enum expand_variable variable
 struct expand_value session_variable(void *owner, enum expand_variable variable)
 {
 	struct session *session = owner;
+	struct expand_value value;
 	struct slice text;
+	if (acl_session_variable(&session->acl, variable, &value))
+		return value;
 	if (variable == EXPAND_SMTP_ACTIVE_HOSTNAME)
 		return text_value(session->settings.hostname);
 	if (variable == EXPAND_PID)
