@@ -203,7 +203,7 @@ struct conf {
 	/* What the TLS options name as constant text: each is a file, or the start of names below its directory (conf_tls_allows). */
 	struct slice *tls_paths;
 	size_t tls_path_count;
-	bool tls_by_name; /* tls_certificate may name a directory, from which the client's name chooses */
+	bool tls_by_name; /* what TLS is made of may change when the name is known that the client asks for */
 	/* Commands that ${run} may start (conf_allows_command), and directories that their names and arguments name as constant text. */
 	struct conf_command *commands;
 	size_t command_count, command_room;

@@ -126,6 +126,20 @@ static void settle_paths(struct conf_parser *parser)
 	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
 		if (programs[i])
 			expand_literals(programs[i], note_paths, parser->conf);
+}
+
+/* Whether the name that the client asks for has a say in what TLS is made of. */
+static void settle_by_name(struct conf_parser *parser)
+{
+	const struct conf_main *main = &parser->conf->main;
+	const struct expand_program *const programs[] = {
+		main->tls_certificate, main->tls_privatekey, main->tls_require_ciphers, main->tls_eccurve, main->tls_dhparam, main->tls_ocsp_file,
+		main->tls_profile, main->tls_min_version, main->tls_alpn, main->tls_verify_certificates, main->tls_crl, main->tls_verify_ciphers,
+		main->openssl_options,
+	};
+	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+		if (programs[i] && expand_uses(programs[i], EXPAND_TLS_IN_SNI))
+			parser->conf->tls_by_name = true;
 	if (main->tls_certificate)
 		expand_literals(main->tls_certificate, note_directory, parser->conf);
 }
@@ -217,6 +231,7 @@ void conf_settle_tls(struct conf_parser *parser)
 	check_paths(parser, "tls_verify_certificates", conf->tls_verify_certificates, "system");
 	check_paths(parser, "tls_crl", conf->tls_crl, NULL);
 	settle_paths(parser);
+	settle_by_name(parser);
 	check_values(parser);
 	settle_log_items(parser);
 }

@@ -48,6 +48,9 @@ static struct slice headers(void *owner)
 	if (!context->headers.data) {
 		struct slice all = read_message(context->entry, 0, (size_t)context->conf->main.header_maxsize);
 		context->headers = slice_first(all, mail_header_length(all));
+		/* The empty line: LF or CR LF. */
+		struct slice gap = read_message(context->entry, context->headers.len, 2);
+		context->body_start = context->headers.len + (slice_equal(gap, SLICE("\r\n")) ? 2u : slice_starts(gap, SLICE("\n")) ? 1u : 0u);
 	}
 	return context->headers;
 }
@@ -68,10 +71,7 @@ static bool text_variable(struct delivery_context *context, enum expand_variable
 	const struct conf_main *main = &context->conf->main;
 	struct expand_message text = { .visible = (size_t)main->message_body_visible, .newlines = main->message_body_newlines };
 	text.headers = headers(context);
-	/* The empty line: LF or CR LF. */
-	struct slice gap = read_message(context->entry, text.headers.len, 2);
-	uint64_t start = text.headers.len + (slice_equal(gap, SLICE("\r\n")) ? 2u : slice_starts(gap, SLICE("\n")) ? 1u : 0u);
-	uint64_t size = context->entry->envelope->body_size;
+	uint64_t start = context->body_start, size = context->entry->envelope->body_size;
 	if (variable == EXPAND_MESSAGE_BODY_SIZE) {
 		*text_r = arena_printf(arena, "%llu", (unsigned long long)(size > start ? size - start : 0));
 		return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "role/front.h"
+#include "role/session.h"
 
 #include "base/cleanup.h"
 #include "base/fatal.h"

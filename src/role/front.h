@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of the front share: its one context (front.c), its sessions (session.c), and the way of a message to the
- * queue (submission.c). A front holds client connections; it opens no file, makes no connection, and has no key.
+ * The one context of a front (front.c). A front holds client connections (sessions: role/session.h); it opens no file, makes no
+ * connection, and has no key.
  */
 #ifndef POSTERN_ROLE_FRONT_H
 #define POSTERN_ROLE_FRONT_H
 
-#include "acl/acl.h"
 #include "base/id.h"
-#include "lookup/lookup.h"
-#include "mail/edit.h"
-#include "mail/scan.h"
 #include "net/counters.h"
 #include "role/ask.h"
 #include "role/front_tls.h"
 #include "role/process.h"
-#include "smtp/server.h"
-#include "tls/facts.h"
 #include "tls/ocsp.h"
-#include "tls/stream.h"
-#include "tls/verify.h"
 
 struct front;
 struct session;
@@ -58,177 +50,5 @@ struct ipc_peer *front_wait_peer(struct front *front, struct ipc_peer **slot, in
 
 /* The listener of this address and port; NULL when it is gone. */
 struct front_listener *front_find_listener(struct front *front, const struct net_address *address);
-
-/* ---- Sessions ---- */
-
-enum { EDITED_FIELDS_MAX = 50, EDITED_BYTES_MAX = 64 * 1024 };
-
-/* Texts and struct lie in the message's arena. */
-struct header_edits {
-	struct mail_added_field added[EDITED_FIELDS_MAX];
-	struct slice removed[EDITED_FIELDS_MAX];
-	size_t added_count, removed_count, bytes;
-};
-
-/* A message on its way in. Everything of it is in `arena`, and gone with session_forget_message. */
-struct incoming_message {
-	struct arena arena;
-	struct message_id id;
-	struct slice sender;
-	struct buf recipients; /* a list of ipc/message.h */
-	struct slice only_recipient;
-	unsigned recipient_count;
-	bool eight_bit_mime, smtputf8;
-	struct mail_header_scan scan;
-	struct buf body;       /* what was not handed to the queue yet */
-	uint64_t size;         /* of the message so far, with our Received: */
-	uint64_t line_length, longest_line; /* of the text as the client sent it, without line ends: the line so far, and the longest */
-	bool line_returned;    /* the line so far ends with CR */
-	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
-	struct lookup_cache *lookups; /* in the arena; NULL before the first */
-	bool begun;            /* the body has started */
-	bool held;             /* rewrite rules want to see the whole header section before anything of the message goes on */
-	struct buf header;     /* what is held */
-	bool discard;          /* an ACL said so: all recipients are accepted, and the message is thrown away */
-	const char *discarded_by; /* "RCPT": the ACL that discarded a recipient last; NULL: none */
-	unsigned fake_code;    /* control = fakereject or fakedefer: what the client is told of a message that is taken; 0: the truth */
-	struct slice fake_text;
-	int64_t declared_size;    /* of MAIL's SIZE; -1: not given */
-	unsigned rcpt_count;      /* RCPT commands, refused ones too */
-	struct header_edits *edits; /* what ACLs want with the header, and was not done yet; NULL: nothing */
-	struct slice headers;     /* of the whole message, for its ACL; empty before */
-	bool header_done;         /* the header section is here, and edited as ACLs before it want */
-};
-
-/* The verified names of a client's host (role/host_name.c). */
-struct session_host {
-	struct arena arena;
-	struct slice name;         /* the first; empty: none, or not looked up */
-	struct slice *names;
-	size_t name_count;
-	bool dnssec;               /* both ways were validated */
-	bool failed, deferred;     /* Exim's $host_lookup_failed and $host_lookup_deferred */
-};
-
-struct session {
-	struct front *front;
-	struct session *next, *previous;
-	struct task *task;
-	struct conf *conf;         /* the one that it began with */
-	struct stream stream;
-	struct net_address host, interface;
-	struct net_text host_text;
-	struct session_host host_names;
-	bool tls_on_connect;
-	bool receiving;            /* between DATA and its answer: a drain waits for it */
-	struct smtp_settings settings;
-	int64_t accept_max_per_host; /* 0: no limit */
-	struct smtp_server smtp;
-	struct buf in, out;
-	struct incoming_message message;
-	const struct pattern_subject *rewriting; /* what $local_part and $domain are about while a rewrite rule runs */
-	struct tls_facts tls;
-	struct tls_verify_report *verify_report; /* of the client's certificate; NULL: none was asked for */
-	char server_name[256];     /* that the client asks for while the handshake runs, if it is a host's */
-	struct acl_session acl;
-	struct acl_variables acl_connection, acl_message;
-	struct expand_context expansions; /* of this session's strings */
-	struct slice command, command_argument; /* while an event is handled: the line, and what follows its first word */
-	const char *command_verb;               /* of HELO and EHLO, instead of the line */
-};
-
-/* Starts a session on a task of its own. Takes the descriptor. */
-void session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener);
-/* Ends a session that is not receiving a message; `hard` also one that is. */
-void session_interrupt(struct session *session, bool hard);
-
-/* expand_context.ask of a session (its owner): what was asked once for this message is not asked again. */
-enum expand_result session_ask(void *session, const struct expand_request *request, struct arena *arena,
-			       struct expand_answer *answer_r, struct error *error);
-
-/* Looks the host's name up unless that was done, and waits for it; all of it is in session->host_names. */
-const struct session_host *session_look_host_up(struct session *session);
-
-/* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
-const char *session_peer(const struct session *session, char *out, size_t size);
-
-enum { SESSION_TLS_FIELDS_MAX = 1024 };
-/* " X=... CV=no", as log_selector has it; empty in clear. Written to `out`, which is returned. */
-const char *session_tls_fields(const struct session *session, char out[SESSION_TLS_FIELDS_MAX]);
-
-/* The variables that exist while a client is connected; owner: the session. */
-struct expand_value session_variable(void *owner, enum expand_variable variable);
-/* Whether the client is in this list; NULL is nobody. A list that cannot be evaluated is logged, and has nobody. */
-bool session_host_in(struct session *session, const struct list *list);
-/* A line about this client: "H=(helo) [addr] text". Rejections go to the reject log as well. */
-void session_log(struct session *session, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Whether the routers take this address; the result lies in `arena`. */
-struct route_result;
-enum route_outcome session_route(struct session *session, const struct mail_address *address, struct arena *arena,
-				 struct route_result *result_r);
-/* Sends what is queued for the client; false: the connection is over. */
-bool session_flush(struct session *session);
-
-/* ---- Policy: the ACLs of a session ---- */
-
-/* What the ACL of a point came to. Its texts lie in the arena, until policy_end. */
-struct policy {
-	enum acl_outcome outcome;
-	struct acl_answer answer;
-	struct arena arena;
-};
-
-/* Why a connection was closed, for the log. */
-#define POLICY_DROPPED "closed by DROP in ACL"
-
-void policy_init(struct session *session);
-void policy_free(struct session *session);
-/*
- * Runs the ACL of the point, if there is one, and logs a refusal of `command` ("RCPT <x@y>"). True: go on, with answer.text for the
- * client when it has any. False: answer.text is why not. Either way policy_end follows.
- */
-bool policy_run(struct policy *policy, struct session *session, enum acl_point point, const char *command, struct slice argument);
-void policy_end(struct policy *policy);
-/* Whether there is an ACL for that point. */
-bool policy_has(const struct session *session, enum acl_point point);
-/* Answers the event at hand: the ACL's words, or the standard ones. */
-void policy_answer(const struct policy *policy, struct session *session);
-/* What MAIL and RCPT make known. */
-void policy_set_sender(struct session *session, struct slice domain);
-void policy_set_recipient(struct session *session, const struct mail_address *address, struct slice text);
-
-/* ---- Rewriting (rewriting.c) ---- */
-
-/* SMTP-time rules into the settings of the session's core. */
-void rewriting_start(struct session *session);
-/* `target`: REWRITE_ENVELOPE_FROM or _TO. The result lies in the message's arena. False with *error: not now. */
-bool rewriting_address(struct session *session, unsigned target, struct slice address, struct slice *address_r,
-		       struct error *error);
-/* Whether the message must be held until its header section is there. */
-bool rewriting_holds(const struct session *session);
-/* The envelope of the message, then its held header section, from `text` to `out`. False with *error: not now. */
-bool rewriting_message(struct session *session, struct slice text, struct buf *out, struct error *error);
-
-/* ---- Submission ---- */
-
-/* The envelope begins (MAIL), and everything of the message is forgotten (the queue is told, if it has a part). */
-void submission_init(struct incoming_message *message);
-void submission_forget(struct session *session);
-/* False when the envelope has no room for another recipient. */
-bool submission_add_recipient(struct incoming_message *message, struct slice address);
-/* The text begins: makes the identifier and our Received: header. */
-void submission_begin(struct session *session);
-/* Takes a run of the text. False and *error when the queue refused it: the message is lost for this transaction. */
-bool submission_append(struct session *session, struct slice run, struct error *error);
-/* The header section is whole: the envelope and the addresses in it are rewritten, and all that was held goes on. */
-bool submission_release(struct session *session, struct error *error);
-/* Does to the header what ACLs asked for. False with *error when it is on its way to the queue already, or becomes too large. */
-bool submission_edit_header(struct session *session, struct error *error);
-/* The header section as it is now; empty when it is on its way to the queue. */
-struct slice submission_header(const struct session *session);
-/* "esmtps" and its kin, RFC 3848. */
-const char *submission_protocol(const struct session *session);
-/* Hands the last part over; true: the message is durable. */
-bool submission_commit(struct session *session, struct error *error);
 
 #endif

@@ -2,7 +2,7 @@
 #include "role/front_tls.h"
 
 #include "base/fatal.h"
-#include "role/front.h"
+#include "role/session.h"
 #include "role/front_files.h"
 #include "tls/hello.h"
 
@@ -375,26 +375,11 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
 	return good;
 }
 
-/* Whether what TLS is made of may change when the name is known. */
-static bool needs_name(const struct conf *conf)
-{
-	const struct conf_main *main = &conf->main;
-	const struct expand_program *const programs[] = {
-		main->tls_certificate, main->tls_privatekey, main->tls_require_ciphers, main->tls_eccurve, main->tls_dhparam, main->tls_ocsp_file,
-		main->tls_profile, main->tls_min_version, main->tls_alpn, main->tls_verify_certificates, main->tls_crl, main->tls_verify_ciphers,
-		main->openssl_options,
-	};
-	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
-		if (programs[i] && expand_uses(programs[i], EXPAND_TLS_IN_SNI))
-			return true;
-	return conf->tls_by_name;
-}
-
 void front_tls_choice(struct session *session, struct tls_choice *choice_r)
 {
 	const struct conf_main *main = &session->conf->main;
 	*choice_r = (struct tls_choice){ .owner = session };
-	if (needs_name(session->conf))
+	if (session->conf->tls_by_name)
 		choice_r->choose = choose;
 	if (main->tls_verify_hosts || main->tls_try_verify_hosts)
 		choice_r->prepare = prepare;

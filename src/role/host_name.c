@@ -3,7 +3,7 @@
  * The name of a client's host: looked up when it connects (host_lookup), or when somebody first wants it. A name is verified: it
  * leads back to the address (lookup/hosts.c).
  */
-#include "role/front.h"
+#include "role/session.h"
 
 enum { NAMES_MAX = 16 };
 

@@ -4,7 +4,7 @@
  * forms of the log are Exim's).
  */
 #include "base/fatal.h"
-#include "role/front.h"
+#include "role/session.h"
 
 #include <string.h>
 
@@ -14,9 +14,9 @@ static void policy_log(void *owner, unsigned targets, struct slice text)
 {
 	struct session *session = owner;
 	struct log *log = &session->front->role->log;
-	char peer[512] = "";
+	char peer[SESSION_PEER_MAX] = "";
 	if (targets & ACL_LOG_CLIENT)
-		session_peer(session, peer, sizeof peer - 1);
+		session_peer(session, peer);
 	const char *space = *peer ? " " : "";
 	/* The panic log's lines go to the main log as well. */
 	if (targets & ACL_LOG_PANIC)

@@ -48,7 +48,8 @@ struct delivery_context {
 	const struct conf *conf; /* the configuration of this attempt */
 	struct expand_context expansions;
 	struct lookup_cache *lookups;
-	struct slice headers;
+	struct slice headers;    /* empty: not read yet */
+	uint64_t body_start;     /* behind the empty line, once the headers are read */
 };
 
 /* The entry has its envelope and its descriptor. The context stays where it is: the expansions point to it. */

@@ -4,7 +4,7 @@
  * envelope and the header section as soon as the latter is whole (Exim's manual, chapter 31 §2).
  */
 #include "base/fatal.h"
-#include "role/front.h"
+#include "role/session.h"
 
 #include <string.h>
 

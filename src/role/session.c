@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One SMTP connection: reads and writes for the protocol core (smtp/server.h), starts TLS, decides by the configuration, and
- * logs as Exim does.
+ * One SMTP connection: its life, its reading and writing for the protocol core (smtp/server.h), and TLS. What the mail transaction
+ * comes to is decided in session_message.c.
  */
-#include "base/cleanup.h"
 #include "base/fatal.h"
 #include "conf/log_selector.h"
 #include "mail/host.h"
-#include "role/front.h"
+#include "role/session.h"
 #include "role/tls_log.h"
 
 #include <errno.h>
@@ -24,22 +23,22 @@ enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
 /* How long a client that we turn away may take to read why. */
 #define LINGER_TIMEOUT (2 * CLOCK_SECOND)
 
-const char *session_peer(const struct session *session, char *out, size_t size)
+const char *session_peer(const struct session *session, char out[SESSION_PEER_MAX])
 {
 	memcpy(out, "H=", 2);
-	mail_host_format(session->host_names.name, session->smtp.helo, slice_of(session->host_text.text), out + 2, size - 2);
+	mail_host_format(session->host_names.name, session->smtp.helo, slice_of(session->host_text.text), out + 2, SESSION_PEER_MAX - 2);
 	return out;
 }
 
 void session_log(struct session *session, enum log_kind kind, const char *format, ...)
 {
-	char text[2048], peer[640];
+	char text[2048], peer[SESSION_PEER_MAX];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	struct log *log = &session->front->role->log;
-	session_peer(session, peer, sizeof peer);
+	session_peer(session, peer);
 	log_line(log, LOG_KIND_MAIN, "%s %s", peer, text);
 	if (kind == LOG_KIND_REJECT)
 		log_line(log, LOG_KIND_REJECT, "%s %s", peer, text);
@@ -58,112 +57,6 @@ const char *session_tls_fields(const struct session *session, char out[SESSION_T
 		session->tls.resumption & TLS_RESUMPTION_USED,
 	};
 	return tls_log_fields(&log, session->conf->main.log_items, out);
-}
-
-/* ---- Policy ---- */
-
-/* `in_doubt`: the answer when the list cannot be evaluated, which is logged. */
-static bool host_matches(struct session *session, const struct list *list, bool in_doubt)
-{
-	const struct session_host *names = &session->host_names;
-	const struct list_subject subject = {
-		.host = &session->host, .host_names = names->names, .host_name_count = names->name_count,
-	};
-	struct list_match match;
-	struct error error;
-	if (!list)
-		return false;
-	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
-		return match.yes;
-	session_log(session, LOG_KIND_MAIN, "%s", error.text);
-	return in_doubt;
-}
-
-bool session_host_in(struct session *session, const struct list *list)
-{
-	return host_matches(session, list, false);
-}
-
-/* By host or by port; in doubt it must. */
-static bool must_use_tls(struct session *session)
-{
-	const struct conf_main *main = &session->conf->main;
-	for (size_t i = 0; i < main->tls_require_ports.count; i++)
-		if (main->tls_require_ports.items[i] == session->interface.port)
-			return true;
-	return host_matches(session, main->tls_hosts, true);
-}
-
-static unsigned session_options(struct session *session)
-{
-	const struct conf_main *main = &session->conf->main;
-	const struct {
-		bool on;
-		unsigned option;
-	} options[] = {
-		{ true, SMTP_OFFER_SIZE | SMTP_OFFER_HELP },
-		{ main->accept_8bitmime, SMTP_OFFER_8BITMIME },
-		{ session_host_in(session, main->pipelining_advertise_hosts), SMTP_OFFER_PIPELINING },
-		{ session_host_in(session, main->chunking_advertise_hosts), SMTP_OFFER_CHUNKING },
-		{ session_host_in(session, main->smtputf8_advertise_hosts), SMTP_OFFER_SMTPUTF8 },
-		{ session_host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
-		{ front_tls_configured(session) && (!main->tls_advertise_hosts || session_host_in(session, main->tls_advertise_hosts) ||
-					 must_use_tls(session)),
-		  SMTP_OFFER_STARTTLS },
-		{ must_use_tls(session), SMTP_REQUIRE_TLS },
-		{ !session_host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
-	};
-	unsigned all = 0;
-	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-		all |= options[i].on ? options[i].option : 0;
-	return all;
-}
-
-static uint32_t limit_of(int64_t value, uint32_t none)
-{
-	return value <= 0 ? none : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-}
-
-/* Options that are expanded for each connection: they may have to ask, so the task does it. */
-static bool set_expanded_settings(struct session *session, struct error *error)
-{
-	const struct conf_main *main = &session->conf->main;
-	const struct expand_context *context = &session->expansions;
-	struct arena *arena = &session->message.arena;
-	struct expand_value name;
-	int64_t size = 0, recipients = 0;
-	if (!conf_number_value(&main->smtp_accept_max_per_host, context, arena, &session->accept_max_per_host, error))
-		return error_context(error, "smtp_accept_max_per_host");
-	if (!conf_number_value(&main->message_size_limit, context, arena, &size, error))
-		return error_context(error, "message_size_limit");
-	if (!conf_number_value(&main->recipients_max, context, arena, &recipients, error))
-		return error_context(error, "recipients_max");
-	session->settings.message_size_limit = (uint64_t)size;
-	session->settings.recipients_max = limit_of(recipients, 0);
-	if (!main->smtp_active_hostname)
-		return true;
-	switch (expand_run(main->smtp_active_hostname, context, arena, &name, error)) {
-	case EXPAND_OK: break;
-	case EXPAND_FORCED_FAIL: return true;
-	default: return error_context(error, "smtp_active_hostname");
-	}
-	if (name.text.len)
-		session->settings.hostname = arena_copy(&session->host_names.arena, name.text);
-	return true;
-}
-
-static void set_settings(struct session *session)
-{
-	const struct conf_main *main = &session->conf->main;
-	smtp_settings_init(&session->settings, main->primary_hostname);
-	session->settings.recipients_max_reject = main->recipients_max_reject;
-	session->settings.accept_max_per_connection = limit_of(main->smtp_accept_max_per_connection, 0);
-	session->settings.accept_max_nonmail = (uint32_t)main->smtp_accept_max_nonmail;
-	session->settings.max_synprot_errors = (uint32_t)main->smtp_max_synprot_errors;
-	session->settings.max_unknown_commands = (uint32_t)main->smtp_max_unknown_commands;
-	session->settings.remember_esmtp = main->tls_remember_esmtp;
-	session->settings.enforce_sync = main->smtp_enforce_sync;
-	rewriting_start(session);
 }
 
 enum expand_result session_ask(void *owner, const struct expand_request *request, struct arena *arena,
@@ -196,8 +89,8 @@ static void lost_connection(struct session *session, ssize_t result)
 	const char *what = in_data ? "message" : "command";
 	struct log *log = &session->front->role->log;
 	bool logged = session->conf->main.log_items & LOG_ITEM_LOST_INCOMING_CONNECTION;
-	char peer[640];
-	session_peer(session, peer, sizeof peer);
+	char peer[SESSION_PEER_MAX];
+	session_peer(session, peer);
 	const char *client = peer + 2; /* without "H=" */
 	if (result == -ETIMEDOUT) {
 		smtp_server_farewell(&session->smtp, in_data ? SMTP_FAREWELL_DATA_TIMEOUT : SMTP_FAREWELL_COMMAND_TIMEOUT);
@@ -252,7 +145,7 @@ static bool start_tls(struct session *session, struct tls_server *server)
 {
 	struct error error = { 0 };
 	struct tls_choice choice;
-	char peer[640];
+	char peer[SESSION_PEER_MAX];
 	int64_t timeout = session->conf->main.smtp_receive_timeout < HANDSHAKE_TIMEOUT ? session->conf->main.smtp_receive_timeout
 										       : HANDSHAKE_TIMEOUT;
 	front_tls_choice(session, &choice);
@@ -260,7 +153,7 @@ static bool start_tls(struct session *session, struct tls_server *server)
 	tls_server_unref(server);
 	if (!done) {
 		log_bad_certificate(session);
-		session_peer(session, peer, sizeof peer);
+		session_peer(session, peer);
 		log_line(&session->front->role->log, LOG_KIND_MAIN, "TLS error on connection from %s %s", peer + 2, error.text);
 		return false;
 	}
@@ -291,292 +184,12 @@ static bool on_starttls(struct session *session)
 
 /* ---- Events ---- */
 
-static struct slice format_address(struct session *session, const struct mail_address *address)
-{
-	struct mail_address qualified = *address;
-	if (qualified.domain.len == 0 && qualified.local_part.len)
-		qualified.domain = session->conf->main.qualify_recipient;
-	return mail_address_format(&qualified, &session->message.arena);
-}
-
-static struct slice in_brackets(struct incoming_message *message, struct slice address)
-{
-	return arena_printf(&message->arena, "<%.*s>", SLICE_ARG(address));
-}
-
-static bool on_mail(struct session *session, const struct smtp_event *event)
-{
-	submission_forget(session);
-	session->expansions.list_cache = list_cache_new(&session->message.arena);
-	struct incoming_message *message = &session->message;
-	message->sender = event->path.null ? (struct slice){ 0 } : format_address(session, &event->path.address);
-	message->eight_bit_mime = event->mail.body == SMTP_BODY_8BITMIME;
-	message->smtputf8 = event->mail.smtputf8;
-	message->declared_size = event->mail.has_size ? (int64_t)event->mail.size : -1;
-	struct policy policy;
-	policy_set_sender(session, event->path.address.domain);
-	bool go_on = policy_run(&policy, session, ACL_POINT_MAIL, "MAIL", in_brackets(message, message->sender));
-	message->discard = policy.outcome == ACL_DISCARD;
-	message->discarded_by = message->discard ? "MAIL" : NULL;
-	policy_answer(&policy, session);
-	policy_end(&policy);
-	if (!go_on)
-		submission_forget(session);
-	return true;
-}
-
 static bool on_helo(struct session *session, const struct smtp_event *event)
 {
 	struct policy policy;
 	policy_run(&policy, session, ACL_POINT_HELO, "EHLO or HELO", event->argument);
 	policy_answer(&policy, session);
 	policy_end(&policy);
-	return true;
-}
-
-/* Local users are known to the queue. Copies of the answer live in the message's arena. */
-static enum route_user_result find_user(void *owner, struct slice name, struct route_user *user_r, struct error *error)
-{
-	struct session *session = owner;
-	struct front *front = session->front;
-	int64_t deadline = clock_after(30 * CLOCK_SECOND);
-	struct ipc_peer *queue = front_wait_peer(front, &front->queue, deadline);
-	struct ipc_find_user question = { .name = name };
-	struct ipc_reply reply = { 0 };
-	struct ipc_user answer;
-	enum route_user_result result = ROUTE_USER_DEFER;
-	error_set(error, ERROR_TEMPORARY, "looking the local user up failed");
-	if (queue && ipc_call(queue, find_user, FIND_USER, &question, NULL, 0, deadline, &reply) == 0 &&
-	    reply.type == IPC_USER_MESSAGE && ipc_unpack_user(reply.body, &answer) && answer.kind <= ROUTE_USER_DEFER) {
-		result = (enum route_user_result)answer.kind;
-		user_r->name = arena_copy(&session->message.arena, name);
-		user_r->home = arena_copy(&session->message.arena, answer.home);
-		user_r->uid = (uid_t)answer.uid;
-		user_r->gid = (gid_t)answer.gid;
-	}
-	ipc_reply_free(&reply);
-	return result;
-}
-
-enum route_outcome session_route(struct session *session, const struct mail_address *address, struct arena *arena,
-				 struct route_result *result_r)
-{
-	struct mail_address_parts parts = { address->local_part, address->domain };
-	struct route_host host = { .owner = session, .lookup_user = find_user, .variables = &session->expansions };
-	if (parts.domain.len == 0)
-		parts.domain = session->conf->main.qualify_recipient;
-	return route_address(session->conf->routers, &parts, &host, arena, result_r);
-}
-
-static void refuse_recipient(struct session *session, struct slice address, unsigned code, const char *text, const char *log_text)
-{
-	char tls[SESSION_TLS_FIELDS_MAX];
-	session_tls_fields(session, tls);
-	smtp_reply(&session->smtp, code, slice_of(text));
-	session_log(session, LOG_KIND_REJECT, "%s%sF=<%.*s> %s RCPT <%.*s>: %s", *tls ? tls + 1 : "", *tls ? " " : "", SLICE_ARG(session->message.sender),
-		    code < 500 ? "temporarily rejected" : "rejected", SLICE_ARG(address), log_text);
-}
-
-/* What is routed is the address that the message will have; the envelope is rewritten when its header is there. */
-static bool rewrite_recipient(struct session *session, struct slice address, struct mail_address *target, struct error *error)
-{
-	struct slice rewritten;
-	if (!session->conf->rewrite)
-		return true;
-	if (!rewriting_address(session, REWRITE_ENVELOPE_TO, address, &rewritten, error))
-		return false;
-	return slice_equal(rewritten, address) ||
-	       mail_address_parse(rewritten, &session->message.arena, MAIL_PATH_UTF8 | MAIL_PATH_LONG_LOCAL, target, error);
-}
-
-/* What the routers say of a recipient that the ACL (if there is one) accepts. */
-static bool routeable(struct session *session, const struct smtp_event *event, struct slice address)
-{
-	struct route_result route = { 0 };
-	struct mail_address target = event->path.address;
-	if (!rewrite_recipient(session, address, &target, &route.error)) {
-		refuse_recipient(session, address, 451, "Temporary local problem - please try later", route.error.text);
-		return false;
-	}
-	switch (session_route(session, &target, &session->message.arena, &route)) {
-	case ROUTE_ACCEPTED: return true;
-	case ROUTE_UNROUTEABLE:
-	case ROUTE_NOT_LOCAL:
-		refuse_recipient(session, address, 550, route_outcome_text(route.outcome), route_outcome_text(route.outcome));
-		return false;
-	case ROUTE_DEFERRED:
-	case ROUTE_EXPANSION_FAILED: break;
-	}
-	refuse_recipient(session, address, 451, "Temporary local problem - please try later", route.error.text);
-	return false;
-}
-
-static void take_recipient(struct session *session, const struct smtp_event *event, struct slice address, const struct policy *policy)
-{
-	struct incoming_message *message = &session->message;
-	if (!routeable(session, event, address))
-		return;
-	if (submission_add_recipient(message, address))
-		policy_answer(policy, session);
-	else
-		refuse_recipient(session, address, 452, "too many recipients", "too many recipients for one message");
-}
-
-static bool on_rcpt(struct session *session, const struct smtp_event *event)
-{
-	struct incoming_message *message = &session->message;
-	struct slice address = format_address(session, &event->path.address);
-	struct policy policy;
-	message->rcpt_count++;
-	if (message->discard) {
-		smtp_accept(&session->smtp);
-		return true;
-	}
-	policy_set_recipient(session, &event->path.address, address);
-	if (policy_run(&policy, session, ACL_POINT_RCPT, "RCPT", in_brackets(message, address)) && policy.outcome == ACL_ACCEPT) {
-		take_recipient(session, event, address, &policy);
-	} else {
-		if (policy.outcome == ACL_DISCARD)
-			message->discarded_by = "RCPT";
-		policy_answer(&policy, session);
-	}
-	acl_session_new_recipient(&session->acl);
-	policy_end(&policy);
-	return true;
-}
-
-static bool on_data(struct session *session, const struct smtp_event *event)
-{
-	struct policy policy = { .outcome = ACL_ACCEPT };
-	/* With BDAT there is no moment before the data (Exim's manual, chapter 44 §6). */
-	bool go_on = event->chunking || policy_run(&policy, session, ACL_POINT_PREDATA, "DATA", (struct slice){ 0 });
-	if (go_on) {
-		if (!session->message.begun)
-			submission_begin(session);
-		session->receiving = true;
-	}
-	policy_answer(&policy, session);
-	policy_end(&policy);
-	return true;
-}
-
-/*
- * The header section is here: edits of the ACLs so far are done to it, and the ACL for the message can see it. False: they cannot
- * be done.
- */
-static bool header_complete(struct session *session, struct error *error)
-{
-	struct incoming_message *message = &session->message;
-	message->header_done = true;
-	if (!submission_release(session, error) || !submission_edit_header(session, error))
-		return false;
-	/* It may have been rewritten. */
-	policy_set_sender(session, slice_from(message->sender, slice_find_last(message->sender, '@') + 1));
-	if (policy_has(session, ACL_POINT_DATA))
-		message->headers = arena_copy(&message->arena, submission_header(session));
-	return true;
-}
-
-static bool on_body(struct session *session, const struct smtp_event *event)
-{
-	const struct conf_main *main = &session->conf->main;
-	struct mail_header_scan *scan = &session->message.scan;
-	struct error error = { 0 };
-	if (!scan->ended) {
-		mail_header_scan_feed(scan, event->argument);
-		if (scan->received > (uint64_t)main->received_headers_max) {
-			smtp_body_refuse(&session->smtp, 550, SLICE("Too many \"Received\" headers - suspected mail loop"),
-					 "too many \"Received\" headers");
-			return true;
-		}
-		if (main->header_maxsize > 0 && scan->size > (uint64_t)main->header_maxsize) {
-			smtp_body_refuse(&session->smtp, 552, SLICE("Message header section too large"), "header section too large");
-			return true;
-		}
-	}
-	if (!session->message.recipient_count)
-		return true;
-	if (!submission_append(session, event->argument, &error)) {
-		smtp_body_refuse(&session->smtp, 451, SLICE("Temporary local problem - please try later"), "the queue refused a part");
-		session_log(session, LOG_KIND_MAIN, "message not taken: %s", error.text);
-		return true;
-	}
-	if (scan->ended && !session->message.header_done && !header_complete(session, &error))
-		smtp_body_refuse(&session->smtp, 552, SLICE("Message header section too large"), "header section too large for its ACLs");
-	return true;
-}
-
-static void after_message(struct session *session)
-{
-	session->receiving = false;
-	submission_forget(session);
-	if (session->front->role->draining)
-		smtp_server_farewell(&session->smtp, SMTP_FAREWELL_SHUTDOWN);
-}
-
-/* The message is safe, or thrown away as an ACL wanted. */
-static void answer_taken(struct session *session)
-{
-	const struct incoming_message *message = &session->message;
-	char text[64];
-	snprintf(text, sizeof text, "OK id=%s", message->id.text);
-	if (message->fake_code)
-		smtp_body_done(&session->smtp, message->fake_code, message->fake_text);
-	else
-		smtp_body_done(&session->smtp, 250, slice_of(text));
-}
-
-/* The ACL for the whole message. False: it is answered, and is not taken. */
-static bool may_have_message(struct session *session)
-{
-	struct incoming_message *message = &session->message;
-	struct policy policy = { .outcome = ACL_ACCEPT };
-	bool go_on = true;
-	/* Where no recipient is left there is nothing to decide. */
-	if (message->recipient_count)
-		go_on = policy_run(&policy, session, ACL_POINT_DATA, "after DATA", (struct slice){ 0 });
-	if (policy.outcome == ACL_DISCARD)
-		message->discarded_by = "DATA";
-	if (go_on && (policy.outcome == ACL_DISCARD || !message->recipient_count)) {
-		log_line(&session->front->role->log, LOG_KIND_MAIN, "%s => blackhole (%s ACL discarded recipients)", message->id.text,
-			 message->discarded_by);
-		answer_taken(session);
-		go_on = false;
-	} else if (!go_on) {
-		smtp_body_done(&session->smtp, policy.answer.code, policy.answer.text);
-		if (policy.answer.drop)
-			smtp_server_close(&session->smtp, POLICY_DROPPED);
-	} else if (policy.answer.text.len && !message->fake_code) {
-		message->fake_code = policy.answer.code;
-		message->fake_text = arena_copy(&message->arena, policy.answer.text);
-	}
-	policy_end(&policy);
-	return go_on;
-}
-
-static bool on_body_end(struct session *session, const struct smtp_event *event)
-{
-	struct incoming_message *message = &session->message;
-	struct error error = { 0 };
-	if (event->failed) {
-		session_log(session, LOG_KIND_REJECT, "F=<%.*s> rejected after DATA: %s", SLICE_ARG(message->sender), event->reason);
-		after_message(session);
-		return true;
-	}
-	bool good = message->header_done || !message->recipient_count || header_complete(session, &error);
-	if (good && !may_have_message(session)) {
-		after_message(session);
-		return true;
-	}
-	if (good && submission_edit_header(session, &error) && submission_commit(session, &error)) {
-		answer_taken(session);
-	} else {
-		session_log(session, LOG_KIND_REJECT, "F=<%.*s> temporarily rejected after DATA: %s", SLICE_ARG(message->sender),
-			    error.text);
-		smtp_body_done(&session->smtp, error.kind == ERROR_PERMANENT ? 554 : 451,
-			       SLICE("Temporary local problem - please try later"));
-	}
-	after_message(session);
 	return true;
 }
 
@@ -629,11 +242,11 @@ static bool on_event(struct session *session, const struct smtp_event *event)
 	case SMTP_NEED_INPUT: return read_more(session);
 	case SMTP_FLUSH: return session_flush(session);
 	case SMTP_STARTTLS: return on_starttls(session);
-	case SMTP_MAIL: return on_mail(session, event);
-	case SMTP_RCPT: return on_rcpt(session, event);
-	case SMTP_DATA: return on_data(session, event);
-	case SMTP_BODY: return on_body(session, event);
-	case SMTP_BODY_END: return on_body_end(session, event);
+	case SMTP_MAIL: return session_on_mail(session, event);
+	case SMTP_RCPT: return session_on_rcpt(session, event);
+	case SMTP_DATA: return session_on_data(session, event);
+	case SMTP_BODY: return session_on_body(session, event);
+	case SMTP_BODY_END: return session_on_body_end(session, event);
 	case SMTP_REFUSED: return on_refused(session, event);
 	case SMTP_CLOSE: return on_close(session, event);
 	case SMTP_RESET:
@@ -689,25 +302,6 @@ static bool greet(struct session *session)
 	return true;
 }
 
-/* Counts the connection; false when a limit is reached, with the farewell queued. */
-static bool within_limits(struct session *session)
-{
-	const struct conf_main *main = &session->conf->main;
-	unsigned total = 0, same = 0;
-	bool counted = counters_enter(session->front->counters, &session->host, &total, &same);
-	bool too_many = !counted || (main->smtp_accept_max && total > main->smtp_accept_max);
-	bool too_many_from_host = session->accept_max_per_host && same > session->accept_max_per_host;
-	if (counted && (too_many || too_many_from_host))
-		counters_leave(session->front->counters, &session->host);
-	if (!too_many && !too_many_from_host)
-		return true;
-	smtp_server_farewell(&session->smtp, too_many ? SMTP_FAREWELL_TOO_MANY : SMTP_FAREWELL_TOO_MANY_FROM_HOST);
-	if (main->log_items & LOG_ITEM_CONNECTION_REJECT)
-		log_line(&session->front->role->log, LOG_KIND_MAIN, "Connection from [%s] refused: too many connections%s",
-			 session->host_text.text, too_many ? "" : " from that IP address");
-	return false;
-}
-
 static void end_session(struct session *session)
 {
 	struct front *front = session->front;
@@ -736,12 +330,12 @@ static void session_task(void *arg)
 	struct smtp_event event;
 	struct error error;
 	session->task = task_current();
-	if (!set_expanded_settings(session, &error)) {
+	if (!session_expand_settings(session, &error)) {
 		session_log(session, LOG_KIND_PANIC, "connection refused: %s", error.text);
 		smtp_server_turn_away(&session->smtp, 421, SLICE("Temporary local problem - please try later"), "");
 		if (!session->tls_on_connect)
 			session_flush(session);
-	} else if (within_limits(session)) {
+	} else if (session_within_limits(session)) {
 		if (session_host_in(session, session->conf->main.host_lookup))
 			session_look_host_up(session);
 		/* Here and not before: its lists may have to ask, and only a task can wait. */
@@ -771,7 +365,7 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 	buf_init(&session->in, IN_MAX);
 	buf_init(&session->out, OUT_MAX);
 	submission_init(&session->message);
-	set_settings(session);
+	session_set_settings(session);
 	smtp_server_init(&session->smtp, &session->settings, &session->out, slice_of(session->host_text.text), 0);
 	policy_init(session);
 	session->next = front->sessions;

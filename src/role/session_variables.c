@@ -3,7 +3,7 @@
 #include "base/fatal.h"
 #include "expand/message.h"
 #include "expand/moment.h"
-#include "role/front.h"
+#include "role/session.h"
 
 #include <unistd.h>
 
@@ -39,8 +39,8 @@ static struct slice received_host(struct session *session)
 
 static struct slice full_host(struct session *session)
 {
-	char peer[512];
-	session_peer(session, peer, sizeof peer);
+	char peer[SESSION_PEER_MAX];
+	session_peer(session, peer);
 	return arena_copy(&session->message.arena, slice_of(peer + 2)); /* without "H=" */
 }
 

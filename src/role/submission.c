@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "mail/received.h"
-#include "role/front.h"
+#include "role/session.h"
 #include "spool/envelope.h"
 
 #include <errno.h>
