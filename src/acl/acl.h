@@ -194,6 +194,8 @@ struct acl_session {
 	/* Routing an address as if for delivery: EXPAND_OK with *yes_r, EXPAND_DEFER with *error. *message_r: why not. */
 	enum expand_result (*verify)(void *owner, enum acl_verify_kind kind, struct slice address, struct arena *arena, bool *yes_r,
 				     struct slice *message_r, struct error *error);
+	/* Calls `each` with the recipients of the message one by one, until that says false. */
+	void (*recipients)(void *owner, bool (*each)(void *arg, struct slice address), void *arg);
 	/* Options: what follows the control's name and its slash. False with *error when it cannot be done. */
 	bool (*control)(void *owner, enum acl_control control, struct slice options, struct error *error);
 	/* One header line, without a newline at its end; it may have continuation lines. */
@@ -205,6 +207,8 @@ struct acl_session {
 	struct acl_data data; /* while an ACL runs; its texts lie in the run's arena */
 	/* The engine's own, kept between runs. */
 	bool caseful_local_part, no_delay_flush, no_multiline;
+	bool sender_failure_told;
+	const char *sender_failure, *recipient_failure; /* $sender_verify_failure and its kin; NULL: none */
 	struct acl_dnslists *dnslists; /* what lists in the DNS answered; NULL: none was asked */
 	uint64_t warned[ACL_WARNINGS_MAX];
 	size_t warned_count;
@@ -225,6 +229,11 @@ enum acl_outcome {
 	ACL_ERROR,   /* the ACL cannot be run: to be answered as ACL_DEFER; log_message says why */
 };
 
+/* A sender that the routers do not take: told to the client once a message, above the refusal itself. */
+struct acl_sender_failure {
+	struct slice address, message; /* address empty: none */
+};
+
 struct acl_result {
 	enum acl_outcome outcome;
 	struct slice message;     /* for the client; data NULL: none */
@@ -232,6 +241,7 @@ struct acl_result {
 	unsigned log_targets;     /* of a rejection: enum acl_log */
 	bool details;             /* a client may be told the message of a temporary refusal */
 	bool tainted;             /* `message` is in part a peer's */
+	struct acl_sender_failure sender_failure; /* of a refusal */
 };
 
 /* Runs the ACL that the option's value leads to. Waits as its conditions need. Returns result_r->outcome. */

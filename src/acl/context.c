@@ -130,7 +130,13 @@ enum expand_result acl_expand(struct acl_session *session, struct slice name, co
 
 bool acl_session_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r)
 {
-	return acl_dnslists_variable(session, variable, value_r);
+	if (variable == EXPAND_SENDER_VERIFY_FAILURE)
+		*value_r = acl_text(session->sender_failure ? slice_of(session->sender_failure) : SLICE(""));
+	else if (variable == EXPAND_RECIPIENT_VERIFY_FAILURE)
+		*value_r = acl_text(session->recipient_failure ? slice_of(session->recipient_failure) : SLICE(""));
+	else
+		return acl_dnslists_variable(session, variable, value_r);
+	return true;
 }
 
 bool acl_session_named(const struct acl_session *session, enum expand_family family, struct slice name,
@@ -146,6 +152,7 @@ void acl_session_new_recipient(struct acl_session *session)
 {
 	session->caseful_local_part = false;
 	session->facts.has_recipient = false;
+	session->recipient_failure = NULL;
 }
 
 void acl_session_new_message(struct acl_session *session)
@@ -153,6 +160,8 @@ void acl_session_new_message(struct acl_session *session)
 	acl_session_new_recipient(session);
 	acl_dnslists_forget(session);
 	session->warned_count = 0;
+	session->sender_failure_told = false;
+	session->sender_failure = NULL;
 	session->facts.has_sender = false;
 	session->facts.sender = session->facts.sender_domain = (struct slice){ 0 };
 	if (session->message)

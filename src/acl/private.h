@@ -103,6 +103,7 @@ struct acl_reference {
 struct acl_shared {
 	unsigned log_targets;
 	bool details;
+	struct acl_sender_failure sender_failure;
 	size_t steps;
 	struct expand_memory memory; /* what one string leaves for the next */
 };
@@ -164,6 +165,17 @@ bool acl_dnslists_check(struct slice value, struct error *error);
 /* $dnslist_domain and its kin: of the last list that had a key. False: it is none of them. */
 bool acl_dnslists_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 void acl_dnslists_forget(struct acl_session *session);
+
+/* A value of `verify`, taken apart. */
+struct acl_verifier;
+struct acl_verify {
+	const struct acl_verifier *kind;
+	struct slice argument; /* behind "=" */
+	bool defer_ok, no_details, caseless;
+};
+typedef enum acl_step acl_verifier_run(struct acl_run *run, const struct acl_verify *verify);
+/* verify_header.c */
+acl_verifier_run acl_verify_names_ascii, acl_verify_header_syntax, acl_verify_header_sender, acl_verify_not_blind;
 
 /* header.c */
 acl_word_run acl_add_header_run, acl_remove_header_run;

@@ -389,5 +389,9 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 		.outcome = outcomes[step], .message = run->message.text, .log_message = run->log_message.text,
 		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted,
 	};
+	if (step == ACL_NO || step == ACL_DROPPED) {
+		result_r->sender_failure = shared.sender_failure;
+		session->sender_failure_told |= shared.sender_failure.address.len > 0;
+	}
 	return result_r->outcome;
 }

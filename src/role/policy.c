@@ -159,6 +159,14 @@ static enum expand_result policy_verify(void *owner, enum acl_verify_kind kind, 
 	return EXPAND_DEFER;
 }
 
+static void policy_recipients(void *owner, bool (*each)(void *arg, struct slice address), void *arg)
+{
+	struct session *session = owner;
+	struct slice list = buf_slice(&session->message.recipients), address;
+	while (ipc_list_next(&list, &address) && each(arg, address))
+		continue;
+}
+
 static bool policy_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
 {
 	struct session *session = owner;
@@ -192,7 +200,7 @@ void policy_init(struct session *session)
 	session->acl = (struct acl_session){
 		.owner = session, .context = &session->expansions, .set = session->conf->acl_set,
 		.connection = &session->acl_connection, .message = &session->acl_message,
-		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .control = policy_control,
+		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .recipients = policy_recipients, .control = policy_control,
 		.add_header = policy_add_header, .remove_header = policy_remove_header,
 	};
 	session->acl.facts.host_address = slice_of(session->host_text.text);
@@ -237,6 +245,11 @@ static void log_refusal(struct policy *policy, struct session *session, enum acl
 	sender = arena_printf(&policy->arena, "%s%s", *tls ? tls + 1 : "", *tls ? " " : "");
 	if (facts->has_sender && point != ACL_POINT_MAIL)
 		sender = arena_printf(&policy->arena, "%.*sF=<%.*s> ", SLICE_ARG(sender), SLICE_ARG(facts->sender));
+	const struct acl_sender_failure *failure = &result->sender_failure;
+	if (failure->address.len)
+		policy_log(session, ACL_LOG_MAIN | ACL_LOG_REJECT | ACL_LOG_CLIENT,
+			   arena_printf(&policy->arena, "sender verify fail for <%.*s>: %.*s", SLICE_ARG(failure->address),
+					SLICE_ARG(failure->message)));
 	struct slice text = acl_log_text(result, &policy->answer, &policy->arena);
 	text = arena_printf(&policy->arena, "%.*s%srejected %s%s%.*s%.*s", SLICE_ARG(sender), temporary ? "temporarily " : "", command,
 			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), SLICE_ARG(text));
