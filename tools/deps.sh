@@ -75,6 +75,9 @@ table() {
 		ldnsutils command_is ldns-signzone
 		postgresql postgres_is
 		redis-server command_is redis-server
+		clamav-daemon command_is /usr/sbin/clamd
+		spamd command_is /usr/sbin/spamd
+		rspamd command_is rspamd
 	T
 	fuzz) cat <<-'T' ;;
 		clang command_is clang
@@ -130,7 +133,7 @@ case " $wanted " in
 esac
 # Tests start servers for themselves: as services of this machine they are neither started now nor at its next start.
 services=
-for service in postgresql redis-server nsd; do
+for service in postgresql redis-server nsd clamav-daemon clamav-freshclam spamd rspamd; do
 	case " $wanted " in *" $service "*) services="$services $service" ;; esac
 done
 policy=/usr/sbin/policy-rc.d

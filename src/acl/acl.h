@@ -81,6 +81,7 @@ bool acl_verify_info(size_t index, struct acl_word_info *info_r);
 /* ---- Compiling ---- */
 
 struct acl;
+struct acl_content;
 struct acl_dnslists;
 struct acl_set;
 
@@ -102,6 +103,9 @@ struct acl_set *acl_set_new(struct arena *arena, const struct expand_language *l
 /* A name that others can refer to, before it is compiled; NULL when it is taken. */
 struct acl *acl_set_add(struct acl_set *set, struct slice name);
 struct acl *acl_set_find(const struct acl_set *set, struct slice name);
+
+/* Whether an ACL that was compiled so far looks at the text of messages. */
+bool acl_set_reads_content(const struct acl_set *set);
 
 /* Compiles the statements of one that was added. Every error is reported; false when there was one. */
 bool acl_compile(struct acl_set *set, struct acl *acl, const struct acl_line *lines, size_t count, const struct acl_report *report);
@@ -188,6 +192,7 @@ struct acl_session {
 	const struct acl_set *set;
 	struct acl_variables *connection, *message;
 	struct acl_facts facts;
+	const struct expand_program *av_scanner, *spamd_address; /* the main options; NULL: unset */
 
 	void (*log)(void *owner, unsigned targets, struct slice text); /* enum acl_log; the text may be a peer's */
 	void (*delay)(void *owner, int64_t time, bool flush);          /* parks the task; flush: what waits for the client first */
@@ -201,6 +206,11 @@ struct acl_session {
 	/* One header line, without a newline at its end; it may have continuation lines. */
 	bool (*add_header)(void *owner, enum acl_header_place place, struct slice line, struct error *error);
 	bool (*remove_header)(void *owner, struct slice name, struct error *error);
+	/* The message as it is, header section and body; as long as the ACL runs. For `regex`. */
+	bool (*content)(void *owner, struct slice *text_r, struct error *error);
+	/* Asks a scanner about the message: EXPAND_SERVICE_SCAN, to which the owner adds the text and who sent it to whom. */
+	enum expand_result (*scan)(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
+				   struct error *error);
 	/* One line a step, for `postern session`. */
 	void (*trace)(void *owner, unsigned depth, struct slice text);
 
@@ -209,6 +219,7 @@ struct acl_session {
 	bool caseful_local_part, no_delay_flush, no_multiline;
 	bool sender_failure_told;
 	const char *sender_failure, *recipient_failure; /* $sender_verify_failure and its kin; NULL: none */
+	struct acl_content *content_found; /* what conditions found in the message; NULL: none looked */
 	struct acl_dnslists *dnslists; /* what lists in the DNS answered; NULL: none was asked */
 	uint64_t warned[ACL_WARNINGS_MAX];
 	size_t warned_count;

@@ -135,7 +135,7 @@ bool acl_session_variable(const struct acl_session *session, enum expand_variabl
 	else if (variable == EXPAND_RECIPIENT_VERIFY_FAILURE)
 		*value_r = acl_text(session->recipient_failure ? slice_of(session->recipient_failure) : SLICE(""));
 	else
-		return acl_dnslists_variable(session, variable, value_r);
+		return acl_dnslists_variable(session, variable, value_r) || acl_content_variable(session, variable, value_r);
 	return true;
 }
 
@@ -146,6 +146,12 @@ bool acl_session_named(const struct acl_session *session, enum expand_family fam
 	if ((family != EXPAND_ACL_C && family != EXPAND_ACL_M) || !store)
 		return false;
 	return acl_variables_get(store, name, value_r);
+}
+
+void acl_session_free(struct acl_session *session)
+{
+	acl_dnslists_free(session);
+	acl_content_free(session);
 }
 
 void acl_session_new_recipient(struct acl_session *session)
@@ -159,6 +165,7 @@ void acl_session_new_message(struct acl_session *session)
 {
 	acl_session_new_recipient(session);
 	acl_dnslists_forget(session);
+	acl_content_free(session);
 	session->warned_count = 0;
 	session->sender_failure_told = false;
 	session->sender_failure = NULL;

@@ -408,7 +408,7 @@ void acl_dnslists_forget(struct acl_session *session)
 		session->dnslists->found = (struct acl_dnslist_found){ 0 };
 }
 
-void acl_session_free(struct acl_session *session)
+void acl_dnslists_free(struct acl_session *session)
 {
 	struct acl_dnslists *lists = session->dnslists;
 	if (!lists)

@@ -39,6 +39,7 @@ struct acl_word {
 	enum expand_list list;
 	unsigned points;      /* where it may be used */
 	const char *refused;
+	bool reads_content;   /* the session must keep the text of the message for it */
 	acl_word_run *run;    /* NULL for ACL_VALUE_NONE and ACL_VALUE_LATE, which run.c does */
 	/* Checks a constant value at load; NULL: any will do. */
 	bool (*check)(struct slice value, struct error *error);
@@ -81,6 +82,7 @@ struct acl_statement {
 struct acl {
 	struct slice name;
 	const struct acl_statement *first;
+	bool reads_content;
 	struct acl *next; /* in the set */
 	size_t number;    /* in the set, from 0 */
 };
@@ -88,6 +90,7 @@ struct acl {
 struct acl_set {
 	struct arena *arena;
 	const struct expand_language *language;
+	bool reads_content;
 	struct acl *first, **tail;
 	size_t count;
 };
@@ -164,7 +167,20 @@ acl_word_run acl_dnslists_run;
 bool acl_dnslists_check(struct slice value, struct error *error);
 /* $dnslist_domain and its kin: of the last list that had a key. False: it is none of them. */
 bool acl_dnslists_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
+void acl_dnslists_free(struct acl_session *session);
 void acl_dnslists_forget(struct acl_session *session);
+
+/* word.c: "1d12h30m5s", each part once or more, no blanks; a number alone is seconds. */
+bool acl_parse_time(struct slice text, int64_t *seconds_r);
+
+/* content.c and scan.c */
+struct acl_content;
+acl_word_run acl_regex_run, acl_malware_run, acl_spam_run;
+bool acl_regex_check(struct slice value, struct error *error);
+bool acl_content_check(struct slice value, struct error *error);
+/* What they left for the message: false when it is none of their variables. */
+bool acl_content_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
+void acl_content_free(struct acl_session *session);
 
 /* A value of `verify`, taken apart. */
 struct acl_verifier;

@@ -7,6 +7,7 @@
 	(AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(DKIM) | AT(NOT_SMTP) | AT(NOT_SMTP_START) | \
 	 AT(NOT_SMTP_MIME) | AT(EXPANSION))
 #define NOT_SMTP_POINTS (AT(NOT_SMTP) | AT(NOT_SMTP_START) | AT(NOT_SMTP_MIME))
+#define CONTENT_POINTS (AT(DATA) | AT(PRDR) | AT(NOT_SMTP) | AT(EXPANSION))
 #define ADDRESS_POINTS (AT(RCPT) | AT(VRFY) | AT(PRDR) | AT(EXPANSION))
 #define SENDER_POINTS \
 	(ACL_EVERYWHERE & ~(AT(AUTH) | AT(CONNECT) | AT(HELO) | AT(MAILAUTH) | AT(ETRN) | AT(EXPN) | AT(STARTTLS) | AT(VRFY)))
@@ -150,7 +151,7 @@ static enum acl_step run_continue(struct acl_run *run, const struct acl_item *it
 }
 
 /* "1d12h30m5s", each part once or more, no blanks; a number alone is seconds. */
-static bool parse_time(struct slice text, int64_t *seconds_r)
+bool acl_parse_time(struct slice text, int64_t *seconds_r)
 {
 	static const struct {
 		char unit;
@@ -181,7 +182,7 @@ static bool parse_time(struct slice text, int64_t *seconds_r)
 static bool check_delay(struct slice value, struct error *error)
 {
 	int64_t seconds;
-	if (parse_time(slice_trim(value), &seconds))
+	if (acl_parse_time(slice_trim(value), &seconds))
 		return true;
 	return error_set(error, ERROR_USAGE, "\"%.*s\" is not a time value; expected one such as 30s or 1m30s",
 			 SLICE_ARG(slice_first(value, 64)));
@@ -192,7 +193,7 @@ static enum acl_step run_delay(struct acl_run *run, const struct acl_item *item,
 	struct acl_session *session = run->session;
 	int64_t seconds;
 	(void)item;
-	if (!parse_time(slice_trim(value.text), &seconds))
+	if (!acl_parse_time(slice_trim(value.text), &seconds))
 		return acl_broken(run, "syntax error in argument for \"delay\" modifier: \"%.*s\" is not a time value",
 				  SLICE_ARG(slice_first(value.text, 200)));
 	int64_t most = ACL_DELAY_MAX / CLOCK_SECOND;
@@ -332,7 +333,11 @@ static const struct acl_word words[] = {
 	{ MODIFIER("logwrite"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_logwrite,
 	  .help = "Writes a line to the main log, or to those that :main,reject,panic: before the text names.",
 	  .example = "logwrite = :reject: seen $sender_address" },
-	{ LATER("malware", SCANNING) },
+	{ CONDITION("malware"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_malware_run, .check = acl_content_check,
+	  .reads_content = true,
+	  .help = "Whether the scanner of av_scanner finds malware in the message: any with \"*\", or one whose name matches the regular "
+		  "expression. Options behind slashes: defer_ok, tmo=TIME. The name is in $malware_name.",
+	  .example = "malware = * / defer_ok" },
 	{ MODIFIER("message"), .value = ACL_VALUE_LATE, .points = ACL_EVERYWHERE,
 	  .help = "What the client is told; it may begin with a code: \"550 5.7.1 ...\". In warn: a header line to add.",
 	  .example = "message = relay not permitted" },
@@ -341,7 +346,11 @@ static const struct acl_word words[] = {
 	{ LATER("ratelimit", "rate limits come later") },
 	{ CONDITION("recipients"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_ADDRESS, .points = AT(RCPT) | AT(PRDR) | AT(EXPANSION),
 	  .run = run_recipients, .help = "Whether the recipient is in this address list.", .example = "recipients = postmaster@*" },
-	{ LATER("regex", SCANNING) },
+	{ CONDITION("regex"), .value = ACL_VALUE_PIECES, .points = CONTENT_POINTS | AT(MIME), .run = acl_regex_run, .check = acl_regex_check,
+	  .reads_content = true,
+	  .help = "Whether a line of the message matches one of these regular expressions; in acl_smtp_mime, a line of the part as it came. It "
+		  "is then in $regex_match_string, and what its groups matched in $regex1 and on.",
+	  .example = "regex = [Mm]ortgage : URGENT" },
 	{ MODIFIER("remove_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
 	  .help = "Removes all header lines of these names from the message.", .example = "remove_header = X-Route : X-Internal" },
 	{ LATER("seen", "the database of what was seen comes later") },
@@ -353,7 +362,11 @@ static const struct acl_word words[] = {
 	{ MODIFIER("set"), .value = ACL_VALUE_SET, .points = ACL_EVERYWHERE, .run = run_set,
 	  .help = "Gives a variable a value: acl_c... lasts for the connection, acl_m... for the message.",
 	  .example = "set acl_m_score = ${eval:$acl_m_score+1}" },
-	{ LATER("spam", SCANNING) },
+	{ CONDITION("spam"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_spam_run, .check = acl_content_check,
+	  .reads_content = true,
+	  .help = "Whether SpamAssassin or Rspamd, at spamd_address, takes the message for spam by the rules of this user; with \":true\" behind "
+		  "the user always true. What was found is in $spam_score, $spam_score_int, $spam_bar, $spam_report and $spam_action.",
+	  .example = "spam = nobody:true / defer_ok" },
 	{ MODIFIER("udpsend"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = "sessions make no connections" },
 	{ CONDITION("verify"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_verify_run, .check = acl_verify_check,
 	  .help = "Verifies an address, the client's name or certificate, or the header.", .example = "verify = recipient" },

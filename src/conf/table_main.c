@@ -200,6 +200,14 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that are offered SMTPUTF8 (RFC 6531).", .example = "!192.0.2.7 : *" },
 	{ OPTION(limits_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
 	  .help = "The hosts that are told the limits of a session with LIMITS (RFC 9422).", .example = "*" },
+	{ OPTION(av_scanner), .type = CONF_EXPANDED, .place = EXPAND_PLACE_ENVELOPE,
+	  .help = "The scanner of the ACL condition malware: \"clamd\", then its servers, each a socket's path or a host and a port, and perhaps "
+		  "retry=TIME. The message is sent to it. Scanners of other types are not available.",
+	  .example = "clamd:/run/clamav/clamd.ctl" },
+	{ OPTION(spamd_address), .type = CONF_EXPANDED, .place = EXPAND_PLACE_ENVELOPE, .fallback = "127.0.0.1 783",
+	  .help = "The servers of the ACL condition spam: a socket's path, or a host and a port (or two with a dash between), with options: "
+		  "pri=, weight=, time=, retry=, tmo=, and variant=rspamd for Rspamd.",
+	  .example = "127.0.0.1 11333 variant=rspamd" },
 	{ ACL(smtp_connect, CONNECT),
 	  .help = "The ACL for a new connection. What its accept has as message takes the place of smtp_banner.",
 	  .example = "deny hosts = 192.0.2.0/24" },

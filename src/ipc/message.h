@@ -84,7 +84,10 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 /* Material of the lookup role: a file of the system (enum dns_system_file); a directory below which it may read. */
 #define IPC_SYSTEM_FILE(F) F(number, file)
 #define IPC_READABLE(F) F(bytes, path)
-/* An expand_request, its deadline on the clock that all processes share; role/ask.h packs and unpacks the two. */
+/*
+ * An expand_request, its deadline on the clock that all processes share; role/ask.h packs and unpacks the two. The descriptor, if there is
+ * one, is its content.
+ */
 #define IPC_ASK(F)                                                                                              \
 	F(number, service) F(bytes, type) F(bytes, file) F(bytes, key) F(bytes, pieces) F(bytes, options)      \
 	F(number, flags) F(number, deadline)
@@ -142,7 +145,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(delivered, DELIVERED, IPC_R(STORE), IPC_R(QUEUE), 0, IPC_DELIVERED)              \
 	M(system_file, SYSTEM_FILE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_SYSTEM_FILE)      \
 	M(readable, READABLE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_READABLE)               \
-	M(ask, ASK, IPC_ASKERS, IPC_ASKED, 0, IPC_ASK)                                     \
+	M(ask, ASK, IPC_ASKERS, IPC_ASKED, 1, IPC_ASK)                                     \
 	M(answered, ANSWERED, IPC_ASKED, IPC_ASKERS, 1, IPC_ANSWERED)                      \
 	M(state, STATE, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_STATE)                         \
 	M(proof_wanted, PROOF_WANTED, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_PROOF_WANTED)    \

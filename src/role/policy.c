@@ -159,6 +159,17 @@ static enum expand_result policy_verify(void *owner, enum acl_verify_kind kind, 
 	return EXPAND_DEFER;
 }
 
+static bool policy_content(void *owner, struct slice *text_r, struct error *error)
+{
+	return session_content(owner, text_r, error);
+}
+
+static enum expand_result policy_scan(void *owner, const struct expand_request *request, struct arena *arena,
+				      struct expand_answer *answer_r, struct error *error)
+{
+	return session_scan(owner, request, arena, answer_r, error);
+}
+
 static void policy_recipients(void *owner, bool (*each)(void *arg, struct slice address), void *arg)
 {
 	struct session *session = owner;
@@ -201,7 +212,8 @@ void policy_init(struct session *session)
 		.owner = session, .context = &session->expansions, .set = session->conf->acl_set,
 		.connection = &session->acl_connection, .message = &session->acl_message,
 		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .recipients = policy_recipients, .control = policy_control,
-		.add_header = policy_add_header, .remove_header = policy_remove_header,
+		.add_header = policy_add_header, .remove_header = policy_remove_header, .content = policy_content, .scan = policy_scan,
+		.av_scanner = session->conf->main.av_scanner, .spamd_address = session->conf->main.spamd_address,
 	};
 	session->acl.facts.host_address = slice_of(session->host_text.text);
 }

@@ -6,6 +6,7 @@
  *   session.c            its life, reading and writing, TLS, and who handles which event of the protocol core (smtp/server.h)
  *   session_settings.c   what the configuration means for this connection
  *   session_message.c    the mail transaction
+ *   session_content.c    the text of a message for ACLs that look into it
  *   session_variables.c  what its expansions see
  *   policy.c             its ACLs
  *   rewriting.c          rewrite rules
@@ -37,6 +38,14 @@ struct header_edits {
 	size_t added_count, removed_count, bytes;
 };
 
+/* The text of a message that is kept for its ACLs, beside what is with the queue (session_content.c). */
+struct message_content {
+	int fd;        /* a memory file; -1: none */
+	char *map;     /* of it; NULL: not yet */
+	size_t size;
+	bool complete; /* the last part is there */
+};
+
 /* A message on its way in. Everything of it is in `arena`, and gone with session_forget_message. */
 struct incoming_message {
 	struct arena arena;
@@ -64,6 +73,7 @@ struct incoming_message {
 	unsigned rcpt_count;      /* RCPT commands, refused ones too */
 	struct header_edits *edits; /* what ACLs want with the header, and was not done yet; NULL: nothing */
 	struct slice headers;     /* of the whole message, for its ACL; empty before */
+	struct message_content content;
 	bool header_done;         /* the header section is here, and edited as ACLs before it want */
 };
 
@@ -183,6 +193,17 @@ void policy_answer(const struct policy *policy, struct session *session);
 /* What MAIL and RCPT make known. */
 void policy_set_sender(struct session *session, struct slice domain);
 void policy_set_recipient(struct session *session, const struct mail_address *address, struct slice text);
+
+/* ---- Content (session_content.c) ---- */
+
+/* A part goes to the queue: keeps it if an ACL may want to read it. */
+bool session_keep_content(struct session *session, struct slice part, struct error *error);
+void session_forget_content(struct message_content *content);
+/* The whole message, header section and body, while its ACLs run. False with *error. */
+bool session_content(struct session *session, struct slice *text_r, struct error *error);
+/* Asks a scanner (EXPAND_SERVICE_SCAN) about it. */
+enum expand_result session_scan(struct session *session, const struct expand_request *request, struct arena *arena,
+				struct expand_answer *answer_r, struct error *error);
 
 /* ---- Rewriting (rewriting.c) ---- */
 
