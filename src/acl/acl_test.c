@@ -438,7 +438,7 @@ static const struct {
 	{ "a:\naccept condition = $nosuch", "20: unknown variable name \"nosuch\"\n" },
 	{ "a:\naccept delay = 1x", "16: delay: \"1x\" is not a time value; expected one such as 30s or 1m30s\n" },
 	{ "a:\naccept control = nosuch", "18: control: there is no control \"nosuch\"\n" },
-	{ "a:\naccept control = dscp/ef", "18: control: \"dscp\" is not available in this version: it comes later\n" },
+	{ "a:\naccept control = dscp/af99", "18: control: \"af99\" is not a class of packets; expected a name such as ef or a number up to 63\n" },
 	{ "a:\naccept control = no_pipelining/x", "18: control: \"no_pipelining\" takes no options\n" },
 	{ "a:\naccept log_reject_target = main:nosuch",
 	  "28: log_reject_target: there is no log \"nosuch\"; expected main, reject or panic\n" },

@@ -165,7 +165,7 @@ const struct expand_variable_info expand_variable_table[] = {
 	{ "smtp_count_at_connection_start", EXPAND_SMTP_COUNT_AT_CONNECTION_START, NUMBER, COMMAND, false,
 	  "How many clients were connected when this one came, itself included.",
 	  "$smtp_count_at_connection_start clients" },
-	{ "smtp_notquit_reason", EXPAND_SMTP_NOTQUIT_REASON, TEXT, COMMAND, false,
+	{ "smtp_notquit_reason", EXPAND_SMTP_NOTQUIT_REASON, TEXT, CONNECTION, false,
 	  "Why a session ended without QUIT, as in the ACL for that case.",
 	  "ended: $smtp_notquit_reason" },
 	{ "proxy_session", EXPAND_PROXY_SESSION, TEXT, CONNECTION, false,

@@ -67,9 +67,14 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, cipher_standard) F(bytes, peer_name)  \
 	F(bytes, server_name) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id)    \
 	F(number, flags) F(bytes, variables)
-/* submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531). */
-enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
+/*
+ * submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC
+ * 6531), frozen from the start, not to be delivered at once.
+ */
+enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, SUBMIT_QUEUED = 8 };
 #define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete)
+/* ETRN: what waits in the queue is tried now. */
+#define IPC_RUN_QUEUE(F) F(number, unused)
 #define IPC_ABORT(F) F(number, transaction)
 /* kind: enum error_kind; ERROR_NONE for a part that was taken, and for the last one: the message is durable. */
 #define IPC_TAKEN(F) F(number, kind) F(bytes, problem)
@@ -138,6 +143,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(submit, SUBMIT, IPC_R(FRONT), IPC_R(QUEUE), 1, IPC_SUBMIT)                       \
 	M(part, PART, IPC_R(FRONT), IPC_R(QUEUE), 1, IPC_PART)                             \
 	M(abort, ABORT, IPC_R(FRONT), IPC_R(QUEUE), 0, IPC_ABORT)                          \
+	M(run_queue, RUN_QUEUE, IPC_R(FRONT), IPC_R(QUEUE), 0, IPC_RUN_QUEUE)              \
 	M(taken, TAKEN, IPC_R(QUEUE), IPC_R(FRONT), 0, IPC_TAKEN)                          \
 	M(find_user, FIND_USER, IPC_R(FRONT), IPC_R(QUEUE), 0, IPC_FIND_USER)              \
 	M(user, USER, IPC_R(QUEUE), IPC_R(FRONT), 0, IPC_USER)                             \

@@ -4,8 +4,10 @@
  * forms of the log are Exim's).
  */
 #include "base/fatal.h"
+#include "net/dscp.h"
 #include "role/session.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* ---- What the ACLs do to the session ---- */
@@ -43,6 +45,32 @@ static void set_fake(struct session *session, unsigned code, struct slice text, 
 	message->fake_text = text.len ? arena_copy(&message->arena, text) : slice_of(standard);
 }
 
+/* *hold: of the envelope, which goes to the queue with the first part. */
+static bool hold_message(struct session *session, struct slice options, bool *hold, struct error *error)
+{
+	static const char *const known[] = { "no_tell", "first_pass_route" };
+	while (options.len) {
+		struct slice option = slice_cut(&options, '/');
+		if (!slice_equal(option, slice_of(known[0])) && !slice_equal(option, slice_of(known[1])))
+			return error_set(error, ERROR_USAGE, "there is no option \"%.*s\"", SLICE_ARG(slice_first(option, 64)));
+	}
+	if (session->message.transaction)
+		return error_set(error, ERROR_PERMANENT, "the message is larger than 256K, and its envelope is with the queue already; "
+				 "do it before DATA");
+	*hold = true;
+	return true;
+}
+
+static bool set_dscp(struct session *session, struct slice options, struct error *error)
+{
+	unsigned value;
+	if (!net_dscp_parse(slice_trim(options), &value))
+		return error_set(error, ERROR_USAGE, "\"%.*s\" is not a class of packets", SLICE_ARG(slice_first(options, 64)));
+	if (!net_dscp_set(session->stream.fd, session->host.family, value))
+		session_log(session, LOG_KIND_MAIN, "the class of packets cannot be set: %s", strerror(errno));
+	return true;
+}
+
 static bool policy_control(void *owner, enum acl_control control, struct slice options, struct error *error)
 {
 	struct session *session = owner;
@@ -61,6 +89,10 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 		set_fake(session, 450, options,
 			 "Your message is being deferred at this time,\nbut is being kept for evaluation.\nPlease try again later.");
 		return true;
+	case ACL_CONTROL_FREEZE: return hold_message(session, options, &session->message.frozen, error);
+	case ACL_CONTROL_QUEUE: return hold_message(session, options, &session->message.queue_only, error);
+	case ACL_CONTROL_DSCP: return set_dscp(session, options, error);
+	case ACL_CONTROL_NO_MBOX_UNSPOOL: return true;
 	/* There is nothing to switch off. */
 	case ACL_CONTROL_DKIM_DISABLE_VERIFY:
 	case ACL_CONTROL_DMARC_DISABLE_VERIFY:

@@ -7,6 +7,7 @@
  *   session_settings.c   what the configuration means for this connection
  *   session_message.c    the mail transaction
  *   session_content.c    the text of a message for ACLs that look into it
+ *   session_points.c     VRFY, EXPN, ETRN, and the end without QUIT
  *   session_variables.c  what its expansions see
  *   policy.c             its ACLs
  *   rewriting.c          rewrite rules
@@ -55,6 +56,7 @@ struct incoming_message {
 	struct slice only_recipient;
 	unsigned recipient_count;
 	bool eight_bit_mime, smtputf8;
+	bool frozen, queue_only; /* controls of these names: what the queue does with it at first */
 	struct mail_header_scan scan;
 	struct buf body;       /* what was not handed to the queue yet */
 	uint64_t size;         /* of the message so far, with our Received: */
@@ -111,7 +113,8 @@ struct session {
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
 	struct slice command, command_argument; /* while an event is handled: the line, and what follows its first word */
-	const char *command_verb;               /* of HELO and EHLO, instead of the line */
+	const char *notquit_reason;             /* why it ended, if not by QUIT; NULL before */
+	const char *command_verb;               /* of HELO, EHLO, VRFY, EXPN and ETRN: the line is what follows it */
 };
 
 /* Starts a session on a task of its own. Takes the descriptor. */
@@ -193,6 +196,17 @@ void policy_answer(const struct policy *policy, struct session *session);
 /* What MAIL and RCPT make known. */
 void policy_set_sender(struct session *session, struct slice domain);
 void policy_set_recipient(struct session *session, const struct mail_address *address, struct slice text);
+
+/* ---- Commands that only an ACL allows, and the end without QUIT (session_points.c) ---- */
+
+/* VRFY and EXPN. */
+bool session_on_address_command(struct session *session, const struct smtp_event *event);
+bool session_on_etrn(struct session *session, const struct smtp_event *event);
+/* $smtp_notquit_reason for why the core closed the connection, and for how reading ended. */
+const char *session_notquit_reason(const char *reason);
+const char *session_lost_reason(ssize_t result, bool in_data);
+/* Runs acl_smtp_notquit if the connection ended in such a way. */
+void session_notquit(struct session *session);
 
 /* ---- Content (session_content.c) ---- */
 

@@ -55,6 +55,9 @@ unsigned session_options(struct session *session)
 		{ front_tls_configured(session) && (!main->tls_advertise_hosts || session_host_in(session, main->tls_advertise_hosts) ||
 					 must_use_tls),
 		  SMTP_OFFER_STARTTLS },
+		{ policy_has(session, ACL_POINT_ETRN), SMTP_OFFER_ETRN },
+		{ policy_has(session, ACL_POINT_VRFY), SMTP_OFFER_VRFY },
+		{ policy_has(session, ACL_POINT_EXPN), SMTP_OFFER_EXPN },
 		{ must_use_tls, SMTP_REQUIRE_TLS },
 		{ !session_host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};

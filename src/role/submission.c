@@ -227,7 +227,8 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.resumption = session->tls.resumption,
 		.ocsp = session->tls.ocsp,
 		.message_id = mail_header_scan_message_id(&message->scan),
-		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u),
+		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u) |
+			 (message->frozen ? SUBMIT_FROZEN : 0u) | (message->queue_only ? SUBMIT_QUEUED : 0u),
 		.variables = buf_slice(&gathering.list),
 	};
 	int result = ipc_call(queue, submit, SUBMIT, &submit, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);

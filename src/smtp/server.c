@@ -158,6 +158,7 @@ static const struct {
 	[SMTP_STARTTLS] = { 220, SLICE("TLS go ahead") },
 	[SMTP_VRFY] = { 252, SLICE("Administrative prohibition") },
 	[SMTP_EXPN] = { 550, SLICE("Administrative prohibition") },
+	[SMTP_ETRN] = { 458, SLICE("Administrative prohibition") },
 };
 
 static void answered_helo(struct smtp_server *server, unsigned code, struct slice text, bool good)
@@ -235,12 +236,13 @@ static void answered_other(struct smtp_server *server, unsigned code, struct sli
 static void (*const answered[])(struct smtp_server *server, unsigned code, struct slice text, bool good) = {
 	[SMTP_HELO] = answered_helo,         [SMTP_MAIL] = answered_mail,  [SMTP_RCPT] = answered_rcpt,  [SMTP_DATA] = answered_data,
 	[SMTP_STARTTLS] = answered_starttls, [SMTP_VRFY] = answered_other, [SMTP_EXPN] = answered_other,
+	[SMTP_ETRN] = answered_other,
 };
 
 void smtp_reply(struct smtp_server *server, unsigned code, struct slice text)
 {
 	enum smtp_event_kind event = server->pending;
-	ensure(event >= SMTP_HELO && event <= SMTP_EXPN && code >= 200 && code < 600);
+	ensure(event >= SMTP_HELO && event <= SMTP_ETRN && code >= 200 && code < 600);
 	server->pending = SMTP_NEED_INPUT;
 	answered[event](server, code, text, code < 300 || (event == SMTP_DATA && code == 354));
 	/* RFC 5321 §4.2.3: 421 is "closing transmission channel". */
@@ -250,7 +252,7 @@ void smtp_reply(struct smtp_server *server, unsigned code, struct slice text)
 
 void smtp_accept(struct smtp_server *server)
 {
-	ensure(server->pending >= SMTP_HELO && server->pending <= SMTP_EXPN);
+	ensure(server->pending >= SMTP_HELO && server->pending <= SMTP_ETRN);
 	smtp_reply(server, standard[server->pending].code, standard[server->pending].text);
 }
 
