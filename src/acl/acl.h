@@ -266,6 +266,10 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
 			      struct arena *arena, struct expand_value *text_r, struct error *error);
 
+/* The MIME part that the next runs of ACL_POINT_MIME are about, until another, or NULL: it must stay as long. */
+struct mime_part;
+void acl_session_mime(struct acl_session *session, const struct mime_part *part);
+
 /* What conditions left ($dnslist_...), for expand_context.variable of expansions outside of ACLs. False: it is none of these. */
 bool acl_session_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 

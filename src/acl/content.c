@@ -189,9 +189,19 @@ enum acl_step acl_regex_run(struct acl_run *run, const struct acl_item *item, st
 	struct slice text;
 	(void)item;
 	(void)value;
-	if (!acl_content_text(run, &text))
-		return ACL_LATER;
+	if (run->point == ACL_POINT_MIME ? !acl_mime_raw(run, &text) : !acl_content_text(run, &text))
+		return run->point == ACL_POINT_MIME ? acl_broken(run, "regex: no MIME part is being checked") : ACL_LATER;
 	return run_regex(run, true, text);
+}
+
+enum acl_step acl_mime_regex_run(struct acl_run *run, const struct acl_item *item, struct expand_value value)
+{
+	struct slice text;
+	(void)item;
+	(void)value;
+	if (!acl_mime_decoded(run, &text))
+		return acl_broken(run, "mime_regex: no MIME part is being checked");
+	return run_regex(run, false, text);
 }
 
 /* ---- Variables ---- */
@@ -213,6 +223,6 @@ bool acl_content_variable(const struct acl_session *session, enum expand_variabl
 	case EXPAND_SPAM_BAR: *value_r = acl_text(content->spam.bar); return true;
 	case EXPAND_SPAM_REPORT: value_r->text = content->spam.report; return true;
 	case EXPAND_SPAM_ACTION: value_r->text = content->spam.action; return true;
-	default: return false;
+	default: return acl_mime_variable(session, variable, value_r);
 	}
 }

@@ -15,6 +15,15 @@ struct acl_spam {
 	struct slice score, score_int, bar, report, action;
 };
 
+/* The MIME part at hand (acl_session_mime), and what `decode` found of it. */
+struct acl_mime {
+	const struct mime_part *part; /* NULL: none */
+	unsigned count;               /* $mime_part_count, once a part was `seen` */
+	bool seen, decoded;
+	uint64_t size;
+	const char *anomaly;
+};
+
 /* Of a message; texts lie in the arena. Begins zeroed. */
 struct acl_content {
 	struct arena arena;
@@ -24,6 +33,7 @@ struct acl_content {
 	bool judged, is_spam;   /* for spam, with that user and server list: */
 	struct slice user, judges;
 	struct acl_spam spam;
+	struct acl_mime mime;
 };
 
 struct acl_content *acl_content_of(struct acl_session *session);
@@ -37,6 +47,11 @@ struct acl_content_options {
 bool acl_content_options(struct slice value, struct arena *arena, struct acl_content_options *options_r, struct error *error);
 /* Whether the first item asks for no scan at all: "", "0", "false". */
 bool acl_content_is_off(struct slice value);
+
+/* mime.c: the part at hand as it came, and the start of what is encoded in it. False: there is none. */
+bool acl_mime_raw(const struct acl_run *run, struct slice *text_r);
+bool acl_mime_decoded(struct acl_run *run, struct slice *text_r);
+bool acl_mime_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 
 /* The text of the message. False: the run's messages say why. */
 bool acl_content_text(struct acl_run *run, struct slice *text_r);

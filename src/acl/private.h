@@ -175,7 +175,7 @@ bool acl_parse_time(struct slice text, int64_t *seconds_r);
 
 /* content.c and scan.c */
 struct acl_content;
-acl_word_run acl_regex_run, acl_malware_run, acl_spam_run;
+acl_word_run acl_regex_run, acl_mime_regex_run, acl_decode_run, acl_malware_run, acl_spam_run;
 bool acl_regex_check(struct slice value, struct error *error);
 bool acl_content_check(struct slice value, struct error *error);
 /* What they left for the message: false when it is none of their variables. */

@@ -8,6 +8,7 @@
 	 AT(NOT_SMTP_MIME) | AT(EXPANSION))
 #define NOT_SMTP_POINTS (AT(NOT_SMTP) | AT(NOT_SMTP_START) | AT(NOT_SMTP_MIME))
 #define CONTENT_POINTS (AT(DATA) | AT(PRDR) | AT(NOT_SMTP) | AT(EXPANSION))
+#define MIME_POINTS (AT(MIME) | AT(NOT_SMTP_MIME))
 #define ADDRESS_POINTS (AT(RCPT) | AT(VRFY) | AT(PRDR) | AT(EXPANSION))
 #define SENDER_POINTS \
 	(ACL_EVERYWHERE & ~(AT(AUTH) | AT(CONNECT) | AT(HELO) | AT(MAILAUTH) | AT(ETRN) | AT(EXPN) | AT(STARTTLS) | AT(VRFY)))
@@ -282,7 +283,6 @@ static enum acl_step run_set(struct acl_run *run, const struct acl_item *item, s
  * EXPAND_LIST_STRING are plain texts. Lists of local parts have the same items.
  */
 #define NAMES EXPAND_LIST_LOCAL_PART
-#define SCANNING "scanning of message contents comes later"
 
 static const struct acl_word words[] = {
 	{ CONDITION("acl"), .value = ACL_VALUE_CALL, .points = ACL_EVERYWHERE, .run = run_acl,
@@ -302,7 +302,10 @@ static const struct acl_word words[] = {
 	  .help = "Expands its text for what that does, and goes on.", .example = "continue = ${lookup sqlite{...}}" },
 	{ MODIFIER("control"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_control_run, .check = acl_control_check,
 	  .help = "Changes how the connection or the message is treated.", .example = "control = no_pipelining" },
-	{ LATER("decode", SCANNING) },
+	{ CONDITION("decode"), .value = ACL_VALUE_TEXT, .points = MIME_POINTS, .run = acl_decode_run,
+	  .help = "Decodes the MIME part in memory: $mime_content_size is then its size in kilobytes, and $mime_anomaly_text what is wrong with "
+		  "it. No file is written. False for 0 and false.",
+	  .example = "decode = default" },
 	{ MODIFIER("delay"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE & ~AT(NOTQUIT), .run = run_delay, .check = check_delay,
 	  .help = "Lets the client wait for this time, an hour at most.", .example = "delay = 30s" },
 	{ CONDITION("dnslists"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_dnslists_run, .check = acl_dnslists_check,
@@ -341,7 +344,9 @@ static const struct acl_word words[] = {
 	{ MODIFIER("message"), .value = ACL_VALUE_LATE, .points = ACL_EVERYWHERE,
 	  .help = "What the client is told; it may begin with a code: \"550 5.7.1 ...\". In warn: a header line to add.",
 	  .example = "message = relay not permitted" },
-	{ LATER("mime_regex", SCANNING) },
+	{ CONDITION("mime_regex"), .value = ACL_VALUE_PIECES, .points = MIME_POINTS, .run = acl_mime_regex_run, .check = acl_regex_check,
+	  .help = "Whether the first 32 KB of the decoded MIME part match one of these regular expressions, with the variables of regex.",
+	  .example = "mime_regex = ^MZ" },
 	{ MODIFIER("queue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = "there is one queue only" },
 	{ LATER("ratelimit", "rate limits come later") },
 	{ CONDITION("recipients"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_ADDRESS, .points = AT(RCPT) | AT(PRDR) | AT(EXPANSION),

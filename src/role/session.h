@@ -215,6 +215,9 @@ bool session_keep_content(struct session *session, struct slice part, struct err
 void session_forget_content(struct message_content *content);
 /* The whole message, header section and body, while its ACLs run. False with *error. */
 bool session_content(struct session *session, struct slice *text_r, struct error *error);
+/* The ACL for MIME parts, for each of them: as policy_run; policy_end follows. */
+struct policy;
+bool session_check_mime(struct session *session, struct policy *policy);
 /* Asks a scanner (EXPAND_SERVICE_SCAN) about it. */
 enum expand_result session_scan(struct session *session, const struct expand_request *request, struct arena *arena,
 				struct expand_answer *answer_r, struct error *error);

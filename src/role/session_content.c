@@ -5,6 +5,7 @@
  * costs no heap, and is gone with the message.
  */
 #include "base/cleanup.h"
+#include "mail/mime.h"
 #include "role/session.h"
 
 #include <errno.h>
@@ -83,6 +84,60 @@ bool session_content(struct session *session, struct slice *text_r, struct error
 	}
 	*text_r = slice_make(content->map, content->size);
 	return true;
+}
+
+/* Exim runs the ACL for messages with Content-Type: only. */
+static bool has_content_type(struct slice headers)
+{
+	while (headers.len) {
+		struct slice line = slice_cut(&headers, '\n'), name = slice_cut(&line, ':');
+		if (slice_equal_nocase(slice_trim(name), SLICE("Content-Type")))
+			return true;
+	}
+	return false;
+}
+
+/* What the walk could not take apart is not let pass. */
+static bool refuse_structure(struct session *session, struct policy *policy, const char *why)
+{
+	session_log(session, LOG_KIND_REJECT, "F=<%.*s> rejected during MIME ACL checks: %s", SLICE_ARG(session->message.sender), why);
+	policy_end(policy);
+	*policy = (struct policy){ .outcome = ACL_DENY, .answer = { .code = 550, .text = slice_of(why) } };
+	arena_init(&policy->arena, 0);
+	return false;
+}
+
+bool session_check_mime(struct session *session, struct policy *policy)
+{
+	struct mime_walk walk;
+	struct mime_part part;
+	struct slice text;
+	struct error error;
+	struct arena arena;
+	bool go_on = true;
+	*policy = (struct policy){ .outcome = ACL_ACCEPT };
+	arena_init(&policy->arena, 0);
+	if (!policy_has(session, ACL_POINT_MIME) || !has_content_type(session->message.headers))
+		return true;
+	if (!session_content(session, &text, &error)) {
+		session_log(session, LOG_KIND_REJECT, "temporarily rejected during MIME ACL checks: %s", error.text);
+		policy->answer = (struct acl_answer){ .code = 451, .text = SLICE("Temporary local problem - please try later") };
+		policy->outcome = ACL_DEFER;
+		return false;
+	}
+	arena_init(&arena, 0);
+	mime_walk_start(&walk, text, session->conf->language.charsets, &arena);
+	while (go_on && policy->outcome == ACL_ACCEPT && mime_walk_next(&walk, &part)) {
+		acl_session_mime(&session->acl, &part);
+		policy_end(policy);
+		go_on = policy_run(policy, session, ACL_POINT_MIME, "during MIME ACL checks", (struct slice){ 0 });
+		task_yield(); /* other clients wait */
+	}
+	acl_session_mime(&session->acl, NULL);
+	if (go_on && walk.limit)
+		go_on = refuse_structure(session, policy, walk.limit);
+	arena_free(&arena);
+	return go_on;
 }
 
 /* X-Envelope-From: and X-Envelope-To:, which scanners know from Exim. */
