@@ -173,9 +173,12 @@ _Noreturn static void server_process(enum way way, const struct material *materi
 	struct server server = { .loop = loop_new(), .store = keystore_new(), .way = way, .sockets = sockets, .count = count };
 	struct remote_signer signer = { sign, &server };
 	struct tls_library *library = tls_library_new(&error);
-	const char *name = "certificate";
+	struct tls_policy policy;
+	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
+	policy.chains[policy.chain_count++] = (struct tls_file){ .name = SLICE("certificate"), .text = material->certificate };
+	const struct tls_maker maker = { .library = library, .signer = &signer, .tickets = &tickets };
 	ensure(library && ticket_keys_rotate(&tickets) && keystore_add_pem(server.store, material->key, "key", &id, &error));
-	server.tls = tls_server_new(library, &material->certificate, &name, 1, &signer, &tickets, &error);
+	server.tls = tls_server_new(&maker, &policy, &error);
 	if (!server.tls)
 		fatal("%s", error.text);
 	if (way == WAY_OWN_KEY) {

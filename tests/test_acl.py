@@ -115,7 +115,7 @@ def test_a_refused_helo_leaves_the_session_without_a_name(server):
     with one.connect() as client:
         assert client.expect(550, "EHLO client.test") == "not client.test"
         client.expect(503, "MAIL FROM:<a@client.test>")
-    one.wait_log(r"H=\[127\.0\.0\.1\] rejected EHLO or HELO client\.test: not client\.test$")
+    one.wait_log(r"H=\(client\.test\) \[127\.0\.0\.1\] rejected EHLO or HELO client\.test: not client\.test$")
 
 
 def test_mail_is_refused_with_codes_on_each_line(acls):

@@ -194,3 +194,46 @@ def test_unit_file_is_hardened_and_well_formed(tmp_path):
     copy.write_text(unit.replace("/usr/sbin/postern", POSTERN))
     done = subprocess.run(["systemd-analyze", "verify", "--recursive-errors=no", str(copy)], capture_output=True, text=True)
     assert str(copy) not in done.stderr and "postern.service" not in done.stderr, done.stderr
+
+
+# ---- postern check looks at files ----
+
+def warnings_of(tmp_path, **options):
+    conf = tmp_path / "conf"
+    conf.write_text("primary_hostname = mx.example.test\n" + "".join(f"{name} = {value}\n" for name, value in options.items()))
+    code, out, err = postern("check", "-c", conf)
+    return code, [line for line in err.splitlines() if "cannot be read" in line]
+
+
+def test_check_looks_for_every_file_of_a_list_of_certificates_and_keys(tmp_path):
+    for name in ("one.pem", "one.key", "two.pem", "two.key"):
+        (tmp_path / name).write_text("")
+    names = {"tls_certificate": f"{tmp_path}/one.pem : {tmp_path}/two.pem", "tls_privatekey": f"{tmp_path}/one.key : {tmp_path}/two.key"}
+    assert warnings_of(tmp_path, **names) == (0, [])
+    (tmp_path / "two.pem").unlink()
+    (tmp_path / "one.key").unlink()
+    code, told = warnings_of(tmp_path, **names)
+    assert code == 0 and len(told) == 2, told
+    assert f"option tls_certificate: {tmp_path}/two.pem cannot be read: there is no such file" in told[0] + told[1]
+    assert f"option tls_privatekey: {tmp_path}/one.key cannot be read: there is no such file" in told[0] + told[1]
+
+
+def test_check_takes_directories_of_certificates_and_looks_at_all_files_of_tls(tmp_path):
+    directory = tmp_path / "certificates"
+    assert warnings_of(tmp_path, tls_certificate=f"{directory}/")[1] == [
+        f"warning: option tls_certificate: {directory}/ cannot be read: there is no such file"]
+    directory.mkdir()
+    assert warnings_of(tmp_path, tls_certificate=f"{directory}/") == (0, [])
+    (tmp_path / "both.pem").write_text("")
+    told = warnings_of(tmp_path, tls_certificate=tmp_path / "both.pem", tls_try_verify_hosts="*", tls_crl=tmp_path / "crl.pem",
+                       tls_verify_certificates=tmp_path / "ca.pem", tls_dhparam=tmp_path / "dh.pem")[1]
+    assert [re.search(r"option (\w+): .*/([\w.]+) cannot", line).groups() for line in told] == [
+        ("tls_dhparam", "dh.pem"), ("tls_verify_certificates", "ca.pem"), ("tls_crl", "crl.pem")]
+
+
+@pytest.mark.parametrize("keys, count", [("/a.key", 1), ("/a.key : /b.key : /c.key", 3)])
+def test_check_refuses_fewer_or_more_keys_than_certificates(tmp_path, keys, count):
+    conf = tmp_path / "conf"
+    conf.write_text(f"primary_hostname = mx.example.test\ntls_certificate = /a.pem : /b.pem\ntls_privatekey = {keys}\n")
+    code, out, err = postern("check", "-c", conf)
+    assert code == 2 and f"{conf}:3: error: option tls_privatekey: {count} keys for 2 certificates" in err

@@ -259,8 +259,7 @@ def test_check_names_the_line_of_a_wrong_dns_file(server, tmp_path, text, compla
 
 
 def test_byaddr_uses_the_file_of_hosts(server):
-    if "127.0.0.1" not in Path("/etc/hosts").read_text():
-        pytest.skip("/etc/hosts does not name 127.0.0.1")
+    assert "127.0.0.1" in Path("/etc/hosts").read_text(), "/etc/hosts does not name 127.0.0.1"
     one = server(main={"host_lookup": "*", "host_lookup_order": "byaddr"})
     line, _ = arrival(one, None)
     assert re.search(r" H=\S+ \(client\.test\) \[127\.0\.0\.1\] ", line), line

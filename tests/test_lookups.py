@@ -50,7 +50,7 @@ class Postgres:
     def __init__(self):
         places = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         if not places:
-            pytest.skip("PostgreSQL is not installed")
+            pytest.fail("PostgreSQL is missing: tools/deps.sh test")
         self.dir = Path(tempfile.mkdtemp(prefix="postern-pg-"))
         self.dir.chmod(0o755)
         (self.port,) = free_ports(1)
@@ -77,7 +77,7 @@ class Postgres:
 class Redis:
     def __init__(self):
         if not shutil.which("redis-server"):
-            pytest.skip("Redis is not installed")
+            pytest.fail("Redis is missing: tools/deps.sh test")
         (self.port,) = free_ports(1)
         self.process = subprocess.Popen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/tmp", preexec_fn=end_with_us)

@@ -148,6 +148,35 @@ def test_missing_proof_leaves_the_certificate_in_use(proving):
     assert "proof.der" in one.log_text()
 
 
+def test_reload_with_a_missing_proof_is_taken_and_tells_of_it(proving, authority):
+    """Without a proof the certificate is still good; when the file is there, it is served."""
+    one = proving(start=False)
+    proof = one.proof.read_bytes()
+    one.configure({"tls_ocsp_file": None})
+    one.start()
+    one.proof.unlink()
+    one.configure({"tls_ocsp_file": one.proof, "smtp_banner": "the new one"})
+    one.reload()
+    one.wait_log("configuration reloaded")
+    assert len(re.findall(f"TLS error: .*{one.proof}.*No such file", one.log_text())) == 1
+    with one.connect() as client:
+        assert "the new one" in str(client.banner)
+    assert stapled(s_client(one)) is None
+    replace(one.proof, proof)
+    assert wait_stapled(one)["Cert Status"] == "good"
+
+
+@pytest.mark.parametrize("option", ["tls_certificate", "tls_dhparam"])
+def test_reload_with_another_file_missing_is_refused(proving, option):
+    one = proving()
+    one.configure({option: one.dir / "missing.pem", "smtp_banner": "the new one"})
+    one.reload()
+    one.wait_log("reload refused: .*missing.pem: No such file")
+    with one.connect() as client:
+        assert "the new one" not in str(client.banner)
+    assert stapled(s_client(one))["Cert Status"] == "good"
+
+
 def test_each_certificate_has_its_own_proof(server, authority):
     """RSA and ECDSA side by side; the files in the other order."""
     one = server(start=False)

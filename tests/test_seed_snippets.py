@@ -19,10 +19,6 @@ def option(name):
     return f"Exim's option {name} {LATER}"
 
 
-def old_option(name):
-    return f"Exim 3's option {name} {LATER}"
-
-
 def smtp(text):
     return "begin transports\nremote_smtp:\n  driver = smtp\n" + text
 
@@ -42,17 +38,18 @@ SNIPPETS = {
     "expected certificates": (TLS + "tls_verify_certificates = /cert/file\n", [], []),
     "cipher in the log": (TLS + "no_tls_log_cipher\n", [], ["this is an old name"]),
     "name of the peer in the log": (TLS + "tls_log_peerdn\n", [], ["this is an old name"]),
-    "relay for hosts": ("host_accept_relay = 192.0.2.0/24\n", [old_option("host_accept_relay")], []),
-    "relay for users": ("host_auth_accept_relay = *\n", [old_option("host_auth_accept_relay")], []),
-    "relay over TLS": (TLS + "tls_host_accept_relay = *\n", [old_option("tls_host_accept_relay")], []),
-    "authentication over TLS only": (TLS + "auth_over_tls_hosts = *\n", [old_option("auth_over_tls_hosts")], []),
+    "relay for hosts": ("host_accept_relay = 192.0.2.0/24\n", [], ["this is an old name"]),
+    "relay for users": ("host_auth_accept_relay = *\n", [], ["this is an old name"]),
+    "relay over TLS": (TLS + "tls_host_accept_relay = *\n", [], ["this is an old name"]),
+    "authentication over TLS only": (TLS + "auth_over_tls_hosts = *\n", [], ["this is an old name"]),
     "one message a connection": (smtp("  batch_max = 1\n"), [SMTP], []),
     "hosts without TLS": (smtp("  hosts_avoid_tls = 192.0.2.1\n  hosts_require_tls = *\n"), [SMTP], []),
     # Exim's experimental features
     "stapled OCSP": (TLS + "tls_ocsp_file = /ocsp.der\n", [], []),
     "stapled OCSP by the name asked for": (TLS + "tls_ocsp_file = ${if eq{$tls_in_sni}{}{/a}{/b}}\n", [], []),
     "OCSP of servers": (smtp("  hosts_require_ocsp = *\n  hosts_request_ocsp = *\n"), [SMTP], []),
-    "PROXY protocol": ("hosts_proxy = 192.0.2.1\n", [option("hosts_proxy")], []),
+    "PROXY protocol": ("hosts_proxy = 192.0.2.1\n", [], []),
+    "PROXY protocol, older name": ("proxy_required_hosts = 192.0.2.1\n", [], ["this is an old name"]),
     "logging both addresses": (
         "acl_smtp_connect = c\nbegin acl\nc:\n  warn\n    condition = yes\n"
         "    logwrite = Internal Server Address: $received_ip_address:$received_port\n  accept\n", [], []),
@@ -70,10 +67,9 @@ SNIPPETS = {
     "ports": (TLS + "daemon_smtp_ports = smtp : smtps : submission\ntls_on_connect_ports = 465\n", [], []),
     "port 25 alone": (TLS + "daemon_smtp_ports = smtp\n", [], []),
     "authentication offered within TLS": (
-        "begin authenticators\nplain:\n  driver = plaintext\n  server_advertise_condition = ${if eq{$tls_cipher}{}{no}{yes}}\n",
-        [f"Exim's driver plaintext {LATER}"], []),
-    "submission mode": ("acl_smtp_mail = m\nbegin acl\nm:\n  warn\n    control = submission/sender_retain\n  accept\n",
-                        ['control: "submission" is not available in this version'], []),
+        TLS + "begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_condition = ${if eq{$auth3}{x}}\n"
+        "  server_advertise_condition = ${if eq{$tls_cipher}{}{no}{yes}}\n", [], []),
+    "submission mode": ("acl_smtp_mail = m\nbegin acl\nm:\n  warn\n    control = submission/sender_retain\n  accept\n", [], []),
     "more about TLS in the log": ("log_selector = +all \\\n  +tls_certificate_verified +tls_peerdn +tls_sni\n",
                                   [], ["+all adds only the items that this version has"]),
     "asking for certificates": (TLS + "tls_verify_certificates = /etc/pki/tls/certs/ca-bundle.crt\ntls_try_verify_hosts = *\n",

@@ -310,7 +310,6 @@ def test_an_oversize_client_hello_ends_the_connection(server):
     assert s_client(one.tls, starttls=False).good
 
 
-@pytest.mark.skipif(not shutil.which("sslscan"), reason="no sslscan here")
 def test_sslscan_finds_no_old_protocol_no_compression_and_no_renegotiation(server):
     one = server(kind="rsa")
     text = subprocess.run(["sslscan", "--no-colour", f"127.0.0.1:{one.tls}"], capture_output=True, text=True, timeout=120).stdout

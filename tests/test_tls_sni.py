@@ -158,7 +158,6 @@ def test_a_flood_of_names_asks_the_master_nothing_and_costs_no_memory(names):
     one.maildir().holds(message)
 
 
-@pytest.mark.skipif(not shutil.which("gnutls-cli"), reason="no gnutls-cli here")
 def test_gnutls_clients_choose_by_name(names):
     _, directory = names
     named_certificate(directory, "default", both=True)

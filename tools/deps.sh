@@ -42,6 +42,8 @@ table() {
 		libhiredis-dev library hiredis
 		libcdb-dev library libcdb
 		libcurl4-openssl-dev library libcurl
+		libunistring-dev header unistr.h
+		libargon2-dev library libargon2
 		dns-root-data test -r /usr/share/dns/root.key
 		libmimalloc-dev header mimalloc.h
 	T
@@ -78,6 +80,7 @@ table() {
 		clamav-daemon command_is /usr/sbin/clamd
 		spamd command_is /usr/sbin/spamd
 		rspamd command_is rspamd
+		haproxy command_is /usr/sbin/haproxy
 	T
 	fuzz) cat <<-'T' ;;
 		clang command_is clang
@@ -133,7 +136,7 @@ case " $wanted " in
 esac
 # Tests start servers for themselves: as services of this machine they are neither started now nor at its next start.
 services=
-for service in postgresql redis-server nsd clamav-daemon clamav-freshclam spamd rspamd; do
+for service in postgresql redis-server nsd haproxy clamav-daemon spamd rspamd; do
 	case " $wanted " in *" $service "*) services="$services $service" ;; esac
 done
 policy=/usr/sbin/policy-rc.d

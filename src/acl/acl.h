@@ -156,6 +156,14 @@ enum acl_control {
 	ACL_CONTROLS
 };
 
+/* What follows the slash of control = submission. Slices of the options. */
+struct acl_submission {
+	bool sender_retain, has_domain; /* has_domain: also when it is empty */
+	struct slice domain, name;
+};
+/* False with *error for options that it does not have. */
+bool acl_submission_parse(struct slice options, struct acl_submission *submission_r, struct error *error);
+
 enum acl_verify_kind { ACL_VERIFY_RECIPIENT, ACL_VERIFY_SENDER, ACL_VERIFY_SENDER_ADDRESS };
 
 /* Where an added header line goes (Exim's manual, chapter 44 §24). */
@@ -211,8 +219,10 @@ struct acl_session {
 	/* Asks a scanner about the message: EXPAND_SERVICE_SCAN, to which the owner adds the text and who sent it to whom. */
 	enum expand_result (*scan)(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
 				   struct error *error);
-	/* One line a step, for `postern session`. */
+	/* One line a step, in the words of Exim's debugging output, for `postern session`. */
 	void (*trace)(void *owner, unsigned depth, struct slice text);
+	/* For traces: "FILE LINE" of the line whose place was given with it; empty: not known. May be NULL. */
+	struct slice (*where)(void *owner, size_t place, struct arena *arena);
 
 	struct acl_data data; /* while an ACL runs; its texts lie in the run's arena */
 	/* The engine's own, kept between runs. */

@@ -680,7 +680,7 @@ static void expansions_nest_to_the_same_depth(void **state)
 	f.session.owner = &noted;
 	f.session.trace = note_depth;
 	assert_int_equal(acl_run(reference, &f.session, ACL_POINT_RCPT, &f.arena, &result), ACL_ERROR);
-	assert_int_equal(noted.steps, 2 * (ACL_DEPTH_MAX + 1));
+	assert_int_equal(noted.steps, 4 * (ACL_DEPTH_MAX + 1));
 	size_t used = (uintptr_t)&result - noted.lowest;
 	if (used > (SANITIZED ? 1024u : 192u) * 1024)
 		fail_msg("%zu bytes of stack", used);

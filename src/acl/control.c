@@ -16,8 +16,8 @@ static const struct control {
 	const char *refused;
 	const char *help;
 } controls[] = {
-	{ "allow_auth_unadvertised", ACL_CONTROL_ALLOW_AUTH_UNADVERTISED, false, AT(CONNECT) | AT(HELO),
-	  "there is no authentication yet", NULL },
+	{ "allow_auth_unadvertised", ACL_CONTROL_ALLOW_AUTH_UNADVERTISED, false, AT(CONNECT) | AT(HELO), NULL,
+	  "The client may use AUTH without having been offered it." },
 	{ "caseful_local_part", ACL_CONTROL_CASEFUL_LOCAL_PART, false, AT(RCPT), NULL,
 	  "From here on $local_part is as the client wrote it." },
 	{ "caselower_local_part", ACL_CONTROL_CASELOWER_LOCAL_PART, false, AT(RCPT), NULL,
@@ -53,14 +53,39 @@ static const struct control {
 	{ "queue", ACL_CONTROL_QUEUE, true, MESSAGE, NULL,
 	  "The message is not delivered at once, but by the next run of the queue: after 15 minutes, at a start or a reload." },
 	{ "queue_only", ACL_CONTROL_QUEUE, true, MESSAGE, NULL, "The older name of queue." },
-	{ "submission", ACL_CONTROL_SUBMISSION, true, AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(EXPANSION),
-	  "submission mode comes with authentication", NULL },
+	{ "submission", ACL_CONTROL_SUBMISSION, true, AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(EXPANSION), NULL,
+	  "The message is put right as a mail client's: a missing Date, Message-Id and From are added; Sender is the authenticated user where From "
+	  "is not, and so is the envelope sender. /sender_retain leaves Sender and the envelope as they are; /domain= completes the user's name "
+	  "(qualify_domain otherwise; empty: the name is an address); /name=, the last, is the person's name." },
 	{ "suppress_local_fixups", ACL_CONTROL_SUPPRESS_LOCAL_FIXUPS, false,
 	  AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(NOT_SMTP_START) | AT(EXPANSION), NULL,
 	  "Headers of a locally submitted message stay as they are; this version changes none." },
 	{ "utf8_downconvert", ACL_CONTROL_UTF8_DOWNCONVERT, true, AT(RCPT) | AT(VRFY) | AT(EXPANSION), "it comes with the sending side",
 	  NULL },
 };
+
+bool acl_submission_parse(struct slice options, struct acl_submission *submission_r, struct error *error)
+{
+	*submission_r = (struct acl_submission){ 0 };
+	while (options.len) {
+		/* A name may hold slashes. */
+		if (slice_starts_nocase(options, SLICE("name="))) {
+			submission_r->name = slice_from(options, 5);
+			return true;
+		}
+		struct slice option = slice_cut(&options, '/');
+		if (slice_equal_nocase(option, SLICE("sender_retain"))) {
+			submission_r->sender_retain = true;
+		} else if (slice_starts_nocase(option, SLICE("domain="))) {
+			submission_r->has_domain = true;
+			submission_r->domain = slice_from(option, 7);
+		} else {
+			return error_set(error, ERROR_USAGE, "\"submission\" has sender_retain, domain= and name=, not \"%.*s\"",
+					 SLICE_ARG(slice_first(option, 60)));
+		}
+	}
+	return true;
+}
 
 enum { CONTROLS = sizeof controls / sizeof *controls };
 
@@ -96,7 +121,9 @@ static const struct control *find(struct slice value, struct slice *options_r, s
 bool acl_control_check(struct slice value, struct error *error)
 {
 	struct slice options;
-	return find(value, &options, error) != NULL;
+	struct acl_submission submission;
+	const struct control *control = find(value, &options, error);
+	return control && (control->control != ACL_CONTROL_SUBMISSION || acl_submission_parse(options, &submission, error));
 }
 
 bool acl_control_allowed(struct slice value, enum acl_point point)

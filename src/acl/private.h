@@ -148,6 +148,8 @@ enum acl_step acl_broken(struct acl_run *run, const char *format, ...) __attribu
 enum acl_step acl_later(struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Writes a line through the session, if that logs. */
 void acl_log(const struct acl_run *run, unsigned targets, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Tells who follows the run, if anybody does. */
+void acl_trace(const struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A text of our own as a value. */
 struct expand_value acl_text(struct slice text);
 

@@ -4,14 +4,16 @@
 
 #include "base/crc32c.h"
 
+#include <string.h>
+
+enum { TRACE_TEXT_MAX = 300 };
+
 struct expand_value acl_text(struct slice text)
 {
 	return (struct expand_value){ .text = text };
 }
 
-static void trace(const struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void trace(const struct acl_run *run, const char *format, ...)
+void acl_trace(const struct acl_run *run, const char *format, ...)
 {
 	va_list args;
 	if (!run->session->trace)
@@ -98,11 +100,19 @@ const char *acl_step_text(enum acl_step step)
 	return texts[step];
 }
 
+static void trace_item(const struct acl_run *run, const struct acl_item *item)
+{
+	const char *family = !item->variable.len ? "" : item->family == EXPAND_ACL_C ? " acl_c" : " acl_m";
+	acl_trace(run, "check %s%s%s%.*s%s%.*s", item->negated ? "!" : "", item->word->name, family, SLICE_ARG(item->variable),
+		  item->source.len ? " = " : "", SLICE_ARG(slice_first(item->source, TRACE_TEXT_MAX)));
+}
+
 static enum acl_step run_item(struct acl_run *run, const struct acl_item *item)
 {
 	const struct acl_word *word = item->word;
 	struct expand_value value = { 0 };
 	enum acl_step step;
+	trace_item(run, item);
 	if (run->shared->steps++ == ACL_STEPS_MAX)
 		return acl_broken(run, "the ACL takes more than %d steps: possible loop", ACL_STEPS_MAX);
 	if (!expand_item(run, item, &value, &step))
@@ -110,9 +120,9 @@ static enum acl_step run_item(struct acl_run *run, const struct acl_item *item)
 	if (!(word->points >> run->point & 1))
 		return acl_broken(run, "cannot %s %s condition in %s ACL", word->modifier ? "use" : "test", word->name,
 				  acl_point_info(run->point)->name);
+	if (item->program && !item->list && !slice_equal(value.text, item->source))
+		acl_trace(run, "%*s = %.*s", (int)strlen(word->name) + 5, "", SLICE_ARG(slice_first(value.text, TRACE_TEXT_MAX)));
 	step = word->run(run, item, value);
-	trace(run, "check %s%s%s%.*s%s%.*s: %s", item->negated ? "!" : "", word->name, item->variable.len ? " acl_*" : "",
-	      SLICE_ARG(item->variable), " = ", SLICE_ARG(slice_first(item->source, 200)), acl_step_text(step));
 	return item->negated ? negate(step) : step;
 }
 
@@ -261,26 +271,52 @@ static enum flow decide(struct acl_run *run, bool endpass, enum acl_step *step)
 	return FLOW_END;
 }
 
+static void trace_statement(const struct acl_run *run, const struct acl_statement *statement)
+{
+	const struct acl_session *session = run->session;
+	struct slice where = { 0 };
+	if (session->trace && session->where && statement->line.place != ACL_NO_PLACE)
+		where = session->where(session->owner, statement->line.place, run->arena);
+	acl_trace(run, "processing \"%s\"%s%.*s%s", acl_verb_text(statement->verb), where.len ? " (" : "", SLICE_ARG(where),
+	      where.len ? ")" : "");
+}
+
+static const char *end_text(enum acl_step step)
+{
+	static const char *const texts[] = {
+		[ACL_YES] = "ACCEPT", [ACL_NO] = "DENY", [ACL_LATER] = "DEFER", [ACL_DISCARDED] = "DISCARD", [ACL_DROPPED] = "DROP",
+		[ACL_BROKEN] = "ERROR",
+	};
+	return texts[step];
+}
+
+static const char *outcome_text(enum acl_step step)
+{
+	return step == ACL_LATER ? "deferred" : step == ACL_BROKEN ? "could not be done" : step == ACL_NO || step == ACL_DROPPED ? "failed" : "succeeded";
+}
+
 static enum acl_step run_acl(struct acl_run *run, const struct acl *acl)
 {
 	bool endpass, quit = run->depth == 0 && acl_point_info(run->point)->accept_only;
 	run->name = acl->name;
-	trace(run, "using %s \"%.*s\"", acl->name.len ? "ACL" : "inline ACL", SLICE_ARG(acl->name));
+	const char *what = acl->name.len ? "ACL" : "inline ACL";
+	acl_trace(run, "using %s \"%.*s\"", what, SLICE_ARG(acl->name));
 	for (const struct acl_statement *statement = acl->first; statement; statement = statement->next) {
 		forget_messages(run);
 		run->verb = statement->verb;
-		trace(run, "processing \"%s\"", acl_verb_text(run->verb));
+		trace_statement(run, statement);
 		enum acl_step step = run_items(run, statement, &endpass);
+		acl_trace(run, "%s: condition test %s in %s \"%.*s\"", acl_verb_text(run->verb), outcome_text(step), what, SLICE_ARG(acl->name));
 		if (step == ACL_BROKEN || (step == ACL_LATER && run->verb != ACL_VERB_WARN))
 			return step;
 		if (decide(run, endpass, &step) == FLOW_NEXT)
 			continue;
 		if (quit && step != ACL_YES)
 			step = bad_quit(run);
-		trace(run, "end of ACL \"%.*s\": %s", SLICE_ARG(acl->name), acl_step_text(step));
+		acl_trace(run, "end of %s \"%.*s\": %s", what, SLICE_ARG(acl->name), end_text(step));
 		return step;
 	}
-	trace(run, "end of ACL \"%.*s\": implicit deny", SLICE_ARG(acl->name));
+	acl_trace(run, "end of %s \"%.*s\": implicit DENY", what, SLICE_ARG(acl->name));
 	return ACL_NO;
 }
 

@@ -54,6 +54,9 @@ static enum acl_step match(struct acl_run *run, const struct acl_item *item, str
 	case EXPAND_DEFER: return acl_later(run, "%s", error.text);
 	case EXPAND_FAIL: return acl_broken(run, "%s: %s", item->word->name, error.text);
 	}
+	acl_trace(run, "\"%.*s\" in \"%.*s\"? %s%s%.*s%s", SLICE_ARG(slice_first(subject.text, 200)), SLICE_ARG(slice_first(item->source, 200)),
+		  yes ? "yes" : "no", yes && found.data.text.len ? " (matched \"" : "", SLICE_ARG(slice_first(found.data.text, 200)),
+		  yes && found.data.text.len ? "\")" : yes ? "" : " (end of list)");
 	if (yes && data_r)
 		*data_r = found.data;
 	return from_bool(yes);

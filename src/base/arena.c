@@ -37,6 +37,13 @@ void arena_free(struct arena *arena)
 	arena->total = 0;
 }
 
+void arena_wipe(struct arena *arena)
+{
+	for (struct arena_block *block = arena->current; block; block = block->previous)
+		explicit_bzero(block->data, block->used);
+	arena_free(arena);
+}
+
 void arena_reset(struct arena *arena)
 {
 	struct arena_block *block = arena->current;

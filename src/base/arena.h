@@ -25,6 +25,8 @@ void arena_init(struct arena *arena, size_t limit);
 /* Gives all but one block of default size back; everything allocated is gone. */
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);
+/* arena_free, for secrets: all that was ever allocated is overwritten first. */
+void arena_wipe(struct arena *arena);
 
 /* Zeroed, aligned for any type. Never NULL. */
 void *arena_alloc(struct arena *arena, size_t size);

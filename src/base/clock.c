@@ -92,18 +92,3 @@ size_t clock_format_zulu(time_t when, char *out, size_t size)
 	return must_fit(strftime(out, size, "%Y%m%d%H%M%SZ", &tm));
 }
 
-size_t clock_format_interval(int64_t ns, char *out, size_t size)
-{
-	int64_t seconds = ns / CLOCK_SECOND;
-	int n;
-	if (seconds < 60)
-		n = snprintf(out, size, "%d.%03ds", (int)seconds, (int)(ns % CLOCK_SECOND / CLOCK_MS));
-	else if (seconds < 3600)
-		n = snprintf(out, size, "%dm%ds", (int)(seconds / 60), (int)(seconds % 60));
-	else if (seconds < 86400)
-		n = snprintf(out, size, "%dh%dm", (int)(seconds / 3600), (int)(seconds / 60 % 60));
-	else
-		n = snprintf(out, size, "%lldd%dh", (long long)(seconds / 86400), (int)(seconds / 3600 % 24));
-	ensure(n > 0 && (size_t)n < size);
-	return (size_t)n;
-}

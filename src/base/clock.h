@@ -28,7 +28,5 @@ size_t clock_format_day(time_t when, char *out, size_t size);
 size_t clock_format_zulu(time_t when, char *out, size_t size);
 /* "+0100", the local time zone at that moment. */
 size_t clock_format_zone(time_t when, char *out, size_t size);
-/* Exim's short interval form for QT= and DT=: "0.123s" below a minute, "1m3s", "2h5m" above. */
-size_t clock_format_interval(int64_t ns, char *out, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* CRC-32C (Castagnoli, RFC 3720 appendix B.4), for the records of the spool. Uses the processor's instruction where it has one. */
+/* CRC-32C (Castagnoli, RFC 3720 appendix B.4), for the records of the spool and the headers of proxies. Uses the processor's instruction where it has one. */
 #ifndef POSTERN_BASE_CRC32C_H
 #define POSTERN_BASE_CRC32C_H
 

@@ -91,6 +91,8 @@ void log_vline(struct log *log, enum log_kind kind, const char *format, va_list 
 	line[stamp++] = ' ';
 	size_t len = stamp + escape(line + stamp, sizeof line - stamp - 2, raw);
 	line[len] = '\0';
+	if (log->show)
+		log->show(log->owner, kind, slice_make(line + stamp, len - stamp));
 	if (log->to.terminal >= 0 && kind != LOG_KIND_REJECT)
 		write_terminal(log, kind, line, len);
 	if (log->to.syslog >= 0)

@@ -26,6 +26,9 @@ struct log {
 	struct log_targets to;
 	char role[16]; /* for syslog's tag, "postern-front" without the "postern-" */
 	unsigned lost; /* lines that could not be written */
+	/* Where there are no logs but somebody who looks on: gets each line, without its date. NULL in a server. */
+	void (*show)(void *owner, enum log_kind kind, struct slice line);
+	void *owner;
 };
 
 void log_init(struct log *log, const char *role);

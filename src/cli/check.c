@@ -5,6 +5,7 @@
 #include "cli/check_proofs.h"
 #include "cli/json.h"
 #include "role/sandbox.h"
+#include "role/tls_files.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -21,27 +22,38 @@ struct options {
 	int rest; /* index of the first argument behind the options */
 };
 
+static void check_file(const char *option, struct slice path, struct conf_problems *problems)
+{
+	char label[64], text[4096];
+	if (!path.len || path.data[0] != '/' || !slice_to_cstr(path, text, sizeof text) || access(text, R_OK) == 0)
+		return;
+	snprintf(label, sizeof label, "option %s", option);
+	conf_warning(problems, (struct conf_place){ 0 }, slice_of(label), "%s cannot be read: %s", text,
+		     errno == ENOENT   ? "there is no such file"
+		     : errno == EACCES ? "permission denied to this user"
+				       : "it is not accessible");
+}
+
 /* What only a look at the files can tell. Not errors: the server may be checked on another machine than it runs on. */
 static void check_files(const char *file, const struct conf *conf, struct conf_problems *problems)
 {
+	struct tls_want wants[TLS_WANTS_MAX];
 	struct stat status;
+	struct arena arena;
 	/* Exim refuses such a file; who can write to it decides which user deliveries run as. */
 	if (conf->root && stat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_uid != 0 || (status.st_mode & 022)))
 		conf_warning(problems, (struct conf_place){ slice_of(file), 0, { 0 } }, (struct slice){ 0 },
 			     "others than root can change this file, and with it what a server started as root does");
-	const struct { const char *option; struct slice path;
-	} files[] = {
-		{ "option tls_certificate", conf_constant(conf->main.tls_certificate) },
-		{ "option tls_privatekey", conf_constant(conf->main.tls_privatekey) },
-	};
-	char path[4096];
-	for (size_t i = 0; i < 2; i++)
-		if (files[i].path.len && slice_to_cstr(files[i].path, path, sizeof path) && access(path, R_OK) < 0)
-			conf_warning(problems, (struct conf_place){ 0 }, slice_of(files[i].option), "%s cannot be read: %s",
-				     path,
-				     errno == ENOENT   ? "there is no such file"
-				     : errno == EACCES ? "permission denied to this user"
-						       : "it is not accessible");
+	arena_init(&arena, 0);
+	size_t count = tls_wants_of(conf, &arena, wants);
+	for (size_t i = 0; i < count; i++) {
+		if (wants[i].spared)
+			continue; /* check_proofs looks into them */
+		check_file(wants[i].option, wants[i].path, problems);
+		if (conf->main.tls_privatekey)
+			check_file("tls_privatekey", wants[i].key_path, problems);
+	}
+	arena_free(&arena);
 }
 
 static void print_names(const char *what, const struct conf_block *blocks, size_t count)
@@ -65,6 +77,8 @@ static void print_summary(const char *file, const struct conf *conf)
 	printf("%s\n", conf->listener_count ? "" : " nothing");
 	print_names("routers", conf->router_blocks, conf->router_count);
 	print_names("transports", conf->transport_blocks, conf->transport_count);
+	if (conf->authenticator_count)
+		print_names("authenticators", conf->authenticator_blocks, conf->authenticator_count);
 	if (!conf->router_count)
 		printf("  no address is accepted: there is no router\n");
 	char walls[256];
@@ -112,7 +126,8 @@ static bool json_summary(struct buf *out, const char *file, const struct conf *c
 		}
 		fits = fits && buf_append_byte(out, ']') &&
 		       json_names(out, "routers", conf->router_blocks, conf->router_count) &&
-		       json_names(out, "transports", conf->transport_blocks, conf->transport_count);
+		       json_names(out, "transports", conf->transport_blocks, conf->transport_count) &&
+		       json_names(out, "authenticators", conf->authenticator_blocks, conf->authenticator_count);
 	}
 	return fits && buf_append(out, SLICE("}\n"));
 }
@@ -142,13 +157,21 @@ static bool json_block(struct buf *out, const struct conf_block *block, bool pri
 static bool print_json(const struct conf *conf, struct slice name, struct slice instance, bool privileged, struct buf *out,
 		       struct error *error)
 {
-	bool router = slice_equal(name, SLICE("router"));
-	const struct conf_block *blocks = router ? conf->router_blocks : conf->transport_blocks;
-	size_t count = router ? conf->router_count : conf->transport_count;
-	if (instance.len && (router || slice_equal(name, SLICE("transport")))) {
-		for (size_t i = 0; i < count; i++)
-			if (slice_equal(blocks[i].name, instance))
-				return json_block(out, &blocks[i], privileged, (struct slice){ 0 });
+	const struct {
+		const char *word;
+		const struct conf_block *blocks;
+		size_t count;
+	} kinds[] = {
+		{ "router", conf->router_blocks, conf->router_count },
+		{ "transport", conf->transport_blocks, conf->transport_count },
+		{ "authenticator", conf->authenticator_blocks, conf->authenticator_count },
+	};
+	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+		if (!instance.len || !slice_equal(name, slice_of(kinds[k].word)))
+			continue;
+		for (size_t i = 0; i < kinds[k].count; i++)
+			if (slice_equal(kinds[k].blocks[i].name, instance))
+				return json_block(out, &kinds[k].blocks[i], privileged, (struct slice){ 0 });
 		return error_set(error, ERROR_USAGE, "there is no %.*s %.*s", SLICE_ARG(name),
 				 SLICE_ARG(slice_first(instance, 64)));
 	}
@@ -156,8 +179,8 @@ static bool print_json(const struct conf *conf, struct slice name, struct slice 
 		return json_block(out, &conf->main_block, privileged, (struct slice){ 0 });
 	if (!conf_option_find(conf_table(CONF_TABLE_MAIN), name))
 		return error_set(error, ERROR_USAGE,
-				 "%.*s: with --json, expected an option of the main section, or \"router\" or "
-				 "\"transport\" and a name",
+				 "%.*s: with --json, expected an option of the main section, or \"router\", "
+				 "\"transport\" or \"authenticator\" and a name",
 				 SLICE_ARG(slice_first(name, 64)));
 	return json_block(out, &conf->main_block, privileged, name);
 }

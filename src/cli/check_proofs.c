@@ -24,17 +24,8 @@ struct proof_check {
 	bool fetched; /* tls_ocsp_fetch */
 };
 
-static void warn(struct proof_check *check, const char *option, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static void warn(struct proof_check *check, const char *option, const char *format, ...)
-{
-	char text[1024];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	conf_warning(check->problems, (struct conf_place){ 0 }, slice_of(option), "%s", text);
-}
+/* Of an option, not of a line: what is wrong is in a file that it names. */
+#define warn(check, option, ...) conf_warning((check)->problems, (struct conf_place){ 0 }, SLICE("option " option), __VA_ARGS__)
 
 /* False: there is no such file here, or it is too large to be one. */
 static bool read_file(const char *path, size_t max, struct buf *text)
@@ -76,10 +67,10 @@ static void judge(struct proof_check *check, OCSP_RESPONSE *proof, const char *p
 		file->proved = file->proved || verdict.valid;
 		about = about || !verdict.other;
 		if (!verdict.valid && !verdict.other)
-			warn(check, "option tls_ocsp_file", "%s will not be served: %s", path, verdict.reason);
+			warn(check, "tls_ocsp_file", "%s will not be served: %s", path, verdict.reason);
 	}
 	if (!about)
-		warn(check, "option tls_ocsp_file", "%s will not be served: it is about none of the certificates in tls_certificate", path);
+		warn(check, "tls_ocsp_file", "%s will not be served: it is about none of the certificates in tls_certificate", path);
 }
 
 static void check_file(struct proof_check *check, struct slice item)
@@ -91,9 +82,9 @@ static void check_file(struct proof_check *check, struct slice item)
 	if (!slice_to_cstr(ocsp_file_path(item), path, sizeof path))
 		return;
 	if (!read_file(path, OCSP_FILE_MAX, &text)) {
-		warn(check, "option tls_ocsp_file", "%s cannot be read, or is larger than %d bytes", path, OCSP_FILE_MAX);
+		warn(check, "tls_ocsp_file", "%s cannot be read, or is larger than %d bytes", path, OCSP_FILE_MAX);
 	} else if (!ocsp_file_read(buf_slice(&text), path, &file, &error)) {
-		warn(check, "option tls_ocsp_file", "%s", error.text);
+		warn(check, "tls_ocsp_file", "%s", error.text);
 	} else {
 		for (size_t i = 0; i < file.count; i++)
 			judge(check, file.proofs[i], path);
@@ -111,9 +102,9 @@ static void check_certificate(struct proof_check *check, const struct certificat
 			      !file->issuer ? "the certificate of its issuer does not follow in the file" :
 					      NULL;
 	if (check->fetched && missing)
-		warn(check, "option tls_ocsp_fetch", "no proof can be fetched for the certificate %s: %s", file->path, missing);
+		warn(check, "tls_ocsp_fetch", "no proof can be fetched for the certificate %s: %s", file->path, missing);
 	if (ocsp_is_must_staple(file->certificate) && !file->proved && (!check->fetched || missing))
-		warn(check, "option tls_certificate",
+		warn(check, "tls_certificate",
 		     "the certificate %s demands a stapled OCSP proof (Must-Staple, RFC 7633), and there is no valid one: clients that heed "
 		     "it will refuse this server. Set tls_ocsp_fetch = true, or tls_ocsp_file to a current proof", file->path);
 }

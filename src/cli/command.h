@@ -25,7 +25,7 @@ struct command {
 
 /* The commands, listed in commands.c. */
 extern const struct command command_cert, command_check, command_expand, command_init, command_ocsp, command_retry, command_rewrite,
-	command_run, command_stats, command_tlsa, command_version;
+	command_run, command_session, command_stats, command_tlsa, command_user, command_version;
 
 /* Prints the list of commands, or what one of them takes. COMMAND_USAGE when `name` is no command; NULL for the list. */
 int command_help(const struct command *commands, size_t count, const char *name);

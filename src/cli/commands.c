@@ -19,7 +19,7 @@ const struct command command_version = {
 };
 
 const struct command *const commands[] = {
-	&command_run, &command_init, &command_check, &command_expand, &command_rewrite, &command_retry,
-	&command_cert, &command_ocsp, &command_tlsa, &command_stats, &command_version,
+	&command_run, &command_init, &command_check, &command_expand, &command_session, &command_rewrite, &command_retry,
+	&command_cert, &command_ocsp, &command_tlsa, &command_stats, &command_user, &command_version,
 };
 const size_t command_count = sizeof commands / sizeof *commands;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* What the whole command line asks for: the last flag that says so decides. */
-enum mode { MODE_NONE, MODE_EXPAND, MODE_PRINT, MODE_VERSION, MODE_DAEMON, MODE_FOREGROUND, MODE_REWRITE, MODE_RETRY, MODE_NOTHING };
+enum mode { MODE_NONE, MODE_EXPAND, MODE_PRINT, MODE_VERSION, MODE_DAEMON, MODE_FOREGROUND, MODE_REWRITE, MODE_RETRY, MODE_SESSION, MODE_NOTHING };
 
 enum action {
 	ACTION_MODE,
@@ -52,7 +52,7 @@ static const struct exim_flag table[] = {
 	MODE("-brt", MODE_RETRY, "show which retry rule holds: postern retry"),
 	MODE("-bi", MODE_NOTHING, "nothing, as newaliases: files of aliases need no preparation"),
 	ABSENT("-bhc", SHAPE_PREFIX, "a pretended SMTP session with callouts"),
-	ABSENT("-bh", SHAPE_PREFIX, "a pretended SMTP session"),
+	MODE("-bh", MODE_SESSION, "pretend an SMTP session from the address that follows: postern session"),
 	ABSENT("-bt", SHAPE_WHOLE, "the test of an address's routing"),
 	ABSENT("-bv", SHAPE_PREFIX, "the verification of an address"),
 	ABSENT("-bp", SHAPE_PREFIX, "the listing of the queue"),
@@ -68,13 +68,13 @@ static const struct exim_flag table[] = {
 	ABSENT("-M", SHAPE_PREFIX, "work on messages of the queue"),
 	ABSENT("-R", SHAPE_PREFIX, "a queue run for some recipients"),
 	ABSENT("-S", SHAPE_PREFIX, "a queue run for some senders"),
-	TAKE("-oMaa", SHAPE_VALUE, ACTION_SESSION, "for -be: $sender_host_authenticated"),
+	TAKE("-oMaa", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $sender_host_authenticated"),
 	TAKE("-oMai", SHAPE_VALUE, ACTION_SESSION, "for -be: $authenticated_id"),
 	TAKE("-oMas", SHAPE_VALUE, ACTION_SESSION, "for -be: $authenticated_sender"),
-	TAKE("-oMa", SHAPE_VALUE, ACTION_SESSION, "for -be: $sender_host_address, with $sender_host_port"),
-	TAKE("-oMi", SHAPE_VALUE, ACTION_SESSION, "for -be: $received_ip_address, with $received_port"),
+	TAKE("-oMa", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $sender_host_address, with $sender_host_port"),
+	TAKE("-oMi", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $received_ip_address, with $received_port"),
 	TAKE("-oMr", SHAPE_VALUE, ACTION_SESSION, "for -be: $received_protocol"),
-	TAKE("-oMs", SHAPE_VALUE, ACTION_SESSION, "for -be: $sender_host_name"),
+	TAKE("-oMs", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $sender_host_name"),
 	TAKE("-oMt", SHAPE_VALUE, ACTION_SESSION, "for -be: $sender_ident"),
 	ABSENT("-oMm", SHAPE_VALUE, "a message reference"),
 	ABSENT("-oX", SHAPE_VALUE, "the choice of ports on the command line (use daemon_smtp_ports)"),
@@ -294,6 +294,22 @@ static int run_print(const struct request *request)
 	return run_command(&command_check, &arguments, request);
 }
 
+/* -bh: of the flags that describe a session it has some. */
+static int run_session(const struct request *request)
+{
+	static const char *const known[] = { "-oMa", "-oMi", "-oMs", "-oMaa" };
+	struct arguments arguments = { .count = 0 };
+	add(&arguments, "session");
+	add_configuration(&arguments, request);
+	for (size_t i = 0; i + 1 < request->session_count; i += 2)
+		for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+			if (strcmp(request->session[i], known[k]) == 0) {
+				add(&arguments, known[k]);
+				add(&arguments, request->session[i + 1]);
+			}
+	return run_command(&command_session, &arguments, request);
+}
+
 /* -brw and -brt */
 static int run_rules(const struct command *command, const struct request *request)
 {
@@ -362,6 +378,7 @@ int exim_flags_main(int argc, char **argv)
 	case MODE_FOREGROUND: return run_daemon(&request);
 	case MODE_REWRITE: return run_rules(&command_rewrite, &request);
 	case MODE_RETRY: return run_rules(&command_retry, &request);
+	case MODE_SESSION: return run_session(&request);
 	case MODE_NOTHING: return COMMAND_DONE;
 	case MODE_NONE: break;
 	}

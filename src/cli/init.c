@@ -6,6 +6,8 @@
 #include "cli/certificate.h"
 #include "cli/command.h"
 #include "cli/init_text.h"
+#include "role/master.h"
+#include "users/database.h"
 
 #include "base/cleanup.h"
 
@@ -241,8 +243,24 @@ static int open_directory(const char *name, struct init_plan *plan, struct arena
 	return fd_take(&fd);
 }
 
-/* What was written must be valid; anything else is a mistake of this program. */
-static bool verify(const struct init_plan *plan)
+/* The database of users, without any yet: in a directory of its own, for the lookup role reads below it. */
+static bool make_accounts(int at, const struct conf *conf, const struct init_plan *plan, struct error *error)
+{
+	gid_t group = plan->root ? identity_of(conf, ROLE_LOOKUP).gid : (gid_t)-1;
+	char path[4200];
+	if (!make_directory(at, "accounts", plan->root ? 0750 : 0700, error))
+		return false;
+	if (plan->root && fchownat(at, "accounts", (uid_t)-1, group, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_set_errno(error, errno, "giving the directory accounts to the lookup role");
+	snprintf(path, sizeof path, "%.*s", SLICE_ARG(conf->main.user_database));
+	struct users_database *users = users_open_to_write(path, plan->root ? 0640 : 0600, group, error);
+	bool good = users != NULL;
+	users_close(&users);
+	return good;
+}
+
+/* What was written must be valid; anything else is a mistake of this program. What depends on it is made then. */
+static bool verify(int at, const struct init_plan *plan)
 {
 	struct command_configuration configuration = { 0 };
 	struct conf_problems problems;
@@ -251,8 +269,11 @@ static bool verify(const struct init_plan *plan)
 	configuration.file = path;
 	conf_problems_init(&problems);
 	struct conf *conf = command_read_configuration(&configuration, &problems, NULL);
-	bool good = conf != NULL;
+	struct error error = { 0 };
+	bool good = conf && make_accounts(at, conf, plan, &error);
 	command_print_problems(&problems);
+	if (conf && !good)
+		fprintf(stderr, "postern init: %s\n", error.text);
 	conf_unref(&conf);
 	conf_problems_free(&problems);
 	return good;
@@ -267,6 +288,8 @@ static void print_result(const struct init_plan *plan)
 	printf("  tls/cert.pem, tls/key.pem   a self-signed certificate; put one of a public authority in its place\n");
 	printf("  users                       the mailboxes, one local part a line: %.*s@%.*s\n", SLICE_ARG(plan->user),
 	       SLICE_ARG(plan->domain));
+	printf("  accounts/users.db           who may log in: postern user add -c %.*s/postern.conf %.*s@%.*s\n", SLICE_ARG(dir),
+	       SLICE_ARG(plan->user), SLICE_ARG(plan->domain));
 	printf("  mail, spool, log            mail arrives in mail/%.*s/%.*s\n", SLICE_ARG(plan->domain),
 	       SLICE_ARG(plan->user));
 	printf("Next: postern run -c %.*s/postern.conf\n", SLICE_ARG(dir));
@@ -283,7 +306,7 @@ static int make(const char *directory, struct init_plan *plan, struct arena *are
 		       : error.kind == ERROR_USAGE   ? COMMAND_USAGE
 						     : COMMAND_NO;
 	}
-	if (!verify(plan))
+	if (!verify(fd, plan))
 		return COMMAND_USAGE;
 	print_result(plan);
 	return COMMAND_DONE;

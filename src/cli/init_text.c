@@ -52,9 +52,11 @@ static bool write_files(const struct init_plan *plan, struct buf *out)
 			  "# ---- Files ----\n\n"
 			  "# Accepted messages wait here until they are delivered.\n"
 			  "spool_directory = %.*s/spool\n\n"
+			  "# Users and their passwords, for those who log in: postern user add -c %.*s/postern.conf NAME@DOMAIN\n"
+			  "user_database = %.*s/accounts/users.db\n\n"
 			  "# %%s becomes main, reject or panic. \"syslog : /path/%%slog\" writes to both.\n"
 			  "log_file_path = %.*s/log/%%slog\n\n",
-			  SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir)) &&
+			  SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir), SLICE_ARG(dir)) &&
 	       buf_append(out, SLICE("# ---- Limits ----\n\n"
 				     "# The largest message; the most recipients of one; connections in all, and from one "
 				     "address.\n"

@@ -58,6 +58,13 @@ static const struct conf_text_line *find_line(const struct conf *conf, size_t pl
 	return NULL;
 }
 
+const struct conf_place *conf_acl_place(const struct conf *conf, size_t line)
+{
+	const struct conf_acl *acl;
+	const struct conf_text_line *text = find_line(conf, line, &acl);
+	return text ? &text->place : NULL;
+}
+
 static void note_error(void *owner, const struct acl_line *line, size_t column, const struct error *error)
 {
 	struct conf_parser *parser = owner;
@@ -105,7 +112,7 @@ void conf_settle_acls(struct conf_parser *parser)
 		place += conf->acls[i].text.count;
 	}
 	for (enum acl_point point = 0; point < ACL_POINTS; point++) {
-		struct warner warner = { parser, conf_block_setting(&conf->main_block, slice_of(acl_point_info(point)->option)) };
+		struct warner warner = { parser, conf_main_setting(parser, acl_point_info(point)->option) };
 		struct acl_report report = { .owner = &warner, .error = note_warning };
 		if (warner.setting && conf->main.acl[point])
 			acl_reference_check(conf->main.acl[point], point, &report);

@@ -1,9 +1,31 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/parse.h"
 
+#include <stddef.h>
 #include <string.h>
 
-enum section { SECTION_MAIN, SECTION_ROUTERS, SECTION_TRANSPORTS, SECTION_LINES, SECTION_SKIPPED };
+enum section { SECTION_MAIN, SECTION_ROUTERS, SECTION_TRANSPORTS, SECTION_AUTHENTICATORS, SECTION_LINES, SECTION_SKIPPED };
+
+/* Sections of instances of drivers. */
+static const struct kind {
+	const char *word, *letter;           /* how messages call one; "a" or "an" */
+	enum conf_table_id generic;          /* options of all of them */
+	enum conf_table_id first, last;      /* tables of the drivers */
+	size_t blocks, count, room;          /* fields of struct conf */
+	bool (*exim_has)(struct slice name); /* an option */
+	bool (*exim_has_driver)(struct slice name);
+} kinds[] = {
+	[SECTION_ROUTERS] = { "router", "a", CONF_TABLE_ROUTER, CONF_TABLE_ROUTER_ACCEPT, CONF_TABLE_ROUTER_ACCEPT,
+			      offsetof(struct conf, router_blocks), offsetof(struct conf, router_count),
+			      offsetof(struct conf, router_room), conf_exim_has_router, conf_exim_has_router_driver },
+	[SECTION_TRANSPORTS] = { "transport", "a", CONF_TABLE_TRANSPORT, CONF_TABLE_TRANSPORT_APPENDFILE, CONF_TABLE_TRANSPORT_APPENDFILE,
+				 offsetof(struct conf, transport_blocks), offsetof(struct conf, transport_count),
+				 offsetof(struct conf, transport_room), conf_exim_has_transport, conf_exim_has_transport_driver },
+	[SECTION_AUTHENTICATORS] = { "authenticator", "an", CONF_TABLE_AUTHENTICATOR, CONF_TABLE_PLAINTEXT, CONF_TABLE_TLS_AUTHENTICATOR,
+				     offsetof(struct conf, authenticator_blocks), offsetof(struct conf, authenticator_count),
+				     offsetof(struct conf, authenticator_room), conf_exim_has_authenticator,
+				     conf_exim_has_authenticator_driver },
+};
 
 /* Sections of which a configuration may have one each, in any order. */
 static const struct section_info {
@@ -16,7 +38,7 @@ static const struct section_info {
 	{ "acl", SECTION_LINES, conf_acl_line },
 	{ "retry", SECTION_LINES, conf_retry_line },
 	{ "rewrite", SECTION_LINES, conf_rewrite_line },
-	{ "authenticators", SECTION_LINES, conf_authenticator_line },
+	{ "authenticators", SECTION_AUTHENTICATORS, NULL },
 	{ "local_scan", SECTION_LINES, conf_local_scan_line },
 };
 enum { SECTIONS = sizeof sections / sizeof *sections, INSTANCES_MAX = 10000, LISTS_MAX = 10000 };
@@ -49,15 +71,34 @@ struct conf_setting *conf_block_setting(const struct conf_block *block, struct s
 	return NULL;
 }
 
+/* NULL for the main section. */
+static const struct kind *kind_of(const struct conf_block *block)
+{
+	for (size_t i = SECTION_ROUTERS; i < sizeof kinds / sizeof *kinds; i++)
+		if (block->tables[0] == conf_table(kinds[i].generic))
+			return &kinds[i];
+	return NULL;
+}
+
 struct slice conf_block_label(struct conf_parser *parser, const struct conf_block *block, struct slice option)
 {
 	struct arena *arena = &parser->problems->arena;
-	const char *kind = block->tables[0] == conf_table(CONF_TABLE_ROUTER) ? "router" : "transport";
 	if (!block->name.len)
 		return arena_printf(arena, "option %.*s", SLICE_ARG(option));
+	const char *kind = kind_of(block)->word;
 	if (!option.len)
 		return arena_printf(arena, "%s %.*s", kind, SLICE_ARG(block->name));
 	return arena_printf(arena, "%s %.*s, option %.*s", kind, SLICE_ARG(block->name), SLICE_ARG(option));
+}
+
+void conf_block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
+{
+	const struct conf_setting *setting = conf_block_setting(block, slice_of(option));
+	va_list args;
+	va_start(args, format);
+	conf_verror(parser->problems, setting && setting->given ? setting->place : block->place,
+		    conf_block_label(parser, block, slice_of(option)), format, args);
+	va_end(args);
 }
 
 /* Appends the settings of one table, unset or with their defaults. */
@@ -77,10 +118,48 @@ static void add_table(struct conf *conf, struct conf_block *block, const struct 
 	block->setting_count = total;
 }
 
-static struct conf_block *add_block(struct conf *conf, struct conf_block **blocks, size_t *count, size_t *room)
+static struct conf_block **blocks_of(struct conf *conf, const struct kind *kind)
 {
+	return (struct conf_block **)(void *)((char *)conf + kind->blocks);
+}
+
+static size_t *count_of(struct conf *conf, const struct kind *kind)
+{
+	return (size_t *)(void *)((char *)conf + kind->count);
+}
+
+static struct conf_block *add_block(struct conf *conf, const struct kind *kind)
+{
+	struct conf_block **blocks = blocks_of(conf, kind);
+	size_t *count = count_of(conf, kind), *room = (size_t *)(void *)((char *)conf + kind->room);
 	*blocks = arena_grow(&conf->arena, *blocks, *count, room, sizeof **blocks);
 	return &(*blocks)[(*count)++];
+}
+
+/* The table of a driver's own options; NULL when there is no such driver. */
+static const struct conf_table *driver_table(const struct kind *kind, struct slice driver)
+{
+	for (enum conf_table_id id = kind->first; id <= kind->last; id++)
+		if (slice_equal(driver, slice_of(conf_table(id)->driver)))
+			return conf_table(id);
+	return NULL;
+}
+
+/* "accept", or "plaintext, cram_md5 ...", for messages. */
+static struct slice driver_names(struct conf_parser *parser, const struct kind *kind)
+{
+	struct slice names = { 0 };
+	for (enum conf_table_id id = kind->first; id <= kind->last; id++)
+		names = arena_printf(&parser->problems->arena, "%.*s%s%s", SLICE_ARG(names), names.len ? ", " : "", conf_table(id)->driver);
+	return names;
+}
+
+static bool has_private_option(const struct kind *kind, struct slice name)
+{
+	for (enum conf_table_id id = kind->first; id <= kind->last; id++)
+		if (conf_option_find(conf_table(id), name))
+			return true;
+	return false;
 }
 
 /* "no_verify" and "not_verify" are about verify. */
@@ -92,8 +171,7 @@ static struct slice without_negation(struct slice name)
 
 static bool exim_has(enum section section, struct slice name)
 {
-	return section == SECTION_MAIN ? conf_exim_has_main(name) : section == SECTION_ROUTERS ? conf_exim_has_router(name) :
-	       conf_exim_has_transport(name);
+	return section == SECTION_MAIN ? conf_exim_has_main(name) : kinds[section].exim_has(name);
 }
 
 static void unknown_option(struct collector *collector, struct slice name)
@@ -103,17 +181,13 @@ static void unknown_option(struct collector *collector, struct slice name)
 	struct slice label = conf_block_label(collector->parser, block, name);
 	struct slice bare = without_negation(name);
 	bool exim = exim_has(collector->section, name) || exim_has(collector->section, bare);
-	const char *near = conf_option_nearest(name), *modern = conf_exim3_modern(conf_exim3_modern(name) ? name : bare);
+	const char *near = conf_option_nearest(name);
 	if (bare.len < name.len && conf_block_setting(block, bare))
 		conf_error(problems, collector->place, label, "only a boolean option can have no_ or not_ before its name");
 	else if (exim)
 		conf_error(problems, collector->place, label,
 			   "Exim's option %.*s is not available in this version of Postern",
 			   SLICE_ARG(exim_has(collector->section, name) ? name : bare));
-	else if (modern)
-		conf_error(problems, collector->place, label,
-			   "Exim 3's option %.*s is not available in this version of Postern; its form of today: %s",
-			   SLICE_ARG(conf_exim3_modern(name) ? name : bare), modern);
 	else if (near)
 		conf_error(problems, collector->place, label, "unknown option; did you mean %s?", near);
 	else
@@ -142,18 +216,18 @@ static void take_driver(struct collector *collector, struct slice value, struct 
 {
 	struct conf_problems *problems = collector->parser->problems;
 	struct conf_block *block = collector->block;
-	bool router = collector->section == SECTION_ROUTERS;
-	enum conf_table_id first = router ? CONF_TABLE_ROUTER_ACCEPT : CONF_TABLE_TRANSPORT_APPENDFILE;
+	const struct kind *kind = &kinds[collector->section];
+	const struct conf_table *table = driver_table(kind, value);
+	struct slice names = driver_names(collector->parser, kind);
 	block->driver = arena_copy(&collector->parser->conf->arena, value);
-	if (slice_equal(value, slice_of(conf_table(first)->driver))) {
-		add_table(collector->parser->conf, block, conf_table(first));
+	if (table) {
+		add_table(collector->parser->conf, block, table);
 		return;
 	}
-	bool exim = router ? conf_exim_has_router_driver(value) : conf_exim_has_transport_driver(value);
 	conf_error(problems, collector->place, label,
-		   exim ? "Exim's driver %.*s is not available in this version of Postern; there is %s"
-			: "unknown driver %.*s; expected %s",
-		   SLICE_ARG(value), conf_table(first)->driver);
+		   kind->exim_has_driver(value) ? "Exim's driver %.*s is not available in this version of Postern; there is %.*s"
+						: "unknown driver %.*s; expected %.*s",
+		   SLICE_ARG(slice_first(value, 64)), SLICE_ARG(names));
 	collector->skipping = true;
 }
 
@@ -208,9 +282,7 @@ static void option_line(struct collector *collector, struct slice line, bool hid
 	struct conf_setting *setting = find_setting(block, name, &negated);
 	struct slice label = conf_block_label(collector->parser, block, setting ? slice_of(setting->option->name) : name);
 	if (!setting) {
-		const struct conf_table *private = conf_table(
-			collector->section == SECTION_ROUTERS ? CONF_TABLE_ROUTER_ACCEPT : CONF_TABLE_TRANSPORT_APPENDFILE);
-		if (block->name.len && !block->driver.len && conf_option_find(private, name))
+		if (block->name.len && !block->driver.len && has_private_option(&kinds[collector->section], name))
 			conf_error(problems, collector->place, label,
 				   "this is an option of a driver: \"driver = ...\" must come before it");
 		else
@@ -238,7 +310,7 @@ static void option_line(struct collector *collector, struct slice line, bool hid
 /* "domainlist local = example.org : example.net". True when the line is of this kind. */
 static bool list_line(struct collector *collector, struct slice line, bool hidden)
 {
-	static const struct { const char *word; enum list_kind kind; } kinds[] = {
+	static const struct { const char *word; enum list_kind kind; } words[] = {
 		{ "domainlist", LIST_DOMAIN }, { "hostlist", LIST_HOST }, { "addresslist", LIST_ADDRESS },
 		{ "localpartlist", LIST_LOCAL_PART },
 	};
@@ -248,7 +320,7 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 	struct error error;
 	size_t i = 0;
 	struct slice bare = slice_ends_nocase(first, SLICE("_cache")) ? slice_first(first, first.len - 6) : first;
-	while (i < 4 && !slice_equal(bare, slice_of(kinds[i].word)))
+	while (i < 4 && !slice_equal(bare, slice_of(words[i].word)))
 		i++;
 	if (i == 4)
 		return false;
@@ -260,7 +332,7 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 		return true;
 	}
 	for (size_t n = 0; n < conf->list_count; n++)
-		if (conf->lists[n].kind == kinds[i].kind && slice_equal(conf->lists[n].name, name)) {
+		if (conf->lists[n].kind == words[i].kind && slice_equal(conf->lists[n].name, name)) {
 			conf_error(problems, collector->place, first, "%.*s is already defined at %.*s:%u", SLICE_ARG(name),
 				   SLICE_ARG(conf->lists[n].place.file), conf->lists[n].place.line);
 			return true;
@@ -279,7 +351,7 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 		conf->lists = larger;
 	}
 	conf->lists[conf->list_count++] = (struct conf_named_list){
-		.kind = kinds[i].kind, .name = arena_copy(&conf->arena, name), .text = arena_copy(&conf->arena, rest),
+		.kind = words[i].kind, .name = arena_copy(&conf->arena, name), .text = arena_copy(&conf->arena, rest),
 		.place = collector->place, .hidden = hidden, .cached = bare.len < first.len,
 	};
 	return true;
@@ -291,37 +363,38 @@ static void check_block(struct collector *collector)
 	if (block && block->name.len && !block->driver.len)
 		conf_error(collector->parser->problems, block->place,
 			   conf_block_label(collector->parser, block, (struct slice){ 0 }),
-			   "it has no driver; expected \"driver = %s\" in it",
-			   block->tables[0] == conf_table(CONF_TABLE_ROUTER) ? "accept" : "appendfile");
+			   "it has no driver; expected \"driver = %s\" in it", conf_table(kind_of(block)->first)->driver);
 }
 
 static void begin_instance(struct collector *collector, struct slice name)
 {
 	struct conf *conf = collector->parser->conf;
 	struct conf_problems *problems = collector->parser->problems;
-	bool router = collector->section == SECTION_ROUTERS;
-	struct conf_block *blocks = router ? conf->router_blocks : conf->transport_blocks;
-	size_t count = router ? conf->router_count : conf->transport_count;
+	const struct kind *kind = &kinds[collector->section];
+	struct conf_block *blocks = *blocks_of(conf, kind);
+	size_t count = *count_of(conf, kind);
 	check_block(collector);
 	collector->block = NULL;
 	collector->skipping = true;
 	if (!ascii_is_alpha(name.data[0]) || count == INSTANCES_MAX) {
-		conf_error(problems, collector->place, (struct slice){ 0 }, count == INSTANCES_MAX ? "too many of these" :
-			   "the name of a router or transport begins with a letter");
+		if (count == INSTANCES_MAX)
+			conf_error(problems, collector->place, (struct slice){ 0 }, "too many of these");
+		else
+			conf_error(problems, collector->place, (struct slice){ 0 }, "the name of %s %s begins with a letter", kind->letter,
+				   kind->word);
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
 		if (slice_equal(blocks[i].name, name)) {
-			conf_error(problems, collector->place, (struct slice){ 0 }, "there are two %ss called %.*s",
-				   router ? "router" : "transport", SLICE_ARG(name));
+			conf_error(problems, collector->place, (struct slice){ 0 }, "there are two %ss called %.*s", kind->word,
+				   SLICE_ARG(name));
 			return;
 		}
-	collector->block = router ? add_block(conf, &conf->router_blocks, &conf->router_count, &conf->router_room) :
-				    add_block(conf, &conf->transport_blocks, &conf->transport_count, &conf->transport_room);
+	collector->block = add_block(conf, kind);
 	collector->block->name = arena_copy(&conf->arena, name);
 	collector->block->place = collector->place;
 	collector->skipping = false;
-	add_table(conf, collector->block, conf_table(router ? CONF_TABLE_ROUTER : CONF_TABLE_TRANSPORT));
+	add_table(conf, collector->block, conf_table(kind->generic));
 }
 
 static void end_section(struct collector *collector)
@@ -370,8 +443,8 @@ static void driver_line(struct collector *collector, struct slice line, bool hid
 		option_line(collector, line, hidden);
 	else
 		conf_error(collector->parser->problems, collector->place, (struct slice){ 0 },
-			   "expected a name and a colon, which begin a %s",
-			   collector->section == SECTION_ROUTERS ? "router" : "transport");
+			   "expected a name and a colon, which begin %s %s", kinds[collector->section].letter,
+			   kinds[collector->section].word);
 }
 
 static void logical_line(struct collector *collector, const struct conf_line *source_line)

@@ -63,6 +63,8 @@ static void forget_all_places(struct conf *conf)
 		forget_places(&conf->router_blocks[i]);
 	for (size_t i = 0; i < conf->transport_count; i++)
 		forget_places(&conf->transport_blocks[i]);
+	for (size_t i = 0; i < conf->authenticator_count; i++)
+		forget_places(&conf->authenticator_blocks[i]);
 	for (size_t i = 0; i < conf->list_count; i++)
 		conf->lists[i].place = (struct conf_place){ 0 };
 }
@@ -126,6 +128,7 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	conf_settle(&parser);
 	spread_hidden(conf->router_blocks, conf->router_count);
 	spread_hidden(conf->transport_blocks, conf->transport_count);
+	spread_hidden(conf->authenticator_blocks, conf->authenticator_count);
 	conf_keep_source(&parser);
 	forget_all_places(conf);
 	keep_all_places(conf);

@@ -11,6 +11,7 @@
 #define POSTERN_CONF_CONF_H
 
 #include "acl/acl.h"
+#include "auth/auth.h"
 #include "conf/option.h"
 #include "conf/problem.h"
 #include "conf/source.h"
@@ -22,6 +23,7 @@
 #include "route/retry.h"
 #include "route/rewrite.h"
 #include "route/route.h"
+#include "users/failures.h"
 
 struct conf_ports {
 	const uint16_t *items;
@@ -63,6 +65,9 @@ struct conf_main {
 	const struct list *tls_advertise_hosts;       /* NULL: all, if there is a certificate */
 	const struct list *tls_hosts;                 /* must use TLS before MAIL; NULL: nobody must */
 	struct conf_ports tls_require_ports;          /* likewise all hosts on these */
+	const struct list *host_accept_relay, *host_auth_accept_relay, *tls_host_accept_relay; /* NULL: nobody */
+	struct conf_ports submission_ports;
+	const struct list *submission_sender_check;   /* NULL: authenticated users may send as anybody */
 	const struct expand_program *tls_profile, *tls_min_version; /* lists, items with a port first */
 	const struct expand_program *tls_require_ciphers, *tls_eccurve, *tls_dhparam, *openssl_options;
 	int64_t tls_dh_max_bits;
@@ -90,10 +95,14 @@ struct conf_main {
 	int64_t smtp_receive_timeout; /* ns */
 	int64_t smtp_max_synprot_errors, smtp_max_unknown_commands;
 	bool smtp_enforce_sync;
+	const struct list *hosts_proxy, *proxy_required_hosts; /* proxies that send a PROXY header; NULL: none */
+	int64_t proxy_protocol_timeout; /* ns */
 	struct conf_number recipients_max; /* 0: no limit */
 	bool recipients_max_reject;
 	struct conf_number message_size_limit; /* bytes; 0: no limit */
 	bool accept_8bitmime;
+	/* AUTH (role/session_auth.c); each NULL: nobody. */
+	const struct list *auth_advertise_hosts, *auth_cleartext_hosts, *auth_over_tls_hosts;
 	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
 	const struct list *limits_advertise_hosts;
 	const struct acl_reference *acl[ACL_POINTS]; /* acl_smtp_...: NULL when unset, or when there is no such option */
@@ -111,6 +120,11 @@ struct conf_main {
 	struct lookup_name_order name_order; /* the same, understood */
 
 	/* What expansions use. */
+	struct slice user_database;   /* a path; empty: there is none */
+	struct slice auth_fail_limit; /* as written */
+	struct failures_limit auth_limit; /* the same, understood */
+	int64_t auth_fail_delay, auth_remember; /* ns */
+
 	struct slice sqlite_dbfile, pgsql_servers, redis_servers; /* empty: none */
 	struct conf_strings keep_environment, add_environment;
 	struct slice headers_charset;
@@ -196,6 +210,8 @@ struct conf {
 	size_t router_count;
 	struct transport *transports;
 	size_t transport_count;
+	struct authenticator *authenticators; /* an array in order */
+	size_t authenticator_count;
 	struct conf_named_list *lists;
 	size_t list_count, list_room;
 	/* Directories below which lookups may read files: those that expansions and lists name as constant text. */
@@ -210,8 +226,8 @@ struct conf {
 	size_t command_count, command_room;
 	struct slice *command_directories;
 	size_t command_directory_count, command_directory_room;
-	struct conf_block main_block, *router_blocks, *transport_blocks; /* as many as routers and transports */
-	size_t router_room, transport_room;
+	struct conf_block main_block, *router_blocks, *transport_blocks, *authenticator_blocks; /* as many as there are of each */
+	size_t router_room, transport_room, authenticator_room;
 	struct conf_acl *acls; /* in order of the configuration */
 	size_t acl_count, acl_room;
 	struct conf_text retry_text, rewrite_text;
@@ -265,6 +281,11 @@ void conf_unref(struct conf **conf);
  * text lives as long as the configuration.
  */
 bool conf_variable(const struct conf *conf, enum expand_variable variable, struct slice *text_r);
+
+/* Where the line of an ACL stands whose number (struct acl_line) this is; NULL: it is none of the configuration's. */
+const struct conf_place *conf_acl_place(const struct conf *conf, size_t line);
+/* The main option that has this host list, for traces: "tls_hosts". */
+const char *conf_hosts_option(const struct conf_main *main, const struct list *list);
 
 /* NULL when there is no ACL of that name. */
 const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name);

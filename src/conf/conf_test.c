@@ -133,7 +133,7 @@ static void log_items_are_chosen(void **state)
 		{ "no_tls_log_cipher", standard & ~(unsigned)LOG_ITEM_TLS_CIPHER },
 		{ "tls_log_peerdn", standard | LOG_ITEM_TLS_PEERDN },
 		{ "no_tls_log_cipher\nlog_selector = +tls_cipher", standard },
-		{ "log_selector = +all -tls_sni", 2047 & ~(unsigned)LOG_ITEM_TLS_SNI },
+		{ "log_selector = +all -tls_sni", (2 * LOG_ITEM_PROXY - 1) & ~(unsigned)LOG_ITEM_TLS_SNI },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct fixture f;
@@ -504,6 +504,20 @@ static void old_names_work_and_their_modern_form_is_told(void **state)
 	done(&f);
 }
 
+static void believing_every_hosts_proxy_header_is_warned_of(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "hosts_proxy = 192.0.2.1\n");
+	assert_int_equal(f.problems.warnings, 0);
+	assert_true(f.conf->main.proxy_protocol_timeout == 3 * CLOCK_SECOND);
+	done(&f);
+	parse_good(&f, "hosts_proxy = *\n");
+	assert_int_equal(f.problems.warnings, 1);
+	assert_non_null(strstr(f.problems.items[0].text.data, "any client"));
+	done(&f);
+}
+
 static void sections_stand_in_any_order_and_once(void **state)
 {
 	(void)state;
@@ -565,12 +579,28 @@ static void retry_rules_become_a_chain(void **state)
 static void what_cannot_be_says_so(void **state)
 {
 	(void)state;
-	expect_error("begin authenticators\nplain:\n driver = plaintext\n public_name = PLAIN\n", 3,
-		     "Exim's driver plaintext is not available in this version of Postern");
-	expect_error("begin authenticators\nplain:\n public_name = PLAIN\n", 2, "authenticators are not available");
-	expect_error("begin authenticators\nplain:\n driver = plane\n", 3, "unknown driver plane");
-	expect_error("begin authenticators\n driver = plaintext\n", 2, "begin an authenticator");
 	expect_error("begin local_scan\n\n x = 1\n y = 2\n", 3, "a C function that was compiled into Exim");
+}
+
+#define PLAIN "begin authenticators\nplain:\n driver = plaintext\n public_name = PLAIN\n server_condition = yes\n"
+
+static void authenticators_are_checked(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "auth_cleartext_hosts = 127.0.0.1\n" PLAIN ROUTES);
+	done(&f);
+	expect_error("begin authenticators\nplain:\n public_name = PLAIN\n", 2, "expected \"driver = plaintext\"");
+	expect_error("begin authenticators\nplain:\n driver = plane\n", 3, "unknown driver plane; expected plaintext, cram_md5, scram");
+	expect_error("begin authenticators\nspa:\n driver = spa\n", 3, "Exim's driver spa is not available in this version");
+	expect_error("begin authenticators\n driver = plaintext\n", 2, "which begin an authenticator");
+	expect_error("begin authenticators\nplain:\n driver = plaintext\n", 2, "server_condition: not set");
+	expect_error("begin authenticators\na:\n driver = plaintext\n client_send = x\n server_condition = 1\n", 4, "Exim's option client_send is not available");
+	expect_error(PLAIN "two:\n driver = plaintext\n public_name = plain\n server_condition = yes\n", 8, "the same public_name");
+	expect_error("begin authenticators\na:\n driver = scram\n public_name = SCRAM-MD5\n server_user_database\n", 4, "expected SCRAM-SHA-256");
+	expect_error("begin authenticators\na:\n driver = tls\n server_condition = 1\nb:\n driver = tls\n server_condition = 1\n", 6,
+		     "one authenticator with the driver tls");
+	expect_error("begin authenticators\na:\n driver = cram_md5\n public_name = CRAM-MD5\n", 2, "server_secret: not set");
 }
 
 static void routers_and_transports_are_tied_together(void **state)
@@ -752,6 +782,30 @@ static void each_option_has_help_and_an_example_that_parses(void **state)
 	done(&f);
 }
 
+/* One authenticator a driver, with all options that it can have. */
+static void each_option_of_authenticators_has_an_example_that_parses(void **state)
+{
+	(void)state;
+	for (enum conf_table_id id = CONF_TABLE_PLAINTEXT; id <= CONF_TABLE_TLS_AUTHENTICATOR; id++) {
+		const struct conf_table *tables[] = { conf_table(CONF_TABLE_AUTHENTICATOR), conf_table(id) };
+		struct fixture f;
+		struct buf text;
+		buf_init(&text, 10000);
+		buf_printf(&text, "user_database = /u.db\ndomainlist local_domains = example.org\nauth_cleartext_hosts = *\nbegin authenticators\na:\n driver = %s\n",
+			   tables[1]->driver);
+		for (size_t t = 0; t < 2; t++)
+			for (size_t i = t ? 0 : 1; i < tables[t]->count; i++)
+				buf_printf(&text, " %s = %s\n", tables[t]->options[i].name, tables[t]->options[i].example);
+		buf_append_byte(&text, '\0');
+		parse_good(&f, text.data);
+		for (size_t i = 1; i < f.conf->authenticator_blocks[0].setting_count; i++)
+			assert_slice(f.conf->authenticator_blocks[0].settings[i].text,
+				     f.conf->authenticator_blocks[0].settings[i].option->example);
+		done(&f);
+		buf_free(&text);
+	}
+}
+
 static void docs_reference_is_what_the_tables_say(void **state)
 {
 	(void)state;
@@ -812,16 +866,19 @@ int main(void)
 		cmocka_unit_test(named_lists_may_come_in_any_order_but_not_in_a_circle),
 		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
+		cmocka_unit_test(believing_every_hosts_proxy_header_is_warned_of),
 		cmocka_unit_test(sections_stand_in_any_order_and_once),
 		cmocka_unit_test(acls_are_kept_as_lines_with_their_places),
 		cmocka_unit_test(retry_rules_become_a_chain),
 		cmocka_unit_test(what_cannot_be_says_so),
+		cmocka_unit_test(authenticators_are_checked),
 		cmocka_unit_test(routers_and_transports_are_tied_together),
 		cmocka_unit_test(mistakes_in_routers_and_transports_are_found),
 		cmocka_unit_test(started_as_root_a_transport_needs_a_user),
 		cmocka_unit_test(a_role_parses_the_sealed_text_without_the_system),
 		cmocka_unit_test(settings_print_as_exim_prints_them),
 		cmocka_unit_test(each_option_has_help_and_an_example_that_parses),
+		cmocka_unit_test(each_option_of_authenticators_has_an_example_that_parses),
 		cmocka_unit_test(docs_reference_is_what_the_tables_say),
 		cmocka_unit_test(names_of_exim_are_sorted_for_the_search),
 	};

@@ -144,6 +144,15 @@ static const char *const authenticator_drivers[] = {
 	"cram_md5", "cyrus_sasl", "dovecot", "external", "gsasl", "heimdal_gssapi", "plaintext", "spa", "tls",
 };
 
+static const char *const authenticator_names[] = {
+	"client_authz", "client_channelbinding", "client_condition", "client_domain", "client_ignore_invalid_base64", "client_name",
+	"client_password", "client_secret", "client_send", "client_set_id", "client_spassword", "client_username", "driver", "public_name",
+	"server_advertise_condition", "server_channelbinding", "server_condition", "server_debug_print", "server_hostname", "server_key",
+	"server_keytab", "server_mail_auth_condition", "server_mech", "server_param", "server_param1", "server_param2", "server_param3",
+	"server_password", "server_prompts", "server_realm", "server_scram_iter", "server_scram_salt", "server_secret", "server_service",
+	"server_set_id", "server_skey", "server_socket", "server_tls",
+};
+
 static int compare(const void *key, const void *element)
 {
 	return slice_compare(*(const struct slice *)key, slice_of(*(const char *const *)element));
@@ -171,6 +180,11 @@ bool conf_exim_has_transport(struct slice name)
 	return HAS(transport_names, name);
 }
 
+bool conf_exim_has_authenticator(struct slice name)
+{
+	return HAS(authenticator_names, name);
+}
+
 bool conf_exim_has_router_driver(struct slice name)
 {
 	return HAS(router_drivers, name);
@@ -184,18 +198,4 @@ bool conf_exim_has_transport_driver(struct slice name)
 bool conf_exim_has_authenticator_driver(struct slice name)
 {
 	return HAS(authenticator_drivers, name);
-}
-
-const char *conf_exim3_modern(struct slice name)
-{
-	static const struct { const char *name, *modern; } old[] = {
-		{ "auth_over_tls_hosts", "auth_advertise_hosts with a condition on $tls_in_cipher" },
-		{ "host_accept_relay", "an ACL for RCPT with \"accept hosts = ...\"" },
-		{ "host_auth_accept_relay", "an ACL for RCPT with \"accept authenticated = ...\"" },
-		{ "tls_host_accept_relay", "an ACL for RCPT with \"accept encrypted = *\" and \"hosts = ...\"" },
-	};
-	for (size_t i = 0; i < sizeof old / sizeof *old; i++)
-		if (slice_equal(name, slice_of(old[i].name)))
-			return old[i].modern;
-	return NULL;
 }

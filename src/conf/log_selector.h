@@ -19,6 +19,10 @@ enum log_item {
 	LOG_ITEM_TLS_PEERDN = 1 << 8,
 	LOG_ITEM_TLS_RESUMPTION = 1 << 9,
 	LOG_ITEM_TLS_SNI = 1 << 10,
+	LOG_ITEM_SMTP_PROTOCOL_ERROR = 1 << 11,
+	LOG_ITEM_SMTP_SYNTAX_ERROR = 1 << 12,
+	LOG_ITEM_SMTP_MAILAUTH = 1 << 13,
+	LOG_ITEM_PROXY = 1 << 14,
 };
 
 /* What is logged without the option. */

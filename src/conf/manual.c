@@ -110,13 +110,21 @@ void manual_heading(struct manual *manual, unsigned level, const char *text)
 	manual->after_heading = true;
 }
 
+static void start_text(struct manual *manual, struct buf *text, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+
+/* To be freed by the caller. */
+static void start_text(struct manual *manual, struct buf *text, const char *format, va_list args)
+{
+	buf_init(text, TEXT_MAX);
+	manual->fits = manual->fits && buf_vprintf(text, format, args);
+}
+
 void manual_paragraph(struct manual *manual, const char *format, ...)
 {
 	struct buf text;
 	va_list args;
-	buf_init(&text, TEXT_MAX);
 	va_start(args, format);
-	manual->fits = manual->fits && buf_vprintf(&text, format, args);
+	start_text(manual, &text, format, args);
 	va_end(args);
 	if (manual->form == MANUAL_MARKDOWN) {
 		put(manual, buf_slice(&text));
@@ -151,9 +159,8 @@ void manual_example(struct manual *manual, const char *format, ...)
 {
 	struct buf text;
 	va_list args;
-	buf_init(&text, TEXT_MAX);
 	va_start(args, format);
-	manual->fits = manual->fits && buf_vprintf(&text, format, args);
+	start_text(manual, &text, format, args);
 	va_end(args);
 	struct slice rest = buf_slice(&text);
 	if (manual->form == MANUAL_MARKDOWN) {

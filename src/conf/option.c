@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "conf/option.h"
+#include "conf/conf.h"
 
 #include "base/fatal.h"
 #include "conf/tables.h"
@@ -47,6 +47,12 @@ const struct conf_table *conf_table(enum conf_table_id id)
 		[CONF_TABLE_ROUTER_ACCEPT] = &conf_table_router_accept,
 		[CONF_TABLE_TRANSPORT] = &conf_table_transport,
 		[CONF_TABLE_TRANSPORT_APPENDFILE] = &conf_table_transport_appendfile,
+		[CONF_TABLE_AUTHENTICATOR] = &conf_table_authenticator,
+		[CONF_TABLE_PLAINTEXT] = &conf_table_plaintext,
+		[CONF_TABLE_CRAM_MD5] = &conf_table_cram_md5,
+		[CONF_TABLE_SCRAM] = &conf_table_scram,
+		[CONF_TABLE_EXTERNAL] = &conf_table_external,
+		[CONF_TABLE_TLS_AUTHENTICATOR] = &conf_table_tls_authenticator,
 	};
 	ensure(id < CONF_TABLES);
 	return tables[id];
@@ -94,6 +100,15 @@ bool conf_builtin_macro(struct slice name)
 		{ "_OPT_TRANSPORT_APPENDFILE_", CONF_TABLE_TRANSPORT_APPENDFILE, false },
 		{ "_DRIVER_ROUTER_", CONF_TABLE_ROUTER_ACCEPT, true },
 		{ "_DRIVER_TRANSPORT_", CONF_TABLE_TRANSPORT_APPENDFILE, true },
+		{ "_OPT_AUTHENTICATORS_", CONF_TABLE_AUTHENTICATOR, false },
+		{ "_OPT_AUTHENTICATOR_PLAINTEXT_", CONF_TABLE_PLAINTEXT, false },
+		{ "_OPT_AUTHENTICATOR_CRAM_MD5_", CONF_TABLE_CRAM_MD5, false },
+		{ "_OPT_AUTHENTICATOR_EXTERNAL_", CONF_TABLE_EXTERNAL, false },
+		{ "_OPT_AUTHENTICATOR_TLS_", CONF_TABLE_TLS_AUTHENTICATOR, false },
+		{ "_DRIVER_AUTHENTICATOR_", CONF_TABLE_PLAINTEXT, true },
+		{ "_DRIVER_AUTHENTICATOR_", CONF_TABLE_CRAM_MD5, true },
+		{ "_DRIVER_AUTHENTICATOR_", CONF_TABLE_EXTERNAL, true },
+		{ "_DRIVER_AUTHENTICATOR_", CONF_TABLE_TLS_AUTHENTICATOR, true },
 	};
 	static const char *const have[] = { "_HAVE_TLS", "_HAVE_OPENSSL", "_HAVE_IPV6", "_HAVE_POSTERN" };
 	for (size_t i = 0; i < sizeof have / sizeof *have; i++)
@@ -108,4 +123,18 @@ bool conf_builtin_macro(struct slice name)
 			return true;
 	}
 	return false;
+}
+
+const char *conf_hosts_option(const struct conf_main *main, const struct list *list)
+{
+	const struct conf_table *table = conf_table(CONF_TABLE_MAIN);
+	for (size_t i = 0; i < table->count; i++) {
+		const struct list *value = NULL;
+		if (table->options[i].type != CONF_HOSTS)
+			continue;
+		memcpy(&value, (const char *)main + table->options[i].offset, sizeof value);
+		if (value == list)
+			return table->options[i].name;
+	}
+	return "a host list";
 }

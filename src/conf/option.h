@@ -52,6 +52,8 @@ struct conf_option {
 
 enum conf_table_id {
 	CONF_TABLE_MAIN, CONF_TABLE_ROUTER, CONF_TABLE_ROUTER_ACCEPT, CONF_TABLE_TRANSPORT, CONF_TABLE_TRANSPORT_APPENDFILE,
+	CONF_TABLE_AUTHENTICATOR, CONF_TABLE_PLAINTEXT, CONF_TABLE_CRAM_MD5, CONF_TABLE_SCRAM, CONF_TABLE_EXTERNAL,
+	CONF_TABLE_TLS_AUTHENTICATOR,
 	CONF_TABLES,
 };
 
@@ -71,11 +73,10 @@ const char *conf_option_nearest(struct slice name);
 bool conf_exim_has_main(struct slice name);
 bool conf_exim_has_router(struct slice name);
 bool conf_exim_has_transport(struct slice name);
+bool conf_exim_has_authenticator(struct slice name);
 bool conf_exim_has_router_driver(struct slice name);
 bool conf_exim_has_transport_driver(struct slice name);
 bool conf_exim_has_authenticator_driver(struct slice name);
-/* What stands today for an option of Exim 3 that Postern lacks, "tls_require_ciphers"; NULL when it is none. */
-const char *conf_exim3_modern(struct slice name);
 /* Exim's built-in macros, "_OPT_MAIN_MESSAGE_SIZE_LIMIT", "_DRIVER_ROUTER_ACCEPT": whether this version has the thing. */
 bool conf_builtin_macro(struct slice name);
 

@@ -31,14 +31,11 @@ struct conf_sections {
 	struct conf_parser *parser;
 	struct conf_acl *acl;       /* being filled; NULL before the first, or after a bad name */
 	bool acl_skipping;          /* the name was bad: its lines are not looked at */
-	struct slice authenticator; /* the name of the instance that is being read */
-	struct conf_place authenticator_place;
-	bool authenticator_told;    /* its driver was named */
 	bool local_scan_told;       /* that it is refused */
 };
 
 typedef void conf_section_line(struct conf_sections *sections, const struct conf_input *input);
-conf_section_line conf_acl_line, conf_retry_line, conf_rewrite_line, conf_authenticator_line, conf_local_scan_line;
+conf_section_line conf_acl_line, conf_retry_line, conf_rewrite_line, conf_local_scan_line;
 /* At the end of a section, or of the configuration. */
 void conf_sections_end(struct conf_sections *sections);
 /* A word of letters, digits and underscores at the start of the line. */
@@ -65,6 +62,8 @@ bool conf_acl_option(struct conf_parser *parser, struct slice text, const struct
 void conf_settle_acls(struct conf_parser *parser);
 /* The rules of the sections retry and rewrite (rules.c). */
 void conf_settle_rules(struct conf_parser *parser);
+/* Authenticators (authenticators.c). */
+void conf_settle_authenticators(struct conf_parser *parser);
 /* Routers and transports: their options into their structs, references between them, users (routes.c). */
 void conf_settle_routes(struct conf_parser *parser);
 
@@ -74,5 +73,15 @@ void conf_keep_source(struct conf_parser *parser);
 struct conf_setting *conf_block_setting(const struct conf_block *block, struct slice option);
 /* "option X", or "router R, option X" for messages. The text is memory of the problems' arena. */
 struct slice conf_block_label(struct conf_parser *parser, const struct conf_block *block, struct slice option);
+/* An error of an option, at the place where it is set, or else where its block begins. */
+void conf_block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* The same of the main section. */
+static inline struct conf_setting *conf_main_setting(const struct conf_parser *parser, const char *option)
+{
+	return conf_block_setting(&parser->conf->main_block, slice_of(option));
+}
+#define conf_main_error(parser, ...) conf_block_error((parser), &(parser)->conf->main_block, __VA_ARGS__)
 
 #endif

@@ -128,7 +128,7 @@ bool conf_print(const struct conf *conf, struct slice name, struct slice instanc
 	const struct instances all[] = {
 		{ "router", conf->router_blocks, conf->router_count },
 		{ "transport", conf->transport_blocks, conf->transport_count },
-		{ "authenticator", NULL, 0 }, /* there can be none yet */
+		{ "authenticator", conf->authenticator_blocks, conf->authenticator_count },
 	};
 	bool done;
 	if (!name.len || slice_equal(name, SLICE("all")))

@@ -38,8 +38,13 @@ void conf_error(struct conf_problems *problems, struct conf_place place, struct 
 {
 	va_list args;
 	va_start(args, format);
-	add(problems, place, option, false, format, args);
+	conf_verror(problems, place, option, format, args);
 	va_end(args);
+}
+
+void conf_verror(struct conf_problems *problems, struct conf_place place, struct slice option, const char *format, va_list args)
+{
+	add(problems, place, option, false, format, args);
 }
 
 void conf_warning(struct conf_problems *problems, struct conf_place place, struct slice option, const char *format, ...)

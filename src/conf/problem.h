@@ -38,11 +38,13 @@ struct conf_problems {
 void conf_problems_init(struct conf_problems *problems);
 void conf_problems_free(struct conf_problems *problems);
 
-/* `option` may be empty. Both copy all that they are given. */
+/* `option` may be empty. All copy what they are given. */
 void conf_error(struct conf_problems *problems, struct conf_place place, struct slice option, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 void conf_warning(struct conf_problems *problems, struct conf_place place, struct slice option, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+void conf_verror(struct conf_problems *problems, struct conf_place place, struct slice option, const char *format, va_list args)
+	__attribute__((format(printf, 4, 0)));
 
 /* Puts the problems of each file in the order of its lines; what has no line comes first. */
 void conf_problems_sort(struct conf_problems *problems);

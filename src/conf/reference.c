@@ -66,8 +66,8 @@ static const char intro[] =
 	"The file is in Exim's language: comments begin with `#`, a backslash at the end continues a line, `NAME = text` defines\n"
 	"a macro and `NAME == text` defines it again, `.include`, `.include_if_exists`, `.ifdef`, `.ifndef`, `.elifdef`,\n"
 	"`.elifndef`, `.else` and `.endif` work as in Exim, and so does `hide` before an option. `domainlist`, `hostlist`,\n"
-	"`addresslist` and `localpartlist` name lists for use as `+name`. The main section comes first; `begin routers` and\n"
-	"`begin transports` open the others, in which `name:` begins an instance.";
+	"`addresslist` and `localpartlist` name lists for use as `+name`. The main section comes first; `begin routers`,\n"
+	"`begin transports` and `begin authenticators` open the others, in which `name:` begins an instance.";
 
 static bool write_reference(struct buf *out, enum manual_form form)
 {

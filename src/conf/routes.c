@@ -2,22 +2,6 @@
 /* Routers and transports: settings into their structs, references between them, and the users that deliveries run as. */
 #include "conf/parse.h"
 
-static void block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format,
-			...) __attribute__((format(printf, 4, 5)));
-
-static void block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format,
-			...)
-{
-	char text[400];
-	const struct conf_setting *setting = conf_block_setting(block, slice_of(option));
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	conf_error(parser->problems, setting && setting->given ? setting->place : block->place,
-		   conf_block_label(parser, block, slice_of(option)), "%s", text);
-}
-
 /* "UID GID HOME" of a user, or "GID" of a group. A number that nobody has stands for itself. */
 static bool resolve(struct conf_parser *parser, enum conf_fact_kind kind, struct slice name, uint32_t *first_r,
 		    uint32_t *second_r, struct error *error)
@@ -51,20 +35,20 @@ static void settle_user(struct conf_parser *parser, const struct conf_block *blo
 	uint32_t uid = 0, gid = 0, unused;
 	if (transport->user.len) {
 		if (!resolve(parser, CONF_FACT_USER, transport->user, &uid, &gid, &error)) {
-			block_error(parser, block, "user", "%s", error.text);
+			conf_block_error(parser, block, "user", "%s", error.text);
 			return;
 		}
 		if (uid == 0)
-			block_error(parser, block, "user", "deliveries never run as root; expected another user");
+			conf_block_error(parser, block, "user", "deliveries never run as root; expected another user");
 		transport->has_user = transport->has_group = true;
 		transport->uid = uid;
 		transport->gid = gid;
 	}
 	if (transport->group.len) {
 		if (!transport->user.len)
-			block_error(parser, block, "group", "a group needs the option user beside it");
+			conf_block_error(parser, block, "group", "a group needs the option user beside it");
 		if (!resolve(parser, CONF_FACT_GROUP, transport->group, &gid, &unused, &error))
-			block_error(parser, block, "group", "%s", error.text);
+			conf_block_error(parser, block, "group", "%s", error.text);
 		transport->has_group = true;
 		transport->gid = gid;
 	}
@@ -81,14 +65,14 @@ static void settle_transport(struct conf_parser *parser, const struct conf_block
 	const struct conf_setting *directory = conf_block_setting(block, SLICE("directory"));
 	settle_user(parser, block, transport);
 	if (!directory->given)
-		block_error(parser, block, "directory",
+		conf_block_error(parser, block, "directory",
 			    "not set; expected a directory, such as /var/mail/$domain_data/$local_part_data");
 	else if (transport->directory && !slice_starts(expand_constant_prefix(transport->directory), SLICE("/")) &&
 		 !expand_uses(transport->directory, EXPAND_HOME))
-		block_error(parser, block, "directory",
+		conf_block_error(parser, block, "directory",
 			    "expected an absolute path, one that begins with \"/\" or with $home");
 	if (!transport->maildir_format)
-		block_error(parser, block, "maildir_format",
+		conf_block_error(parser, block, "maildir_format",
 			    "expected maildir_format to be set: this version of Postern has no other "
 			    "format");
 }
@@ -109,7 +93,7 @@ static void settle_router(struct conf_parser *parser, const struct conf_block *b
 	if (!block->tables[1])
 		return;
 	if (!setting->given) {
-		block_error(parser, block, "transport", "not set; expected the name of a transport");
+		conf_block_error(parser, block, "transport", "not set; expected the name of a transport");
 		return;
 	}
 	for (size_t i = 0; i < conf->transport_count; i++) {
@@ -118,13 +102,13 @@ static void settle_router(struct conf_parser *parser, const struct conf_block *b
 			continue;
 		router->transport = transport;
 		if (conf->root && !transport->user.len && !router->check_local_user && conf->transport_blocks[i].tables[1])
-			block_error(parser, block, "transport",
+			conf_block_error(parser, block, "transport",
 				    "its transport %.*s has no user: started as root, deliveries need one "
 				    "there, or check_local_user here",
 				    SLICE_ARG(transport->name));
 		return;
 	}
-	block_error(parser, block, "transport", "there is no transport called %.*s",
+	conf_block_error(parser, block, "transport", "there is no transport called %.*s",
 		    SLICE_ARG(slice_first(setting->text, 64)));
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* Sections that are not made of options: the lines of acl, retry and rewrite are kept as text; authenticators are refused. */
+/* Sections that are not made of options: the lines of acl, retry and rewrite are kept as text. */
 #include "conf/parse.h"
 
 #include <string.h>
 
 enum { ACLS_MAX = 10000, LINES_MAX = 100000 };
 
-/* "name:" that begins an ACL or an authenticator: a word and a colon at once behind it. Empty when it is something else. */
+/* "name:" that begins an ACL: a word and a colon at once behind it. Empty when it is something else. */
 static struct slice label_of(struct slice line)
 {
 	struct slice name = conf_word(line), rest = slice_trim(slice_from(line, name.len));
@@ -96,48 +96,6 @@ void conf_rewrite_line(struct conf_sections *sections, const struct conf_input *
 	add_line(sections->parser, &sections->parser->conf->rewrite_text, input);
 }
 
-/* ---- Authenticators ---- */
-
-static struct slice authenticator_label(struct conf_sections *sections)
-{
-	return arena_printf(&sections->parser->problems->arena, "authenticator %.*s", SLICE_ARG(sections->authenticator));
-}
-
-static void end_authenticator(struct conf_sections *sections)
-{
-	if (sections->authenticator.len && !sections->authenticator_told)
-		conf_error(sections->parser->problems, sections->authenticator_place, authenticator_label(sections),
-			   "authenticators are not available in this version of Postern; remove it");
-	sections->authenticator = (struct slice){ 0 };
-}
-
-void conf_authenticator_line(struct conf_sections *sections, const struct conf_input *input)
-{
-	struct slice line = input->line->text, label = label_of(line);
-	if (label.len) {
-		end_authenticator(sections);
-		sections->authenticator = label;
-		sections->authenticator_place = input->place;
-		sections->authenticator_told = false;
-		return;
-	}
-	if (!sections->authenticator.len) {
-		conf_error(sections->parser->problems, input->place, (struct slice){ 0 },
-			   "expected a name and a colon, which begin an authenticator");
-		return;
-	}
-	struct slice name = conf_word(line), rest = slice_trim(slice_from(line, name.len));
-	if (!slice_equal(name, SLICE("driver")) || !rest.len || rest.data[0] != '=' || sections->authenticator_told)
-		return;
-	struct slice driver = slice_trim(slice_from(rest, 1));
-	bool exim = conf_exim_has_authenticator_driver(driver);
-	sections->authenticator_told = true;
-	conf_error(sections->parser->problems, input->place, authenticator_label(sections),
-		   exim ? "Exim's driver %.*s is not available in this version of Postern, which has no authentication"
-			: "unknown driver %.*s; and this version of Postern has no authentication",
-		   SLICE_ARG(slice_first(driver, 64)));
-}
-
 /* Empty it does no harm. */
 void conf_local_scan_line(struct conf_sections *sections, const struct conf_input *input)
 {
@@ -150,6 +108,5 @@ void conf_local_scan_line(struct conf_sections *sections, const struct conf_inpu
 
 void conf_sections_end(struct conf_sections *sections)
 {
-	end_authenticator(sections);
 	sections->acl = NULL;
 }

@@ -7,25 +7,6 @@
 
 enum { LISTENERS_MAX = 1024 };
 
-static struct conf_setting *main_setting(struct conf_parser *parser, const char *name)
-{
-	return conf_block_setting(&parser->conf->main_block, slice_of(name));
-}
-
-static void main_error(struct conf_parser *parser, const char *name, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void main_error(struct conf_parser *parser, const char *name, const char *format, ...)
-{
-	char text[400];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	conf_error(parser->problems, main_setting(parser, name)->place,
-		   conf_block_label(parser, &parser->conf->main_block, slice_of(name)), "%s", text);
-}
-
 /* A name of labels, or an address in brackets; enough that it can stand in a greeting and a Received: line. */
 static bool is_host_name(struct slice name)
 {
@@ -42,7 +23,7 @@ static bool is_host_name(struct slice name)
 /* Gives an option that is not set (or failed) its computed value, which --print then shows. */
 static void set_default(struct conf_parser *parser, const char *name, struct slice *field, struct slice value)
 {
-	struct conf_setting *setting = main_setting(parser, name);
+	struct conf_setting *setting = conf_main_setting(parser, name);
 	if (field->len)
 		return;
 	*field = arena_copy(&parser->conf->arena, value);
@@ -56,7 +37,7 @@ static void settle_host_names(struct conf_parser *parser)
 	struct slice node;
 	if (!conf->primary_hostname.len) {
 		if (!conf_source_fact(parser->source, CONF_FACT_HOSTNAME, (struct slice){ 0 }, &node, &why)) {
-			main_error(parser, "primary_hostname", "not set, and the name of this machine is not known: %s",
+			conf_main_error(parser, "primary_hostname", "not set, and the name of this machine is not known: %s",
 				   why.text);
 			node = SLICE("localhost");
 		}
@@ -69,8 +50,8 @@ static void settle_host_names(struct conf_parser *parser)
 		{ "qualify_recipient", conf->qualify_recipient },
 	};
 	for (size_t i = 0; i < 3; i++)
-		if (!is_host_name(names[i].value) && (i == 0 || main_setting(parser, names[i].name)->given))
-			main_error(parser, names[i].name, "expected the name of a host or a domain, found \"%.*s\"",
+		if (!is_host_name(names[i].value) && (i == 0 || conf_main_setting(parser, names[i].name)->given))
+			conf_main_error(parser, names[i].name, "expected the name of a host or a domain, found \"%.*s\"",
 				   SLICE_ARG(slice_first(names[i].value, 100)));
 }
 
@@ -81,7 +62,7 @@ static void settle_logs(struct conf_parser *parser)
 		struct slice *path = arena_new(&parser->conf->arena, struct slice);
 		*path = arena_printf(&parser->conf->arena, "%.*s/log/%%slog", SLICE_ARG(conf->spool_directory));
 		conf->log_file_path = (struct conf_strings){ path, 1 };
-		main_setting(parser, "log_file_path")->text = *path;
+		conf_main_setting(parser, "log_file_path")->text = *path;
 	}
 	size_t paths = 0;
 	for (size_t i = 0; i < conf->log_file_path.count; i++) {
@@ -91,15 +72,15 @@ static void settle_logs(struct conf_parser *parser)
 		if (slice_equal(path, SLICE("syslog")))
 			continue;
 		if (!path.len || path.data[0] != '/' || slice_find(path, '$') != path.len)
-			main_error(parser, "log_file_path",
+			conf_main_error(parser, "log_file_path",
 				   "expected an absolute, constant path, or the word syslog; found \"%.*s\"",
 				   SLICE_ARG(slice_first(path, 100)));
 		else if (percent &&
 			 (percent + 1 == path.data + path.len || percent[1] != 's' || slice_find(rest, '%') != rest.len))
-			main_error(parser, "log_file_path", "expected %%s once in the path, and no other %%; found \"%.*s\"",
+			conf_main_error(parser, "log_file_path", "expected %%s once in the path, and no other %%; found \"%.*s\"",
 				   SLICE_ARG(slice_first(path, 100)));
 		else if (++paths == 2)
-			main_error(parser, "log_file_path", "expected one path, beside which there may be syslog");
+			conf_main_error(parser, "log_file_path", "expected one path, beside which there may be syslog");
 	}
 	static const struct { const char *name; int code;
 	} facilities[] = {
@@ -127,11 +108,11 @@ static void add_listener(struct conf_parser *parser, struct net_address address)
 	for (size_t i = 0; i < conf->listener_count; i++)
 		if (net_address_equal(&conf->listeners[i].address, &address) &&
 		    conf->listeners[i].address.port == address.port) {
-			main_error(parser, "local_interfaces", "%s is there twice", net_address_text_port(&address).text);
+			conf_main_error(parser, "local_interfaces", "%s is there twice", net_address_text_port(&address).text);
 			return;
 		}
 	if (conf->listener_count == LISTENERS_MAX) {
-		main_error(parser, "local_interfaces", "more than %d addresses and ports to listen on", LISTENERS_MAX);
+		conf_main_error(parser, "local_interfaces", "more than %d addresses and ports to listen on", LISTENERS_MAX);
 		return;
 	}
 	conf->listeners[conf->listener_count++] = (struct conf_listener){
@@ -160,7 +141,7 @@ static void settle_listeners(struct conf_parser *parser)
 		for (size_t n = 0; n < conf->listener_count; n++)
 			used = used || conf->listeners[n].address.port == main->tls_on_connect_ports.items[i];
 		if (!used && conf->listener_count)
-			conf_warning(parser->problems, main_setting(parser, "tls_on_connect_ports")->place,
+			conf_warning(parser->problems, conf_main_setting(parser, "tls_on_connect_ports")->place,
 				     SLICE("option tls_on_connect_ports"),
 				     "nothing listens on port %u; it must be in daemon_smtp_ports "
 				     "or local_interfaces as well",
@@ -177,13 +158,13 @@ static void settle_dns(struct conf_parser *parser)
 	if (!conf->dns_config_file.len)
 		return;
 	if (!conf_source_fact(parser->source, CONF_FACT_FILE, conf->dns_config_file, &text, &why)) {
-		main_error(parser, "dns_config_file", "%s", why.text);
+		conf_main_error(parser, "dns_config_file", "%s", why.text);
 		return;
 	}
 	conf->dns_config_text = arena_copy(&parser->conf->arena, text.len ? text : SLICE("\n"));
 	struct dns_settings settings = { .config_text = conf->dns_config_text, .dnssec = conf->dns_dnssec_ok != 0 };
 	if (parser->source->system && !dns_check(&settings, &why))
-		main_error(parser, "dns_config_file", "%.*s: %s", SLICE_ARG(conf->dns_config_file), why.text);
+		conf_main_error(parser, "dns_config_file", "%.*s: %s", SLICE_ARG(conf->dns_config_file), why.text);
 }
 
 static void settle_host_lookup(struct conf_parser *parser)
@@ -196,8 +177,40 @@ static void settle_host_lookup(struct conf_parser *parser)
 		if ((dns || file) && order->count < 2)
 			order->items[order->count++] = dns ? LOOKUP_NAME_BY_DNS : LOOKUP_NAME_BY_HOSTS_FILE;
 		else
-			main_error(parser, "host_lookup_order", "expected bydns, byaddr, or both, found \"%.*s\"",
+			conf_main_error(parser, "host_lookup_order", "expected bydns, byaddr, or both, found \"%.*s\"",
 				   SLICE_ARG(slice_first(item, 100)));
+	}
+}
+
+/* "10 / 1h": a number of failures, and a time (as ratelimit has it). */
+static void settle_users(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	struct slice text = slice_trim(conf->auth_fail_limit);
+	struct error why = { 0 };
+	uint64_t count;
+	int64_t seconds = 0;
+	conf_use_path(parser->conf, conf->user_database);
+	if (text.len == 0)
+		return;
+	struct slice number = slice_trim(slice_cut(&text, '/'));
+	if (slice_parse_u64(number, FAILURES_LIMIT_MAX, &count) && count && conf_value_time(slice_trim(text), &seconds, &why) &&
+	    seconds && seconds <= FAILURES_PERIOD_MAX)
+		conf->auth_limit = (struct failures_limit){ (unsigned)count, seconds * CLOCK_SECOND };
+	else
+		conf_main_error(parser, "auth_fail_limit", "expected a number of failures up to %d and a time up to %d days, such as 10 / 1h",
+			   FAILURES_LIMIT_MAX, FAILURES_PERIOD_MAX / 86400);
+}
+
+/* A header of the PROXY protocol is believed: whoever may send one may be anybody. */
+static void settle_proxies(struct conf_parser *parser)
+{
+	static const char *const names[] = { "hosts_proxy", "proxy_required_hosts" };
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const struct conf_setting *setting = conf_main_setting(parser, names[i]);
+		if (slice_equal(slice_trim(setting->text), SLICE("*")))
+			conf_warning(parser->problems, setting->place, conf_block_label(parser, &parser->conf->main_block, slice_of(names[i])),
+				     "every host can claim to be any client; list the addresses of your proxies");
 	}
 }
 
@@ -213,7 +226,7 @@ static void settle_role_users(struct conf_parser *parser)
 		good = good && (mark || ascii_is_alnum(c) || c == '-' || c == '_' || c == '.');
 	}
 	if (!good || marks != 1 || users.len > 64)
-		main_error(parser, "role_users", "expected the name of a user with one %%s in it, such as postern-%%s");
+		conf_main_error(parser, "role_users", "expected the name of a user with one %%s in it, such as postern-%%s");
 }
 
 void conf_settle_names(struct conf_parser *parser)
@@ -226,7 +239,9 @@ void conf_settle_names(struct conf_parser *parser)
 	settle_logs(parser);
 	settle_dns(parser);
 	settle_host_lookup(parser);
+	settle_proxies(parser);
 	conf_use_path(parser->conf, parser->conf->main.sqlite_dbfile);
+	settle_users(parser);
 	settle_role_users(parser);
 }
 
@@ -235,6 +250,7 @@ void conf_settle(struct conf_parser *parser)
 	conf_settle_tls(parser);
 	settle_listeners(parser);
 	conf_settle_routes(parser);
+	conf_settle_authenticators(parser);
 	conf_settle_rules(parser);
 	conf_settle_acls(parser);
 }

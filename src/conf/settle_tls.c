@@ -9,24 +9,6 @@
 
 enum { CERTIFICATES_MAX = 8 };
 
-static struct conf_setting *setting_of(struct conf_parser *parser, const char *name)
-{
-	return conf_block_setting(&parser->conf->main_block, slice_of(name));
-}
-
-static void complain(struct conf_parser *parser, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static void complain(struct conf_parser *parser, const char *name, const char *format, ...)
-{
-	char text[480];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	conf_error(parser->problems, setting_of(parser, name)->place,
-		   conf_block_label(parser, &parser->conf->main_block, slice_of(name)), "%s", text);
-}
-
 /* Options that mean nothing without a certificate; the others are harmless then. */
 static void check_needs(struct conf_parser *parser)
 {
@@ -39,8 +21,8 @@ static void check_needs(struct conf_parser *parser)
 		{ "tls_require_ports", "hosts can be made to use TLS only when tls_certificate is set" },
 	};
 	for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
-		if (setting_of(parser, needs[i].name)->given && setting_of(parser, needs[i].name)->text.len)
-			complain(parser, needs[i].name, "%s", needs[i].text);
+		if (conf_main_setting(parser, needs[i].name)->given && conf_main_setting(parser, needs[i].name)->text.len)
+			conf_main_error(parser, needs[i].name, "%s", needs[i].text);
 }
 
 /* An option that names one file, or several in a list. `word`: what may stand there instead of a path; NULL: nothing. */
@@ -52,10 +34,10 @@ static size_t check_paths(struct conf_parser *parser, const char *name, const st
 	struct conf_strings items = conf_value_strings(&parser->conf->arena, text);
 	for (size_t i = 0; i < items.count; i++)
 		if ((!items.items[i].len || items.items[i].data[0] != '/') && !(word && slice_equal(items.items[i], slice_of(word))))
-			complain(parser, name, "expected an absolute path, one that begins with \"/\"%s%s; found \"%.*s\"",
+			conf_main_error(parser, name, "expected an absolute path, one that begins with \"/\"%s%s; found \"%.*s\"",
 				 word ? ", or the word " : "", word ? word : "", SLICE_ARG(slice_first(items.items[i], 100)));
 	if (items.count > CERTIFICATES_MAX)
-		complain(parser, name, "more than %d files", CERTIFICATES_MAX);
+		conf_main_error(parser, name, "more than %d files", CERTIFICATES_MAX);
 	return items.count;
 }
 
@@ -71,9 +53,9 @@ static void settle_log_items(struct conf_parser *parser)
 	if (conf->tls_log_peerdn)
 		conf->log_items |= LOG_ITEM_TLS_PEERDN;
 	if (!log_selector_parse(conf->log_selector, &conf->log_items, &missing, &error))
-		complain(parser, "log_selector", "%s", error.text);
+		conf_main_error(parser, "log_selector", "%s", error.text);
 	else if (missing)
-		conf_warning(parser->problems, setting_of(parser, "log_selector")->place, SLICE("option log_selector"),
+		conf_warning(parser->problems, conf_main_setting(parser, "log_selector")->place, SLICE("option log_selector"),
 			     "+all adds only the items that this version has: those of TLS, 8bitmime, received_recipients and received_sender");
 }
 
@@ -169,7 +151,7 @@ static void check_by_port(struct conf_parser *parser, const char *name, struct s
 		if (number.len < item.len && slice_parse_u64(number, UINT16_MAX, &port))
 			item = slice_trim(rest);
 		if (!check(item))
-			complain(parser, name, "expected %s, each perhaps with a port before it as in 587=...; found \"%.*s\"",
+			conf_main_error(parser, name, "expected %s, each perhaps with a port before it as in 587=...; found \"%.*s\"",
 				 check == is_profile ? "modern, intermediate or opportunistic" : "TLS1, TLS1.1, TLS1.2 or TLS1.3",
 				 SLICE_ARG(slice_first(items.items[i], 60)));
 	}
@@ -188,30 +170,30 @@ static void check_values(struct conf_parser *parser)
 	check_by_port(parser, "tls_min_version", conf_constant(main->tls_min_version), is_version);
 	buf_init(&notes, 4096);
 	if (!tls_policy_set_options(&policy, conf_constant(main->openssl_options), &notes, &error))
-		complain(parser, "openssl_options", "%s", error.text);
+		conf_main_error(parser, "openssl_options", "%s", error.text);
 	else if (buf_len(&notes))
-		conf_warning(parser->problems, setting_of(parser, "openssl_options")->place, SLICE("option openssl_options"),
+		conf_warning(parser->problems, conf_main_setting(parser, "openssl_options")->place, SLICE("option openssl_options"),
 			     "without effect in this library: %.*s", SLICE_ARG(buf_slice(&notes)));
 	buf_free(&notes);
 	if (!tls_policy_set_dh(&policy, conf_constant(main->tls_dhparam), arena, &error))
-		complain(parser, "tls_dhparam", "%s", error.text);
+		conf_main_error(parser, "tls_dhparam", "%s", error.text);
 	if (!tls_policy_set_alpn(&policy, conf_constant(main->tls_alpn), arena, &error))
-		complain(parser, "tls_alpn", "%s", error.text);
+		conf_main_error(parser, "tls_alpn", "%s", error.text);
 	if (main->tls_eccurve && expand_constant(main->tls_eccurve, NULL) &&
 	    !tls_policy_set_groups(&policy, conf_constant(main->tls_eccurve), arena, &error))
-		complain(parser, "tls_eccurve", "%s", error.text);
+		conf_main_error(parser, "tls_eccurve", "%s", error.text);
 	if (!tls_policy_set_ciphers(&policy, conf_constant(main->tls_require_ciphers), arena, &error))
-		complain(parser, "tls_require_ciphers", "%s", error.text);
+		conf_main_error(parser, "tls_require_ciphers", "%s", error.text);
 	policy.dh_file = (struct tls_file){ 0 };
 	/* Only where the server is going to run: another machine's library may know other names. */
 	if (parser->source->system && !tls_context_check(&policy, &error))
-		conf_error(parser->problems, setting_of(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
+		conf_error(parser->problems, conf_main_setting(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
 }
 
 void conf_settle_tls(struct conf_parser *parser)
 {
 	struct conf_main *conf = &parser->conf->main;
-	struct conf_setting *advertise = setting_of(parser, "tls_advertise_hosts");
+	struct conf_setting *advertise = conf_main_setting(parser, "tls_advertise_hosts");
 	struct slice text;
 	/* Set to nothing is unset. */
 	if (conf->tls_certificate && expand_constant(conf->tls_certificate, &text) && !text.len)
@@ -220,14 +202,14 @@ void conf_settle_tls(struct conf_parser *parser)
 		conf->tls_privatekey = NULL;
 	if (!conf->tls_certificate)
 		check_needs(parser);
-	else if (!setting_of(parser, "tls_privatekey")->text.data)
-		setting_of(parser, "tls_privatekey")->text = setting_of(parser, "tls_certificate")->text;
+	else if (!conf_main_setting(parser, "tls_privatekey")->text.data)
+		conf_main_setting(parser, "tls_privatekey")->text = conf_main_setting(parser, "tls_certificate")->text;
 	if (!advertise->text.data)
 		advertise->text = conf->tls_certificate ? SLICE("*") : SLICE("");
 	size_t certificates = check_paths(parser, "tls_certificate", conf->tls_certificate, NULL);
 	size_t keys = check_paths(parser, "tls_privatekey", conf->tls_privatekey, NULL);
-	if (certificates && keys > certificates)
-		complain(parser, "tls_privatekey", "%zu keys for %zu certificates", keys, certificates);
+	if (certificates && keys && keys != certificates)
+		conf_main_error(parser, "tls_privatekey", "%zu keys for %zu certificates", keys, certificates);
 	check_paths(parser, "tls_verify_certificates", conf->tls_verify_certificates, "system");
 	check_paths(parser, "tls_crl", conf->tls_crl, NULL);
 	settle_paths(parser);

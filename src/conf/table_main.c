@@ -63,6 +63,24 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
 		  "are always offered STARTTLS.",
 	  .example = "192.0.2.0/24" },
+	{ OPTION(host_accept_relay), .type = CONF_HOSTS, .modern = "an ACL for RCPT with \"accept hosts = ...\"",
+	  .help = "The hosts that may send mail for any domain. This and the next two hold where there is no acl_smtp_rcpt, and are "
+		  "alternatives: one that permits is enough. With an ACL, that decides.",
+	  .example = "192.0.2.0/24" },
+	{ OPTION(host_auth_accept_relay), .type = CONF_HOSTS, .fallback = "*", .modern = "an ACL for RCPT with \"accept authenticated = *\"",
+	  .help = "The hosts that may send mail for any domain once they are authenticated.", .example = "*" },
+	{ OPTION(tls_host_accept_relay), .type = CONF_HOSTS, .modern = "an ACL for RCPT with \"accept encrypted = *\" and \"hosts = ...\"",
+	  .help = "The hosts that may send mail for any domain when they use TLS. That makes sense for clients whose certificate is "
+		  "verified, with tls_verify_hosts.",
+	  .example = "192.0.2.0/24" },
+	{ OPTION(submission_ports), .type = CONF_PORTS, .fallback = "587 : 465",
+	  .help = "Ports of this server for mail clients, where everybody must authenticate, local networks included (530 to MAIL), and "
+		  "messages are put right as with control = submission. An empty list makes them ports like others.",
+	  .example = "587 : 465" },
+	{ OPTION(submission_sender_check), .type = CONF_ADDRESSES,
+	  .help = "The addresses that an authenticated user may send from, in the envelope (550 to MAIL) and in From (550 after DATA). The null "
+		  "sender is let through. Unset: any.",
+	  .example = "$authenticated_id : ${lookup{$authenticated_id}lsearch{/etc/postern/senders}}" },
 	{ OPTION(smtp_active_hostname), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION, .computed = "primary_hostname",
 	  .help = "The name that this server shows to the client, in the greeting and in the answer to EHLO. A forced failure, or an "
 		  "empty result, leaves primary_hostname.",
@@ -146,7 +164,7 @@ static const struct conf_option options[] = {
 	{ OPTION(log_selector), .type = CONF_STRING,
 	  .help = "What log lines hold: names of items, each with + to add or - to leave it out. Logged unless left out: tls_cipher "
 		  "(X=), tls_certificate_verified (CV=), msg_id (id=), connection_reject, lost_incoming_connection. To be added: "
-		  "tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
+		  "proxy (PRX=, and what a proxy tells of the client's TLS), tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
 		  "received_sender, received_recipients, all. Other names of Exim's are errors, but for adding what Exim logs anyway.",
 	  .example = "+tls_certificate_verified +tls_peerdn +tls_sni" },
 	{ OPTION(received_header_text), .type = CONF_EXPANDED, .place = EXPAND_PLACE_ENVELOPE, .computed = "as Exim's",
@@ -182,6 +200,17 @@ static const struct conf_option options[] = {
 	  .help = "Refuse clients that send before they were asked to: before the greeting, or out of turn when "
 		  "pipelining is not allowed there.",
 	  .example = "true" },
+	{ OPTION(hosts_proxy), .type = CONF_HOSTS,
+	  .help = "The proxies (load balancers) in front of this server: each of their connections must begin with a header of the PROXY protocol, "
+		  "version 1 or 2, which says who the client is; before TLS on tls_on_connect_ports. From then on that client is the host of "
+		  "the session, for limits, lists, ACLs and the log. Without a good header in time only QUIT is done, and "
+		  "TLS on connect does not begin. Other hosts that send such a header are refused: the list must hold nobody "
+		  "who is not a proxy.",
+	  .example = "<; 192.0.2.7 ; 2001:db8::7" },
+	{ OPTION(proxy_required_hosts), .type = CONF_HOSTS, .modern = "hosts_proxy",
+	  .help = "Proxies, as in hosts_proxy.", .example = "192.0.2.7" },
+	{ OPTION(proxy_protocol_timeout), .type = CONF_TIME, .fallback = "3s", .min = 1, .max = 300,
+	  .help = "How long a proxy may take for the whole of its header.", .example = "10s" },
 	{ OPTION(recipients_max), .type = CONF_EXPANDED_INTEGER, .place = EXPAND_PLACE_CONNECTION, .fallback = "1000", .max = 1000000,
 	  .help = "The most recipients of a message; 0 for no limit. Those above get 452, so that the client sends "
 		  "them again.",
@@ -192,6 +221,16 @@ static const struct conf_option options[] = {
 	  .help = "The most bytes of a message; 0 for no limit. Announced with SIZE (RFC 1870).", .example = "100M" },
 	{ OPTION(accept_8bitmime), .type = CONF_BOOL, .fallback = "true",
 	  .help = "Announce 8BITMIME (RFC 6152) and take BODY= on MAIL.", .example = "false" },
+	{ OPTION(auth_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
+	  .help = "The hosts that are offered AUTH (RFC 4954), if there are authenticators: within TLS, and in clear only if they are in "
+		  "auth_cleartext_hosts.",
+	  .example = "!192.0.2.0/24 : *" },
+	{ OPTION(auth_cleartext_hosts), .type = CONF_HOSTS,
+	  .help = "The hosts that may use AUTH without TLS, where everybody on the way can read what they send. For all others AUTH in clear is "
+		  "not offered, and refused with 538.",
+	  .example = "<; 127.0.0.1 ; ::1" },
+	{ OPTION(auth_over_tls_hosts), .type = CONF_HOSTS, .modern = "leave hosts out of auth_cleartext_hosts, in which nobody is by default",
+	  .help = "The hosts that must use TLS before AUTH, also if they are in auth_cleartext_hosts.", .example = "*" },
 	{ OPTION(pipelining_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
 	  .help = "The hosts that are offered PIPELINING (RFC 2920).", .example = "*" },
 	{ OPTION(chunking_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
@@ -285,6 +324,24 @@ static const struct conf_option options[] = {
 	  .help = "How the name of a host is looked up: bydns asks the DNS for PTR records, byaddr looks into /etc/hosts. "
 		  "The first that knows a name decides.",
 	  .example = "bydns" },
+	{ OPTION(user_database), .type = CONF_PATH,
+	  .help = "The database of users and passwords that `postern user` writes. The lookup process reads it, so it should stand in a "
+		  "directory of its own, away from keys. Unset: there are no such users.",
+	  .example = "/etc/postern/accounts/users.db" },
+	{ OPTION(auth_fail_limit), .type = CONF_STRING, .fallback = "10 / 1h",
+	  .help = "How many failed tries to log in a user, or a network (/24 of IPv4, /64 of IPv6), may have within a time. Who has "
+		  "had as many is locked out, and gets one more try each time that such a part of it has passed (here each six "
+		  "minutes). The same wrong password again does not count. A user's lock does not hold for networks from which that user has "
+		  "logged in within the last month. Empty: no limit.",
+	  .example = "10 / 1h" },
+	{ OPTION(auth_fail_delay), .type = CONF_TIME, .fallback = "2s", .max = 60,
+	  .help = "How long the answer to a failed try to log in takes, so that it does not tell what was wrong with it.",
+	  .example = "2s" },
+	{ OPTION(auth_remember), .type = CONF_TIME, .fallback = "5m", .max = 3600,
+	  .help = "How long the outcome of a password check is remembered, so that a client that logs in every minute does not cost a hash each "
+		  "time. What is kept is a digest under a key that only the lookup process has. A changed password counts at "
+		  "once. 0s: nothing is remembered.",
+	  .example = "5m" },
 	{ OPTION(sqlite_dbfile), .type = CONF_PATH,
 	  .help = "The database of sqlite lookups that name none themselves.", .example = "/etc/postern/users.db" },
 	{ OPTION(pgsql_servers), .type = CONF_STRING,

@@ -373,6 +373,7 @@ bool expand_compile_within(unsigned depth, struct arena *arena, struct slice tex
 		ok = compile_fail(&c, nul, "the string holds a NUL byte");
 	} else {
 		c.program = arena_new(arena, struct expand_program);
+		c.program->place = place;
 		c.program->depth = depth;
 		c.text = arena_copy(arena, text);
 		c.literal = xcalloc(text.len + 1, 1);

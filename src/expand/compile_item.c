@@ -280,7 +280,7 @@ static const struct expand_control controls[] = {
 	{ "certextract", compile_certextract, expand_item_certextract },
 	{ "env", compile_env, expand_item_env },
 	{ "extract", compile_extract, expand_item_extract },
-	{ "filter", compile_filter, expand_item_filter },
+	{ "filter", compile_filter, expand_item_map },
 	{ "if", compile_if, expand_item_if },
 	{ "listextract", compile_two_and_branches, expand_item_listextract },
 	{ "lookup", compile_lookup, expand_item_lookup },

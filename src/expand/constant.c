@@ -62,16 +62,6 @@ bool expand_to_bool(struct slice text, bool lax, bool *value_r, struct error *er
 	return error_set(error, ERROR_PERMANENT, "unrecognised boolean value \"%.*s\"", SLICE_ARG(slice_first(word, 100)));
 }
 
-enum expand_result expand_run_bool(const struct expand_program *program, const struct expand_context *context,
-				   struct arena *arena, bool *value_r, struct error *error)
-{
-	struct expand_value value;
-	enum expand_result result = expand_run(program, context, arena, &value, error);
-	if (result != EXPAND_OK)
-		return result;
-	return expand_to_bool(value.text, true, value_r, error) ? EXPAND_OK : EXPAND_FAIL;
-}
-
 static bool scale(char suffix, int64_t *number)
 {
 	static const struct {

@@ -27,6 +27,7 @@ struct expand_numbers {
 
 struct expand_evaluation {
 	const struct expand_context *context;
+	enum expand_place place; /* of the program */
 	struct arena *arena;
 	struct error *error;
 	struct expand_numbers numbers;
@@ -55,7 +56,7 @@ enum expand_result expand_run_sequence(struct expand_evaluation *run, const stru
 enum expand_result expand_run_condition(struct expand_evaluation *run, const struct expand_condition *condition, bool *yes_r);
 
 enum expand_result expand_run_node(struct expand_evaluation *run, const struct expand_node *node, struct expand_value *value_r);
-/* Compiles a text that was computed, unless a peer had a hand in it. */
+/* Compiles a text that was computed, unless a peer had a hand in it. It can name what the program around it can name. */
 enum expand_result expand_run_compile(struct expand_evaluation *run, struct expand_value text, const struct expand_program **program_r);
 
 /* The branch that `yes` chooses: an item without branches gives `otherwise` for yes. */
@@ -101,7 +102,7 @@ void expand_clean_error(struct error *error);
 bool expand_to_number(struct slice text, int64_t *number_r, struct error *error);
 
 /* Items written by the evaluation, in the files run_*.c. */
-expand_item_run expand_item_if, expand_item_extract, expand_item_listextract, expand_item_map, expand_item_filter,
+expand_item_run expand_item_if, expand_item_extract, expand_item_listextract, expand_item_map,
 	expand_item_reduce, expand_item_sort, expand_item_sg, expand_item_lookup, expand_item_acl, expand_item_run_command,
 	expand_item_readfile, expand_item_readsocket, expand_item_env, expand_item_prvscheck, expand_item_certextract,
 	expand_item_function;

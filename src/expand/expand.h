@@ -166,9 +166,6 @@ enum expand_result expand_run_pieces(const struct expand_program *program, const
 
 /* The words of Exim that stand for true and false in conditions ("yes", "0", ""): false with *error when it is none. */
 bool expand_to_bool(struct slice text, bool lax, bool *value_r, struct error *error);
-/* Evaluates and converts as a condition: forced failure and failure are passed on. */
-enum expand_result expand_run_bool(const struct expand_program *program, const struct expand_context *context,
-				   struct arena *arena, bool *value_r, struct error *error);
 
 /* True when evaluation always gives the same text: *text_r (if not NULL), followed by a NUL. */
 bool expand_constant(const struct expand_program *program, struct slice *text_r);

@@ -675,6 +675,37 @@ static void test_expansion_of_expansion_has_a_bound(void **state)
 	assert_non_null(strstr(error.text, "internal expansion"));
 }
 
+/* A text that is computed can name what the string around it can name, nothing else. */
+static void test_expand_has_the_place_of_its_program(void **state)
+{
+	static const char *const around[][2] = { { "${expand:<\\$", ">}" }, { "${sg{a}{a}{${lc:<}\\$", ">}}" } };
+	static const struct {
+		const char *name;
+		enum expand_place first; /* that has it */
+	} variables[] = {
+		{ "primary_hostname", EXPAND_PLACE_LOAD },
+		{ "sender_host_address", EXPAND_PLACE_CONNECTION },
+		{ "sender_address", EXPAND_PLACE_ENVELOPE },
+		{ "home", EXPAND_PLACE_DELIVERY },
+	};
+	struct world *world = *state;
+	for (size_t i = 0; i < 8; i++) {
+		char text[100], missing[100];
+		snprintf(text, sizeof text, "%s%s%s", around[i / 4][0], variables[i % 4].name, around[i / 4][1]);
+		snprintf(missing, sizeof missing, "variable $%s has no value here", variables[i % 4].name);
+		for (enum expand_place place = EXPAND_PLACE_LOAD; place <= EXPAND_PLACE_DELIVERY; place++) {
+			const struct expand_program *program;
+			struct expand_value value;
+			struct error error = { 0 };
+			assert_true(expand_compile(&world->arena, slice_of(text), place, &world->language, &program, &error, NULL));
+			enum expand_result result = expand_run(program, &world->context, &world->arena, &value, &error);
+			assert_int_equal(result, place >= variables[i % 4].first ? EXPAND_OK : EXPAND_FAIL);
+			if (result == EXPAND_FAIL)
+				assert_non_null(strstr(error.text, missing));
+		}
+	}
+}
+
 static struct slice nested(struct arena *arena, const char *open, const char *inner, const char *close, unsigned depth)
 {
 	struct slice text = slice_of(inner);
@@ -791,6 +822,7 @@ int main(void)
 		TEST(test_memory_has_a_bound),
 		TEST(test_large_sources_end),
 		TEST(test_expansion_of_expansion_has_a_bound),
+		TEST(test_expand_has_the_place_of_its_program),
 		TEST(test_deep_nesting_fits_a_tasks_stack),
 		TEST(test_trace_shows_each_step_with_its_source),
 		TEST(test_every_condition_is_documented_and_its_example_true),

@@ -224,8 +224,10 @@ static void test_variable_table_is_complete(void **state)
 		assert_ptr_equal(expand_variable_find(slice_of(row->name)), row);
 		assert_int_equal(row->help[strlen(row->help) - 1], '.');
 		assert_true(expand_uses(compiled(*state, slice_of(row->example)), row->variable));
-		assert_int_equal(row->tainted, expand_variable_info(row->variable)->tainted);
-		assert_int_equal(row->place, expand_variable_info(row->variable)->place);
+		if (i && row->variable == rows[i - 1].variable) {
+			assert_int_equal(row->tainted, rows[i - 1].tainted);
+			assert_int_equal(row->place, rows[i - 1].place);
+		}
 	}
 	assert_int_equal(rows[count - 1].variable, EXPAND_VARIABLES - 1);
 }

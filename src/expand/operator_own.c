@@ -8,8 +8,7 @@ enum expand_result expand_run_compile(struct expand_evaluation *run, struct expa
 	size_t column;
 	if (text.tainted)
 		return expand_run_fail(run, "attempt to expand tainted string '%.*s'", SLICE_ARG(slice_first(text.text, 100)));
-	/* What is written in the configuration can name all that there is; what has no value then is empty. */
-	if (expand_compile_within(run->depth, run->arena, text.text, EXPAND_PLACE_DELIVERY, run->context->language, program_r, run->error, &column))
+	if (expand_compile_within(run->depth, run->arena, text.text, run->place, run->context->language, program_r, run->error, &column))
 		return EXPAND_OK;
 	run->error->kind = ERROR_PERMANENT;
 	return EXPAND_FAIL;

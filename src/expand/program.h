@@ -104,6 +104,7 @@ enum { EXPAND_VARIABLE_WORDS = (EXPAND_VARIABLES + 63) / 64 };
 
 struct expand_program {
 	struct expand_sequence body;
+	enum expand_place place;                   /* whose variables it was compiled with; what it expands a second time has the same */
 	unsigned depth;                            /* of the deepest nesting */
 	uint64_t variables[EXPAND_VARIABLE_WORDS]; /* a bit for each that it refers to */
 };

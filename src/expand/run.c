@@ -250,10 +250,11 @@ static void store_memory(struct expand_evaluation *run, struct expand_memory *me
 		memory->values[i] = *expand_own(run, EXPAND_FIRST_KEPT + (enum expand_variable)i);
 }
 
-static struct expand_evaluation begin(const struct expand_context *context, struct arena *arena, struct error *error)
+static struct expand_evaluation begin(const struct expand_program *program, const struct expand_context *context, struct arena *arena,
+				      struct error *error)
 {
 	struct expand_evaluation run = {
-		.context = context, .arena = arena, .error = error,
+		.context = context, .place = program->place, .arena = arena, .error = error,
 		.numbers = { context->numbers, context->numbers ? EXPAND_NUMBERS : 0 },
 		.max_output = context->max_output ? context->max_output : EXPAND_DEFAULT_OUTPUT,
 		.steps_left = context->max_steps ? context->max_steps : EXPAND_DEFAULT_STEPS,
@@ -279,7 +280,7 @@ enum expand_result expand_run(const struct expand_program *program, const struct
 		*value_r = (struct expand_value){ constant, false };
 		return EXPAND_OK;
 	}
-	struct expand_evaluation run = begin(context, arena, error);
+	struct expand_evaluation run = begin(program, context, arena, error);
 	enum expand_result result = end(&run, expand_run_sequence(&run, &program->body, value_r));
 	/* Joined text has its NUL; what one node gave need not. */
 	if (result == EXPAND_OK && program->body.count == 1)
@@ -290,6 +291,6 @@ enum expand_result expand_run(const struct expand_program *program, const struct
 enum expand_result expand_run_pieces(const struct expand_program *program, const struct expand_context *context, struct arena *arena,
 				     const struct expand_piece **pieces_r, size_t *count_r, struct error *error)
 {
-	struct expand_evaluation run = begin(context, arena, error);
+	struct expand_evaluation run = begin(program, context, arena, error);
 	return end(&run, expand_run_gather(&run, &program->body, pieces_r, count_r));
 }

@@ -95,42 +95,24 @@ static void end_walk(struct expand_evaluation *run, const struct walk *walk)
 	*expand_own(run, EXPAND_ITEM) = walk->saved;
 }
 
+/* filter: the items for which the condition holds. map, which has none: what the second argument makes of each item. */
 enum expand_result expand_item_map(struct expand_evaluation *run, const struct expand_item *item, struct expand_value *value_r)
 {
 	struct walk walk;
 	struct output output;
-	struct expand_value mapped;
 	enum expand_result result = start_walk(run, &walk, &item->arguments[0]);
 	if (result != EXPAND_OK)
 		return result;
 	start_output(&output);
 	while (result == EXPAND_OK && next_item(run, &walk)) {
+		struct expand_value value = *expand_own(run, EXPAND_ITEM);
+		bool kept = true;
 		result = expand_run_step(run);
 		if (result == EXPAND_OK)
-			result = expand_run_sequence(run, &item->arguments[1], &mapped);
-		if (result == EXPAND_OK)
-			result = add_output(run, &output, walk.separator, mapped);
-	}
-	end_walk(run, &walk);
-	*value_r = finish_output(run, &output);
-	return result;
-}
-
-enum expand_result expand_item_filter(struct expand_evaluation *run, const struct expand_item *item, struct expand_value *value_r)
-{
-	struct walk walk;
-	struct output output;
-	bool yes;
-	enum expand_result result = start_walk(run, &walk, &item->arguments[0]);
-	if (result != EXPAND_OK)
-		return result;
-	start_output(&output);
-	while (result == EXPAND_OK && next_item(run, &walk)) {
-		result = expand_run_step(run);
-		if (result == EXPAND_OK)
-			result = expand_run_condition(run, item->condition, &yes);
-		if (result == EXPAND_OK && yes)
-			result = add_output(run, &output, walk.separator, *expand_own(run, EXPAND_ITEM));
+			result = item->condition ? expand_run_condition(run, item->condition, &kept) :
+						   expand_run_sequence(run, &item->arguments[1], &value);
+		if (result == EXPAND_OK && kept)
+			result = add_output(run, &output, walk.separator, value);
 	}
 	end_walk(run, &walk);
 	*value_r = finish_output(run, &output);

@@ -94,14 +94,14 @@ static const struct search_type types[] = {
 
 enum { TYPES = sizeof(types) / sizeof(types[0]) };
 
-/* Exim's, which Postern does not have; and what to use instead. */
+/* Exim's, which Postern does not have; and what to use instead, NULL: there is nothing. */
 static const struct absent {
 	const char *name, *instead;
 } absents[] = {
 	{ "dbm", "cdb or sqlite" },	{ "dbmjz", "cdb or sqlite" },	{ "dbmnz", "cdb or sqlite" }, { "ibase", "pgsql or sqlite" },
 	{ "ldap", "pgsql or sqlite" },	{ "ldapdn", "pgsql or sqlite" }, { "ldapm", "pgsql or sqlite" }, { "lmdb", "cdb or sqlite" },
 	{ "mysql", "pgsql or sqlite" }, { "nis", "passwd" },		{ "nis0", "passwd" },	      { "nisplus", "passwd" },
-	{ "oracle", "pgsql or sqlite" }, { "spf", "the condition spf" }, { "testdb", "a file" },      { "whoson", "redis" },
+	{ "oracle", "pgsql or sqlite" }, { "spf", NULL },		{ "testdb", "a file" },	      { "whoson", "redis" },
 };
 
 const struct search_type *search_types(size_t *count_r)
@@ -123,8 +123,8 @@ static bool unknown_type(struct slice name, struct error *error)
 	struct slice shown = slice_first(name, 50);
 	for (size_t i = 0; i < sizeof(absents) / sizeof(absents[0]); i++)
 		if (slice_equal(name, slice_of(absents[i].name)))
-			return error_set(error, ERROR_USAGE, "lookup type \"%.*s\" of Exim does not exist here: use %s",
-					 SLICE_ARG(shown), absents[i].instead);
+			return error_set(error, ERROR_USAGE, "lookup type \"%.*s\" of Exim does not exist here%s%s", SLICE_ARG(shown),
+					 absents[i].instead ? ": use " : "", absents[i].instead ? absents[i].instead : "");
 	const char *nearest = NULL;
 	size_t least = 3;
 	for (size_t i = 0; i < TYPES; i++) {

@@ -61,6 +61,7 @@ static void errors_say_what_is_wrong(void **state)
 		{ "nosuchthing", "unknown lookup type \"nosuchthing\"" },
 		{ "ldap", "of Exim does not exist here" },
 		{ "mysql,servers=a", "of Exim does not exist here: use pgsql or sqlite" },
+		{ "spf", "lookup type \"spf\" of Exim does not exist here" },
 		{ "dbm*@", "use cdb or sqlite" },
 		{ "pgsql*", "neither partial matching nor \"*\" defaults" },
 		{ "partial-dnsdb", "neither partial matching nor \"*\" defaults" },

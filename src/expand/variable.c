@@ -37,14 +37,6 @@ const struct expand_variable_info *expand_variable_find(struct slice name)
 	return NULL;
 }
 
-const struct expand_variable_info *expand_variable_info(enum expand_variable variable)
-{
-	for (size_t i = 0; i < expand_variable_rows; i++)
-		if (expand_variable_table[i].variable == variable)
-			return &expand_variable_table[i];
-	fatal("no variable has slot %d", (int)variable);
-}
-
 const char *expand_variable_nearest(struct slice name)
 {
 	const char *nearest = NULL;

@@ -189,7 +189,7 @@ const struct expand_variable_info expand_variable_table[] = {
 	{ "authenticated_fail_id", EXPAND_AUTHENTICATED_FAIL_ID, TEXT, CONNECTION, true,
 	  "The identity of the last authentication that failed.",
 	  "not $authenticated_fail_id" },
-	{ "authentication_failed", EXPAND_AUTHENTICATION_FAILED, NUMBER, COMMAND, false,
+	{ "authentication_failed", EXPAND_AUTHENTICATION_FAILED, NUMBER, CONNECTION, false,
 	  "1 after an AUTH command that failed, otherwise 0.",
 	  "$authentication_failed" },
 	{ "tls_in_cipher", EXPAND_TLS_IN_CIPHER, TEXT, CONNECTION, false,

@@ -15,6 +15,11 @@ const char *role_name(enum role role)
 	return role < ROLE_COUNT ? names[role] : "unknown";
 }
 
+bool ipc_is_secret(enum ipc_type type)
+{
+	return type == IPC_CHECK_PASSWORD_MESSAGE || type == IPC_TRIED_MESSAGE;
+}
+
 static bool pack_number(struct buf *buf, uint64_t value)
 {
 	return buf_append(buf, slice_make(&value, sizeof value));

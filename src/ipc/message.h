@@ -65,11 +65,12 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 	F(number, transaction) F(number, size) F(number, complete) F(bytes, id) F(number, received_ns)         \
 	F(bytes, sender) F(bytes, recipients) F(bytes, helo) F(bytes, host_name) F(bytes, host_address)        \
 	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, cipher_standard) F(bytes, peer_name)  \
-	F(bytes, server_name) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id)    \
-	F(number, flags) F(bytes, variables)
+	F(bytes, server_name) F(bytes, authenticated) F(bytes, authenticated_id)                                \
+	F(bytes, authenticated_sender) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id)    \
+	F(number, flags) F(bytes, variables) F(bytes, proxy)
 /*
- * submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC
- * 6531), frozen from the start, not to be delivered at once.
+ * submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. proxy: its address, for the log.
+ * Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), frozen from the start, not to be delivered at once.
  */
 enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, SUBMIT_QUEUED = 8 };
 #define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete)
@@ -89,6 +90,8 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
 /* Material of the lookup role: a file of the system (enum dns_system_file); a directory below which it may read. */
 #define IPC_SYSTEM_FILE(F) F(number, file)
 #define IPC_READABLE(F) F(bytes, path)
+/* The memory of failed logins (users/failures.h): the same over reloads, and for the process after this one. */
+#define IPC_FAILURES(F) F(number, size)
 /*
  * An expand_request, its deadline on the clock that all processes share; role/ask.h packs and unpacks the two. The descriptor, if there is
  * one, is its content.
@@ -103,6 +106,18 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
 #define IPC_ANSWERED(F)                                                                                         \
 	F(number, result) F(number, kind) F(bytes, problem) F(number, flags) F(number, number) F(bytes, text)  \
 	F(number, size) F(bytes, wild) F(bytes, fixed) F(bytes, name)
+
+/*
+ * Users of the built-in database and their failures (role/passwords.h): a password, the verifier of a hash of SCRAM (enum auth_hash), and
+ * what came of a try that the lookup role did not see. The client is an address as text; deadlines are on the clock that all share.
+ */
+#define IPC_CHECK_PASSWORD(F) F(bytes, user) F(bytes, password) F(bytes, service) F(bytes, client) F(number, deadline)
+#define IPC_FIND_VERIFIER(F) F(bytes, user) F(number, hash) F(bytes, client) F(number, deadline)
+#define IPC_SETTLE_TRY(F) F(bytes, user) F(bytes, client) F(number, good)
+/* verdict: enum auth_verdict; the identity is the user's name as the database has it; the rest is the verifier's, where one was asked for. */
+#define IPC_TRIED(F)                                                                                            \
+	F(number, verdict) F(bytes, identity) F(bytes, problem) F(bytes, salt) F(number, iterations)           \
+	F(bytes, stored_key) F(bytes, server_key)
 
 /* Material of the fetch role: the directory that keeps its proofs; a file with a certificate for which it is to fetch them, at any time. */
 #define IPC_STATE(F) F(bytes, path)
@@ -153,6 +168,11 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
 	M(readable, READABLE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_READABLE)               \
 	M(ask, ASK, IPC_ASKERS, IPC_ASKED, 1, IPC_ASK)                                     \
 	M(answered, ANSWERED, IPC_ASKED, IPC_ASKERS, 1, IPC_ANSWERED)                      \
+	M(failures, FAILURES, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_FAILURES)               \
+	M(check_password, CHECK_PASSWORD, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_CHECK_PASSWORD) \
+	M(find_verifier, FIND_VERIFIER, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_FIND_VERIFIER) \
+	M(settle_try, SETTLE_TRY, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_SETTLE_TRY)          \
+	M(tried, TRIED, IPC_R(LOOKUP), IPC_R(FRONT), 0, IPC_TRIED)                         \
 	M(state, STATE, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_STATE)                         \
 	M(proof_wanted, PROOF_WANTED, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_PROOF_WANTED)    \
 	M(proof, PROOF, IPC_R(FETCH), IPC_R(FRONT), 0, IPC_PROOF)                          \
@@ -187,6 +207,8 @@ struct ipc_rule {
 extern const struct ipc_rule ipc_rules[IPC_TYPES];
 
 const char *role_name(enum role role);
+/* Whether such messages hold passwords or keys of users: what carried one is overwritten when it is not needed any more. */
+bool ipc_is_secret(enum ipc_type type);
 
 /* Lists of texts inside a bytes field. ipc_list_next cuts the first off *list; false at the end or when it is malformed. */
 bool ipc_list_add(struct buf *buf, struct slice text);

@@ -11,13 +11,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { QUEUE_MAX = 8192, SEND_BATCH = 16, RECEIVE_BATCH = 8, HEADER_LEN = 16 };
+enum { QUEUE_MAX = 8192, SEND_BATCH = 16, RECEIVE_BATCH = 8, HEADER_LEN = 16, SECRET_ROOM = 4096 };
 
 struct outgoing {
 	struct outgoing *next;
 	struct buf bytes;
 	int fds[IPC_FDS_MAX];
 	unsigned fd_count;
+	bool secret;
 	bool borrowed; /* the descriptors are those of a caller that waits for the answer: not to be closed */
 	uint64_t call;
 };
@@ -56,6 +57,8 @@ struct ipc_peer {
 
 static void free_outgoing(struct outgoing *out)
 {
+	if (out->secret && out->bytes.data)
+		explicit_bzero(out->bytes.data, out->bytes.size);
 	buf_free(&out->bytes);
 	for (unsigned i = 0; i < out->fd_count && !out->borrowed; i++)
 		close(out->fds[i]);
@@ -159,8 +162,10 @@ static bool enqueue(struct ipc_peer *peer, enum ipc_type type, uint64_t call, ip
 		return false;
 	ensure(fd_count <= ipc_rules[type].fds);
 	struct outgoing *out = xcalloc(1, sizeof *out);
-	*out = (struct outgoing){ .borrowed = borrow, .call = call };
+	*out = (struct outgoing){ .borrowed = borrow, .call = call, .secret = ipc_is_secret(type) };
 	buf_init(&out->bytes, IPC_MESSAGE_MAX);
+	if (out->secret) /* room for all of it at once: growing would leave a copy behind */
+		buf_reserve(&out->bytes, SECRET_ROOM);
 	uint64_t header[2] = { type, call };
 	bool fits = buf_append(&out->bytes, slice_make(header, sizeof header)) && pack(&out->bytes, message);
 	for (unsigned i = 0; fits && i < fd_count; i++) {
@@ -284,7 +289,7 @@ static bool allowed(const struct ipc_peer *peer, const struct ipc_incoming *inco
 static bool take_message(struct ipc_peer *peer, struct msghdr *message, size_t len)
 {
 	struct ipc_incoming incoming = { 0 };
-	const char *bytes = message->msg_iov->iov_base;
+	char *bytes = message->msg_iov->iov_base;
 	uint64_t header[2] = { IPC_TYPES, 0 };
 	take_fds(message, &incoming);
 	bool fine = len >= HEADER_LEN && !(message->msg_flags & (MSG_TRUNC | MSG_CTRUNC));
@@ -297,6 +302,8 @@ static bool take_message(struct ipc_peer *peer, struct msghdr *message, size_t l
 	fine = fine && allowed(peer, &incoming);
 	if (fine && !(incoming.call && take_answer(peer, &incoming)))
 		peer->handler->message(peer->owner, peer, &incoming);
+	if (ipc_is_secret(incoming.type))
+		explicit_bzero(bytes, len);
 	for (unsigned i = 0; i < incoming.fd_count; i++)
 		if (incoming.fds[i] >= 0)
 			close(incoming.fds[i]);
@@ -462,6 +469,8 @@ void ipc_reply_free(struct ipc_reply *reply)
 	for (unsigned i = 0; i < reply->fd_count; i++)
 		if (reply->fds[i] >= 0)
 			close(reply->fds[i]);
+	if (ipc_is_secret(reply->type) && reply->memory)
+		explicit_bzero(reply->memory, reply->body.len);
 	free(reply->memory);
 	*reply = (struct ipc_reply){ 0 };
 }

@@ -18,14 +18,22 @@ const struct lookup_driver *const lookup_drivers[] = {
 };
 const size_t lookup_driver_count = sizeof lookup_drivers / sizeof *lookup_drivers;
 
+/* By way of a copy, for what the format takes may be the error's own text. */
+static void set_error(struct error *error, enum error_kind kind, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+
+static void set_error(struct error *error, enum error_kind kind, const char *format, va_list args)
+{
+	char text[sizeof error->text];
+	vsnprintf(text, sizeof text, format, args);
+	error_set(error, kind, "%s", text);
+}
+
 enum expand_result lookup_fail(struct error *error, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	char text[sizeof error->text];
-	vsnprintf(text, sizeof text, format, args);
+	set_error(error, ERROR_PERMANENT, format, args);
 	va_end(args);
-	error_set(error, ERROR_PERMANENT, "%s", text);
 	return EXPAND_FAIL;
 }
 
@@ -33,10 +41,8 @@ enum expand_result lookup_defer(struct error *error, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	char text[sizeof error->text];
-	vsnprintf(text, sizeof text, format, args);
+	set_error(error, ERROR_TEMPORARY, format, args);
 	va_end(args);
-	error_set(error, ERROR_TEMPORARY, "%s", text);
 	return EXPAND_DEFER;
 }
 
@@ -295,8 +301,8 @@ void lookup_close(struct lookup_world **world)
 		return;
 	lookup_files_free(&(*world)->files);
 	lookup_sqlite_free(&(*world)->sqlite);
-	lookup_pgsql_free(&(*world)->pgsql);
-	lookup_redis_free(&(*world)->redis);
+	lookup_pool_free(&(*world)->pgsql);
+	lookup_pool_free(&(*world)->redis);
 	arena_free(&(*world)->arena);
 	free(*world);
 	*world = NULL;

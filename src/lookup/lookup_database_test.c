@@ -2,7 +2,7 @@
 /*
  * pgsql and redis against real servers, which this test starts for itself in its own directory (as another user when it runs as root,
  * for PostgreSQL refuses to be root's), and against servers that are silent, slow, or lie. Without the server's programs
- * its tests are skipped.
+ * its tests fail: tools/deps.sh test installs them.
  */
 #include "lookup/lookup_test.h"
 #include "lookup/servers.h"
@@ -222,18 +222,19 @@ static void check_rows(struct fixture *fixture, const char *type, const struct r
 	}
 }
 #define CHECK_ROWS(fixture, type, rows) check_rows(fixture, type, rows, sizeof(rows) / sizeof *(rows))
-#define NEEDS(pid)              \
-	do {                    \
-		if ((pid) <= 0) \
-			skip(); \
-	} while (0)
+
+static void needs(pid_t server, const char *name)
+{
+	if (server <= 0)
+		fail_msg("%s did not start; tools/deps.sh test sees that it is there", name);
+}
 
 /* ---- PostgreSQL ---- */
 
 static void pgsql_answers_have_the_documented_form(void **state)
 {
 	struct servers *servers = *state;
-	NEEDS(servers->postgres);
+	needs(servers->postgres, "PostgreSQL");
 	static const struct row rows[] = {
 		{ "create table users (id text primary key, name text, home text, net inet, n int)", "<>" },
 		{ "insert into users values ('userx', 'Mister X', '/home/userx', '10.0.0.0/8', 7), ('y', '', null, null, 8)", "<2>" },
@@ -256,7 +257,7 @@ static void pgsql_answers_have_the_documented_form(void **state)
 static void pgsql_binds_values(void **state)
 {
 	struct servers *servers = *state;
-	NEEDS(servers->postgres);
+	needs(servers->postgres, "PostgreSQL");
 	static const struct row rows[] = {
 		{ "create table b (a text, n int, net inet)", "<>" },
 		{ "insert into b values ('{O'Brien}', {7}, inet '{10.1.0.0/16}')", "<1>" },
@@ -285,7 +286,7 @@ static void pgsql_errors_defer_and_say_why(void **state)
 {
 	struct servers *servers = *state;
 	struct fixture *fixture = &servers->fixture;
-	NEEDS(servers->postgres);
+	needs(servers->postgres, "PostgreSQL");
 	ask(fixture, "pgsql", "selec 1");
 	assert_says(fixture, "defer: ");
 	assert_says(fixture, "PGSQL query failed: ERROR: syntax error at or near \"selec\"");
@@ -318,7 +319,7 @@ static void pgsql_tries_servers_in_order(void **state)
 {
 	struct servers *servers = *state;
 	struct fixture *fixture = &servers->fixture;
-	NEEDS(servers->postgres);
+	needs(servers->postgres, "PostgreSQL");
 	const char *second = arena_printf(&fixture->arena, "127.0.0.1::1/a/b/c : 127.0.0.1::%u/postgres/postern/pa::ss word", servers->postgres_port).data;
 	ask(fixture, arena_printf(&fixture->arena, "pgsql,servers=%s", second).data, "select 1");
 	assert_said(fixture, "<1>");
@@ -335,7 +336,7 @@ static void pgsql_connections_that_were_closed_are_made_anew(void **state)
 {
 	struct servers *servers = *state;
 	struct fixture *fixture = &servers->fixture;
-	NEEDS(servers->postgres);
+	needs(servers->postgres, "PostgreSQL");
 	ask(fixture, "pgsql", "select pg_backend_pid()");
 	const char *first = fixture_said(fixture);
 	ask(fixture, "pgsql", "select pg_backend_pid()");
@@ -353,7 +354,7 @@ static void pgsql_ends_at_the_deadline(void **state)
 {
 	struct servers *servers = *state;
 	struct fixture *fixture = &servers->fixture;
-	NEEDS(servers->postgres);
+	needs(servers->postgres, "PostgreSQL");
 	ask_until(fixture, "pgsql", "select pg_sleep(30)", 300 * CLOCK_MS);
 	assert_says(fixture, "PGSQL query failed: the server takes too long");
 	assert_true(fixture->took < 3 * CLOCK_SECOND);
@@ -397,7 +398,7 @@ static unsigned ask_many(struct fixture *fixture, const char *type, const char *
 static void pgsql_serves_many_at_once(void **state)
 {
 	struct servers *servers = *state;
-	NEEDS(servers->postgres);
+	needs(servers->postgres, "PostgreSQL");
 	assert_int_equal(ask_many(&servers->fixture, "pgsql", "select 'x' from (select pg_sleep(0.02)) s"), 60);
 }
 
@@ -406,7 +407,7 @@ static void pgsql_serves_many_at_once(void **state)
 static void redis_answers_as_exim_does(void **state)
 {
 	struct servers *servers = *state;
-	NEEDS(servers->redis);
+	needs(servers->redis, "Redis");
 	static const struct row rows[] = {
 		{ "set key value", "<OK>" },
 		{ "get key", "<value>" },
@@ -434,7 +435,7 @@ static void redis_errors_defer_and_say_why(void **state)
 {
 	struct servers *servers = *state;
 	struct fixture *fixture = &servers->fixture;
-	NEEDS(servers->redis);
+	needs(servers->redis, "Redis");
 	ask(fixture, "redis", "nosuchcommand");
 	assert_says(fixture, "defer: ");
 	assert_says(fixture, "REDIS: query failed: ERR unknown command");
@@ -466,7 +467,7 @@ static void redis_errors_defer_and_say_why(void **state)
 static void redis_serves_many_at_once(void **state)
 {
 	struct servers *servers = *state;
-	NEEDS(servers->redis);
+	needs(servers->redis, "Redis");
 	ask(&servers->fixture, "redis", "set many x");
 	assert_int_equal(ask_many(&servers->fixture, "redis", "get many"), 60);
 }

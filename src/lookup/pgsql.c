@@ -12,7 +12,6 @@
 #include "base/buf.h"
 #include "base/fatal.h"
 #include "lookup/net.h"
-#include "lookup/pool.h"
 #include "lookup/servers.h"
 #include "lookup/sql.h"
 
@@ -23,10 +22,6 @@
 struct connection {
 	struct lookup_pooled pooled;
 	PGconn *pg;
-};
-
-struct lookup_pgsql {
-	struct lookup_pool pool;
 };
 
 /* One query, through all servers. */
@@ -54,19 +49,9 @@ static void close_connection(struct lookup_pooled *pooled)
 	PQfinish(((struct connection *)pooled)->pg);
 }
 
-struct lookup_pgsql *lookup_pgsql_new(void)
+struct lookup_pool *lookup_pgsql_new(void)
 {
-	struct lookup_pgsql *pgsql = xcalloc(1, sizeof *pgsql);
-	pgsql->pool = (struct lookup_pool){ .close = close_connection, .good = still_good };
-	return pgsql;
-}
-
-void lookup_pgsql_free(struct lookup_pgsql **pgsql)
-{
-	if (*pgsql)
-		lookup_pool_close(&(*pgsql)->pool);
-	free(*pgsql);
-	*pgsql = NULL;
+	return lookup_pool_new(close_connection, still_good);
 }
 
 /* ---- connections ---- */
@@ -169,7 +154,7 @@ static PGconn *connect_to(struct query *query, const struct lookup_server *serve
 
 static struct connection *take_connection(struct query *query, const struct lookup_server *server)
 {
-	struct lookup_pool *pool = &query->world->pgsql->pool;
+	struct lookup_pool *pool = query->world->pgsql;
 	struct lookup_pooled *pooled;
 	enum lookup_pool_result result = lookup_pool_take(pool, server->text, query->deadline, &pooled);
 	if (result == LOOKUP_POOL_BUSY)
@@ -287,8 +272,10 @@ static bool run_on(struct query *query, PGconn *pg)
 	return flush(query, pg) && read_results(query, pg);
 }
 
-static bool try_server(struct query *query, const struct lookup_server *server)
+static bool try_server(void *arg, const struct lookup_server *server, int64_t deadline)
 {
+	struct query *query = arg;
+	query->deadline = deadline;
 	buf_reset(&query->out);
 	query->rows = 0;
 	query->found = query->statement_ended = false;
@@ -297,9 +284,9 @@ static bool try_server(struct query *query, const struct lookup_server *server)
 		return false;
 	bool done = run_on(query, connection->pg);
 	if (PQstatus(connection->pg) == CONNECTION_OK && PQtransactionStatus(connection->pg) == PQTRANS_IDLE)
-		lookup_pool_give_back(&query->world->pgsql->pool, &connection->pooled);
+		lookup_pool_give_back(query->world->pgsql, &connection->pooled);
 	else
-		lookup_pool_drop(&query->world->pgsql->pool, &connection->pooled);
+		lookup_pool_drop(query->world->pgsql, &connection->pooled);
 	return done;
 }
 
@@ -320,14 +307,7 @@ static enum expand_result find(struct lookup_world *world, const struct search *
 		return EXPAND_FAIL;
 	struct query query = { .world = world, .sql = &sql, .arena = arena, .error = error };
 	buf_init(&query.out, LOOKUP_ANSWER_MAX);
-	result = EXPAND_DEFER;
-	for (size_t i = 0; i < servers->count && result != EXPAND_OK; i++) {
-		query.deadline = lookup_server_deadline(request->deadline, servers->count - i);
-		if (try_server(&query, &servers->items[i]))
-			result = EXPAND_OK;
-		else
-			error_context(error, "%.*s", SLICE_ARG(servers->items[i].shown));
-	}
+	result = lookup_try_servers(servers, request->deadline, try_server, &query, error);
 	answer_r->found = result == EXPAND_OK && query.found;
 	answer_r->text = arena_copy(arena, buf_slice(&query.out));
 	buf_free(&query.out);

@@ -3,10 +3,8 @@
 #ifndef POSTERN_LOOKUP_PGSQL_H
 #define POSTERN_LOOKUP_PGSQL_H
 
-#include "lookup/private.h"
+#include "lookup/pool.h"
 
-struct lookup_pgsql *lookup_pgsql_new(void);
-/* No query may run. Clears the pointer; NULL is allowed. */
-void lookup_pgsql_free(struct lookup_pgsql **pgsql);
+struct lookup_pool *lookup_pgsql_new(void);
 
 #endif

@@ -5,6 +5,22 @@
 
 #include <string.h>
 
+struct lookup_pool {
+	void (*close)(struct lookup_pooled *connection);
+	bool (*good)(struct lookup_pooled *connection);
+	struct lookup_pooled *idle; /* the one used last first */
+	size_t idle_count, open;
+	struct wait_list waiters;
+};
+
+struct lookup_pool *lookup_pool_new(void (*close)(struct lookup_pooled *connection), bool (*good)(struct lookup_pooled *connection))
+{
+	struct lookup_pool *pool = xcalloc(1, sizeof *pool);
+	pool->close = close;
+	pool->good = good;
+	return pool;
+}
+
 void *lookup_pooled_new(size_t size, struct slice server)
 {
 	struct lookup_pooled *connection = xcalloc(1, size);
@@ -83,8 +99,10 @@ void lookup_pool_give_back(struct lookup_pool *pool, struct lookup_pooled *conne
 		wait_list_wake_one(&pool->waiters);
 }
 
-void lookup_pool_close(struct lookup_pool *pool)
+void lookup_pool_free(struct lookup_pool **pool)
 {
-	while (pool->idle)
-		drop_oldest(pool);
+	while (*pool && (*pool)->idle)
+		drop_oldest(*pool);
+	free(*pool);
+	*pool = NULL;
 }

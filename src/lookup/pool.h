@@ -19,13 +19,12 @@ struct lookup_pooled {
 	struct lookup_pooled *next;
 };
 
-struct lookup_pool {
-	void (*close)(struct lookup_pooled *connection); /* all but the text */
-	bool (*good)(struct lookup_pooled *connection);  /* an idle one: whether it can still be used */
-	struct lookup_pooled *idle; /* the one used last first */
-	size_t idle_count, open;
-	struct wait_list waiters;
-};
+struct lookup_pool;
+
+/* `close`: all but the text. `good`: whether an idle one can still be used. */
+struct lookup_pool *lookup_pool_new(void (*close)(struct lookup_pooled *connection), bool (*good)(struct lookup_pooled *connection));
+/* None may be in use. Clears the pointer; NULL is allowed. */
+void lookup_pool_free(struct lookup_pool **pool);
 
 enum lookup_pool_result {
 	LOOKUP_POOL_IDLE_ONE, /* *connection_r was idle */
@@ -39,9 +38,6 @@ enum lookup_pool_result lookup_pool_take(struct lookup_pool *pool, struct slice 
 void lookup_pool_give_back(struct lookup_pool *pool, struct lookup_pooled *connection);
 /* Closes it; NULL: it could not be made. */
 void lookup_pool_drop(struct lookup_pool *pool, struct lookup_pooled *connection);
-/* Closes all that are idle; none may be in use. */
-void lookup_pool_close(struct lookup_pool *pool);
-
 /* For the driver: a zeroed connection of `size` bytes for that server. */
 void *lookup_pooled_new(size_t size, struct slice server);
 

@@ -15,8 +15,7 @@
 
 struct lookup_files;
 struct lookup_sqlite;
-struct lookup_pgsql;
-struct lookup_redis;
+struct lookup_pool;
 
 #define LOOKUP_TIME_MAX (60 * CLOCK_SECOND)
 #define LOOKUP_SCAN_TIME_MAX (300 * CLOCK_SECOND)
@@ -29,8 +28,7 @@ struct lookup_world {
 	struct arena arena;
 	struct lookup_files *files;
 	struct lookup_sqlite *sqlite;
-	struct lookup_pgsql *pgsql;
-	struct lookup_redis *redis;
+	struct lookup_pool *pgsql, *redis; /* their connections */
 };
 
 /* What answers one kind of request. On entry *answer_r is zeroed. */

@@ -13,7 +13,6 @@
 #include "base/buf.h"
 #include "base/fatal.h"
 #include "lookup/net.h"
-#include "lookup/pool.h"
 #include "lookup/servers.h"
 
 #include <errno.h>
@@ -32,10 +31,6 @@ struct connection {
 	int fd;
 };
 
-struct lookup_redis {
-	struct lookup_pool pool;
-};
-
 struct words {
 	const char *text[WORDS_MAX];
 	size_t len[WORDS_MAX];
@@ -45,6 +40,7 @@ struct words {
 /* One command, through all servers. */
 struct query {
 	struct lookup_world *world;
+	const struct words *words;
 	struct arena *arena;
 	int64_t deadline; /* for the server at hand */
 	struct buf out;
@@ -68,19 +64,9 @@ static void close_connection(struct lookup_pooled *pooled)
 	io_close(&((struct connection *)pooled)->fd);
 }
 
-struct lookup_redis *lookup_redis_new(void)
+struct lookup_pool *lookup_redis_new(void)
 {
-	struct lookup_redis *redis = xcalloc(1, sizeof *redis);
-	redis->pool = (struct lookup_pool){ .close = close_connection, .good = still_good };
-	return redis;
-}
-
-void lookup_redis_free(struct lookup_redis **redis)
-{
-	if (*redis)
-		lookup_pool_close(&(*redis)->pool);
-	free(*redis);
-	*redis = NULL;
+	return lookup_pool_new(close_connection, still_good);
 }
 
 static bool trouble(struct query *query, const char *what, int result)
@@ -268,7 +254,7 @@ static bool set_up(struct query *query, int fd, const char *command, struct slic
 
 static struct connection *take_connection(struct query *query, const struct lookup_server *server)
 {
-	struct lookup_pool *pool = &query->world->redis->pool;
+	struct lookup_pool *pool = query->world->redis;
 	struct lookup_pooled *pooled;
 	enum lookup_pool_result result = lookup_pool_take(pool, server->text, query->deadline, &pooled);
 	if (result == LOOKUP_POOL_BUSY)
@@ -291,13 +277,15 @@ static struct connection *take_connection(struct query *query, const struct look
 	return NULL;
 }
 
-static bool try_server(struct query *query, const struct lookup_server *server, const struct words *words)
+static bool try_server(void *arg, const struct lookup_server *server, int64_t deadline)
 {
+	struct query *query = arg;
+	query->deadline = deadline;
 	struct connection *connection = take_connection(query, server);
 	if (!connection)
 		return false;
-	struct lookup_pool *pool = &query->world->redis->pool;
-	if (!run_on(query, connection->fd, words)) {
+	struct lookup_pool *pool = query->world->redis;
+	if (!run_on(query, connection->fd, query->words)) {
 		lookup_pool_drop(pool, &connection->pooled);
 		return false;
 	}
@@ -389,16 +377,9 @@ static enum expand_result find(struct lookup_world *world, const struct search *
 		return lookup_fail(error, "redis query: more than %d words", WORDS_MAX);
 	if (words->count == 0)
 		return lookup_fail(error, "redis query: there is no command");
-	struct query query = { .world = world, .arena = arena, .error = error };
+	struct query query = { .world = world, .words = words, .arena = arena, .error = error };
 	buf_init(&query.out, LOOKUP_ANSWER_MAX);
-	result = EXPAND_DEFER;
-	for (size_t i = 0; i < servers->count && result != EXPAND_OK; i++) {
-		query.deadline = lookup_server_deadline(request->deadline, servers->count - i);
-		if (try_server(&query, &servers->items[i], words))
-			result = EXPAND_OK;
-		else
-			error_context(error, "%.*s", SLICE_ARG(servers->items[i].shown));
-	}
+	result = lookup_try_servers(servers, request->deadline, try_server, &query, error);
 	answer_r->found = result == EXPAND_OK && query.found;
 	answer_r->text = arena_copy(arena, buf_slice(&query.out));
 	buf_free(&query.out);

@@ -3,10 +3,8 @@
 #ifndef POSTERN_LOOKUP_REDIS_H
 #define POSTERN_LOOKUP_REDIS_H
 
-#include "lookup/private.h"
+#include "lookup/pool.h"
 
-struct lookup_redis *lookup_redis_new(void);
-/* No query may run. Clears the pointer; NULL is allowed. */
-void lookup_redis_free(struct lookup_redis **redis);
+struct lookup_pool *lookup_redis_new(void);
 
 #endif

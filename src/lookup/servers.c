@@ -112,10 +112,16 @@ struct expand_piece *lookup_copy_pieces(const struct expand_request *request, st
 	return pieces;
 }
 
-int64_t lookup_server_deadline(int64_t deadline, size_t servers_left)
+enum expand_result lookup_try_servers(const struct lookup_servers *servers, int64_t deadline, lookup_try_server *try, void *query,
+				      struct error *error)
 {
-	int64_t left = deadline - clock_now();
-	return left <= 0 || servers_left <= 1 ? deadline : clock_after(left / (int64_t)servers_left);
+	for (size_t i = 0; i < servers->count; i++) {
+		int64_t left = deadline - clock_now(), count = (int64_t)(servers->count - i);
+		if (try(query, &servers->items[i], left <= 0 || count == 1 ? deadline : clock_after(left / count)))
+			return EXPAND_OK;
+		error_context(error, "%.*s", SLICE_ARG(servers->items[i].shown));
+	}
+	return EXPAND_DEFER;
 }
 
 int64_t lookup_connect_deadline(int64_t deadline)

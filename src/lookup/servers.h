@@ -41,10 +41,16 @@ enum expand_result lookup_find_servers(const struct lookup_server_form *form, st
 /* A copy of the request's pieces, or of its key as one piece. */
 struct expand_piece *lookup_copy_pieces(const struct expand_request *request, struct arena *arena, size_t *count_r);
 
-/* The part of the time left that one of several servers may take, so that one that never answers leaves some to the others. */
-int64_t lookup_server_deadline(int64_t deadline, size_t servers_left);
+/* False with the query's error set: the next server is tried. */
+typedef bool lookup_try_server(void *query, const struct lookup_server *server, int64_t deadline);
+/*
+ * Tries them in order until one answers. Each gets its part of the time that is left, so that one that never answers leaves some to
+ * the others. EXPAND_DEFER when none does: *error, which the last one has set, then begins with its name.
+ */
+enum expand_result lookup_try_servers(const struct lookup_servers *servers, int64_t deadline, lookup_try_server *try, void *query,
+				      struct error *error);
 
-/* The same for coming in: a server that accepts a connection and then says nothing is known soon to be of no use. */
+/* How long coming in may take: a server that accepts a connection and then says nothing is known soon to be of no use. */
 int64_t lookup_connect_deadline(int64_t deadline);
 
 /* Text of a library on one line, without the white space around it. */

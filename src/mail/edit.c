@@ -32,6 +32,16 @@ static struct slice take_field(struct slice *rest)
 	return slice_first(all, all.len - rest->len);
 }
 
+bool mail_field_next(struct slice *rest, struct slice *name_r, struct slice *value_r)
+{
+	struct slice field = take_field(rest);
+	if (field.len == 0)
+		return false;
+	*name_r = field_name(field);
+	*value_r = slice_from(field, slice_find(field, ':') + 1);
+	return true;
+}
+
 size_t mail_header_length(struct slice message)
 {
 	struct slice rest = message;

@@ -27,6 +27,8 @@ struct mail_edit {
 	size_t removed_count;
 };
 
+/* Takes the next field off *rest: its name, and all behind the colon, line ends included. False at the end of the section. */
+bool mail_field_next(struct slice *rest, struct slice *name_r, struct slice *value_r);
 /* The length of the header section at the start of a message: up to the empty line, or the first line that is no field. */
 size_t mail_header_length(struct slice message);
 /*

@@ -93,8 +93,6 @@ void list_language_init(struct expand_language *language, const struct list_scop
 /* "host", "domain", "address", "local part", "string". */
 const char *list_kind_text(enum list_kind kind);
 enum list_kind list_kind(const struct list *list);
-/* Items, those of files included, those of named lists not; 0 for a list with expansions. */
-size_t list_count(const struct list *list);
 
 /* Whether a match may need a context: the list holds expansions, or items that ask. */
 bool list_asks(const struct list *list);

@@ -516,7 +516,6 @@ static void test_hundred_thousand_items(void **state)
 	for (size_t i = 0; i < COUNT; i++)
 		snprintf(names + i * 10, 11, "u%06zu : ", i);
 	assert_true(list_compile(&world->arena, LIST_LOCAL_PART, slice_make(names, COUNT * 10), &scope, &list, &error));
-	assert_int_equal(list_count(list), COUNT);
 	for (size_t i = 0; i < COUNT; i += 997) {
 		struct list_match match;
 		char name[16];

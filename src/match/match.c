@@ -6,11 +6,6 @@ enum list_kind list_kind(const struct list *list)
 	return list->kind;
 }
 
-size_t list_count(const struct list *list)
-{
-	return list->count;
-}
-
 bool list_asks(const struct list *list)
 {
 	return list->asks;

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TRANSACTIONS_MAX = 4096 };
+enum { TRANSACTIONS_MAX = 4096, AUTHENTICATED_MAX = 4400 };
 
 /* A part of a message, or a whole one, from its arrival to its answer. */
 struct submission {
@@ -174,6 +174,9 @@ static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *me
 	envelope->cipher_standard = arena_copy(&entry->arena, message->cipher_standard);
 	envelope->peer_name = arena_copy(&entry->arena, message->peer_name);
 	envelope->server_name = arena_copy(&entry->arena, message->server_name);
+	envelope->authenticated = arena_copy(&entry->arena, message->authenticated);
+	envelope->authenticated_id = arena_copy(&entry->arena, message->authenticated_id);
+	envelope->authenticated_sender = arena_copy(&entry->arena, message->authenticated_sender);
 	envelope->verified = message->verified == 1;
 	envelope->tls_resumption = message->resumption & 31;
 	envelope->tls_ocsp = message->ocsp & 7;
@@ -183,6 +186,7 @@ static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *me
 	envelope->frozen = message->flags & SUBMIT_FROZEN;
 	envelope->queue_only = message->flags & SUBMIT_QUEUED;
 	entry->message_id = arena_copy(&entry->arena, message->message_id);
+	entry->proxy = arena_copy(&entry->arena, message->proxy);
 	entry->envelope = envelope;
 	return true;
 }
@@ -312,13 +316,23 @@ static void list_recipients(const struct spool_envelope *envelope, char *out, si
 		len += (size_t)snprintf(out + len, size - len, " %.*s", SLICE_ARG(envelope->recipients[i].address));
 }
 
+/* " A=authenticator:id", and with the item smtp_mailauth the authenticated sender. */
+static void log_authenticated(const struct spool_envelope *envelope, unsigned items, char *out, size_t size)
+{
+	struct slice id = envelope->authenticated_id, sender = envelope->authenticated_sender;
+	bool with_sender = items & LOG_ITEM_SMTP_MAILAUTH && sender.len;
+	snprintf(out, size, " A=%.*s%s%.*s%s%.*s", SLICE_ARG(envelope->authenticated), id.len ? ":" : "", SLICE_ARG(id), with_sender ? ":" : "",
+		 SLICE_ARG(with_sender ? sender : (struct slice){ 0 }));
+}
+
 /* "<=", as Exim writes it. */
 static void log_arrival(struct queue *queue, const struct queue_entry *entry, uint64_t size)
 {
 	const struct spool_envelope *envelope = entry->envelope;
 	unsigned items = queue->role->conf->main.log_items;
 	struct slice sender = envelope->sender.len ? envelope->sender : SLICE("<>");
-	char host[640] = "", tls[TLS_LOG_MAX], message_id[300] = "", from[600] = "", recipients[4096] = "";
+	char host[640] = "", tls[TLS_LOG_MAX], message_id[300] = "", from[600] = "", recipients[4096] = "", proxy[64] = "";
+	char authenticated[AUTHENTICATED_MAX] = "";
 	if (envelope->host_address.len)
 		mail_host_format(envelope->host_name, envelope->helo, envelope->host_address, host, sizeof host);
 	const struct tls_log log = {
@@ -328,13 +342,18 @@ static void log_arrival(struct queue *queue, const struct queue_entry *entry, ui
 	tls_log_fields(&log, items, tls);
 	if (entry->message_id.len && items & LOG_ITEM_MSG_ID)
 		snprintf(message_id, sizeof message_id, " id=%.*s", SLICE_ARG(entry->message_id));
+	if (entry->proxy.len && items & LOG_ITEM_PROXY)
+		snprintf(proxy, sizeof proxy, " PRX=%.*s", SLICE_ARG(entry->proxy));
 	if (items & LOG_ITEM_RECEIVED_SENDER)
 		snprintf(from, sizeof from, " from <%.*s>", SLICE_ARG(envelope->sender));
 	if (items & LOG_ITEM_RECEIVED_RECIPIENTS)
 		list_recipients(envelope, recipients, sizeof recipients);
+	if (envelope->authenticated.len)
+		log_authenticated(envelope, items, authenticated, sizeof authenticated);
 	const char *bits = !(items & LOG_ITEM_8BITMIME) ? "" : envelope->eight_bit_mime ? " M8S=8" : " M8S=0";
-	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s%s P=%.*s%s S=%llu%s%s%s%s", entry->id.text, SLICE_ARG(sender),
-		 *host ? " H=" : "", host, SLICE_ARG(envelope->protocol), tls, (unsigned long long)size, bits, message_id, from, recipients);
+	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s%s P=%.*s%s%s%s S=%llu%s%s%s%s", entry->id.text, SLICE_ARG(sender),
+		 *host ? " H=" : "", host, SLICE_ARG(envelope->protocol), tls, authenticated, proxy, (unsigned long long)size, bits, message_id, from,
+		 recipients);
 }
 
 /* The message is durable: log it, answer, deliver. A whole small message goes on from memory, without reading it back. */

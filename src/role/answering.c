@@ -5,6 +5,7 @@
 #include "base/fatal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct asker {
 	struct role_process *role;
@@ -12,7 +13,7 @@ struct asker {
 	const struct answering *answering;
 	struct ipc_peer *peer;
 	struct question *questions;
-	unsigned count;
+	unsigned count[ANSWERING_KINDS];
 	bool lost;
 };
 
@@ -22,6 +23,7 @@ struct question {
 	void *held;
 	struct task *task;
 	struct arena arena;
+	enum ipc_type type;
 	uint64_t call;
 	struct slice body; /* of the message, in the arena */
 	int content;       /* what came with it; -1: nothing */
@@ -53,8 +55,27 @@ static void find_answer(struct question *question, struct ask_result *result)
 
 static void free_asker(struct asker *asker)
 {
-	if (asker->lost && asker->count == 0)
+	if (asker->lost && !asker->questions)
 		free(asker);
+}
+
+static enum answering_kind kind_of(enum ipc_type type)
+{
+	return type == IPC_ASK_MESSAGE ? ANSWERING_ASK : ANSWERING_OTHER;
+}
+
+static void answer(struct question *question)
+{
+	struct asker *asker = question->asker;
+	if (question->type == IPC_ASK_MESSAGE) {
+		struct ask_result result = { 0 };
+		find_answer(question, &result);
+		ask_send_result(asker->peer, question->call, &result);
+	} else {
+		struct answering_other message = { question->type, question->body, asker->peer, question->call };
+		asker->answering->other(asker->role, question->held, &message, &question->arena);
+		explicit_bzero((char *)(uintptr_t)question->body.data, question->body.len);
+	}
 }
 
 static void question_task(void *arg)
@@ -62,14 +83,12 @@ static void question_task(void *arg)
 	struct question *question = arg;
 	struct asker *asker = question->asker;
 	const struct answering *answering = asker->answering;
-	struct ask_result result = { 0 };
-	find_answer(question, &result);
-	ask_send_result(asker->peer, question->call, &result);
+	answer(question);
 	*question->previous = question->next;
 	if (question->next)
 		question->next->previous = question->previous;
-	asker->count--;
-	asker->desk->questions--;
+	asker->count[kind_of(question->type)]--;
+	asker->desk->questions[kind_of(question->type)]--;
 	wait_list_wake_all(&asker->desk->ended);
 	ipc_release(asker->peer);
 	free_asker(asker);
@@ -80,25 +99,37 @@ static void question_task(void *arg)
 	free(question);
 }
 
-static bool has_room(const struct asker *asker)
+static bool has_room(const struct asker *asker, enum answering_kind kind)
 {
 	const struct answering_desk *desk = asker->desk;
-	unsigned most = asker->answering->most;
-	bool crowded = desk->questions >= most / 2;
-	return desk->questions < most && !(crowded && asker->count >= most / desk->askers);
+	unsigned most = kind == ANSWERING_ASK ? asker->answering->most : asker->answering->most_others;
+	bool crowded = desk->questions[kind] >= most / 2;
+	return desk->questions[kind] < most && !(crowded && asker->count[kind] >= most / desk->askers);
+}
+
+static void refuse_room(struct asker *asker, struct ipc_peer *peer, const struct ipc_incoming *incoming)
+{
+	struct answering_other message = { .type = incoming->type, .peer = peer, .call = incoming->call };
+	if (incoming->type == IPC_ASK_MESSAGE)
+		refuse(peer, incoming->call, asker->answering->crowded);
+	else
+		asker->answering->other(asker->role, NULL, &message, NULL);
 }
 
 static void from_asker(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
 {
 	struct asker *asker = owner;
-	if (incoming->type != IPC_ASK_MESSAGE || !incoming->call)
+	enum answering_kind kind = kind_of(incoming->type);
+	if ((kind == ANSWERING_OTHER && !asker->answering->other) || !incoming->call)
 		return;
-	if (!has_room(asker)) {
-		refuse(peer, incoming->call, asker->answering->crowded);
+	if (!has_room(asker, kind)) {
+		refuse_room(asker, peer, incoming);
 		return;
 	}
 	struct question *question = xcalloc(1, sizeof *question);
-	*question = (struct question){ .asker = asker, .call = incoming->call, .content = incoming->fd_count ? fd_take(&incoming->fds[0]) : -1 };
+	*question = (struct question){
+		.asker = asker, .type = incoming->type, .call = incoming->call, .content = incoming->fd_count ? fd_take(&incoming->fds[0]) : -1,
+	};
 	if (asker->answering->hold)
 		question->held = asker->answering->hold(asker->role);
 	arena_init(&question->arena, 0);
@@ -108,8 +139,8 @@ static void from_asker(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 	if (question->next)
 		question->next->previous = &question->next;
 	asker->questions = question;
-	asker->count++;
-	asker->desk->questions++;
+	asker->count[kind]++;
+	asker->desk->questions[kind]++;
 	ipc_hold(peer);
 	question->task = task_spawn(asker->role->loop, question_task, question, "question");
 }
@@ -141,7 +172,7 @@ void answering_connected(struct answering_desk *desk, struct role_process *role,
 
 void answering_drain(struct answering_desk *desk, struct role_process *role)
 {
-	while (desk->questions && clock_now() < role->drain_deadline)
+	while ((desk->questions[ANSWERING_ASK] || desk->questions[ANSWERING_OTHER]) && clock_now() < role->drain_deadline)
 		if (wait_list_wait(&desk->ended, role->drain_deadline) < 0)
 			break;
 	/* Answers are on their way out: the loop sends them before it waits. */

@@ -12,6 +12,14 @@
 #include "role/ask.h"
 #include "role/process.h"
 
+/* A message that is not `ask`. */
+struct answering_other {
+	enum ipc_type type;
+	struct slice body;
+	struct ipc_peer *peer; /* the answer goes there, */
+	uint64_t call;         /* with this number */
+};
+
 /* What a role answers with. */
 struct answering {
 	unsigned most;       /* questions at a time */
@@ -19,14 +27,23 @@ struct answering {
 	/* What a question that arrives now is answered with, also when a reload brings something else meanwhile; and its end. */
 	void *(*hold)(struct role_process *role);
 	void (*drop)(void *held);
+	/*
+	 * Takes what is no question of an expansion, on a task as well, and answers it itself; from an empty body it makes the refusal for want
+	 * of room. NULL: there is no such message. They have a bound of their own, and what they say is overwritten afterwards.
+	 */
+	unsigned most_others;
+	void (*other)(struct role_process *role, void *held, const struct answering_other *message, struct arena *arena);
 	/* Runs on the question's task. *answer_r is zeroed; the deadline is at most ASK_TIME_MAX away. */
 	enum expand_result (*answer)(struct role_process *role, void *held, const struct expand_request *request, struct arena *arena,
 				     struct expand_answer *answer_r, struct error *error);
 };
 
+/* Questions of expansions, and others. */
+enum answering_kind { ANSWERING_ASK, ANSWERING_OTHER, ANSWERING_KINDS };
+
 /* Of a role's context, zeroed. */
 struct answering_desk {
-	unsigned questions, askers;
+	unsigned questions[ANSWERING_KINDS], askers;
 	struct wait_list ended; /* a question has */
 };
 

@@ -7,6 +7,7 @@
 #include "base/fatal.h"
 #include "dns/dns.h"
 #include "role/process.h"
+#include "users/failures.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -151,7 +152,9 @@ static void send_store_material(struct child *child)
 static void send_lookup_material(struct child *child)
 {
 	const struct conf *conf = child->master->conf;
+	struct ipc_failures failures = { .size = failures_size() };
 	char name[4096];
+	ipc_send(child->peer, failures, FAILURES, 0, &failures, &child->master->failures_fd, 1);
 	for (int file = 0; file < DNS_SYSTEM_FILES; file++) {
 		_cleanup_fd_ int fd = open(dns_system_path((enum dns_system_file)file), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		struct ipc_system_file message = { .file = (uint64_t)file };

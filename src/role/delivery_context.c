@@ -158,6 +158,9 @@ static struct expand_value variable_value(void *owner, enum expand_variable vari
 	case EXPAND_SENDER_HOST_PORT: return number_value(context, envelope->port);
 	case EXPAND_SENDER_HOST_NAME: return peer_value(envelope->host_name);
 	case EXPAND_SENDER_FULLHOST: return envelope->host_address.len ? peer_value(full_host(context)) : (struct expand_value){ 0 };
+	case EXPAND_SENDER_HOST_AUTHENTICATED: return text_value(envelope->authenticated);
+	case EXPAND_AUTHENTICATED_ID: return peer_value(envelope->authenticated_id);
+	case EXPAND_AUTHENTICATED_SENDER: return peer_value(envelope->authenticated_sender);
 	case EXPAND_SENDER_HELO_NAME: return peer_value(envelope->helo);
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(envelope->protocol);
 	default: return tls_variable(context, variable);

@@ -25,7 +25,15 @@ struct front_listener {
 	struct task *task;
 };
 
+/* Somebody who looks on (role/rehearsal.h). */
+struct front_watch {
+	void *owner;
+	void (*trace)(void *owner, unsigned depth, struct slice text); /* a step of a decision, and how deep in it */
+	void (*waiting)(void *owner);                                  /* for the client, who has all replies so far */
+};
+
 struct front {
+	const struct front_watch *watch; /* of a rehearsal, which has no master, no keeper and no network; NULL in a server */
 	struct role_process *role;
 	struct tls_library *library;
 	struct remote_signer signer;

@@ -276,6 +276,10 @@ bool front_tls_configured(struct session *session)
 
 struct tls_server *front_tls_server(struct session *session, struct error *error)
 {
+	if (session->front->watch) {
+		error_set(error, ERROR_USAGE, "in a pretended session TLS is there from the start (--tls), or not at all");
+		return NULL;
+	}
 	const struct conf_main *main = &session->conf->main;
 	bool same_conf = session->conf == session->front->role->conf;
 	if (same_conf && session->front->tls.constant && session_host_in(session, main->tls_resumption_hosts) &&

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The lookup role: answers the questions of expansions for fronts, queue and fetch (role/ask.h): the DNS, files, databases, passwords. It
+ * The lookup role: answers the questions of expansions for fronts, queue and fetch (role/ask.h): the DNS, files, databases; and checks
+ * the passwords of users for fronts (role/passwords.h). It
  * has no client connections, no spool and no keys; files it may read only below directories that the configuration names.
  *
  * Each question is a task (role/answering.h). A reload makes a new resolver and a new world of lookups; questions under way keep those
@@ -12,12 +13,13 @@
 #include "dns/dns.h"
 #include "lookup/lookup.h"
 #include "role/answering.h"
+#include "role/passwords.h"
 #include "role/process.h"
 #include "role/tlsa_ask.h"
 
 #include <string.h>
 
-enum { QUESTIONS_MAX = 1000, CHECKS_MAX = 100, READABLE_MAX = ROLE_PATHS_MAX };
+enum { QUESTIONS_MAX = 1000, PASSWORDS_MAX = 500, CHECKS_MAX = 100, READABLE_MAX = ROLE_PATHS_MAX };
 
 /* What answers: all that one configuration opened. */
 struct means {
@@ -25,6 +27,7 @@ struct means {
 	struct conf *conf; /* its lists are used */
 	struct dns *dns;
 	struct lookup_world *world;
+	struct passwords_settings passwords;
 };
 
 /* The master asks about a certificate (tls_tlsa_guard). */
@@ -43,6 +46,7 @@ struct lookup_role {
 	int readable[READABLE_MAX];
 	size_t readable_count;
 	unsigned checks;
+	struct passwords *passwords;
 	struct answering_desk desk;
 };
 
@@ -53,7 +57,18 @@ static bool lookup_start(struct role_process *role, struct error *error)
 	struct lookup_role *lookup = role->state;
 	(void)error;
 	arena_init(&lookup->next_arena, 0);
+	lookup->passwords = passwords_new(&role->log);
 	return true;
+}
+
+/* The same memory at each reload, and in the process after this one. */
+static void take_failures(struct lookup_role *lookup, struct ipc_incoming *incoming)
+{
+	struct error error = { 0 };
+	struct ipc_failures message;
+	if (!ipc_unpack_failures(incoming->body, &message) || message.size != failures_size() || incoming->fd_count != 1 ||
+	    !passwords_use_failures(lookup->passwords, incoming->fds[0], &error))
+		fatal("the master's message about failed logins is malformed%s%s", *error.text ? ": " : "", error.text);
 }
 
 static void start_check(struct role_process *role, struct ipc_incoming *incoming);
@@ -68,6 +83,8 @@ static void lookup_material(struct role_process *role, struct ipc_incoming *inco
 			fatal("the master's message about a system file is malformed");
 		*dns_settings_slot(&lookup->next, (enum dns_system_file)file.file) =
 			dns_system_read(incoming->fds[0], &lookup->next_arena);
+	} else if (incoming->type == IPC_FAILURES_MESSAGE) {
+		take_failures(lookup, incoming);
 	} else if (incoming->type == IPC_TLSA_CHECK_MESSAGE) {
 		start_check(role, incoming);
 	} else if (incoming->type == IPC_READABLE_MESSAGE) {
@@ -106,6 +123,10 @@ static struct means *open_means(struct role_process *role, struct error *error)
 	const struct conf_main *main = &role->next->main;
 	struct means *means = xcalloc(1, sizeof *means);
 	*means = (struct means){ .references = 1, .conf = conf_ref(role->next) };
+	means->passwords = (struct passwords_settings){
+		.database = main->user_database, .limit = main->auth_limit, .limit_text = main->auth_fail_limit,
+		.remember = main->auth_remember,
+	};
 	lookup->next.config_text = main->dns_config_text;
 	lookup->next.dnssec = main->dns_dnssec_ok != 0;
 	lookup->next.retransmit = main->dns_retrans;
@@ -138,6 +159,8 @@ static bool lookup_apply(struct role_process *role, struct error *error)
 	lookup->next = (struct dns_settings){ 0 };
 	if (!means)
 		return false;
+	if (means->passwords.database.len)
+		passwords_prepare(lookup->passwords);
 	release_means(lookup->means);
 	lookup->means = means;
 	return true;
@@ -214,7 +237,15 @@ static enum expand_result find_answer(struct role_process *role, void *held, con
 	return lookup_ask(means->world, request, arena, answer_r, error);
 }
 
+static void answer_password(struct role_process *role, void *held, const struct answering_other *message, struct arena *arena)
+{
+	const struct lookup_role *lookup = role->state;
+	const struct means *means = held;
+	passwords_answer(lookup->passwords, means ? &means->passwords : NULL, message, arena);
+}
+
 static const struct answering lookup_answering = {
+	.most_others = PASSWORDS_MAX, .other = answer_password,
 	.most = QUESTIONS_MAX, .crowded = "too many lookups are under way", .hold = hold_means, .answer = find_answer, .drop = drop_means,
 };
 

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "net/counters.h"
+#include "users/failures.h"
 #include "role/process.h"
 
 #include <errno.h>
@@ -118,6 +119,9 @@ static bool prepare(struct master *master, struct error *error)
 		return false;
 	master->counters_fd = counters_create(master->fronts, error);
 	if (master->counters_fd < 0)
+		return false;
+	master->failures_fd = failures_create(error);
+	if (master->failures_fd < 0)
 		return false;
 	if (!ticket_keys_rotate(&master->tickets))
 		return error_set(error, ERROR_TEMPORARY, "the system gives no random numbers for session tickets");
@@ -323,6 +327,7 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 		return false;
 	}
 	replace_walled(master, old);
+	tls_store_complain(tls);
 	tls_store_free(old_tls);
 	want_run(master);
 	conf_unref(&old);
@@ -465,7 +470,7 @@ int master_run(const struct master_options *options)
 {
 	struct master *master = xcalloc(1, sizeof *master);
 	struct run run = { .master = master, .signals = open_signals() };
-	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .state_fd = -1, .source_fd = -1 };
+	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .failures_fd = -1, .state_fd = -1, .source_fd = -1 };
 	log_init(&master->log, "master");
 	umask(027);
 	master->conf = read_configuration(master, &master->source_fd);

@@ -76,6 +76,7 @@ struct master {
 	size_t listening_count;
 	unsigned fronts;
 	int spool_fd, counters_fd;
+	int failures_fd;       /* the memory of failed logins (users/failures.h): outlives the lookup roles */
 	int state_fd;          /* the directory of the fetch role */
 	struct ticket_keys tickets;
 	struct tls_store *tls;  /* the files of TLS (tls_store.c) */

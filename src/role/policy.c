@@ -19,14 +19,14 @@ static void policy_log(void *owner, unsigned targets, struct slice text)
 	char peer[SESSION_PEER_MAX] = "";
 	if (targets & ACL_LOG_CLIENT)
 		session_peer(session, peer);
-	const char *space = *peer ? " " : "";
+	const char *space = *peer ? " " : "", *id = session_log_id(session), *id_space = *id ? " " : "";
 	/* The panic log's lines go to the main log as well. */
 	if (targets & ACL_LOG_PANIC)
-		log_line(log, LOG_KIND_PANIC, "%s%s%.*s", peer, space, SLICE_ARG(text));
+		log_line(log, LOG_KIND_PANIC, "%s%s%s%s%.*s", id, id_space, peer, space, SLICE_ARG(text));
 	else if (targets & ACL_LOG_MAIN)
-		log_line(log, LOG_KIND_MAIN, "%s%s%.*s", peer, space, SLICE_ARG(text));
+		log_line(log, LOG_KIND_MAIN, "%s%s%s%s%.*s", id, id_space, peer, space, SLICE_ARG(text));
 	if (targets & ACL_LOG_REJECT)
-		log_line(log, LOG_KIND_REJECT, "%s%s%.*s", peer, space, SLICE_ARG(text));
+		log_line(log, LOG_KIND_REJECT, "%s%s%s%s%.*s", id, id_space, peer, space, SLICE_ARG(text));
 }
 
 static void policy_delay(void *owner, int64_t time, bool flush)
@@ -80,6 +80,9 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 	case ACL_CONTROL_NO_PIPELINING:
 		smtp_server_set_options(&session->smtp, session->smtp.options & ~(unsigned)SMTP_OFFER_PIPELINING);
 		return true;
+	case ACL_CONTROL_ALLOW_AUTH_UNADVERTISED:
+		smtp_server_set_options(&session->smtp, session->smtp.options | SMTP_AUTH_UNADVERTISED);
+		return true;
 	case ACL_CONTROL_FAKEREJECT:
 		set_fake(session, 550, options,
 			 "Your message has been rejected but is being\nkept for evaluation.\nIf it was a legitimate message, it may "
@@ -93,6 +96,7 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 	case ACL_CONTROL_QUEUE: return hold_message(session, options, &session->message.queue_only, error);
 	case ACL_CONTROL_DSCP: return set_dscp(session, options, error);
 	case ACL_CONTROL_NO_MBOX_UNSPOOL: return true;
+	case ACL_CONTROL_SUBMISSION: return session_start_submission(session, options, error);
 	/* There is nothing to switch off. */
 	case ACL_CONTROL_DKIM_DISABLE_VERIFY:
 	case ACL_CONTROL_DMARC_DISABLE_VERIFY:
@@ -212,7 +216,9 @@ static void policy_recipients(void *owner, bool (*each)(void *arg, struct slice 
 
 static bool policy_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
 {
-	struct session *session = owner;
+	const struct session *session = owner;
+	if (family == EXPAND_AUTH)
+		return auth_value(session->auth.exchange, name, value_r);
 	return acl_session_named(&session->acl, family, name, value_r);
 }
 
@@ -221,6 +227,19 @@ static enum expand_result policy_expand(void *owner, struct slice name, const st
 {
 	struct session *session = owner;
 	return acl_expand(&session->acl, name, arguments, count, arena, text_r, error);
+}
+
+static void policy_trace(void *owner, unsigned depth, struct slice text)
+{
+	struct session *session = owner;
+	session->front->watch->trace(session->front->watch->owner, depth, text);
+}
+
+static struct slice policy_where(void *owner, size_t place, struct arena *arena)
+{
+	struct session *session = owner;
+	const struct conf_place *line = conf_acl_place(session->conf, place);
+	return line ? arena_printf(arena, "%.*s %u", SLICE_ARG(line->file), line->line) : (struct slice){ 0 };
 }
 
 /* ---- What they are told ---- */
@@ -246,8 +265,8 @@ void policy_init(struct session *session)
 		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .recipients = policy_recipients, .control = policy_control,
 		.add_header = policy_add_header, .remove_header = policy_remove_header, .content = policy_content, .scan = policy_scan,
 		.av_scanner = session->conf->main.av_scanner, .spamd_address = session->conf->main.spamd_address,
+		.trace = session->front->watch ? policy_trace : NULL, .where = policy_where,
 	};
-	session->acl.facts.host_address = slice_of(session->host_text.text);
 }
 
 void policy_free(struct session *session)
@@ -287,8 +306,10 @@ static void log_refusal(struct policy *policy, struct session *session, enum acl
 	char tls[SESSION_TLS_FIELDS_MAX];
 	session_tls_fields(session, tls);
 	sender = arena_printf(&policy->arena, "%s%s", *tls ? tls + 1 : "", *tls ? " " : "");
+	char by[SESSION_AUTH_FIELD_MAX];
 	if (facts->has_sender && point != ACL_POINT_MAIL)
-		sender = arena_printf(&policy->arena, "%.*sF=<%.*s> ", SLICE_ARG(sender), SLICE_ARG(facts->sender));
+		sender = arena_printf(&policy->arena, "%.*sF=<%.*s>%s ", SLICE_ARG(sender), SLICE_ARG(facts->sender),
+				      session_auth_field(session, by));
 	const struct acl_sender_failure *failure = &result->sender_failure;
 	if (failure->address.len)
 		policy_log(session, ACL_LOG_MAIN | ACL_LOG_REJECT | ACL_LOG_CLIENT,
@@ -329,18 +350,18 @@ bool policy_run(struct policy *policy, struct session *session, enum acl_point p
 	facts->cipher = cipher_name(session->tls.cipher);
 	facts->certificate_verified = session->tls.verified;
 	policy->outcome = acl_run(session->conf->main.acl[point], &session->acl, point, &policy->arena, &result);
-	facts->helo = (struct slice){ 0 }; /* the command's memory */
 	policy->answer = acl_reply(&session->acl, point, &result, &policy->arena);
 	if (policy->answer.wrong_digit)
 		log_line(&session->front->role->log, LOG_KIND_PANIC,
 			 "configured error code starts with incorrect digit (expected %u) in \"%.*s\"", policy->answer.code / 100,
 			 SLICE_ARG(result.message));
+	bool accepted = policy->outcome == ACL_ACCEPT || policy->outcome == ACL_DISCARD;
 	if (policy->outcome == ACL_DISCARD && point == ACL_POINT_RCPT)
 		log_discard(policy, session, &result, command, argument);
-	if (policy->outcome == ACL_ACCEPT || policy->outcome == ACL_DISCARD)
-		return true;
-	log_refusal(policy, session, point, &result, command, argument);
-	return false;
+	if (!accepted)
+		log_refusal(policy, session, point, &result, command, argument);
+	facts->helo = (struct slice){ 0 }; /* the command's memory */
+	return accepted;
 }
 
 void policy_end(struct policy *policy)

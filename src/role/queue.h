@@ -37,6 +37,7 @@ struct queue_entry {
 	int fd;                    /* of the text, or -1: then spool_read opens it */
 	uint64_t body_offset;
 	struct slice message_id;   /* for the log */
+	struct slice proxy;        /* its address, for the log; empty: none */
 };
 
 /*

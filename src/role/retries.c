@@ -41,23 +41,6 @@ struct retries *retries_new(void)
 	return retries;
 }
 
-void retries_free(struct retries **retries)
-{
-	struct retries *gone = *retries;
-	*retries = NULL;
-	for (size_t i = 0; gone && i < BUCKETS; i++)
-		for (struct retry_node *node = gone->buckets[i], *next; node; node = next) {
-			next = node->next;
-			free(node);
-		}
-	free(gone);
-}
-
-size_t retries_count(const struct retries *retries)
-{
-	return retries->count;
-}
-
 /* The place that points to the key's node, or to NULL at the end of its chain. */
 static struct retry_node **find(struct retries *retries, struct slice key)
 {

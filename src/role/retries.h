@@ -15,14 +15,12 @@ enum { RETRIES_MAX = 100000 };
 
 struct retries;
 
+/* For as long as the process lives. */
 struct retries *retries_new(void);
-/* Clears the pointer; NULL is allowed. */
-void retries_free(struct retries **retries);
 /* The state of a key; false, and an empty state, when there is none or it is older than `expire`. */
 bool retries_get(struct retries *retries, struct slice key, int64_t now, int64_t expire, struct retry_state *state_r);
 void retries_set(struct retries *retries, struct slice key, const struct retry_state *state, int64_t now, int64_t expire);
 void retries_forget(struct retries *retries, struct slice key);
-size_t retries_count(const struct retries *retries);
 
 /* What became of a failure. */
 struct retry_verdict {

@@ -26,8 +26,14 @@ enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
 const char *session_peer(const struct session *session, char out[SESSION_PEER_MAX])
 {
 	memcpy(out, "H=", 2);
-	mail_host_format(session->host_names.name, session->smtp.helo, slice_of(session->host_text.text), out + 2, SESSION_PEER_MAX - 2);
+	struct slice helo = session->acl.facts.helo.len ? session->acl.facts.helo : session->smtp.helo;
+	mail_host_format(session->host_names.name, helo, slice_of(session->host_text.text), out + 2, SESSION_PEER_MAX - 2);
 	return out;
+}
+
+const char *session_log_id(const struct session *session)
+{
+	return session->message.begun ? session->message.id.text : "";
 }
 
 void session_log(struct session *session, enum log_kind kind, const char *format, ...)
@@ -38,10 +44,24 @@ void session_log(struct session *session, enum log_kind kind, const char *format
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	struct log *log = &session->front->role->log;
+	const char *id = session_log_id(session), *space = *id ? " " : "";
 	session_peer(session, peer);
-	log_line(log, LOG_KIND_MAIN, "%s %s", peer, text);
+	log_line(log, LOG_KIND_MAIN, "%s%s%s %s", id, space, peer, text);
 	if (kind == LOG_KIND_REJECT)
-		log_line(log, LOG_KIND_REJECT, "%s %s", peer, text);
+		log_line(log, LOG_KIND_REJECT, "%s%s%s %s", id, space, peer, text);
+}
+
+void session_trace(struct session *session, const char *format, ...)
+{
+	const struct front_watch *watch = session->front->watch;
+	char text[2048];
+	va_list args;
+	if (!watch)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	watch->trace(watch->owner, 0, slice_of(text));
 }
 
 const char *session_tls_fields(const struct session *session, char out[SESSION_TLS_FIELDS_MAX])
@@ -49,11 +69,12 @@ const char *session_tls_fields(const struct session *session, char out[SESSION_T
 	char name[CERTIFICATE_NAME_MAX] = "";
 	const SSL *ssl = session->stream.ssl;
 	out[0] = '\0';
-	if (!ssl)
+	if (!session->smtp.tls)
 		return out;
-	tls_facts_peer_name(ssl, name);
+	if (ssl)
+		tls_facts_peer_name(ssl, name);
 	const struct tls_log log = {
-		slice_of(session->tls.cipher), slice_of(name), tls_facts_server_name(ssl), session->tls.verified,
+		slice_of(session->tls.cipher), slice_of(name), ssl ? tls_facts_server_name(ssl) : (struct slice){ 0 }, session->tls.verified,
 		session->tls.resumption & TLS_RESUMPTION_USED,
 	};
 	return tls_log_fields(&log, session->conf->main.log_items, out);
@@ -118,13 +139,19 @@ static bool read_more(struct session *session)
 		return false;
 	if (buf_len(&session->in) == 0)
 		buf_free(&session->in);
+	if (front->watch)
+		front->watch->waiting(front->watch->owner);
 	ssize_t n = stream_read(&session->stream, front->scratch, sizeof front->scratch,
 				clock_after(session->conf->main.smtp_receive_timeout));
 	if (n <= 0) {
 		lost_connection(session, n);
 		return false;
 	}
-	if (!buf_append(&session->in, slice_make(front->scratch, (size_t)n)))
+	bool fits = buf_append(&session->in, slice_make(front->scratch, (size_t)n));
+	/* It may be a password. A message is not, and there may be much of it. */
+	if (session->smtp.state != SMTP_STATE_DATA && session->smtp.state != SMTP_STATE_CHUNK)
+		explicit_bzero(front->scratch, (size_t)n);
+	if (!fits)
 		fatal("the SMTP core left %zu bytes of input unread", buf_len(&session->in));
 	return true;
 }
@@ -141,16 +168,20 @@ static void log_bad_certificate(struct session *session)
 			 session->host_text.text, report->depth, problem, report->name);
 }
 
+static int64_t handshake_deadline(const struct session *session)
+{
+	int64_t timeout = session->conf->main.smtp_receive_timeout;
+	return clock_after(timeout < HANDSHAKE_TIMEOUT ? timeout : HANDSHAKE_TIMEOUT);
+}
+
 /* `server`: a reference, which goes to the stream. */
-static bool start_tls(struct session *session, struct tls_server *server)
+static bool start_tls(struct session *session, struct tls_server *server, int64_t deadline)
 {
 	struct error error = { 0 };
 	struct tls_choice choice;
 	char peer[SESSION_PEER_MAX];
-	int64_t timeout = session->conf->main.smtp_receive_timeout < HANDSHAKE_TIMEOUT ? session->conf->main.smtp_receive_timeout
-										       : HANDSHAKE_TIMEOUT;
 	front_tls_choice(session, &choice);
-	bool done = stream_accept_tls(&session->stream, server, &choice, clock_after(timeout), &error);
+	bool done = stream_accept_tls(&session->stream, server, &choice, deadline, &error);
 	tls_server_unref(server);
 	if (!done) {
 		log_bad_certificate(session);
@@ -160,7 +191,11 @@ static bool start_tls(struct session *session, struct tls_server *server)
 	}
 	tls_facts_read(session->stream.ssl, &session->tls);
 	log_bad_certificate(session);
+	/* Nothing that a client has sent stays in OpenSSL's memory: it may be a password. */
+	SSL_set_options(session->stream.ssl, SSL_OP_CLEANSE_PLAINTEXT);
+	session_auth_forget(session);
 	smtp_server_tls_started(&session->smtp, &session->in);
+	session_auth_by_certificate(session);
 	return true;
 }
 
@@ -178,7 +213,7 @@ static bool on_starttls(struct session *session)
 	policy_answer(&policy, session);
 	policy_end(&policy);
 	if (go_on && session_flush(session))
-		return start_tls(session, server);
+		return start_tls(session, server, handshake_deadline(session));
 	tls_server_unref(server);
 	return !go_on;
 }
@@ -188,18 +223,67 @@ static bool on_starttls(struct session *session)
 static bool on_helo(struct session *session, const struct smtp_event *event)
 {
 	struct policy policy;
-	policy_run(&policy, session, ACL_POINT_HELO, "EHLO or HELO", event->argument);
+	bool go_on = policy_run(&policy, session, ACL_POINT_HELO, "EHLO or HELO", event->argument);
+	if (go_on && event->extended)
+		session_offer_auth(session, &policy.arena);
 	policy_answer(&policy, session);
 	policy_end(&policy);
 	return true;
 }
 
+/* Exim's lines for errors of syntax and sequence: those that count are told one by one only where log_selector wants it. */
+static void log_error(struct session *session, const struct smtp_event *event, struct slice command, const char *peer)
+{
+	struct log *log = &session->front->role->log;
+	unsigned items = session->conf->main.log_items;
+	struct slice argument = slice_trim(slice_from(command, slice_find(command, ' ')));
+	switch (event->refusal) {
+	case SMTP_REFUSAL_RULE:
+		session_log(session, LOG_KIND_REJECT, "rejected \"%.*s\": %.*s", SLICE_ARG(command), SLICE_ARG(event->text));
+		break;
+	case SMTP_REFUSAL_HELO:
+		log_line(log, LOG_KIND_MAIN, "rejected %.*s from %s: syntactically invalid argument(s): %.*s", 4, command.data, peer + 2,
+			 SLICE_ARG(argument.len ? argument : SLICE("(no argument given)")));
+		break;
+	case SMTP_REFUSAL_NO_HELO:
+		log_line(log, LOG_KIND_MAIN, "rejected MAIL from %s: no HELO/EHLO given", peer + 2);
+		log_line(log, LOG_KIND_REJECT, "rejected MAIL from %s: no HELO/EHLO given", peer + 2);
+		break;
+	case SMTP_REFUSAL_SYNTAX:
+		if (items & LOG_ITEM_SMTP_SYNTAX_ERROR)
+			log_line(log, LOG_KIND_MAIN, "SMTP syntax error in \"%.*s\" %s %.*s", SLICE_ARG(command), peer, SLICE_ARG(event->text));
+		break;
+	case SMTP_REFUSAL_PROTOCOL:
+		if (items & LOG_ITEM_SMTP_PROTOCOL_ERROR)
+			log_line(log, LOG_KIND_MAIN, "SMTP protocol error in \"%.*s\" %s %.*s", SLICE_ARG(command), peer, SLICE_ARG(event->text));
+		break;
+	}
+}
+
+/* The connection is closed because of this command. */
+static void log_drop(struct session *session, const struct smtp_event *event, struct slice command, const char *peer)
+{
+	struct log *log = &session->front->role->log;
+	struct slice reason = slice_of(event->reason);
+	char history[256];
+	if (slice_starts(reason, SLICE("too many syntax")))
+		log_line(log, LOG_KIND_MAIN, "SMTP call from %s dropped: %s (last command was \"%.*s\",  C=%s)", peer + 2, event->reason,
+			 SLICE_ARG(command), smtp_server_history(&session->smtp, history, sizeof history));
+	else if (slice_starts(reason, SLICE("too many")))
+		log_line(log, LOG_KIND_MAIN, "SMTP call from %s dropped: %s (last was \"%.*s\")", peer + 2, event->reason, SLICE_ARG(command));
+	else
+		log_line(log, LOG_KIND_MAIN, "%s: rejected \"%.*s\" %s", event->reason, SLICE_ARG(command), peer);
+}
+
 static bool on_refused(struct session *session, const struct smtp_event *event)
 {
-	/* Errors of syntax and sequence (50x) are not logged one by one, as with Exim's default log_selector. */
-	if (event->code / 10 != 50 || event->code == 503)
-		session_log(session, LOG_KIND_REJECT, "rejected \"%.*s\": %.*s", SLICE_ARG(slice_first(event->argument, 256)),
-			    SLICE_ARG(event->text));
+	struct slice command = slice_trim(slice_first(event->argument, 256));
+	char peer[SESSION_PEER_MAX];
+	session_peer(session, peer);
+	if (event->reason)
+		log_drop(session, event, command, peer);
+	else
+		log_error(session, event, command, peer);
 	return true;
 }
 
@@ -267,6 +351,8 @@ static bool on_event(struct session *session, const struct smtp_event *event)
 		submission_forget(session);
 		return true;
 	case SMTP_HELO: return on_helo(session, event);
+	case SMTP_AUTH:
+	case SMTP_AUTH_RESPONSE: return session_on_auth(session, event);
 	case SMTP_VRFY:
 	case SMTP_EXPN: return session_on_address_command(session, event);
 	case SMTP_ETRN: return session_on_etrn(session, event);
@@ -285,16 +371,24 @@ static void show_banner(struct session *session, struct slice text)
 	if (text.len == 0 && expand_run(session->conf->main.smtp_banner, &session->expansions, &session->message.arena, &banner,
 					&error) != EXPAND_OK)
 		banner.text = session->conf->main.primary_hostname;
-	bool waiting = session->settings.enforce_sync && stream_input_waiting(&session->stream);
+	/* Whoever could not say who the client is has been judged: what else it sent is answered, with a refusal. */
+	bool waiting = session->settings.enforce_sync && !session->proxy.failed && stream_input_waiting(&session->stream);
+	if (waiting && !session->stream.ssl && session_unexpected_proxy(session, clock_after(LINGER_TIMEOUT)))
+		return;
 	smtp_server_begin(&session->smtp, banner.text, waiting);
 }
 
 static bool begin_with_tls(struct session *session)
 {
 	struct error error = { 0 };
+	int64_t deadline = handshake_deadline(session);
+	if (session_unexpected_proxy(session, deadline)) {
+		session_log(session, LOG_KIND_MAIN, "TLS on connect refused: %s", SMTP_PROXY_REFUSED);
+		return false;
+	}
 	struct tls_server *server = front_tls_server(session, &error);
 	if (server)
-		return start_tls(session, server);
+		return start_tls(session, server, deadline);
 	session_log(session, LOG_KIND_MAIN, "TLS on connect refused: TLS is configured but cannot be used: %s", error.text);
 	return false;
 }
@@ -318,6 +412,7 @@ static void end_session(struct session *session)
 {
 	struct front *front = session->front;
 	submission_forget(session);
+	session_auth_forget(session);
 	policy_free(session);
 	smtp_server_free(&session->smtp);
 	stream_close(&session->stream);
@@ -336,12 +431,10 @@ static void end_session(struct session *session)
 	free(session);
 }
 
-static void session_task(void *arg)
+static void serve(struct session *session)
 {
-	struct session *session = arg;
 	struct smtp_event event;
 	struct error error;
-	session->task = task_current();
 	if (!session_expand_settings(session, &error)) {
 		session_log(session, LOG_KIND_PANIC, "connection refused: %s", error.text);
 		smtp_server_turn_away(&session->smtp, 421, SLICE("Temporary local problem - please try later"), "");
@@ -360,16 +453,32 @@ static void session_task(void *arg)
 	} else if (!session->tls_on_connect) {
 		session_flush(session);
 	}
+}
+
+static void session_task(void *arg)
+{
+	struct session *session = arg;
+	session->task = task_current();
+	if (session_begin_proxy(session))
+		serve(session);
 	end_session(session);
 }
 
-void session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener)
+void session_set_host(struct session *session, const struct net_address *host)
+{
+	session->host = *host;
+	session->host_text = net_address_text(host);
+	arena_free(&session->host_names.arena);
+	session->host_names = (struct session_host){ .arena = session->host_names.arena };
+	smtp_server_set_peer(&session->smtp, slice_of(session->host_text.text));
+	session->acl.facts.host_address = slice_of(session->host_text.text);
+}
+
+struct session *session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener)
 {
 	struct session *session = xcalloc(1, sizeof *session);
 	session->front = front;
 	session->conf = conf_ref(front->role->conf);
-	session->host = *host;
-	session->host_text = net_address_text(host);
 	session->interface = listener->address;
 	session->tls_on_connect = listener->tls_on_connect;
 	tls_facts_init(&session->tls);
@@ -379,14 +488,16 @@ void session_start(struct front *front, int fd, const struct net_address *host, 
 	buf_init(&session->out, OUT_MAX);
 	submission_init(&session->message);
 	session_set_settings(session);
-	smtp_server_init(&session->smtp, &session->settings, &session->out, slice_of(session->host_text.text), 0);
+	smtp_server_init(&session->smtp, &session->settings, &session->out, (struct slice){ 0 }, 0);
 	policy_init(session);
+	session_set_host(session, host);
 	session->next = front->sessions;
 	if (session->next)
 		session->next->previous = session;
 	front->sessions = session;
 	front->session_count++;
 	session->task = task_spawn(front->role->loop, session_task, session, "session");
+	return session;
 }
 
 void session_interrupt(struct session *session, bool hard)

@@ -4,13 +4,16 @@
  * way; it runs on a task of its own and ends with it.
  *
  *   session.c            its life, reading and writing, TLS, and who handles which event of the protocol core (smtp/server.h)
+ *   session_auth.c       authentication
  *   session_settings.c   what the configuration means for this connection
+ *   session_proxy.c      a proxy in front of the client
  *   session_message.c    the mail transaction
  *   session_content.c    the text of a message for ACLs that look into it
  *   session_points.c     VRFY, EXPN, ETRN, and the end without QUIT
  *   session_variables.c  what its expansions see
  *   policy.c             its ACLs
  *   rewriting.c          rewrite rules
+ *   session_fixups.c     what submission puts right
  *   submission.c         the way of a message to the queue
  *   host_name.c          the names of its host
  */
@@ -18,10 +21,12 @@
 #define POSTERN_ROLE_SESSION_H
 
 #include "acl/acl.h"
+#include "auth/auth.h"
 #include "lookup/lookup.h"
 #include "mail/edit.h"
 #include "mail/scan.h"
 #include "role/front.h"
+#include "role/user_ask.h"
 #include "smtp/server.h"
 #include "tls/facts.h"
 #include "tls/stream.h"
@@ -47,11 +52,18 @@ struct message_content {
 	bool complete; /* the last part is there */
 };
 
+/* control = submission. Texts lie in the message's arena. */
+struct submission_mode {
+	bool on;
+	struct acl_submission options; /* name is a phrase */
+};
+
 /* A message on its way in. Everything of it is in `arena`, and gone with session_forget_message. */
 struct incoming_message {
 	struct arena arena;
 	struct message_id id;
 	struct slice sender;
+	struct slice authenticated_sender; /* AUTH= of MAIL, if it is believed */
 	struct buf recipients; /* a list of ipc/message.h */
 	struct slice only_recipient;
 	unsigned recipient_count;
@@ -65,7 +77,7 @@ struct incoming_message {
 	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
 	struct lookup_cache *lookups; /* in the arena; NULL before the first */
 	bool begun;            /* the body has started */
-	bool held;             /* rewrite rules want to see the whole header section before anything of the message goes on */
+	bool held;             /* the header section must be whole before anything of the message goes on: for rewrite rules, or submission */
 	struct buf header;     /* what is held */
 	bool discard;          /* an ACL said so: all recipients are accepted, and the message is thrown away */
 	const char *discarded_by; /* "RCPT": the ACL that discarded a recipient last; NULL: none */
@@ -73,6 +85,8 @@ struct incoming_message {
 	struct slice fake_text;
 	int64_t declared_size;    /* of MAIL's SIZE; -1: not given */
 	unsigned rcpt_count;      /* RCPT commands, refused ones too */
+	struct submission_mode submission;
+	bool from_refused;        /* submission_sender_check does not have the address in From */
 	struct header_edits *edits; /* what ACLs want with the header, and was not done yet; NULL: nothing */
 	struct slice headers;     /* of the whole message, for its ACL; empty before */
 	struct message_content content;
@@ -89,6 +103,26 @@ struct session_host {
 	bool failed, deferred;     /* Exim's $host_lookup_failed and $host_lookup_deferred */
 };
 
+/* Who the client has proved to be (session_auth.c). */
+struct session_auth {
+	const struct authenticator *by;  /* NULL: nobody yet */
+	char *id, *fail_id;              /* owned; NULL: none */
+	bool failed;                     /* $authentication_failed */
+	uint64_t offered;                /* a bit for each authenticator that the last EHLO offered */
+	struct auth_exchange *exchange;  /* owned; NULL: none is under way */
+	/* Of the exchange. */
+	struct auth_channel channel;
+	struct user_ask ask;
+	struct auth_world world;
+};
+
+/* A proxy between the client and us (role/session_proxy.c). */
+struct session_proxy {
+	bool session;                       /* the host that connected is one: $proxy_session */
+	bool failed;                        /* it sent no good header: there is no client */
+	struct net_address local, external; /* its side towards us, and the one that the client connected to; zeroed: it speaks for itself */
+};
+
 struct session {
 	struct front *front;
 	struct session *next, *previous;
@@ -98,6 +132,7 @@ struct session {
 	struct net_address host, interface;
 	struct net_text host_text;
 	struct session_host host_names;
+	struct session_proxy proxy;
 	bool tls_on_connect;
 	bool receiving;            /* between DATA and its answer: a drain waits for it */
 	struct smtp_settings settings;
@@ -109,6 +144,7 @@ struct session {
 	struct tls_facts tls;
 	struct tls_verify_report *verify_report; /* of the client's certificate; NULL: none was asked for */
 	char server_name[256];     /* that the client asks for while the handshake runs, if it is a host's */
+	struct session_auth auth;
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
@@ -117,8 +153,10 @@ struct session {
 	const char *command_verb;               /* of HELO, EHLO, VRFY, EXPN and ETRN: the line is what follows it */
 };
 
-/* Starts a session on a task of its own. Takes the descriptor. */
-void session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener);
+/* Starts a session on a task of its own. Takes the descriptor. NULL is never returned; the session is its task's. */
+struct session *session_start(struct front *front, int fd, const struct net_address *host, const struct front_listener *listener);
+/* Who the client is; what was known of another one before is forgotten. */
+void session_set_host(struct session *session, const struct net_address *host);
 /* Ends a session that is not receiving a message; `hard` also one that is. */
 void session_interrupt(struct session *session, bool hard);
 
@@ -132,6 +170,7 @@ const struct session_host *session_look_host_up(struct session *session);
 enum {
 	SESSION_PEER_MAX = 640, /* two names of hosts and an address */
 	SESSION_TLS_FIELDS_MAX = 1024,
+	SESSION_AUTH_FIELD_MAX = 2200,
 };
 /* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
 const char *session_peer(const struct session *session, char out[SESSION_PEER_MAX]);
@@ -140,8 +179,12 @@ const char *session_tls_fields(const struct session *session, char out[SESSION_T
 
 /* The variables that exist while a client is connected; owner: the session. */
 struct expand_value session_variable(void *owner, enum expand_variable variable);
-/* A line about this client: "H=(helo) [addr] text". Rejections go to the reject log as well. */
+/* With which a line begins: the message's identifier once it has one, as with Exim; empty otherwise. */
+const char *session_log_id(const struct session *session);
+/* A line about this client: "ID H=(helo) [addr] text". Rejections go to the reject log as well. */
 void session_log(struct session *session, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* For a rehearsal: a step of a decision. Nothing in a server; what would cost is not computed there (session->front->watch). */
+void session_trace(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Whether the routers take this address; the result lies in `arena`. */
 enum route_outcome session_route(struct session *session, const struct mail_address *address, struct arena *arena,
 				 struct route_result *result_r);
@@ -152,6 +195,8 @@ bool session_flush(struct session *session);
 
 /* Whether the client is in this list; NULL is nobody. A list that cannot be evaluated is logged, and has nobody. */
 bool session_host_in(struct session *session, const struct list *list);
+/* The same; `in_doubt` is the answer for a list that cannot be evaluated. */
+bool session_host_matches(struct session *session, const struct list *list, bool in_doubt);
 /* The settings of the protocol core that need no expansion. */
 void session_set_settings(struct session *session);
 /* Those that are expanded for each connection; they may have to ask, so the session's task does it. */
@@ -160,6 +205,39 @@ bool session_expand_settings(struct session *session, struct error *error);
 unsigned session_options(struct session *session);
 /* Counts the connection; false when a limit is reached, with the farewell queued. */
 bool session_within_limits(struct session *session);
+
+/* ---- Authentication (session_auth.c) ---- */
+
+/* Whether this client could use AUTH, but only within TLS. */
+bool session_auth_needs_tls(struct session *session);
+/* Before the answer to EHLO: what it offers. The text lies in `arena`, and is needed until the answer. */
+void session_offer_auth(struct session *session, struct arena *arena);
+/* SMTP_AUTH and SMTP_AUTH_RESPONSE. */
+bool session_on_auth(struct session *session, const struct smtp_event *event);
+/* TLS has begun: the client may be known by its certificate. */
+void session_auth_by_certificate(struct session *session);
+/* For `postern session`: the client has passed this authenticator already. */
+void session_auth_pretend(struct session *session, struct slice name);
+/* RFC 3207 §4.2, and the end of a session: nothing is known of the client any more. */
+void session_auth_forget(struct session *session);
+/* AUTH= of MAIL. False: MAIL is answered, for now it cannot be told whether that is to be believed. */
+bool session_take_mail_auth(struct session *session, const struct smtp_mail_parameters *mail);
+/* " A=authenticator:id", or nothing. Written to `out`, which is returned. */
+const char *session_auth_field(const struct session *session, char out[SESSION_AUTH_FIELD_MAX]);
+/* False: the variable is none of these. */
+bool session_auth_variable(const struct session *session, enum expand_variable variable, struct slice *text_r);
+
+/* ---- Proxies (session_proxy.c) ---- */
+
+/* Before anything else: where the host is a proxy, reads its header, and makes the session that of its client. False: it is over. */
+bool session_begin_proxy(struct session *session);
+/*
+ * Whether a host that is no proxy sends a header nevertheless: the first octets in clear are waited for, and left. The refusal is
+ * queued then.
+ */
+bool session_unexpected_proxy(struct session *session, int64_t deadline);
+/* $proxy_session and its kin. */
+struct expand_value session_proxy_variable(struct session *session, enum expand_variable variable);
 
 /* ---- The mail transaction (session_message.c); each handles one kind of event; false: the connection is over ---- */
 
@@ -233,6 +311,17 @@ bool rewriting_address(struct session *session, unsigned target, struct slice ad
 bool rewriting_holds(const struct session *session);
 /* The envelope of the message, then its held header section, from `text` to `out`. False with *error: not now. */
 bool rewriting_message(struct session *session, struct slice text, struct buf *out, struct error *error);
+
+/* ---- Submission (session_fixups.c) ---- */
+
+/* control = submission, with what follows the slash. False with *error. */
+bool session_start_submission(struct session *session, struct slice options, struct error *error);
+/* Whether submission_sender_check lets the authenticated user send as this address; without the option, or for others, *yes_r is true. False: not now. */
+bool session_may_send_as(struct session *session, struct slice address, bool *yes_r, struct error *error);
+/* Whether the message must be held until its header section is there. */
+bool session_fixups_hold(const struct session *session);
+/* Puts the header section right that `header` begins with, and the envelope sender; notes message->from_refused. False with *error. */
+bool session_fix_up(struct session *session, struct buf *header, struct error *error);
 
 /* ---- To the queue (submission.c) ---- */
 

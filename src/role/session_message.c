@@ -19,17 +19,37 @@ static struct slice in_brackets(struct incoming_message *message, struct slice a
 	return arena_printf(&message->arena, "<%.*s>", SLICE_ARG(address));
 }
 
+/* submission_sender_check of the envelope. False: MAIL is answered. */
+static bool may_send(struct session *session)
+{
+	struct incoming_message *message = &session->message;
+	struct error error = { 0 };
+	bool may = true, known = message->sender.len == 0 || session_may_send_as(session, message->sender, &may, &error);
+	if (known && may)
+		return true;
+	smtp_reply(&session->smtp, known ? 550 : 451, known ? SLICE("This sender address is not yours") :
+		   SLICE("Temporary local problem - please try later"));
+	session_log(session, LOG_KIND_REJECT, "rejected MAIL <%.*s>: %s", SLICE_ARG(message->sender),
+		    known ? "not an address of the authenticated user" : error.text);
+	submission_forget(session);
+	return false;
+}
+
 bool session_on_mail(struct session *session, const struct smtp_event *event)
 {
 	submission_forget(session);
 	session->expansions.list_cache = list_cache_new(&session->message.arena);
 	struct incoming_message *message = &session->message;
+	if (!session_take_mail_auth(session, &event->mail))
+		return true;
 	message->sender = event->path.null ? (struct slice){ 0 } : format_address(session, &event->path.address);
 	message->eight_bit_mime = event->mail.body == SMTP_BODY_8BITMIME;
 	message->smtputf8 = event->mail.smtputf8;
 	message->declared_size = event->mail.has_size ? (int64_t)event->mail.size : -1;
 	struct policy policy;
 	policy_set_sender(session, event->path.address.domain);
+	if (!may_send(session))
+		return true;
 	bool go_on = policy_run(&policy, session, ACL_POINT_MAIL, "MAIL", in_brackets(message, message->sender));
 	message->discard = policy.outcome == ACL_DISCARD;
 	message->discarded_by = message->discard ? "MAIL" : NULL;
@@ -64,6 +84,15 @@ static enum route_user_result find_user(void *owner, struct slice name, struct r
 	return result;
 }
 
+static void trace_route(struct session *session, const struct mail_address_parts *address, const struct route_result *result)
+{
+	bool taken = result->outcome == ROUTE_ACCEPTED;
+	const char *why = *result->error.text ? result->error.text : route_outcome_text(result->outcome);
+	session_trace(session, "routing %.*s@%.*s: %s%.*s%s%s", SLICE_ARG(address->local_part), SLICE_ARG(address->domain),
+		      !result->router ? "no router" : taken ? "accepted by router " : "router ",
+		      SLICE_ARG(result->router ? result->router->name : (struct slice){ 0 }), taken ? "" : ": ", taken ? "" : why);
+}
+
 enum route_outcome session_route(struct session *session, const struct mail_address *address, struct arena *arena,
 				 struct route_result *result_r)
 {
@@ -71,7 +100,10 @@ enum route_outcome session_route(struct session *session, const struct mail_addr
 	struct route_host host = { .owner = session, .lookup_user = find_user, .variables = &session->expansions };
 	if (parts.domain.len == 0)
 		parts.domain = session->conf->main.qualify_recipient;
-	return route_address(session->conf->routers, &parts, &host, arena, result_r);
+	route_address(session->conf->routers, &parts, &host, arena, result_r);
+	if (session->front->watch)
+		trace_route(session, &parts, result_r);
+	return result_r->outcome;
 }
 
 static void refuse_recipient(struct session *session, struct slice address, unsigned code, const char *text, const char *log_text)
@@ -95,6 +127,43 @@ static bool rewrite_recipient(struct session *session, struct slice address, str
 	       mail_address_parse(rewritten, &session->message.arena, MAIL_PATH_UTF8 | MAIL_PATH_LONG_LOCAL, target, error);
 }
 
+/* Whether the domain is in the domain list of that name; false also when there is no such list. */
+static bool domain_in(struct session *session, struct slice name, struct slice domain, bool *defined_r)
+{
+	const struct list_scope *scope = &session->conf->list_scope;
+	const struct list *list = scope->named(scope->owner, LIST_DOMAIN, name);
+	const struct list_subject subject = { .domain = domain };
+	struct list_match match = { 0 };
+	struct error error = { 0 };
+	*defined_r = list != NULL;
+	if (!list)
+		return false;
+	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
+		return match.yes;
+	session_log(session, LOG_KIND_MAIN, "domain list %.*s: %s", SLICE_ARG(name), error.text);
+	return false;
+}
+
+/* Where the configuration has the lists that Exim's users have by custom, they tell what is ours; otherwise the routers do. */
+static bool is_foreign(struct session *session, const struct route_result *route)
+{
+	bool has_local, has_relayed;
+	bool local = domain_in(session, SLICE("local_domains"), route->domain, &has_local);
+	bool relayed = domain_in(session, SLICE("relay_to_domains"), route->domain, &has_relayed);
+	return !local && !relayed && (has_local || !route->domain_is_ours);
+}
+
+/* Exim 3's manual, chapter 38 §1: one that permits is enough. An ACL for RCPT decides in their place. */
+static bool may_relay(struct session *session, const struct route_result *route)
+{
+	const struct conf_main *main = &session->conf->main;
+	if (policy_has(session, ACL_POINT_RCPT) || !is_foreign(session, route))
+		return true;
+	return session_host_in(session, main->host_accept_relay) ||
+	       (session->acl.facts.authenticated.len && session_host_in(session, main->host_auth_accept_relay)) ||
+	       (session->smtp.tls && session_host_in(session, main->tls_host_accept_relay));
+}
+
 /* What the routers say of a recipient that the ACL (if there is one) accepts. */
 static bool routeable(struct session *session, const struct smtp_event *event, struct slice address)
 {
@@ -104,11 +173,16 @@ static bool routeable(struct session *session, const struct smtp_event *event, s
 		refuse_recipient(session, address, 451, "Temporary local problem - please try later", route.error.text);
 		return false;
 	}
-	switch (session_route(session, &target, &session->message.arena, &route)) {
+	enum route_outcome outcome = session_route(session, &target, &session->message.arena, &route);
+	if (outcome != ROUTE_DEFERRED && outcome != ROUTE_EXPANSION_FAILED && !may_relay(session, &route)) {
+		refuse_recipient(session, address, 550, "relay not permitted", "relay not permitted");
+		return false;
+	}
+	switch (outcome) {
 	case ROUTE_ACCEPTED: return true;
 	case ROUTE_UNROUTEABLE:
 	case ROUTE_NOT_LOCAL:
-		refuse_recipient(session, address, 550, route_outcome_text(route.outcome), route_outcome_text(route.outcome));
+		refuse_recipient(session, address, 550, "Unrouteable address", "Unrouteable address");
 		return false;
 	case ROUTE_DEFERRED:
 	case ROUTE_EXPANSION_FAILED: break;
@@ -209,6 +283,8 @@ bool session_on_body(struct session *session, const struct smtp_event *event)
 	}
 	if (scan->ended && !session->message.header_done && !header_complete(session, &error))
 		smtp_body_refuse(&session->smtp, 552, SLICE("Message header section too large"), "header section too large for its ACLs");
+	else if (session->message.from_refused)
+		smtp_body_refuse(&session->smtp, 550, SLICE("The address in From is not yours"), "From is not an address of the authenticated user");
 	return true;
 }
 

@@ -6,8 +6,15 @@
 #include "conf/log_selector.h"
 #include "role/session.h"
 
-/* `in_doubt`: the answer when the list cannot be evaluated, which is logged. */
-static bool host_matches(struct session *session, const struct list *list, bool in_doubt)
+static void trace_match(struct session *session, const struct list *list, const struct list_match *match)
+{
+	if (session->front->watch)
+		session_trace(session, "host in %s? %s%s%.*s%s", conf_hosts_option(&session->conf->main, list), match->yes ? "yes" : "no",
+			      match->item.len ? " (matched \"" : "", SLICE_ARG(slice_first(match->item, 300)),
+			      match->item.len ? "\")" : match->yes ? "" : " (end of list)");
+}
+
+bool session_host_matches(struct session *session, const struct list *list, bool in_doubt)
 {
 	const struct session_host *names = &session->host_names;
 	const struct list_subject subject = {
@@ -17,15 +24,17 @@ static bool host_matches(struct session *session, const struct list *list, bool 
 	struct error error;
 	if (!list)
 		return false;
-	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
+	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK) {
+		trace_match(session, list, &match);
 		return match.yes;
+	}
 	session_log(session, LOG_KIND_MAIN, "%s", error.text);
 	return in_doubt;
 }
 
 bool session_host_in(struct session *session, const struct list *list)
 {
-	return host_matches(session, list, false);
+	return session_host_matches(session, list, false);
 }
 
 /* By host or by port; in doubt it must. */
@@ -35,7 +44,7 @@ static bool has_to_use_tls(struct session *session)
 	for (size_t i = 0; i < main->tls_require_ports.count; i++)
 		if (main->tls_require_ports.items[i] == session->interface.port)
 			return true;
-	return host_matches(session, main->tls_hosts, true);
+	return session_host_matches(session, main->tls_hosts, true);
 }
 
 unsigned session_options(struct session *session)
@@ -59,6 +68,7 @@ unsigned session_options(struct session *session)
 		{ policy_has(session, ACL_POINT_VRFY), SMTP_OFFER_VRFY },
 		{ policy_has(session, ACL_POINT_EXPN), SMTP_OFFER_EXPN },
 		{ must_use_tls, SMTP_REQUIRE_TLS },
+		{ session_auth_needs_tls(session), SMTP_AUTH_NEEDS_TLS },
 		{ !session_host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};
 	unsigned all = 0;

@@ -5,6 +5,7 @@
 #include "expand/moment.h"
 #include "role/session.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct expand_value text_value(struct slice text)
@@ -53,7 +54,14 @@ static struct slice command_line(struct session *session)
 
 static struct slice interface_text(struct session *session)
 {
-	struct net_text text = net_address_text(&session->interface);
+	struct net_address address = session->interface;
+	struct sockaddr_storage own;
+	socklen_t len = sizeof own;
+	/* Where the listener has all addresses, the connection has one of them. */
+	if (net_address_is_any(&address) && getsockname(session->stream.fd, (struct sockaddr *)&own, &len) == 0 &&
+	    net_address_from_sockaddr((const struct sockaddr *)&own, len, &address))
+		address = net_address_unmap(address);
+	struct net_text text = net_address_text(&address);
 	return arena_copy(&session->message.arena, slice_of(text.text));
 }
 
@@ -87,7 +95,7 @@ static struct expand_value tls_variable(struct session *session, enum expand_var
 	case EXPAND_TLS_IN_OCSP: return number_value(session, facts->ocsp);
 	case EXPAND_TLS_IN_RESUMPTION: return number_value(session, facts->resumption);
 	case EXPAND_TLS_IN_SNI:
-		return text_value(*facts->version ? tls_facts_server_name(ssl) : slice_of(session->server_name));
+		return text_value(ssl && *facts->version ? tls_facts_server_name(ssl) : slice_of(session->server_name));
 	case EXPAND_TLS_IN_PEERDN: return text_value(ssl ? peer_name(session) : (struct slice){ 0 });
 	case EXPAND_TLS_IN_OURCERT:
 		return text_value(ssl ? tls_facts_our_certificate(ssl, &session->message.arena) : (struct slice){ 0 });
@@ -115,6 +123,11 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	case EXPAND_SMTP_COMMAND: return text_value(command_line(session));
 	case EXPAND_SMTP_NOTQUIT_REASON: return text_value(session->notquit_reason ? slice_of(session->notquit_reason) : (struct slice){ 0 });
 	case EXPAND_SMTP_COMMAND_ARGUMENT: return text_value(session->command_argument);
+	case EXPAND_PROXY_SESSION:
+	case EXPAND_PROXY_LOCAL_ADDRESS:
+	case EXPAND_PROXY_LOCAL_PORT:
+	case EXPAND_PROXY_EXTERNAL_ADDRESS:
+	case EXPAND_PROXY_EXTERNAL_PORT: return session_proxy_variable(session, variable);
 	default: return tls_variable(session, variable);
 	}
 }
@@ -192,6 +205,8 @@ struct expand_value session_variable(void *owner, enum expand_variable variable)
 		return number_value(session, getpid());
 	if (conf_variable(session->conf, variable, &text) ||
 	    expand_moment_variable(variable, clock_wall_now(), &session->message.arena, &text))
+		return text_value(text);
+	if (session_auth_variable(session, variable, &text))
 		return text_value(text);
 	if (text_variable(session, variable, &text))
 		return (struct expand_value){ .text = text, .tainted = true };

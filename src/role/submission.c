@@ -67,12 +67,14 @@ bool submission_add_recipient(struct incoming_message *message, struct slice add
 /* RFC 3848, RFC 6531 §4.3. */
 const char *submission_protocol(const struct session *session)
 {
-	bool tls = session->stream.ssl != NULL;
-	if (session->message.smtputf8)
-		return tls ? "utf8esmtps" : "utf8esmtp";
-	if (!session->smtp.extended)
+	static const char *const names[2][2][2] = {
+		{ { "esmtp", "esmtps" }, { "esmtpa", "esmtpsa" } },
+		{ { "utf8esmtp", "utf8esmtps" }, { "utf8esmtpa", "utf8esmtpsa" } },
+	};
+	bool tls = session->smtp.tls, authenticated = session->auth.by != NULL;
+	if (!session->smtp.extended && !session->message.smtputf8)
 		return tls ? "smtps" : "smtp";
-	return tls ? "esmtps" : "esmtp";
+	return names[session->message.smtputf8][authenticated][tls];
 }
 
 /* The form of Exim's default, without an expansion. */
@@ -133,7 +135,7 @@ void submission_begin(struct session *session)
 	message->begun = true;
 	message->id = message_id_make(&session->front->ids);
 	mail_header_scan_init(&message->scan);
-	message->held = rewriting_holds(session);
+	message->held = rewriting_holds(session) || session_fixups_hold(session);
 	buf_init(&message->header, (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
 	if (!message->held)
 		add_received(session);
@@ -206,6 +208,7 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 	char peer_name[CERTIFICATE_NAME_MAX] = "";
 	if (ssl)
 		tls_facts_peer_name(ssl, peer_name);
+	struct net_text proxy = net_address_text(&session->proxy.local);
 	struct ipc_submit submit = {
 		.transaction = (uint64_t)(uintptr_t)session,
 		.size = buf_len(&message->body),
@@ -224,12 +227,16 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.peer_name = slice_of(peer_name),
 		.server_name = ssl ? tls_facts_server_name(ssl) : (struct slice){ 0 },
 		.verified = session->tls.verified,
+		.authenticated = session->auth.by ? session->auth.by->name : (struct slice){ 0 },
+		.authenticated_id = slice_of(session->auth.id),
+		.authenticated_sender = message->authenticated_sender,
 		.resumption = session->tls.resumption,
 		.ocsp = session->tls.ocsp,
 		.message_id = mail_header_scan_message_id(&message->scan),
 		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u) |
 			 (message->frozen ? SUBMIT_FROZEN : 0u) | (message->queue_only ? SUBMIT_QUEUED : 0u),
 		.variables = buf_slice(&gathering.list),
+		.proxy = slice_of(proxy.text),
 	};
 	int result = ipc_call(queue, submit, SUBMIT, &submit, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);
 	buf_free(&gathering.list);
@@ -338,11 +345,14 @@ bool submission_release(struct session *session, struct error *error)
 	message->held = false;
 	/* A rewritten address may be longer; the header as a whole is let grow to twice its limit. */
 	buf_init(&rewritten, 2 * (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
-	bool done = rewriting_message(session, buf_slice(&message->header), &rewritten, error);
+	bool done = rewriting_holds(session) ? rewriting_message(session, buf_slice(&message->header), &rewritten, error)
+					     : buf_append(&rewritten, buf_slice(&message->header));
 	buf_free(&message->header);
-	if (done) {
+	if (done && session_fix_up(session, &rewritten, error)) {
 		add_received(session);
 		done = append(session, buf_slice(&rewritten), error);
+	} else {
+		done = false;
 	}
 	buf_free(&rewritten);
 	return done;

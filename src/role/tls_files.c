@@ -24,11 +24,11 @@ bool tls_names_directory(struct slice path)
 	return path.len && path.data[path.len - 1] == '/';
 }
 
-static size_t add_constant(struct tls_want *wants, size_t count, enum tls_file_kind kind, struct slice path)
+static size_t add_constant(struct tls_want *wants, size_t count, struct tls_want want)
 {
-	bool system = kind == TLS_FILE_TRUST && slice_equal(path, SLICE("system"));
-	if (count < TLS_WANTS_MAX && path.len && (path.data[0] == '/' || system))
-		wants[count++] = (struct tls_want){ .kind = kind, .path = path };
+	bool system = want.kind == TLS_FILE_TRUST && slice_equal(want.path, SLICE("system"));
+	if (count < TLS_WANTS_MAX && want.path.len && (want.path.data[0] == '/' || system))
+		wants[count++] = want;
 	return count;
 }
 
@@ -46,19 +46,22 @@ size_t tls_wants_of(const struct conf *conf, struct arena *arena, struct tls_wan
 		tls_chains_of(conf_constant(main->tls_certificate), keys, arena, chains, TLS_CHAINS_MAX, &chain_count, &error);
 	for (size_t i = 0; i < chain_count; i++) {
 		if (tls_names_directory(chains[i].path))
-			wants[count++] = (struct tls_want){ .kind = TLS_FILE_NAMES, .path = chains[i].path };
+			wants[count] = (struct tls_want){ .kind = TLS_FILE_NAMES, .path = chains[i].path };
 		else
-			wants[count++] = chains[i];
+			wants[count] = chains[i];
+		wants[count++].option = "tls_certificate";
 	}
-	count = add_constant(wants, count, TLS_FILE_TEXT, conf_constant(main->tls_dhparam));
+	count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_TEXT, .path = conf_constant(main->tls_dhparam), .option = "tls_dhparam" });
 	if (main->tls_verify_hosts || main->tls_try_verify_hosts) {
 		struct slice trust = main->tls_verify_certificates ? conf_constant(main->tls_verify_certificates) : SLICE("system");
-		count = add_constant(wants, count, TLS_FILE_TRUST, trust);
-		count = add_constant(wants, count, TLS_FILE_CRLS, conf_constant(main->tls_crl));
+		count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_TRUST, .path = trust, .option = "tls_verify_certificates" });
+		count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_CRLS, .path = conf_constant(main->tls_crl), .option = "tls_crl" });
 	}
 	struct conf_strings proofs = conf_value_strings(arena, conf_constant(main->tls_ocsp_file));
-	for (size_t i = 0; i < proofs.count && i < TLS_CHAINS_MAX; i++)
-		count = add_constant(wants, count, TLS_FILE_TEXT, ocsp_file_path(proofs.items[i]));
+	for (size_t i = 0; i < proofs.count && i < TLS_CHAINS_MAX; i++) {
+		struct slice path = ocsp_file_path(proofs.items[i]);
+		count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_TEXT, .path = path, .option = "tls_ocsp_file", .spared = true });
+	}
 	return count;
 }
 

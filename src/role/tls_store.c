@@ -1,31 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 #include "role/tls_store.h"
 
-#include "base/cleanup.h"
 #include "base/fatal.h"
 #include "role/master.h"
+#include "role/tls_content.h"
 #include "role/tls_guard.h"
-#include "tls/hello.h"
-#include "tls/verify.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include <openssl/crypto.h>
-#include <openssl/err.h>
 
 #define WATCH_PERIOD CLOCK_SECOND
 #define KEEPER_TIMEOUT (20 * CLOCK_SECOND)
 /* Without an answer of the DNS about a certificate it is asked again each minute, for an hour; then the certificate is used. */
 #define GUARD_AGAIN (60 * CLOCK_SECOND)
 #define GUARD_PATIENCE (3600 * CLOCK_SECOND)
-
-enum { NAMES_MAX = 100000, NAMES_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* Tells one state of a file from another; all zero: there is none. */
 struct mark {
@@ -35,21 +23,14 @@ struct mark {
 	struct timespec modified, changed;
 };
 
-/* What an item has in use. */
-struct content {
-	int fd;     /* sealed memory with the text; -1: nothing can be used */
-	int key_fd; /* of chains: the key file */
-	bool directory;
-	struct key_id key;
-};
-
 struct item {
 	enum tls_file_kind kind;
 	char path[TLS_PATH_MAX], key_path[TLS_PATH_MAX];
 	bool constant;         /* the configuration names it by itself */
+	bool spared;           /* and can do without it */
 	bool loading;
 	bool refused;          /* `used` is of files that were not taken: `content` is of others before them */
-	struct content content;
+	struct tls_content content; /* what it has in use */
 	struct mark used[2];   /* of the file and its key, when `content` was made or refused */
 	struct mark last[2];   /* at the last look */
 	int64_t guard_since, guard_again; /* clock.h; 0: the guard has answered */
@@ -66,7 +47,7 @@ struct tls_store {
 	struct wait_list loaded;
 };
 
-/* ---- Reading ---- */
+/* ---- Marks ---- */
 
 static struct mark mark_of(const char *path)
 {
@@ -95,160 +76,6 @@ static bool same_marks(const struct mark a[2], const struct mark b[2])
 	return same_mark(&a[0], &b[0]) && same_mark(&a[1], &b[1]);
 }
 
-bool tls_store_public_part(char *text, size_t length, size_t *length_r)
-{
-	static const char private[] = "PRIVATE KEY-----";
-	struct slice rest = slice_make(text, length);
-	size_t kept = 0;
-	bool inside = false;
-	/* PKCS#8, PKCS#1 and SEC1 in DER are sequences that begin with a small version number. */
-	if (length > 8 && (unsigned char)text[0] == 0x30) {
-		const unsigned char *at = (const unsigned char *)text;
-		EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &at, length > INT32_MAX ? INT32_MAX : (long)length);
-		ERR_clear_error();
-		EVP_PKEY_free(key);
-		if (key)
-			return false;
-	}
-	while (rest.len) {
-		size_t line_length = slice_find(rest, '\n') + 1;
-		struct slice line = slice_first(rest, line_length), trimmed = slice_trim(line);
-		rest = slice_from(rest, line_length);
-		if (slice_starts(trimmed, SLICE("-----BEGIN ")) && memmem(trimmed.data, trimmed.len, private, sizeof private - 1))
-			inside = true;
-		if (!inside) {
-			memmove(text + kept, line.data, line.len);
-			kept += line.len;
-		}
-		if (inside && slice_starts(trimmed, SLICE("-----END ")))
-			inside = false;
-	}
-	OPENSSL_cleanse(text + kept, length - kept);
-	*length_r = kept;
-	return true;
-}
-
-/* Into memory that nobody can change. */
-static int seal(struct slice text, struct error *error)
-{
-	int fd = memfd_create("postern-tls", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	while (fd >= 0 && text.len) {
-		ssize_t n = write(fd, text.data, text.len);
-		if (n <= 0)
-			break;
-		text = slice_from(text, (size_t)n);
-	}
-	if (fd >= 0 && text.len == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0)
-		return fd;
-	error_set_errno(error, errno, "keeping a file in memory");
-	fd_close(&fd);
-	return -1;
-}
-
-/* The file without private keys. The text is wiped before it is given back where there may have been one. */
-static int read_public(const char *path, struct content *content, bool chain, struct error *error)
-{
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	if (fd < 0)
-		return error_set_errno(error, errno, "opening %s", path) - 1;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return error_set(error, ERROR_USAGE, "%s is not a file", path) - 1;
-	if (st.st_size > TLS_FILE_MAX)
-		return error_set(error, ERROR_USAGE, "%s is larger than %d bytes", path, TLS_FILE_MAX) - 1;
-	size_t size = (size_t)st.st_size, length = 0, public = 0;
-	char *text = xcalloc(1, size + 1);
-	for (ssize_t n; length < size && (n = pread(fd, text + length, size - length, (off_t)length)) > 0;)
-		length += (size_t)n;
-	int sealed = -1;
-	if (!tls_store_public_part(text, length, &public))
-		error_set(error, ERROR_USAGE, "%s is a private key", path);
-	else if (!chain || tls_certificate_key_id(slice_make(text, public), path, &content->key, error))
-		sealed = seal(slice_make(text, public), error);
-	OPENSSL_cleanse(text, size);
-	free(text);
-	return sealed;
-}
-
-/* The name is part of a path later: host names, and "*." before one. `slash`: it is a directory. */
-static bool is_certificate_name(struct slice name, bool *slash_r)
-{
-	struct tls_host_name host;
-	size_t dot = slice_find_last(name, '.');
-	struct slice ending = slice_from(name, dot);
-	*slash_r = !slice_equal(ending, SLICE(".pem")) && !slice_equal(ending, SLICE(".key"));
-	struct slice base = *slash_r ? name : slice_first(name, dot);
-	if (slice_starts(base, SLICE("*.")))
-		base = slice_from(base, 2);
-	return tls_host_name_of(base, &host) && base.data[base.len - 1] != '.';
-}
-
-/* The names in a directory, so that a front need not ask for those that are not there. */
-static int read_names(const char *path, struct error *error)
-{
-	DIR *directory = opendir(path);
-	struct buf names;
-	size_t count = 0;
-	if (!directory)
-		return error_set_errno(error, errno, "opening the directory %s", path) - 1;
-	buf_init(&names, NAMES_BYTES_MAX);
-	for (struct dirent *entry; count < NAMES_MAX && (entry = readdir(directory));) {
-		char inside[300];
-		bool slash = false;
-		if (!is_certificate_name(slice_of(entry->d_name), &slash))
-			continue;
-		snprintf(inside, sizeof inside, "%s/fullchain.pem", entry->d_name);
-		if (slash && faccessat(dirfd(directory), inside, R_OK, 0) < 0)
-			continue;
-		count += buf_printf(&names, "%s%s\n", entry->d_name, slash ? "/" : "");
-	}
-	closedir(directory);
-	int sealed = seal(buf_slice(&names), error);
-	buf_free(&names);
-	return sealed;
-}
-
-static int read_trust(const struct item *item, struct content *content, struct error *error)
-{
-	struct buf text;
-	int sealed = -1;
-	size_t public = 0;
-	buf_init(&text, TLS_TRUST_BYTES_MAX);
-	if (tls_trust_read(item->path, item->kind == TLS_FILE_CRLS, &text, &content->directory, error)) {
-		if (buf_len(&text) && tls_store_public_part(text.data + text.start, buf_len(&text), &public))
-			sealed = seal(slice_make(text.data + text.start, public), error);
-		else
-			error_set(error, ERROR_USAGE, "%s has no certificates in PEM form", item->path);
-	}
-	buf_free(&text);
-	return sealed;
-}
-
-/* Opens and reads; whether the key fits is the keeper's to say. */
-static bool read_item(const struct item *item, struct content *content, struct error *error)
-{
-	*content = (struct content){ .fd = -1, .key_fd = -1 };
-	switch (item->kind) {
-	case TLS_FILE_NAMES: content->fd = read_names(item->path, error); break;
-	case TLS_FILE_TRUST:
-	case TLS_FILE_CRLS: content->fd = read_trust(item, content, error); break;
-	default: content->fd = read_public(item->path, content, item->kind == TLS_FILE_CHAIN, error); break;
-	}
-	if (content->fd < 0 || item->kind != TLS_FILE_CHAIN)
-		return content->fd >= 0;
-	content->key_fd = open(item->key_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (content->key_fd >= 0)
-		return true;
-	fd_close(&content->fd);
-	return error_set_errno(error, errno, "opening the private key %s", item->key_path);
-}
-
-static void drop_content(struct content *content)
-{
-	fd_close(&content->fd);
-	fd_close(&content->key_fd);
-}
-
 /* ---- Items ---- */
 
 static struct item *find_item(const struct tls_store *store, enum tls_file_kind kind, struct slice path, struct slice key_path)
@@ -266,7 +93,7 @@ static struct item *add_item(struct tls_store *store, const struct tls_want *wan
 	if (store->count == TLS_STORE_MAX)
 		return NULL;
 	struct item *item = xcalloc(1, sizeof *item);
-	*item = (struct item){ .kind = want->kind, .content = { .fd = -1, .key_fd = -1 } };
+	*item = (struct item){ .kind = want->kind, .spared = want->spared, .content = { .fd = -1, .key_fd = -1 } };
 	if (!slice_to_cstr(want->path, item->path, sizeof item->path) || !slice_to_cstr(want->key_path, item->key_path, sizeof item->key_path)) {
 		free(item);
 		return NULL;
@@ -279,7 +106,7 @@ static void remove_item(struct tls_store *store, struct item *item)
 	for (size_t i = 0; i < store->count; i++)
 		if (store->items[i] == item)
 			store->items[i] = store->items[--store->count];
-	drop_content(&item->content);
+	tls_content_drop(&item->content);
 	free(item);
 }
 
@@ -302,7 +129,7 @@ struct tls_store *tls_store_new(struct master *master, const struct conf *conf)
 		item->version = ++master->tls_version;
 		take_marks(item, item->used);
 		memcpy(item->last, item->used, sizeof item->last);
-		if (!read_item(item, &item->content, &error))
+		if (!tls_content_read(item->kind, item->path, item->key_path, &item->content, &error))
 			snprintf(item->problem, sizeof item->problem, "%s", error.text);
 	}
 	arena_free(&arena);
@@ -328,7 +155,7 @@ void tls_store_free(struct tls_store *store)
 bool tls_store_problem(const struct tls_store *store, struct error *error)
 {
 	for (size_t i = 0; i < store->count; i++)
-		if (store->items[i]->constant && *store->items[i]->problem) {
+		if (store->items[i]->constant && !store->items[i]->spared && *store->items[i]->problem) {
 			error_set(error, ERROR_USAGE, "%s", store->items[i]->problem);
 			return true;
 		}
@@ -382,7 +209,7 @@ static void tell_fetch(const struct tls_store *store, const struct item *item)
 		child_want_proof(fetch, slice_of(item->path), item->content.fd);
 }
 
-static struct ipc_key key_message(const struct item *item, const struct content *content)
+static struct ipc_key key_message(const struct item *item, const struct tls_content *content)
 {
 	return (struct ipc_key){
 		.path = slice_of(item->key_path), .expected = slice_make(content->key.bytes, KEY_ID_LEN),
@@ -411,7 +238,7 @@ void tls_store_key_taken(struct tls_store *store, struct slice body)
 }
 
 /* Hands the key over and waits for the keeper's word. */
-static bool ask_keeper(struct tls_store *store, const struct item *item, const struct content *content, struct error *error)
+static bool ask_keeper(struct tls_store *store, const struct item *item, const struct tls_content *content, struct error *error)
 {
 	struct child *keeper = child_find(store->master, ROLE_KEEPER, 0);
 	struct ipc_key message = key_message(item, content);
@@ -461,15 +288,15 @@ static bool may_open(const struct conf *conf, enum tls_file_kind kind, struct sl
 
 static bool load_wanted(struct question *question, struct item *item, struct error *error)
 {
-	struct content content;
+	struct tls_content content;
 	bool good = may_open(question->store->conf, item->kind, slice_of(item->path), error) &&
 		    (item->kind != TLS_FILE_CHAIN || may_open(question->store->conf, TLS_FILE_CHAIN, slice_of(item->key_path), error));
 	take_marks(item, item->used);
 	memcpy(item->last, item->used, sizeof item->last);
-	if (!good || !read_item(item, &content, error))
+	if (!good || !tls_content_read(item->kind, item->path, item->key_path, &content, error))
 		return false;
 	if (item->kind == TLS_FILE_CHAIN && !ask_keeper(question->store, item, &content, error)) {
-		drop_content(&content);
+		tls_content_drop(&content);
 		return false;
 	}
 	item->content = content;
@@ -550,7 +377,7 @@ static void tell_fronts(const struct tls_store *store, const struct item *item)
 }
 
 /* Whether published TLSA records permit the new certificate. Without an answer it is asked again later. */
-static bool guard_permits(struct tls_store *store, struct item *item, const struct content *content, struct error *error)
+static bool guard_permits(struct tls_store *store, struct item *item, const struct tls_content *content, struct error *error)
 {
 	int64_t now = clock_now(), since = item->guard_since ? item->guard_since : now;
 	enum tls_guard_answer answer = tls_guard_ask(store->master, store->conf, item->path, content->fd, error);
@@ -586,18 +413,18 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 /* The files are others now: into use, if they can be used. */
 static void renew(struct tls_store *store, struct item *item)
 {
-	struct content content;
+	struct tls_content content;
 	struct error error = { 0 };
 	bool had = item->content.fd >= 0 && !*item->problem;
 	item->loading = true;
-	bool good = read_item(item, &content, &error);
+	bool good = tls_content_read(item->kind, item->path, item->key_path, &content, &error);
 	if (good && item->kind == TLS_FILE_CHAIN && !ask_keeper(store, item, &content, &error)) {
 		good = false;
-		drop_content(&content);
+		tls_content_drop(&content);
 	}
 	if (good && had && item->kind == TLS_FILE_CHAIN && !guard_permits(store, item, &content, &error)) {
 		good = false;
-		drop_content(&content);
+		tls_content_drop(&content);
 	}
 	item->refused = !good;
 	item->loading = false;
@@ -607,7 +434,7 @@ static void renew(struct tls_store *store, struct item *item)
 			 had ? "; what was in use before stays" : "");
 		return;
 	}
-	drop_content(&item->content);
+	tls_content_drop(&item->content);
 	item->content = content;
 	*item->problem = '\0';
 	item->version = ++store->master->tls_version;

@@ -14,7 +14,6 @@
 #define POSTERN_ROLE_TLS_STORE_H
 
 #include "role/tls_files.h"
-#include "tls/remote_key.h"
 
 struct master;
 struct child;
@@ -28,7 +27,7 @@ enum { TLS_STORE_MAX = 8192 /* items */ };
 struct tls_store *tls_store_new(struct master *master, const struct conf *conf);
 /* NULL is allowed. What tasks still use lives until they are done. */
 void tls_store_free(struct tls_store *store);
-/* The first problem of what the configuration names, or that there is none (false). */
+/* The first problem of what the configuration names and cannot do without, or that there is none (false). */
 bool tls_store_problem(const struct tls_store *store, struct error *error);
 /*
  * Whether the certificates that the configuration names may be taken into use after those of `old` (tls_tlsa_guard); the same files are
@@ -50,11 +49,5 @@ void tls_store_wanted(struct tls_store *store, struct child *front, struct ipc_i
 
 /* A task of the master, once it runs: watches the files of master->tls. */
 void tls_store_watch(void *master);
-
-/*
- * Takes the private keys (PEM blocks) out of the text, in place, and wipes what is behind its new end. False when it is a
- * private key in another form.
- */
-bool tls_store_public_part(char *text, size_t length, size_t *length_r);
 
 #endif

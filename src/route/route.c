@@ -43,7 +43,6 @@ struct routing {
 	struct route_user user; /* of the router being asked */
 	bool has_user;
 	const struct transport *transport; /* whose options are being expanded; NULL before */
-	bool domain_is_ours; /* a router named it */
 	struct expand_memory memory; /* from one string of a router to the next: $srs_recipient and the like */
 };
 
@@ -208,7 +207,7 @@ static enum precondition check_preconditions(struct routing *routing, const stru
 		met = check_list(routing, router, router->domains, "domains", &match);
 		if (met != MET)
 			return met;
-		routing->domain_is_ours = true;
+		result->domain_is_ours = true;
 		result->domain_data = match.data;
 	}
 	if (router->local_parts) {
@@ -274,7 +273,7 @@ static void finish(struct routing *routing, const struct router *router)
 static void no_router(struct routing *routing)
 {
 	struct route_result *result = routing->result;
-	result->outcome = routing->domain_is_ours ? ROUTE_UNROUTEABLE : ROUTE_NOT_LOCAL;
+	result->outcome = result->domain_is_ours ? ROUTE_UNROUTEABLE : ROUTE_NOT_LOCAL;
 	result->router = NULL;
 	result->domain_data = result->local_part_data = result->home = SLICE("");
 	error_set(&result->error, ERROR_PERMANENT, "%s", route_outcome_text(result->outcome));

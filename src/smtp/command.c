@@ -40,9 +40,12 @@ static bool helo_valid(const struct smtp_server *server, struct slice name)
 
 static bool greet(struct smtp_server *server, struct slice argument, struct smtp_event *event, bool extended)
 {
-	if (!helo_valid(server, argument))
-		return smtp_refuse_counted(server, event, 501, extended ? SLICE("Syntactically invalid EHLO argument(s)")
-		                                                        : SLICE("Syntactically invalid HELO argument(s)"));
+	if (!helo_valid(server, argument)) {
+		smtp_refuse_counted(server, event, 501, extended ? SLICE("Syntactically invalid EHLO argument(s)")
+		                                                 : SLICE("Syntactically invalid HELO argument(s)"));
+		event->refusal = SMTP_REFUSAL_HELO;
+		return true;
+	}
 	server->pending_name = event->argument = argument;
 	server->pending_extended = event->extended = extended;
 	return smtp_ask(server, event, SMTP_HELO);
@@ -116,12 +119,6 @@ static bool handle_expn(struct smtp_server *server, struct slice argument, struc
 	return smtp_ask(server, event, SMTP_EXPN);
 }
 
-static bool handle_auth(struct smtp_server *server, struct slice argument, struct smtp_event *event)
-{
-	(void)argument;
-	return smtp_refuse_counted(server, event, 503, SLICE("AUTH command used when not advertised"));
-}
-
 static bool handle_etrn(struct smtp_server *server, struct slice argument, struct smtp_event *event)
 {
 	event->argument = argument;
@@ -147,7 +144,7 @@ static const struct command commands[] = {
 	{ SLICE("STARTTLS"), handle_starttls, NULL, BETWEEN, SYNC_ALWAYS, false, SMTP_SPARE_STARTTLS, false },
 	{ SLICE("VRFY"), handle_vrfy, NULL, BETWEEN, SYNC_ALWAYS, false, 0, true },
 	{ SLICE("EXPN"), handle_expn, NULL, BETWEEN, SYNC_ALWAYS, false, 0, true },
-	{ SLICE("AUTH"), handle_auth, NULL, BETWEEN, SYNC_ALWAYS, false, 0, true },
+	{ SLICE("AUTH"), smtp_handle_auth, NULL, BETWEEN, SYNC_ALWAYS, false, SMTP_SPARE_AUTH, true },
 	{ SLICE("ETRN"), handle_etrn, NULL, BETWEEN, SYNC_ALWAYS, false, 0, true },
 };
 
@@ -164,6 +161,23 @@ static const struct command *find_command(struct slice line, struct slice *argum
 		return &commands[i];
 	}
 	return NULL;
+}
+
+static void note_command(struct smtp_server *server, const struct command *command)
+{
+	server->history[server->history_count++ % SMTP_HISTORY_MAX] = (unsigned char)(command - commands + 1);
+}
+
+const char *smtp_server_history(const struct smtp_server *server, char *out, size_t size)
+{
+	uint32_t count = server->history_count, from = count > SMTP_HISTORY_MAX ? count - SMTP_HISTORY_MAX : 0;
+	size_t len = (size_t)snprintf(out, size, "%s", from ? "...," : "");
+	for (uint32_t i = from; i < count && len < size; i++) {
+		struct slice name = commands[server->history[i % SMTP_HISTORY_MAX] - 1].name;
+		name = slice_first(name, slice_find(name, ' '));
+		len += (size_t)snprintf(out + len, size - len, "%s%.*s", i > from ? "," : "", SLICE_ARG(name));
+	}
+	return out;
 }
 
 static bool unknown_command(struct smtp_server *server, struct smtp_event *event)
@@ -204,13 +218,18 @@ static bool misplaced(struct smtp_server *server, const struct command *command,
 	return command->misplaced(server, argument, event);
 }
 
-/* After a broken STARTTLS (RFC 3207 §4.1): a client that wanted TLS gets nothing done in clear. */
-static bool tls_was_refused(struct smtp_server *server, struct smtp_event *event)
+static bool refuse_shut(struct smtp_server *server, struct smtp_event *event)
 {
 	const uint32_t patience = 20;
-	if (++server->security_failures > patience)
-		return smtp_refuse_closing(server, event, 554, SLICE("Security failure"), "too many commands after TLS failed");
-	return smtp_refuse(server, event, 554, SLICE("Security failure"));
+	const struct smtp_shut *shut = server->shut;
+	if (++server->shut_commands > patience)
+		return smtp_refuse_closing(server, event, shut->code, slice_of(shut->text), shut->reason);
+	return smtp_refuse(server, event, shut->code, slice_of(shut->text));
+}
+
+static bool is_auth(struct slice line)
+{
+	return slice_starts_nocase(line, SLICE("AUTH")) && (line.len == 4 || ascii_is_space(line.data[4]));
 }
 
 /* A whole line without its CRLF. `waiting`: there is more input behind it. */
@@ -218,11 +237,12 @@ static bool run_line(struct smtp_server *server, struct slice line, bool waiting
 {
 	struct slice argument = { 0 };
 	const struct command *command = find_command(line, &argument);
-	event->argument = line;
-	if (server->tls_refused && (!command || command->handle != handle_quit))
-		return tls_was_refused(server, event);
+	event->argument = is_auth(line) ? smtp_auth_shown(line) : line;
+	if (server->shut && (!command || command->handle != handle_quit))
+		return refuse_shut(server, event);
 	if (!command)
 		return unknown_command(server, event);
+	note_command(server, command);
 	/* Whatever smtp_enforce_sync says: RFC 3207 §6. */
 	if (waiting && command->handle == handle_starttls && server->advertised & SMTP_OFFER_STARTTLS)
 		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"), "input sent in clear after STARTTLS");
@@ -256,7 +276,7 @@ static bool skip_line(struct smtp_server *server, struct buf *in, struct smtp_ev
 	bool bare = whole && (lf == 0 || text.data[lf - 1] != '\r');
 	if (skip > SMTP_LINE_DISCARD - server->line_discarded)
 		return smtp_refuse_closing(server, event, 500, SLICE("Line too long"), "command line too long");
-	buf_consume(in, skip);
+	smtp_discard(in, skip);
 	server->line_discarded += (uint32_t)skip;
 	if (!whole) {
 		event->kind = SMTP_NEED_INPUT;
@@ -268,8 +288,7 @@ static bool skip_line(struct smtp_server *server, struct buf *in, struct smtp_ev
 	return smtp_refuse_counted(server, event, 500, SLICE("Line too long"));
 }
 
-/* Invariant 1 of server.h. Text of the refusal, or empty. `line` with its LF. */
-static struct slice unclean(struct slice line, const char **reason)
+struct slice smtp_line_unclean(struct slice line, const char **reason)
 {
 	size_t cr = slice_find(line, '\r');
 	*reason = "NUL in SMTP command";
@@ -284,27 +303,45 @@ static struct slice unclean(struct slice line, const char **reason)
 	return (struct slice){ 0 };
 }
 
+/*
+ * The header of a proxy that is not known as one (net/proxy.h), by lines: version 1 is one, and of version 2's signature two empty
+ * ones have been refused already, however the octets came in.
+ */
+static bool is_proxy_line(struct slice text)
+{
+	return slice_starts(text, SLICE("PROXY ")) || slice_starts(text, SLICE("\0\r\n"));
+}
+
 bool smtp_command_step(struct smtp_server *server, struct buf *in, struct smtp_event *event)
 {
 	const char *reason;
 	if (server->line_discarded)
 		return skip_line(server, in, event);
-	struct slice text = slice_first(buf_slice(in), SMTP_LINE_MAX);
+	size_t most = smtp_line_max(buf_slice(in));
+	struct slice text = slice_first(buf_slice(in), most), line;
+	if (server->state == SMTP_STATE_START && !server->shut && is_proxy_line(text)) {
+		smtp_server_refuse_proxy(server);
+		return false;
+	}
 	size_t lf = slice_find(text, '\n');
 	if (lf == text.len) {
 		event->kind = SMTP_NEED_INPUT;
-		if (text.len < SMTP_LINE_MAX)
+		if (text.len < most)
 			return true;
 		size_t skip = text.data[text.len - 1] == '\r' ? text.len - 1 : text.len;
-		buf_consume(in, skip);
+		smtp_discard(in, skip);
 		server->line_discarded = (uint32_t)skip;
 		return false;
 	}
-	struct slice line = arena_copy(&server->scratch, slice_first(text, lf + 1));
-	buf_consume(in, line.len);
-	struct slice refusal = unclean(line, &reason);
+	if (is_auth(text)) {
+		line = smtp_take_secret_line(server, in, lf + 1);
+	} else {
+		line = arena_copy(&server->scratch, slice_first(text, lf + 1));
+		buf_consume(in, line.len);
+	}
+	struct slice refusal = smtp_line_unclean(line, &reason);
 	if (refusal.len) {
-		event->argument = line;
+		event->argument = is_auth(line) ? SLICE("AUTH") : line;
 		return smtp_refuse_closing(server, event, 501, refusal, reason);
 	}
 	line.len -= 2;

@@ -9,7 +9,7 @@
 enum smtp_last { SMTP_LAST_OTHER, SMTP_LAST_REFUSED_MAIL, SMTP_LAST_RCPT };
 
 /* Bits of `spare`. */
-enum { SMTP_SPARE_HELO = 1, SMTP_SPARE_RSET = 2, SMTP_SPARE_STARTTLS = 4, SMTP_SPARE_ALL = 7 };
+enum { SMTP_SPARE_HELO = 1, SMTP_SPARE_RSET = 2, SMTP_SPARE_STARTTLS = 4, SMTP_SPARE_ALL = 7, SMTP_SPARE_AUTH = 8 }; /* the last: not again for a message */
 
 /* reply.c. `text` may have several lines; control characters in it become question marks. */
 void smtp_put(struct smtp_server *server, unsigned code, struct slice text);
@@ -43,6 +43,21 @@ bool smtp_pipelining(const struct smtp_server *server);
 typedef bool smtp_handler(struct smtp_server *server, struct slice argument, struct smtp_event *event);
 smtp_handler smtp_handle_mail, smtp_mail_misplaced, smtp_handle_rcpt, smtp_rcpt_misplaced;
 smtp_handler smtp_handle_data, smtp_data_misplaced, smtp_handle_bdat, smtp_bdat_misplaced;
+
+/* auth.c */
+smtp_handler smtp_handle_auth;
+bool smtp_auth_step(struct smtp_server *server, struct buf *in, struct smtp_event *event);
+void smtp_answered_auth(struct smtp_server *server, unsigned code, struct slice text, bool good);
+/* The most octets of the line that begins with `text`. */
+size_t smtp_line_max(struct slice text);
+/* Consumes what may be secret: it is overwritten. */
+void smtp_discard(struct buf *in, size_t len);
+/* Takes `len` octets of a line out of `in`, into scratch memory that is overwritten later. */
+struct slice smtp_take_secret_line(struct smtp_server *server, struct buf *in, size_t len);
+/* The part of an AUTH command that may be shown: the command and the mechanism. */
+struct slice smtp_auth_shown(struct slice line);
+/* command.c: what is wrong with the octets of a line (invariant 1 of server.h), or empty. `line` with its LF. */
+struct slice smtp_line_unclean(struct slice line, const char **reason);
 
 /* server.c */
 /* Whether an envelope sender was accepted and the message is not over yet. */

@@ -3,7 +3,7 @@
  * For tests and fuzzing only: a session of the smallest kind around the protocol core. It accepts all but addresses and names
  * that begin with "bad", and writes down what happened: `events`, one line each, with the octets of messages in between, and
  * `replies`.
- * STARTTLS is granted, without any TLS: the same stream goes on.
+ * AUTH without data is asked for it; mechanisms that begin with "bad" do not exist. STARTTLS is granted, without any TLS: the same stream goes on.
  */
 #ifndef POSTERN_SMTP_MINI_SESSION_H
 #define POSTERN_SMTP_MINI_SESSION_H
@@ -16,6 +16,7 @@ struct mini_session {
 	struct smtp_server server;
 	struct buf in, out, events, replies;
 	bool closed, in_body, tls_breaks, open;
+	bool offer_auth;    /* PLAIN and LOGIN, by which "good" lets a client in and "more" asks again */
 	unsigned data_code; /* answer to SMTP_DATA instead of accepting */
 	unsigned refuse_after; /* octets of a body after which it is refused; 0: never */
 	size_t body_octets;
@@ -102,6 +103,24 @@ static inline void mini_body_end(struct mini_session *session, const struct smtp
 		smtp_body_done(&session->server, 250, SLICE("OK id=1"));
 }
 
+static inline void mini_auth(struct mini_session *session, const struct smtp_event *event)
+{
+	struct smtp_server *server = &session->server;
+	mini_note(session, event->kind == SMTP_AUTH ? "AUTH" : "RESPONSE", event->kind == SMTP_AUTH ? event->mechanism : event->data);
+	if (event->cancelled)
+		smtp_reply(server, 501, SLICE("Authentication cancelled"));
+	else if (event->failed)
+		smtp_reply(server, event->too_long ? 500 : 501, event->too_long ? SLICE("too long") : SLICE("Invalid base64 data"));
+	else if (slice_starts(event->mechanism, SLICE("bad")))
+		smtp_reply_counted(server, 504, SLICE("not supported"));
+	else if (!event->has_data || slice_equal(event->data, SLICE("more")))
+		smtp_auth_challenge(server, SLICE("prompt"));
+	else if (slice_equal(event->data, SLICE("good")))
+		smtp_accept(server);
+	else
+		smtp_reply(server, 535, SLICE("Incorrect authentication data"));
+}
+
 static inline void mini_starttls(struct mini_session *session)
 {
 	mini_note(session, "STARTTLS", (struct slice){ 0 });
@@ -124,6 +143,8 @@ static inline void mini_event(struct mini_session *session, const struct smtp_ev
 		break;
 	case SMTP_HELO:
 		mini_note(session, event->extended ? "EHLO" : "HELO", event->argument);
+		if (session->offer_auth)
+			smtp_server_offer_auth(server, server->authenticated ? SLICE("") : SLICE("PLAIN LOGIN"));
 		if (slice_starts(event->argument, SLICE("bad")))
 			smtp_reply(server, 550, SLICE("go away"));
 		else
@@ -137,6 +158,10 @@ static inline void mini_event(struct mini_session *session, const struct smtp_ev
 		break;
 	case SMTP_DATA:
 		mini_data(session, event);
+		break;
+	case SMTP_AUTH:
+	case SMTP_AUTH_RESPONSE:
+		mini_auth(session, event);
 		break;
 	case SMTP_STARTTLS:
 		mini_starttls(session);
@@ -159,6 +184,8 @@ static inline void mini_event(struct mini_session *session, const struct smtp_ev
 		break;
 	case SMTP_REFUSED:
 		mini_note(session, "REFUSED", event->argument);
+		if (event->reason)
+			mini_note(session, "BECAUSE", slice_of(event->reason));
 		break;
 	case SMTP_QUIT:
 		mini_note(session, "QUIT", (struct slice){ 0 });

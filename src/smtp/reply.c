@@ -86,6 +86,11 @@ static struct slice limits_line(struct smtp_server *server)
 	return arena_printf(&server->scratch, "LIMITS%.*s%.*s", SLICE_ARG(mails), SLICE_ARG(recipients));
 }
 
+static struct slice auth_line(struct smtp_server *server)
+{
+	return arena_printf(&server->scratch, "AUTH %.*s", SLICE_ARG(server->auth_offer));
+}
+
 /* In Exim's order. */
 static const struct {
 	unsigned option;
@@ -99,6 +104,7 @@ static const struct {
 	{ SMTP_OFFER_VRFY, SLICE("VRFY"), NULL },
 	{ SMTP_OFFER_EXPN, SLICE("EXPN"), NULL },
 	{ SMTP_OFFER_PIPELINING, SLICE("PIPELINING"), NULL },
+	{ SMTP_OFFER_AUTH, { 0 }, auth_line },
 	{ SMTP_OFFER_CHUNKING, SLICE("CHUNKING"), NULL },
 	{ SMTP_OFFER_STARTTLS, SLICE("STARTTLS"), NULL },
 	{ SMTP_OFFER_SMTPUTF8, SLICE("SMTPUTF8"), NULL },
@@ -113,6 +119,8 @@ void smtp_put_hello(struct smtp_server *server, unsigned code, struct slice text
 			text = arena_printf(&server->scratch, "%.*s [%.*s]", SLICE_ARG(text), SLICE_ARG(server->peer));
 	}
 	server->advertised = extended ? server->options : 0;
+	if (extended && server->auth_offer.len)
+		server->advertised |= SMTP_OFFER_AUTH;
 	if (server->tls)
 		server->advertised &= ~(unsigned)SMTP_OFFER_STARTTLS;
 	for (size_t i = 0; i < sizeof extensions / sizeof extensions[0]; i++) {
@@ -130,10 +138,10 @@ void smtp_put_hello(struct smtp_server *server, unsigned code, struct slice text
 
 void smtp_put_help(struct smtp_server *server)
 {
+	const char *starttls = server->advertised & SMTP_OFFER_STARTTLS ? "STARTTLS " : "";
+	const char *auth = server->advertised & SMTP_OFFER_AUTH ? "AUTH " : "";
 	smtp_put_more(server, 214, SLICE("Commands supported:"));
-	smtp_put(server, 214, server->advertised & SMTP_OFFER_STARTTLS
-	                              ? SLICE("STARTTLS HELO EHLO MAIL RCPT DATA BDAT NOOP QUIT RSET HELP")
-	                              : SLICE("HELO EHLO MAIL RCPT DATA BDAT NOOP QUIT RSET HELP"));
+	smtp_put(server, 214, arena_printf(&server->scratch, "%s%sHELO EHLO MAIL RCPT DATA BDAT NOOP QUIT RSET HELP", auth, starttls));
 }
 
 static bool refused(struct smtp_event *event, unsigned code, struct slice text)
@@ -152,11 +160,13 @@ bool smtp_refuse(struct smtp_server *server, struct smtp_event *event, unsigned 
 
 bool smtp_refuse_counted(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text)
 {
+	event->refusal = code == 503 || code == 554 ? SMTP_REFUSAL_PROTOCOL : code >= 500 ? SMTP_REFUSAL_SYNTAX : SMTP_REFUSAL_RULE;
 	if (++server->errors <= server->settings->max_synprot_errors || server->settings->max_synprot_errors == SMTP_NO_LIMIT)
 		return smtp_refuse(server, event, code, text);
 	smtp_put_more(server, code, text);
 	smtp_put(server, code, SLICE("Too many syntax or protocol errors"));
-	smtp_server_close(server, "too many syntax or protocol errors");
+	event->reason = "too many syntax or protocol errors";
+	smtp_server_close(server, "");
 	return refused(event, code, text);
 }
 
@@ -164,7 +174,8 @@ bool smtp_refuse_closing(struct smtp_server *server, struct smtp_event *event, u
                          const char *reason)
 {
 	smtp_put(server, code, text);
-	smtp_server_close(server, reason);
+	event->reason = reason;
+	smtp_server_close(server, "");
 	return refused(event, code, text);
 }
 

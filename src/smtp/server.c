@@ -15,7 +15,7 @@ void smtp_settings_init(struct smtp_settings *settings, struct slice hostname)
 void smtp_server_init(struct smtp_server *server, const struct smtp_settings *settings, struct buf *out, struct slice peer,
                       unsigned options)
 {
-	*server = (struct smtp_server){ .settings = settings, .out = out, .peer = peer, .options = options, .spare = SMTP_SPARE_ALL };
+	*server = (struct smtp_server){ .settings = settings, .out = out, .peer = peer, .options = options, .spare = SMTP_SPARE_ALL | SMTP_SPARE_AUTH };
 	arena_init(&server->scratch, 0);
 }
 
@@ -47,12 +47,22 @@ static void forget_body(struct smtp_server *server)
 	server->trailing_cr = false;
 }
 
+/* Nobody can read a secret in memory that was given back. */
+static void free_scratch(struct smtp_server *server)
+{
+	if (server->secret)
+		arena_wipe(&server->scratch);
+	else
+		arena_free(&server->scratch);
+	server->secret = false;
+}
+
 void smtp_server_free(struct smtp_server *server)
 {
 	forget_body(server);
 	set_helo(server, (struct slice){ 0 });
 	replace_text(&server->rcpt_error, (struct slice){ 0 });
-	arena_free(&server->scratch);
+	free_scratch(server);
 }
 
 bool smtp_in_transaction(const struct smtp_server *server)
@@ -131,17 +141,37 @@ void smtp_server_tls_started(struct smtp_server *server, const struct buf *in)
 		server->advertised = 0;
 		server->extended = false;
 	}
-	server->spare |= SMTP_SPARE_HELO;
+	server->spare |= SMTP_SPARE_HELO | SMTP_SPARE_AUTH;
+	/* RFC 3207 §4.2: what the client said in clear is forgotten, also who it is. */
+	server->authenticated = false;
 	smtp_end_transaction(server);
+}
+
+void smtp_server_shut(struct smtp_server *server, const struct smtp_shut *shut)
+{
+	server->shut = shut;
+}
+
+void smtp_server_refuse_proxy(struct smtp_server *server)
+{
+	smtp_server_turn_away(server, 554, SLICE("PROXY protocol is not accepted from this host"), SMTP_PROXY_REFUSED);
+}
+
+void smtp_server_set_peer(struct smtp_server *server, struct slice peer)
+{
+	ensure(server->state == SMTP_STATE_GREETING);
+	server->peer = peer;
 }
 
 void smtp_server_tls_broken(struct smtp_server *server)
 {
+	/* RFC 3207 §4.1: a client that wanted TLS gets nothing done in clear. */
+	static const struct smtp_shut broken = { 554, "Security failure", "too many commands after TLS failed" };
 	if (server->pending == SMTP_STARTTLS) {
 		smtp_put(server, 454, SLICE("TLS currently unavailable"));
 		server->pending = SMTP_NEED_INPUT;
 	}
-	server->tls_refused = true;
+	smtp_server_shut(server, &broken);
 	server->reset_due |= smtp_in_transaction(server);
 	smtp_end_transaction(server);
 }
@@ -156,6 +186,8 @@ static const struct {
 	[SMTP_RCPT] = { 250, SLICE("Accepted") },
 	[SMTP_DATA] = { 354, SLICE("Enter message, ending with \".\" on a line by itself") },
 	[SMTP_STARTTLS] = { 220, SLICE("TLS go ahead") },
+	[SMTP_AUTH] = { 235, SLICE("Authentication succeeded") },
+	[SMTP_AUTH_RESPONSE] = { 235, SLICE("Authentication succeeded") },
 	[SMTP_VRFY] = { 252, SLICE("Administrative prohibition") },
 	[SMTP_EXPN] = { 550, SLICE("Administrative prohibition") },
 	[SMTP_ETRN] = { 458, SLICE("Administrative prohibition") },
@@ -166,12 +198,14 @@ static void answered_helo(struct smtp_server *server, unsigned code, struct slic
 	if (!good) {
 		/* RFC 5321 §4.1.4: the state stays as it was. */
 		smtp_put(server, code, text);
+		server->auth_offer = (struct slice){ 0 };
 		return;
 	}
 	server->reset_due |= smtp_in_transaction(server);
 	server->extended = server->pending_extended;
 	set_helo(server, server->pending_name);
 	smtp_put_hello(server, code, text, server->helo, server->extended);
+	server->auth_offer = (struct slice){ 0 };
 	smtp_end_transaction(server);
 }
 
@@ -236,6 +270,7 @@ static void answered_other(struct smtp_server *server, unsigned code, struct sli
 static void (*const answered[])(struct smtp_server *server, unsigned code, struct slice text, bool good) = {
 	[SMTP_HELO] = answered_helo,         [SMTP_MAIL] = answered_mail,  [SMTP_RCPT] = answered_rcpt,  [SMTP_DATA] = answered_data,
 	[SMTP_STARTTLS] = answered_starttls, [SMTP_VRFY] = answered_other, [SMTP_EXPN] = answered_other,
+	[SMTP_AUTH] = smtp_answered_auth,    [SMTP_AUTH_RESPONSE] = smtp_answered_auth,
 	[SMTP_ETRN] = answered_other,
 };
 
@@ -256,6 +291,19 @@ void smtp_accept(struct smtp_server *server)
 	smtp_reply(server, standard[server->pending].code, standard[server->pending].text);
 }
 
+void smtp_reply_counted(struct smtp_server *server, unsigned code, struct slice text)
+{
+	struct smtp_event unused;
+	ensure(server->pending >= SMTP_HELO && server->pending <= SMTP_ETRN && code >= 400);
+	server->pending = SMTP_NEED_INPUT;
+	smtp_refuse_counted(server, &unused, code, text);
+}
+
+void smtp_server_offer_auth(struct smtp_server *server, struct slice mechanisms)
+{
+	server->auth_offer = mechanisms;
+}
+
 void smtp_body_done(struct smtp_server *server, unsigned code, struct slice text)
 {
 	ensure(server->pending == SMTP_BODY_END && code >= 200 && code < 600);
@@ -267,7 +315,7 @@ void smtp_body_done(struct smtp_server *server, unsigned code, struct slice text
 	}
 	smtp_put(server, code, text);
 	server->messages++;
-	server->spare = SMTP_SPARE_ALL;
+	server->spare |= SMTP_SPARE_ALL;
 	smtp_end_transaction(server);
 	if (code == 421)
 		smtp_server_close(server, "421 given");
@@ -287,6 +335,7 @@ static bool (*const steps[SMTP_STATES])(struct smtp_server *server, struct buf *
 	[SMTP_STATE_CHUNKS] = smtp_command_step,        [SMTP_STATE_CHUNKS_FAILED] = smtp_command_step,
 	[SMTP_STATE_DATA] = smtp_body_data,             [SMTP_STATE_CHUNK] = smtp_body_chunk,
 	[SMTP_STATE_SWALLOW] = smtp_body_swallow,       [SMTP_STATE_HANDSHAKE] = handshake_missing,
+	[SMTP_STATE_AUTH] = smtp_auth_step,
 };
 
 /* What is due before anything is read. */
@@ -315,12 +364,12 @@ enum smtp_event_kind smtp_server_next(struct smtp_server *server, struct buf *in
 	ensure(server->pending == SMTP_NEED_INPUT && (server->state != SMTP_STATE_GREETING || server->closing));
 	*event = (struct smtp_event){ 0 };
 	if (server->scratch.current)
-		arena_free(&server->scratch);
+		free_scratch(server);
 	/* A step that settled a command by itself leaves nothing of it in the event of the next. */
 	while (!something_due(server, event) && !steps[server->state](server, in, event))
 		*event = (struct smtp_event){ 0 };
 	/* An idle connection holds no scratch memory; this event has no slices. */
 	if (event->kind == SMTP_NEED_INPUT && server->scratch.current)
-		arena_free(&server->scratch);
+		free_scratch(server);
 	return event->kind;
 }

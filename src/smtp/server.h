@@ -21,8 +21,11 @@
  *	                          CHUNK of BDAT LAST --smtp_body_done--> READY
  *	a chunk that is refused --> SWALLOW --smtp_body_swallow: its last octet--> the state before, or CHUNKS_FAILED
  *	MAIL, RCPT, CHUNKS, CHUNKS_FAILED --handle_rset; handle_helo, ok--> READY
+ *	START, READY --smtp_handle_auth, smtp_auth_challenge--> AUTH --smtp_auth_step, smtp_auth_challenge--> AUTH     (auth.c)
+ *	                                                       AUTH --smtp_auth_step, smtp_reply--> START or READY
  *	any of them --handle_starttls, ok--> HANDSHAKE --smtp_server_tls_started--> START
- *	                                               --smtp_server_tls_broken--> START, answering 554 to all but QUIT
+ *	                                               --smtp_server_tls_broken--> START, shut
+ *	any, shut by smtp_server_tls_broken or smtp_server_shut: all but QUIT gets the same refusal
  *	any --smtp_server_close, an error that ends the connection, QUIT--> closing: SMTP_CLOSE from then on
  *
  * Ownership. The core owns the HELO name and its scratch memory; `out`, the settings and the peer's address are the caller's
@@ -38,7 +41,8 @@
  *  3. Each event from SMTP_HELO to SMTP_ETRN, and SMTP_BODY_END without `failed`, is answered exactly once before the next call.
  *  4. A message of which a part was refused never ends with SMTP_BODY_END without `failed`.
  *  5. What is read and thrown away after a refusal has a bound; then the connection ends.
- *  6. The core holds no bytes of a message, and at most one line of a command: `in` needs to hold SMTP_LINE_MAX bytes.
+ *  6. The core holds no bytes of a message, and at most one line of a command: `in` needs to hold SMTP_AUTH_LINE_MAX bytes.
+ *  7. What AUTH carries is overwritten where it lay before the next event, and is in no event but SMTP_AUTH and SMTP_AUTH_RESPONSE.
  */
 #ifndef POSTERN_SMTP_SERVER_H
 #define POSTERN_SMTP_SERVER_H
@@ -49,6 +53,7 @@
 
 enum {
 	SMTP_LINE_MAX = 4096,      /* octets of a command line with its CRLF; RFC 5321 §4.5.3.1.4 and the extensions' additions */
+	SMTP_AUTH_LINE_MAX = 12288, /* likewise of AUTH and the responses behind it; RFC 4954 §4 */
 	SMTP_LINE_DISCARD = 65536, /* a longer one is read to this many octets, and then ends the connection */
 };
 #define SMTP_NO_LIMIT UINT32_MAX
@@ -91,10 +96,13 @@ enum smtp_option {
 	SMTP_OFFER_HELP = 1 << 7,
 	SMTP_REQUIRE_TLS = 1 << 8,      /* MAIL in clear gets 503 */
 	SMTP_ACCEPT_JUNK_HELO = 1 << 9, /* helo_accept_junk_hosts */
-	SMTP_OFFER_VRFY = 1 << 11,      /* these three are offered where an ACL decides on them */
-	SMTP_OFFER_EXPN = 1 << 12,
-	SMTP_OFFER_ETRN = 1 << 13,      /* RFC 1985 */
+	SMTP_OFFER_VRFY = 1 << 16,      /* these three are offered where an ACL decides on them */
+	SMTP_OFFER_EXPN = 1 << 17,
+	SMTP_OFFER_ETRN = 1 << 18,      /* RFC 1985 */
 	SMTP_FREE_NONMAIL = 1 << 10,    /* not in smtp_accept_max_nonmail_hosts */
+	SMTP_OFFER_AUTH = 1 << 11,      /* RFC 4954; set by smtp_server_offer_auth */
+	SMTP_AUTH_NEEDS_TLS = 1 << 12,  /* AUTH in clear gets 538 */
+	SMTP_AUTH_UNADVERTISED = 1 << 13, /* AUTH is taken also where it was not offered */
 };
 
 enum smtp_event_kind {
@@ -105,15 +113,27 @@ enum smtp_event_kind {
 	SMTP_RCPT,       /* path */
 	SMTP_DATA,       /* about to take a message; chunking: by BDAT */
 	SMTP_STARTTLS,   /* accepted: flush, negotiate, then smtp_server_tls_started or _broken */
+	SMTP_AUTH,       /* mechanism, data if has_data; failed: that was no base64. Answered with smtp_auth_challenge or smtp_reply */
+	SMTP_AUTH_RESPONSE, /* data; or cancelled, or failed (no base64), or that because of too_long. Answered likewise */
 	SMTP_VRFY,       /* argument */
 	SMTP_EXPN,       /* argument */
 	SMTP_ETRN,       /* argument */
 	SMTP_BODY,       /* argument: a run of the message, dots undone, lines ending in CRLF */
 	SMTP_BODY_END,   /* the message is whole: smtp_body_done; or failed: refused and answered already, code and reason say why */
 	SMTP_RESET,      /* a transaction was dropped (RSET, EHLO, STARTTLS, failed BDAT): forget the envelope, if there is one */
-	SMTP_REFUSED,    /* for the log: the core refused a command (argument: the line) itself; code and text of its reply */
+	SMTP_REFUSED,    /* for the log: the core refused a command (argument: the line) itself; refusal, code and text of its reply, and
+			    reason when the connection is closed for it */
 	SMTP_QUIT,       /* answered already */
 	SMTP_CLOSE,      /* flush `out` and close; reason */
+};
+
+/* How the core came to refuse a command. */
+enum smtp_refusal {
+	SMTP_REFUSAL_RULE,     /* a limit, or a setting */
+	SMTP_REFUSAL_SYNTAX,   /* counted, as those of protocol are */
+	SMTP_REFUSAL_PROTOCOL,
+	SMTP_REFUSAL_HELO,     /* a syntax error in the argument of HELO or EHLO */
+	SMTP_REFUSAL_NO_HELO,  /* MAIL before HELO */
 };
 
 enum smtp_body_kind { SMTP_BODY_UNSTATED, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
@@ -123,17 +143,23 @@ struct smtp_mail_parameters {
 	bool has_size;
 	bool smtputf8;
 	enum smtp_body_kind body;
+	bool has_auth;            /* AUTH= was given */
+	struct slice auth;        /* the address, decoded (RFC 4954 §5); empty for <> */
+	struct slice auth_text;   /* as it was given */
 };
 
 struct smtp_event {
 	enum smtp_event_kind kind;
 	unsigned code;
 	bool extended, chunking, failed;
-	struct slice argument;
+	bool has_data, cancelled, too_long;
+	struct slice argument;    /* of AUTH and what is refused of it: without what may be secret */
+	struct slice mechanism, data; /* of AUTH */
 	struct slice text;
 	struct mail_path path;
 	struct smtp_mail_parameters mail;
 	const char *reason; /* a constant, for the log */
+	enum smtp_refusal refusal;
 };
 
 enum smtp_state {
@@ -148,8 +174,13 @@ enum smtp_state {
 	SMTP_STATE_CHUNK,
 	SMTP_STATE_SWALLOW,
 	SMTP_STATE_HANDSHAKE,
+	SMTP_STATE_AUTH,
 	SMTP_STATES,
 };
+
+struct smtp_shut;
+
+enum { SMTP_HISTORY_MAX = 20 };
 
 /* Read state, helo, tls, recipients, messages and options freely; the rest is private. */
 struct smtp_server {
@@ -160,21 +191,25 @@ struct smtp_server {
 	unsigned options;             /* enum smtp_option */
 	unsigned advertised;          /* those of the offers that the last EHLO was told; 0 after HELO */
 	enum smtp_state state;
-	bool tls, extended;
+	bool tls, extended, authenticated;
 	uint32_t recipients;          /* accepted in this transaction */
 	uint32_t messages;            /* whole messages that were answered, in this connection */
 
 	enum smtp_event_kind pending; /* an event to be answered; SMTP_NEED_INPUT: none */
 	bool pending_chunked, pending_extended;
-	bool tls_refused, reset_due, smtputf8, too_many_recipients, rcpt_errors_differ;
+	bool reset_due, smtputf8, too_many_recipients, rcpt_errors_differ;
 	bool line_start, trailing_cr; /* of the message: after a CRLF; after a CR at the end of a run (BDAT) */
 	bool chunk_last;
+	bool secret;                  /* the scratch memory is to be overwritten */
 	unsigned char last;           /* enum smtp_last (internal.h) */
 	unsigned char spare;          /* commands with one use that is not counted as non-mail */
 	enum smtp_state swallow_next; /* the state after SWALLOW */
-	uint32_t mails, nonmail, errors, unknown, security_failures;
+	uint32_t mails, nonmail, errors, unknown;
+	const struct smtp_shut *shut; /* why nothing but QUIT is done any more; NULL: it is */
+	uint32_t shut_commands;       /* refused for it */
 	uint32_t line_discarded;      /* octets of an over-long line so far; 0: not in one */
 	unsigned failure_code;        /* of the message being discarded; 0: it is good */
+	struct slice auth_offer;      /* the mechanisms for the answer to this EHLO; the caller's */
 	struct slice pending_name;    /* HELO name being decided; scratch */
 	uint64_t body_size;           /* octets given out of this message */
 	uint64_t discarded;           /* octets thrown away of this message */
@@ -183,6 +218,8 @@ struct smtp_server {
 	const char *failure_reason;   /* for the log */
 	const char *close_after;      /* close for this reason when the refused message is over */
 	const char *closing;          /* SMTP_CLOSE is due, for this reason */
+	unsigned char history[SMTP_HISTORY_MAX]; /* the commands so far, a ring: rows of the table in command.c, from 1 */
+	uint32_t history_count;
 	struct arena scratch;
 };
 
@@ -207,6 +244,19 @@ void smtp_accept(struct smtp_server *server);
  * for HELO replaces the first line of the reply only. With 421 the connection is closed after it.
  */
 void smtp_reply(struct smtp_server *server, unsigned code, struct slice text);
+/*
+ * Answers like smtp_reply with a refusal that counts as a syntax or protocol error of the client: the connection ends when there were too many.
+ */
+void smtp_reply_counted(struct smtp_server *server, unsigned code, struct slice text);
+/*
+ * Before the answer to SMTP_HELO: the mechanisms that EHLO offers (RFC 4954 §3), separated by blanks; none when empty. They are the caller's, and
+ * needed until the answer.
+ */
+void smtp_server_offer_auth(struct smtp_server *server, struct slice mechanisms);
+/* Answers SMTP_AUTH or SMTP_AUTH_RESPONSE with 334: the client's response comes as SMTP_AUTH_RESPONSE. `bytes`: before base64. */
+void smtp_auth_challenge(struct smtp_server *server, struct slice bytes);
+/* The client is authenticated without a command. Until STARTTLS, as after AUTH. */
+void smtp_server_set_authenticated(struct smtp_server *server);
 /* Answers SMTP_BODY_END: "OK id=..." with 250 when the message is safe, otherwise why not. Ends the transaction. */
 void smtp_body_done(struct smtp_server *server, unsigned code, struct slice text);
 /*
@@ -219,6 +269,20 @@ void smtp_body_refuse(struct smtp_server *server, unsigned code, struct slice te
 void smtp_server_tls_started(struct smtp_server *server, const struct buf *in);
 /* TLS cannot be had. As the answer to SMTP_STARTTLS: 454. From then on 554 to everything but QUIT. */
 void smtp_server_tls_broken(struct smtp_server *server);
+/* Nothing but QUIT is done from now on: every command gets this refusal, and after some patience the connection ends. */
+struct smtp_shut {
+	unsigned code;
+	const char *text, *reason; /* for the client, and for the log when patience ends */
+};
+/* `shut` outlives the core. Not while an event is at hand. */
+void smtp_server_shut(struct smtp_server *server, const struct smtp_shut *shut);
+/* The client began with the header of a proxy (net/proxy.h), but is not known as one: 554, and SMTP_CLOSE follows, for this reason. */
+#define SMTP_PROXY_REFUSED "PROXY protocol header from a host that hosts_proxy does not list"
+void smtp_server_refuse_proxy(struct smtp_server *server);
+/* Who the client is, where that is known only after smtp_server_init. Before smtp_server_begin. */
+void smtp_server_set_peer(struct smtp_server *server, struct slice peer);
+/* The last commands for the log, "EHLO,MAIL,RCPT"; "..." stands for those before. Writes a NUL; returns `out`. */
+const char *smtp_server_history(const struct smtp_server *server, char *out, size_t size);
 /* Changes the options; what is offered counts from the next EHLO on. */
 void smtp_server_set_options(struct smtp_server *server, unsigned options);
 

@@ -14,11 +14,15 @@ enum choice {
 	CHOOSE_PATIENT = 8,  /* no limits on errors */
 	CHOOSE_REFUSE = 16,  /* bodies are refused half way */
 	CHOOSE_NO_DATA = 32,
+	CHOOSE_AUTH = 64,
+	CHOOSE_AUTH_IN_TLS = 128,
 };
 
 static void open_session(struct mini_session *session, unsigned choice)
 {
-	mini_open(session, MINI_ALL | (choice & CHOOSE_STARTTLS ? SMTP_OFFER_STARTTLS : 0));
+	mini_open(session, MINI_ALL | (choice & CHOOSE_STARTTLS ? SMTP_OFFER_STARTTLS : 0) |
+				   (choice & CHOOSE_AUTH_IN_TLS ? SMTP_AUTH_NEEDS_TLS : 0));
+	session->offer_auth = choice & CHOOSE_AUTH;
 	session->settings.enforce_sync = choice & CHOOSE_SYNC;
 	if (choice & CHOOSE_SMALL) {
 		session->settings.message_size_limit = 40;

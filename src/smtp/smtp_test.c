@@ -422,6 +422,25 @@ static void long_lines_are_refused_and_endless_ones_cut_off(void **state)
 	free(line);
 }
 
+static void the_history_has_the_last_commands(void **state)
+{
+	struct mini_session session;
+	char history[256];
+	(void)state;
+	open_session(&session, MINI_ALL);
+	session.settings.max_synprot_errors = SMTP_NO_LIMIT;
+	session.settings.enforce_sync = false;
+	assert_string_equal(smtp_server_history(&session.server, history, sizeof history), "");
+	say(&session, "EHLO c\r\nMAIL FROM:<a@b>\r\nNONSENSE\r\nRCPT TO:<c@d>\r\nDATA x\r\n");
+	assert_string_equal(smtp_server_history(&session.server, history, sizeof history), "EHLO,MAIL,RCPT,DATA");
+	for (int i = 0; i < SMTP_HISTORY_MAX; i++)
+		say(&session, "RCPT TO:<c@d>\r\n");
+	smtp_server_history(&session.server, history, sizeof history);
+	assert_memory_equal(history, "...,RCPT,RCPT", 13);
+	assert_string_equal(smtp_server_history(&session.server, history, 12), "...,RCPT,RC");
+	mini_close(&session);
+}
+
 static void nothing_sent_in_clear_behind_starttls_is_executed(void **state)
 {
 	(void)state;
@@ -431,7 +450,7 @@ static void nothing_sent_in_clear_behind_starttls_is_executed(void **state)
 		session.settings.enforce_sync = enforce;
 		say(&session, "EHLO c\r\n");
 		say(&session, "STARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@e>\r\n");
-		assert_slice(buf_slice(&session.events), "REFUSED STARTTLS\nCLOSE input sent in clear after STARTTLS\n");
+		assert_slice(buf_slice(&session.events), "REFUSED STARTTLS\nBECAUSE input sent in clear after STARTTLS\nCLOSE \n");
 		assert_false(session.server.tls);
 		mini_close(&session);
 	}
@@ -471,6 +490,57 @@ static void tls_forgets_what_was_said_in_clear(void **state)
 	assert_says(&session, "MAIL FROM:<a@b>\r\n", "503 HELO or EHLO required\r\n");
 	say(&session, "EHLO c\r\n");
 	assert_says(&session, "MAIL FROM:<a@b>\r\n", "250 OK\r\n");
+	mini_close(&session);
+}
+
+static void a_proxy_that_is_not_known_is_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		struct slice header;
+		const char *before;
+	} table[] = {
+		{ SLICE("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"), "" },
+		{ SLICE("PROXY "), "" },
+		{ SLICE("\r\n\r\n\0\r\nQUIT\n\x21\x11"), "500 unrecognized command\r\n500 unrecognized command\r\n" },
+	};
+	/* At once, and octet by octet. */
+	for (size_t i = 0; i < 2 * sizeof table / sizeof *table; i++) {
+		struct slice header = table[i / 2].header;
+		struct mini_session session;
+		char want[200];
+		snprintf(want, sizeof want, "%s554 PROXY protocol is not accepted from this host\r\n", table[i / 2].before);
+		open_session(&session, MINI_ALL);
+		buf_reset(&session.replies);
+		mini_feed(&session, header, i % 2 ? 1 : header.len);
+		assert_slice(buf_slice(&session.replies), want);
+		assert_true(session.closed);
+		mini_close(&session);
+	}
+	/* Later it is a line as any other. */
+	struct mini_session session;
+	open_session(&session, MINI_ALL);
+	say(&session, "EHLO c\r\n");
+	assert_says(&session, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "500 unrecognized command\r\n");
+	mini_close(&session);
+}
+
+static void a_session_that_is_shut_answers_nothing_but_quit(void **state)
+{
+	(void)state;
+	static const struct smtp_shut shut = { 503, "Not today", "patience" };
+	struct mini_session session;
+	open_session(&session, MINI_ALL);
+	smtp_server_shut(&session.server, &shut);
+	for (unsigned i = 0; i < 20; i++)
+		assert_says(&session, i % 2 ? "EHLO c\r\n" : "\r\n", "503 Not today\r\n");
+	assert_false(session.closed);
+	assert_says(&session, "NOOP\r\n", "503 Not today\r\n");
+	assert_true(session.closed);
+	mini_close(&session);
+	open_session(&session, MINI_ALL);
+	smtp_server_shut(&session.server, &shut);
+	assert_says(&session, "QUIT\r\n", "221 mx.example closing connection\r\n");
 	mini_close(&session);
 }
 
@@ -632,7 +702,9 @@ int main(void)
 		cmocka_unit_test(input_before_its_time_is_refused), cmocka_unit_test(without_enforcement_early_input_is_let_pass),
 		cmocka_unit_test(refusals_within_a_pipelined_group_are_not_counted), cmocka_unit_test(unclean_lines_end_the_connection),
 		cmocka_unit_test(long_lines_are_refused_and_endless_ones_cut_off),
+		cmocka_unit_test(the_history_has_the_last_commands),
 		cmocka_unit_test(nothing_sent_in_clear_behind_starttls_is_executed), cmocka_unit_test(tls_forgets_what_was_said_in_clear),
+		cmocka_unit_test(a_proxy_that_is_not_known_is_refused), cmocka_unit_test(a_session_that_is_shut_answers_nothing_but_quit),
 		cmocka_unit_test(broken_tls_refuses_all_but_quit), cmocka_unit_test(tls_on_connect_needs_no_starttls),
 		cmocka_unit_test(farewells_close_in_any_state), cmocka_unit_test(replies_of_many_lines_stay_within_their_form),
 		cmocka_unit_test(a_client_that_reads_no_replies_is_made_to_wait), cmocka_unit_test(an_idle_connection_costs_little),

@@ -87,6 +87,13 @@ static bool mail_parse(struct smtp_server *server, struct slice argument, struct
 	return false;
 }
 
+static bool refuse_without_helo(struct smtp_server *server, struct smtp_event *event)
+{
+	smtp_refuse(server, event, 503, SLICE("HELO or EHLO required"));
+	event->refusal = SMTP_REFUSAL_NO_HELO;
+	return mail_refused(server);
+}
+
 bool smtp_handle_mail(struct smtp_server *server, struct slice argument, struct smtp_event *event)
 {
 	uint32_t most = server->settings->accept_max_per_connection;
@@ -95,7 +102,7 @@ bool smtp_handle_mail(struct smtp_server *server, struct slice argument, struct 
 		return mail_refused(server);
 	}
 	if (server->state == SMTP_STATE_START)
-		return smtp_refuse_counted(server, event, 503, SLICE("HELO or EHLO required")) && mail_refused(server);
+		return refuse_without_helo(server, event);
 	if (argument.len == 0)
 		return smtp_refuse_counted(server, event, 501, SLICE("MAIL must have an address operand")) && mail_refused(server);
 	if (most && server->mails >= most)

@@ -66,6 +66,8 @@ struct spool_envelope {
 	struct slice cipher;                        /* "TLS1.3:TLS_AES_256_GCM_SHA384:256", empty in clear */
 	struct slice cipher_standard;               /* "TLS_AES_256_GCM_SHA384" */
 	struct slice peer_name, server_name;        /* of the client's certificate, and the one that it asked for (SNI) */
+	struct slice authenticated, authenticated_id; /* $sender_host_authenticated, $authenticated_id */
+	struct slice authenticated_sender;          /* of MAIL's AUTH= */
 	uint16_t port;                              /* of the peer; 0: none */
 	uint16_t tls_resumption, tls_ocsp;          /* $tls_in_resumption, $tls_in_ocsp */
 	bool verified;                              /* the client's certificate */

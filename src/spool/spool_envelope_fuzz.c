@@ -12,6 +12,8 @@ static bool same(const struct spool_envelope *a, const struct spool_envelope *b)
 		slice_equal(a->host_address, b->host_address) && slice_equal(a->protocol, b->protocol) &&
 		slice_equal(a->cipher, b->cipher) && slice_equal(a->cipher_standard, b->cipher_standard) &&
 		slice_equal(a->peer_name, b->peer_name) && slice_equal(a->server_name, b->server_name) && a->verified == b->verified &&
+		slice_equal(a->authenticated, b->authenticated) && slice_equal(a->authenticated_id, b->authenticated_id) &&
+		slice_equal(a->authenticated_sender, b->authenticated_sender) &&
 		a->tls_resumption == b->tls_resumption && a->tls_ocsp == b->tls_ocsp && a->port == b->port && a->eight_bit_mime == b->eight_bit_mime &&
 		a->smtputf8 == b->smtputf8 && a->recipient_count == b->recipient_count;
 	for (size_t i = 0; equal && i < a->recipient_count; i++)

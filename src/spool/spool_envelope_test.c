@@ -30,7 +30,8 @@ static void an_envelope_reads_as_it_was_written(void **state)
 		.id = { "1wXyZa-000Kc3-2B" }, .received_ns = INT64_MAX, .sender = SLICE(""), .recipients = recipients,
 		.recipient_count = 2, .helo = SLICE("h\nTo: forged@example"), .host_name = SLICE("host"),
 		.host_address = SLICE("2001:db8::1"), .protocol = SLICE("esmtps"), .cipher = SLICE("TLS1.3:X:256"),
-		.cipher_standard = SLICE("TLS_X"), .peer_name = SLICE("/CN=a b"), .server_name = SLICE("mx.test"), .verified = true,
+		.cipher_standard = SLICE("TLS_X"), .peer_name = SLICE("/CN=a b"), .server_name = SLICE("mx.test"), .authenticated = SLICE("plain"), .authenticated_id = SLICE("a b"),
+		.authenticated_sender = SLICE("c@d.test"), .verified = true,
 		.tls_resumption = 31, .tls_ocsp = 4,
 		.port = 65535, .eight_bit_mime = true, .smtputf8 = true,
 	}, after;
@@ -59,6 +60,9 @@ static void an_envelope_reads_as_it_was_written(void **state)
 	assert_slice(after.cipher_standard, "TLS_X");
 	assert_slice(after.peer_name, "/CN=a b");
 	assert_slice(after.server_name, "mx.test");
+	assert_slice(after.authenticated, "plain");
+	assert_slice(after.authenticated_id, "a b");
+	assert_slice(after.authenticated_sender, "c@d.test");
 	assert_true(after.verified && after.tls_resumption == 31 && after.tls_ocsp == 4);
 	buf_free(&text);
 	arena_free(&arena);

@@ -65,7 +65,6 @@ struct loop {
 	struct loop_hook *hooks;
 	struct offload_pool offload;
 	int64_t now, trimmed_at;
-	uint64_t switches, waits;
 	bool stopping, trim_wanted;
 	unsigned rounds; /* since the descriptors were last looked at */
 	void *fake_stack;

@@ -140,7 +140,6 @@ void io_poll(struct loop *loop, int timeout_ms)
 {
 	struct epoll_event events[128];
 	int n = epoll_wait(loop->epoll_fd, events, 128, timeout_ms);
-	loop->waits++;
 	if (n < 0 && errno != EINTR)
 		fatal("epoll_wait: %s", strerror(errno));
 	for (int i = 0; i < n; i++) {

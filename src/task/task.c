@@ -33,7 +33,6 @@ static void switch_to_task(struct loop *loop, struct task *task)
 {
 	loop->running = task;
 	task->state = TASK_RUNNING;
-	loop->switches++;
 #if SANITIZED
 	__sanitizer_start_switch_fiber(&loop->fake_stack, task->stack.low, task->stack.size);
 #endif
@@ -391,7 +390,3 @@ void loop_remove_hook(struct loop *loop, struct loop_hook *hook)
 	}
 }
 
-struct loop_figures loop_figures(const struct loop *loop)
-{
-	return (struct loop_figures){ .tasks = loop->task_count, .switches = loop->switches, .waits = loop->waits };
-}

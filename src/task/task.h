@@ -51,13 +51,6 @@ struct loop_hook {
 void loop_add_hook(struct loop *loop, struct loop_hook *hook);
 void loop_remove_hook(struct loop *loop, struct loop_hook *hook);
 
-struct loop_figures {
-	size_t tasks;        /* alive now */
-	uint64_t switches;   /* since the start */
-	uint64_t waits;      /* calls of epoll_wait */
-};
-struct loop_figures loop_figures(const struct loop *loop);
-
 /* Starts fn(arg) on `loop` (also from outside of it, before loop_run). `name` must stay valid; it is for diagnosis. */
 struct task *task_spawn(struct loop *loop, task_function *fn, void *arg, const char *name);
 struct task *task_current(void);

@@ -66,7 +66,6 @@ static void ten_thousand_tasks_run_at_once(void **state)
 	}
 	for (int i = 0; i < SLEEPERS; i++)
 		task_spawn(loop, sleeper_task, &finished, "sleeper");
-	assert_int_equal(loop_figures(loop).tasks, 2 * PAIRS + SLEEPERS);
 	loop_run(loop);
 	assert_int_equal(finished, 2 * PAIRS + SLEEPERS);
 	loop_free(loop);

@@ -40,20 +40,6 @@ static void clear_entry(struct entry *entry)
 	*entry = (struct entry){ 0 };
 }
 
-void tls_contexts_free(struct tls_contexts *contexts)
-{
-	if (!contexts)
-		return;
-	for (size_t i = 0; i < contexts->count; i++)
-		clear_entry(&contexts->entries[i]);
-	free(contexts);
-}
-
-size_t tls_contexts_count(const struct tls_contexts *contexts)
-{
-	return contexts->count;
-}
-
 /* FNV-1a: the keys are the configuration's, and compared in full afterwards. */
 static uint64_t hash_of(struct slice text)
 {
@@ -96,7 +82,7 @@ static void renew(struct tls_contexts *contexts, struct entry *entry, const stru
 {
 	if (slice_equal(buf_slice(&entry->versions), versions) || slice_equal(buf_slice(&entry->refused), versions))
 		return;
-	struct tls_server *server = tls_server_new_policy(contexts->maker, policy, error);
+	struct tls_server *server = tls_server_new(contexts->maker, policy, error);
 	if (!server) {
 		replace(&entry->refused, versions);
 		return;
@@ -114,7 +100,7 @@ static struct tls_server *get(struct tls_contexts *contexts, const struct tls_po
 	if (entry) {
 		renew(contexts, entry, policy, versions, error);
 	} else {
-		struct tls_server *server = tls_server_new_policy(contexts->maker, policy, error);
+		struct tls_server *server = tls_server_new(contexts->maker, policy, error);
 		if (!server)
 			return NULL;
 		entry = take_place(contexts);

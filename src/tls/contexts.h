@@ -14,11 +14,8 @@ enum { CONTEXTS_MAX = 256 };
 
 struct tls_contexts;
 
-/* `maker` must outlive it. */
+/* For as long as the process lives, and `maker` with it. */
 struct tls_contexts *tls_contexts_new(const struct tls_maker *maker);
-/* NULL is allowed. */
-void tls_contexts_free(struct tls_contexts *contexts);
-size_t tls_contexts_count(const struct tls_contexts *contexts);
 
 /*
  * A reference, or NULL with *error. With a reference *error says (kind is not ERROR_NONE) once why changed files are not

@@ -116,7 +116,4 @@ struct ocsp_stapler *ocsp_stapler_new(SSL_CTX *context, const struct ocsp_source
 				      const struct ocsp_complaints *complaints);
 void ocsp_stapler_free(struct ocsp_stapler *stapler);
 
-/* Exim's $tls_in_ocsp after a handshake: 0 the client did not ask, 1 it asked and got none, 4 it got a proof that was verified. */
-unsigned ocsp_state(const SSL *ssl);
-
 #endif

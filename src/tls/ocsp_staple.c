@@ -214,15 +214,6 @@ static int staple_callback(SSL *ssl, void *arg)
 	return SSL_TLSEXT_ERR_NOACK;
 }
 
-unsigned ocsp_state(const SSL *ssl)
-{
-	unsigned char *proof = NULL;
-	SSL *asked = (SSL *)(uintptr_t)ssl; /* OpenSSL's macros take no constant one */
-	if (SSL_get_tlsext_status_type(asked) != TLSEXT_STATUSTYPE_ocsp)
-		return 0;
-	return SSL_get_tlsext_status_ocsp_resp(asked, &proof) > 0 ? 4 : 1;
-}
-
 /* ---- Making ---- */
 
 static void show_certificates(struct ocsp_stapler *stapler, SSL_CTX *context)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/test.h"
+#include "tls/facts.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -477,6 +478,7 @@ static long shake(SSL_CTX *server_context, bool asks, int version, unsigned *sta
 	SSL_CTX *client_context = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_max_proto_version(client_context, version);
 	SSL *client = SSL_new(client_context), *server = SSL_new(server_context);
+	struct tls_facts facts;
 	BIO *a = NULL, *b = NULL;
 	unsigned char *proof = NULL;
 	assert_int_equal(BIO_new_bio_pair(&a, 65536, &b, 65536), 1);
@@ -492,7 +494,8 @@ static long shake(SSL_CTX *server_context, bool asks, int version, unsigned *sta
 	}
 	assert_true(SSL_is_init_finished(client) && SSL_is_init_finished(server));
 	long len = SSL_get_tlsext_status_ocsp_resp(client, &proof);
-	*state_r = ocsp_state(server);
+	tls_facts_read(server, &facts);
+	*state_r = facts.ocsp;
 	SSL_free(client);
 	SSL_free(server);
 	SSL_CTX_free(client_context);

@@ -51,11 +51,6 @@ bool tls_profile_named(struct slice name, enum tls_profile *profile_r)
 	return false;
 }
 
-const char *tls_profile_name(enum tls_profile profile)
-{
-	return profiles[profile].name;
-}
-
 bool tls_version_named(struct slice name, int *version_r)
 {
 	static const struct {

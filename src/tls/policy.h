@@ -50,7 +50,6 @@ void tls_policy_init(struct tls_policy *policy, enum tls_profile profile);
 
 /* "modern", ...; false when it is none. */
 bool tls_profile_named(struct slice name, enum tls_profile *profile_r);
-const char *tls_profile_name(enum tls_profile profile);
 /* "TLS1.2", "TLSv1.2", "1.2". */
 bool tls_version_named(struct slice name, int *version_r);
 

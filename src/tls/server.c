@@ -188,7 +188,7 @@ static void add_proofs(struct tls_server *server, const struct tls_maker *maker,
 	server->stapler = ocsp_stapler_new(server->context, sources, policy->proof_count, maker->proofs, maker->complaints);
 }
 
-struct tls_server *tls_server_new_policy(const struct tls_maker *maker, const struct tls_policy *policy, struct error *error)
+struct tls_server *tls_server_new(const struct tls_maker *maker, const struct tls_policy *policy, struct error *error)
 {
 	struct tls_library *library = maker->library;
 	struct tls_server *server = xcalloc(1, sizeof *server);
@@ -216,20 +216,6 @@ struct tls_server *tls_server_new_policy(const struct tls_maker *maker, const st
 	SSL_CTX_set_client_hello_cb(server->context, hello_callback, server);
 	SSL_CTX_set_tlsext_servername_callback(server->context, name_callback);
 	return server;
-}
-
-struct tls_server *tls_server_new(struct tls_library *library, const struct slice *chains, const char *const *names,
-				  size_t count, const struct remote_signer *signer, const struct ticket_keys *tickets,
-				  struct error *error)
-{
-	struct tls_policy policy;
-	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
-	ensure(count <= TLS_CHAINS_MAX);
-	for (size_t i = 0; i < count; i++)
-		policy.chains[i] = (struct tls_file){ .name = slice_of(names[i]), .text = chains[i] };
-	policy.chain_count = count;
-	const struct tls_maker maker = { .library = library, .signer = signer, .tickets = tickets };
-	return tls_server_new_policy(&maker, &policy, error);
 }
 
 struct tls_server *tls_server_ref(struct tls_server *server)

@@ -31,25 +31,20 @@ bool ticket_keys_rotate(struct ticket_keys *keys);
 
 struct tls_server;
 
-/*
- * `chains`: one PEM text a certificate set, the server's own certificate first, RSA and ECDSA side by side where there are several;
- * `names` are their files, for messages. `tickets` is read at every handshake and must outlive the server (its content may
- * change between handshakes). NULL and *error when a certificate cannot be used.
- */
-struct tls_server *tls_server_new(struct tls_library *library, const struct slice *chains, const char *const *names,
-				  size_t count, const struct remote_signer *signer, const struct ticket_keys *tickets,
-				  struct error *error);
 /* What is the same for all servers of a process, and must outlive them. */
 struct tls_maker {
 	struct tls_library *library;
 	const struct remote_signer *signer;
-	const struct ticket_keys *tickets;
+	const struct ticket_keys *tickets;         /* read at every handshake: their content may change in between */
 	struct ocsp_pool *proofs;                  /* NULL: none */
 	const struct ocsp_complaints *complaints;  /* NULL: no proofs are stapled */
 };
 
-/* The same with all that a policy says; its texts are needed only until it returns. */
-struct tls_server *tls_server_new_policy(const struct tls_maker *maker, const struct tls_policy *policy, struct error *error);
+/*
+ * With all that a policy says; its texts are needed only until it returns. Certificates of several algorithms stand side by side.
+ * NULL and *error when something of it cannot be used.
+ */
+struct tls_server *tls_server_new(const struct tls_maker *maker, const struct tls_policy *policy, struct error *error);
 struct tls_server *tls_server_ref(struct tls_server *server);
 void tls_server_unref(struct tls_server *server);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "tls/stream.h"
 
+#include "base/fatal.h"
 #include "task/task.h"
 #include "tls/hello.h"
 
@@ -316,14 +317,15 @@ bool stream_accept_tls(struct stream *stream, struct tls_server *server, const s
 	return done;
 }
 
-static ssize_t read_clear(struct stream *stream, void *out, size_t size, int64_t deadline)
+static ssize_t receive(struct stream *stream, void *out, size_t size, int flags, int64_t deadline)
 {
 	for (;;) {
 		int waited = stream->drained ? wait_readable(stream, deadline) : 0;
 		if (waited < 0)
 			return waited;
-		ssize_t n = recv(stream->fd, out, size, 0);
-		stream->drained = n < 0 ? errno == EAGAIN : (size_t)n < size;
+		ssize_t n = recv(stream->fd, out, size, flags);
+		/* What was only looked at is still there. */
+		stream->drained = n < 0 ? errno == EAGAIN : !(flags & MSG_PEEK) && (size_t)n < size;
 		if (n >= 0)
 			return n;
 		if (errno != EINTR && errno != EAGAIN)
@@ -331,10 +333,29 @@ static ssize_t read_clear(struct stream *stream, void *out, size_t size, int64_t
 	}
 }
 
+ssize_t stream_peek(struct stream *stream, void *out, size_t size, int64_t deadline)
+{
+	ensure(!stream->ssl);
+	return receive(stream, out, size, MSG_PEEK, deadline);
+}
+
+void stream_take(struct stream *stream, size_t count)
+{
+	char waste[512];
+	while (count) {
+		ssize_t n = recv(stream->fd, waste, count < sizeof waste ? count : sizeof waste, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return; /* reset meanwhile: the next read tells */
+		count -= (size_t)n;
+	}
+}
+
 ssize_t stream_read(struct stream *stream, void *out, size_t size, int64_t deadline)
 {
 	if (!stream->ssl)
-		return read_clear(stream, out, size, deadline);
+		return receive(stream, out, size, 0, deadline);
 	if (stream->broken)
 		return -EPROTO;
 	for (;;) {

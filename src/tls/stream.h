@@ -59,6 +59,12 @@ bool stream_accept_tls(struct stream *stream, struct tls_server *server, const s
 		       struct error *error);
 
 ssize_t stream_read(struct stream *stream, void *out, size_t size, int64_t deadline);
+/*
+ * In clear only: what is there to be read, without taking it, after a wait for the first byte; and takes the first `count` of what was
+ * seen so. What was taken is not seen again, so that a caller who takes all of it waits for more.
+ */
+ssize_t stream_peek(struct stream *stream, void *out, size_t size, int64_t deadline);
+void stream_take(struct stream *stream, size_t count);
 /* All of it, or a negative errno. Returns 0 when done. In TLS the bytes may leave only with stream_flush, or when the stream is read. */
 int stream_write(struct stream *stream, struct slice bytes, int64_t deadline);
 int stream_flush(struct stream *stream, int64_t deadline);

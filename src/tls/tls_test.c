@@ -87,21 +87,22 @@ static size_t yielding_sign(void *owner, const struct sign_request *request, uns
 static void start(struct fixture *fixture, const struct pair *pair, size_t pairs)
 {
 	struct error error;
-	struct slice chains[4];
-	const char *names[4];
+	struct tls_policy policy;
+	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
+	policy.chain_count = pairs;
 	*fixture = (struct fixture){ .loop = loop_new(), .library = tls_library_new(&error), .store = keystore_new() };
 	ensure(fixture->library != NULL);
 	fixture->signer = (struct remote_signer){ yielding_sign, fixture };
 	for (size_t i = 0; i < pairs; i++) {
 		struct key_id id, certificate_id;
 		ensure(keystore_add_pem(fixture->store, slice_make(pair[i].key, pair[i].key_len), "key", &id, &error));
-		chains[i] = slice_make(pair[i].certificate, pair[i].certificate_len);
-		names[i] = "certificate";
-		ensure(tls_certificate_key_id(chains[i], "certificate", &certificate_id, &error));
+		policy.chains[i] = (struct tls_file){ .name = SLICE("certificate"), .text = slice_make(pair[i].certificate, pair[i].certificate_len) };
+		ensure(tls_certificate_key_id(policy.chains[i].text, "certificate", &certificate_id, &error));
 		assert_memory_equal(id.bytes, certificate_id.bytes, KEY_ID_LEN);
 	}
 	ensure(ticket_keys_rotate(&fixture->tickets));
-	fixture->server = tls_server_new(fixture->library, chains, names, pairs, &fixture->signer, &fixture->tickets, &error);
+	const struct tls_maker maker = { .library = fixture->library, .signer = &fixture->signer, .tickets = &fixture->tickets };
+	fixture->server = tls_server_new(&maker, &policy, &error);
 	if (!fixture->server)
 		fail_msg("%s", error.text);
 	fixture->client = SSL_CTX_new(TLS_client_method());
@@ -389,8 +390,9 @@ static void the_keystore_refuses_what_does_not_fit(void **state)
 	assert_false(keystore_add_pem(store, SLICE("no key here"), "empty.pem", &id, &error));
 	assert_true(strstr(error.text, "empty.pem") != NULL);
 	assert_true(keystore_add_pem(store, slice_make(rsa.key, rsa.key_len), "rsa.pem", &id, &error));
-	assert_true(keystore_add_pem(store, slice_make(rsa.key, rsa.key_len), "again.pem", &id, &error));
-	assert_int_equal(keystore_count(store), 1);
+	/* The same key takes one place, however often it is added. */
+	for (int i = 0; i < KEYSTORE_MAX; i++)
+		assert_true(keystore_add_pem(store, slice_make(rsa.key, rsa.key_len), "again.pem", &id, &error));
 	struct sign_request request = { .key = id, .scheme = SCHEME_ECDSA, .digest = NID_sha256, .input = SLICE("short") };
 	assert_int_equal(keystore_sign(store, &request, signature, &error), 0);
 	request.scheme = SCHEME_RSA_PSS;

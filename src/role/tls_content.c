@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: ISC */
+#include "role/tls_content.h"
+
+#include "base/cleanup.h"
+#include "base/fatal.h"
+#include "tls/hello.h"
+#include "tls/server.h"
+#include "tls/verify.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+enum { NAMES_MAX = 100000, NAMES_BYTES_MAX = 16 * 1024 * 1024 };
+
+bool tls_public_part(char *text, size_t length, size_t *length_r)
+{
+	static const char private[] = "PRIVATE KEY-----";
+	struct slice rest = slice_make(text, length);
+	size_t kept = 0;
+	bool inside = false;
+	/* PKCS#8, PKCS#1 and SEC1 in DER are sequences that begin with a small version number. */
+	if (length > 8 && (unsigned char)text[0] == 0x30) {
+		const unsigned char *at = (const unsigned char *)text;
+		EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &at, length > INT32_MAX ? INT32_MAX : (long)length);
+		ERR_clear_error();
+		EVP_PKEY_free(key);
+		if (key)
+			return false;
+	}
+	while (rest.len) {
+		size_t line_length = slice_find(rest, '\n') + 1;
+		struct slice line = slice_first(rest, line_length), trimmed = slice_trim(line);
+		rest = slice_from(rest, line_length);
+		if (slice_starts(trimmed, SLICE("-----BEGIN ")) && memmem(trimmed.data, trimmed.len, private, sizeof private - 1))
+			inside = true;
+		if (!inside) {
+			memmove(text + kept, line.data, line.len);
+			kept += line.len;
+		}
+		if (inside && slice_starts(trimmed, SLICE("-----END ")))
+			inside = false;
+	}
+	OPENSSL_cleanse(text + kept, length - kept);
+	*length_r = kept;
+	return true;
+}
+
+/* Into memory that nobody can change. */
+static int seal(struct slice text, struct error *error)
+{
+	int fd = memfd_create("postern-tls", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	while (fd >= 0 && text.len) {
+		ssize_t n = write(fd, text.data, text.len);
+		if (n <= 0)
+			break;
+		text = slice_from(text, (size_t)n);
+	}
+	if (fd >= 0 && text.len == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0)
+		return fd;
+	error_set_errno(error, errno, "keeping a file in memory");
+	fd_close(&fd);
+	return -1;
+}
+
+/* The file without private keys. The text is wiped before it is given back where there may have been one. */
+static int read_public(const char *path, struct tls_content *content, bool chain, struct error *error)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	if (fd < 0)
+		return error_set_errno(error, errno, "opening %s", path) - 1;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return error_set(error, ERROR_USAGE, "%s is not a file", path) - 1;
+	if (st.st_size > TLS_FILE_MAX)
+		return error_set(error, ERROR_USAGE, "%s is larger than %d bytes", path, TLS_FILE_MAX) - 1;
+	size_t size = (size_t)st.st_size, length = 0, public = 0;
+	char *text = xcalloc(1, size + 1);
+	for (ssize_t n; length < size && (n = pread(fd, text + length, size - length, (off_t)length)) > 0;)
+		length += (size_t)n;
+	int sealed = -1;
+	if (!tls_public_part(text, length, &public))
+		error_set(error, ERROR_USAGE, "%s is a private key", path);
+	else if (!chain || tls_certificate_key_id(slice_make(text, public), path, &content->key, error))
+		sealed = seal(slice_make(text, public), error);
+	OPENSSL_cleanse(text, size);
+	free(text);
+	return sealed;
+}
+
+/* The name is part of a path later: host names, and "*." before one. `slash`: it is a directory. */
+static bool is_certificate_name(struct slice name, bool *slash_r)
+{
+	struct tls_host_name host;
+	size_t dot = slice_find_last(name, '.');
+	struct slice ending = slice_from(name, dot);
+	*slash_r = !slice_equal(ending, SLICE(".pem")) && !slice_equal(ending, SLICE(".key"));
+	struct slice base = *slash_r ? name : slice_first(name, dot);
+	if (slice_starts(base, SLICE("*.")))
+		base = slice_from(base, 2);
+	return tls_host_name_of(base, &host) && base.data[base.len - 1] != '.';
+}
+
+/* The names in a directory, so that a front need not ask for those that are not there. */
+static int read_names(const char *path, struct error *error)
+{
+	DIR *directory = opendir(path);
+	struct buf names;
+	size_t count = 0;
+	if (!directory)
+		return error_set_errno(error, errno, "opening the directory %s", path) - 1;
+	buf_init(&names, NAMES_BYTES_MAX);
+	for (struct dirent *entry; count < NAMES_MAX && (entry = readdir(directory));) {
+		char inside[300];
+		bool slash = false;
+		if (!is_certificate_name(slice_of(entry->d_name), &slash))
+			continue;
+		snprintf(inside, sizeof inside, "%s/fullchain.pem", entry->d_name);
+		if (slash && faccessat(dirfd(directory), inside, R_OK, 0) < 0)
+			continue;
+		count += buf_printf(&names, "%s%s\n", entry->d_name, slash ? "/" : "");
+	}
+	closedir(directory);
+	int sealed = seal(buf_slice(&names), error);
+	buf_free(&names);
+	return sealed;
+}
+
+static int read_trust(enum tls_file_kind kind, const char *path, struct tls_content *content, struct error *error)
+{
+	struct buf text;
+	int sealed = -1;
+	size_t public = 0;
+	buf_init(&text, TLS_TRUST_BYTES_MAX);
+	if (tls_trust_read(path, kind == TLS_FILE_CRLS, &text, &content->directory, error)) {
+		if (buf_len(&text) && tls_public_part(text.data + text.start, buf_len(&text), &public))
+			sealed = seal(slice_make(text.data + text.start, public), error);
+		else
+			error_set(error, ERROR_USAGE, "%s has no certificates in PEM form", path);
+	}
+	buf_free(&text);
+	return sealed;
+}
+
+bool tls_content_read(enum tls_file_kind kind, const char *path, const char *key_path, struct tls_content *content_r, struct error *error)
+{
+	*content_r = (struct tls_content){ .fd = -1, .key_fd = -1 };
+	switch (kind) {
+	case TLS_FILE_NAMES: content_r->fd = read_names(path, error); break;
+	case TLS_FILE_TRUST:
+	case TLS_FILE_CRLS: content_r->fd = read_trust(kind, path, content_r, error); break;
+	default: content_r->fd = read_public(path, content_r, kind == TLS_FILE_CHAIN, error); break;
+	}
+	if (content_r->fd < 0 || kind != TLS_FILE_CHAIN)
+		return content_r->fd >= 0;
+	content_r->key_fd = open(key_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (content_r->key_fd >= 0)
+		return true;
+	fd_close(&content_r->fd);
+	return error_set_errno(error, errno, "opening the private key %s", key_path);
+}
+
+void tls_content_drop(struct tls_content *content)
+{
+	fd_close(&content->fd);
+	fd_close(&content->key_fd);
+}
