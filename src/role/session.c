@@ -280,10 +280,12 @@ static bool on_refused(struct session *session, const struct smtp_event *event)
 	struct slice command = slice_trim(slice_first(event->argument, 256));
 	char peer[SESSION_PEER_MAX];
 	session_peer(session, peer);
-	if (event->reason)
-		log_drop(session, event, command, peer);
-	else
+	if (!event->reason) {
 		log_error(session, event, command, peer);
+		return true;
+	}
+	session->notquit_reason = session_notquit_reason(event->reason);
+	log_drop(session, event, command, peer);
 	return true;
 }
 
@@ -294,7 +296,8 @@ static bool on_close(struct session *session, const struct smtp_event *event)
 	/* Empty: it is in the log already. */
 	if (event->reason && *event->reason)
 		session_log(session, LOG_KIND_MAIN, "SMTP connection dropped: %s", event->reason);
-	session->notquit_reason = session_notquit_reason(event->reason);
+	if (!session->notquit_reason)
+		session->notquit_reason = session_notquit_reason(event->reason);
 	return false;
 }
 
