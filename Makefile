@@ -5,7 +5,7 @@
 #   make try        builds, starts a server under var/try on 127.0.0.1, sends itself a message; ONCE=1 stops after that
 #   make check      sanitizer build, unit and whole-program tests; the last line is "N passed, N failed"
 #   make fuzz       every fuzz target for FUZZ_SECONDS (600)
-#   make bench      side by side with Postfix, in one run
+#   make bench      side by side with Postfix and Exim, in one run
 #   make crash      kill -9 of roles under load, CRASH_ROUNDS (200) times
 #   make install    DESTDIR= PREFIX=/usr/local
 
@@ -44,7 +44,7 @@ build-fuzz/build.ninja:
 	@CC=clang meson setup build-fuzz -Dfuzzers=true -Dc_args=-fsanitize=fuzzer-no-link $(SANITIZE)
 
 test-deps:
-	@tools/deps.sh build test
+	@tools/deps.sh build test exim
 
 # FUZZ_SHORT=1 adds five seconds of every fuzz target.
 check: test-deps build-check/build.ninja $(if $(FUZZ_SHORT),fuzz-build)
@@ -60,7 +60,7 @@ fuzz: fuzz-build
 	@tools/fuzz.sh build-fuzz $(FUZZ_SECONDS) tests/corpus
 
 bench: all
-	@tools/deps.sh bench
+	@tools/deps.sh bench exim
 	@BUILD=$(BUILD) bench/compare.sh $(BENCH_ARGS)
 
 # The campaign at full size, on the sanitizer build, with the heavier limits beside it.

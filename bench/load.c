@@ -10,8 +10,8 @@
  *   --port N --host ADDRESS --tls none|starttls|implicit --connections N (at a time) --count N --per N --size BYTES
  *   --recipient ADDRESS --pipeline (MAIL, RCPT and DATA in one write) --resume (TLS sessions)
  *
- * One line of results, name=value each: done, failed, seconds, rate (a second), p50_ms and p99_ms (of a connection with all
- * that was done on it). Exit status 1 when anything failed. Certificates are not verified: the server is what is measured.
+ * One line of results, name=value each: done, failed, resumed (connections), seconds, rate (a second), p50_ms and p99_ms (of a connection
+ * with all that was done on it). Exit status 1 when anything failed. Certificates are not verified: the server is what is measured.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,7 +47,7 @@ struct plan {
 
 /* What the threads count together. */
 struct tally {
-	atomic_uint taken, done, failed, ready;
+	atomic_uint taken, done, failed, resumed;
 	double *times; /* seconds of each connection, by number */
 	atomic_uint timed;
 };
@@ -146,9 +146,17 @@ static bool secure(struct worker *w, struct peer *p)
 	if (!p->ssl || SSL_set_fd(p->ssl, p->fd) != 1)
 		return false;
 	SSL_set_app_data(p->ssl, w);
-	if (w->plan->resume && w->session)
-		SSL_set_session(p->ssl, w->session);
-	return SSL_connect(p->ssl) == 1;
+	if (w->plan->resume && w->session) {
+		/* A copy: OpenSSL uses a session of TLS 1.3 once, and not all servers give another one each time. */
+		SSL_SESSION *copy = SSL_SESSION_dup(w->session);
+		SSL_set_session(p->ssl, copy);
+		SSL_SESSION_free(copy);
+	}
+	if (SSL_connect(p->ssl) != 1)
+		return false;
+	if (w->tally && SSL_session_reused(p->ssl))
+		atomic_fetch_add(&w->tally->resumed, 1);
+	return true;
 }
 
 /* A ticket came: the newest is kept for the next connection of this thread. */
@@ -279,7 +287,8 @@ static int run_threads(const struct plan *plan)
 	double took = seconds() - begun;
 	unsigned timed = atomic_load(&tally.timed), done = atomic_load(&tally.done), failed = atomic_load(&tally.failed);
 	qsort(tally.times, timed, sizeof(double), by_size);
-	printf("done=%u failed=%u seconds=%.3f rate=%.1f p50_ms=%.2f p99_ms=%.2f\n", done, failed, took, (double)done / took,
+	printf("done=%u failed=%u resumed=%u seconds=%.3f rate=%.1f p50_ms=%.2f p99_ms=%.2f\n", done, failed, atomic_load(&tally.resumed),
+		took, (double)done / took,
 		timed ? tally.times[timed / 2] * 1000 : 0, timed ? tally.times[timed - 1 - timed / 100] * 1000 : 0);
 	free(tally.times);
 	free(workers);

@@ -10,6 +10,7 @@ import ctypes
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -485,3 +486,11 @@ def descriptors(pid):
         except FileNotFoundError:
             pass
     return found
+
+
+def raise_file_limit(count):
+    """So many files may be open in the tests' process, and in servers that they start from now on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard >= count or hard == resource.RLIM_INFINITY, f"this test needs {count} open files"
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))

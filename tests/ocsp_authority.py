@@ -16,32 +16,34 @@ MUST_STAPLE = "tlsfeature=status_request"
 class Authority:
     """Root, intermediate `ca` that signs, and a delegate of it for proofs; the database of openssl-ca for `openssl ocsp -index`."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, name="Root"):
         self.dir = Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.serial = 1000
         (self.dir / "index").write_text("")
         self.make_key("root")
-        self.openssl("req", "-x509", "-key", "root.key", "-subj", "/CN=Root", "-days", "30", "-out", "root.pem")
+        self.openssl("req", "-x509", "-key", "root.key", "-subj", f"/CN={name}", "-days", "30", "-out", "root.pem")
         self.make("ca", "root", "basicConstraints=critical,CA:true")
         self.make("delegate", "ca", "extendedKeyUsage=OCSPSigning")
         self.make("unfit", "ca", "extendedKeyUsage=serverAuth")
 
-    def openssl(self, *arguments, **named):
-        return subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, cwd=self.dir, timeout=60, **named)
+    def openssl(self, *arguments, clock=None, **named):
+        """`clock`: how far its clock is off, in seconds, for what is not valid now."""
+        command = ["faketime", "-f", f"{clock:+d}s", "openssl"] if clock else ["openssl"]
+        return subprocess.run([*command, *map(str, arguments)], check=True, capture_output=True, cwd=self.dir, timeout=60, **named)
 
     def make_key(self, name, kind="ec"):
         how = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec" else ["rsa", "-pkeyopt", "rsa_keygen_bits:2048"]
         self.openssl("genpkey", "-algorithm", *how, "-out", f"{name}.key")
         (self.dir / f"{name}.key").chmod(0o600)
 
-    def make(self, name, issuer, *extensions, kind="ec", days=30):
+    def make(self, name, issuer, *extensions, kind="ec", days=30, clock=None):
         self.serial += 1
         self.make_key(name, kind)
         (self.dir / f"{name}.ext").write_text("\n".join(extensions) + "\n")
         self.openssl("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-out", f"{name}.csr")
         self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem", "-CAkey", f"{issuer}.key", "-set_serial", self.serial,
-                     "-days", days, "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+                     "-days", days, "-extfile", f"{name}.ext", "-out", f"{name}.pem", clock=clock)
         if issuer == "ca":
             self.mark(self.serial, name)
         return self.serial
@@ -62,17 +64,17 @@ class Authority:
         chain.write_text((self.dir / f"{name}.pem").read_text() + (self.dir / "ca.pem").read_text())
         return chain, self.dir / f"{name}.key"
 
-    def answer(self, request, signer="delegate", life=("-ndays", "7")):
-        """The DER response of `openssl ocsp` to this DER request."""
+    def answer(self, request, signer="delegate", life=("-ndays", "7"), options=(), clock=None):
+        """The DER response of `openssl ocsp` to this DER request; `life` leads to its next update."""
         number = threading.get_ident()
         (self.dir / f"req.{number}").write_bytes(request)
         self.openssl("ocsp", "-index", "index", "-CA", "ca.pem", "-rsigner", f"{signer}.pem", "-rkey", f"{signer}.key", "-reqin",
-                     f"req.{number}", "-respout", f"resp.{number}", *life)
+                     f"req.{number}", "-respout", f"resp.{number}", *life, *options, clock=clock)
         return (self.dir / f"resp.{number}").read_bytes()
 
-    def proof(self, name="mx.example.test", signer="delegate", life=("-ndays", "7"), digest="-sha1"):
+    def proof(self, name="mx.example.test", signer="delegate", life=("-ndays", "7"), digest="-sha1", options=(), clock=None):
         self.openssl("ocsp", digest, "-issuer", "ca.pem", "-cert", f"{name}.pem", "-no_nonce", "-reqout", "request.der")
-        return self.answer((self.dir / "request.der").read_bytes(), signer, life)
+        return self.answer((self.dir / "request.der").read_bytes(), signer, life, options, clock)
 
 
 class OpensslResponder:

@@ -153,7 +153,7 @@ def test_rewriting_is_exims_brw_and_retry_brt(conf):
 
 
 @pytest.mark.parametrize("arguments,words", [
-    (["-bt", "a@b"], "routing"), (["-bv", "a@b"], "verification"), (["-bh", "1.2.3.4"], "SMTP session"), (["-bs"], "SMTP on standard input"),
+    (["-bt", "a@b"], "routing"), (["-bv", "a@b"], "verification"), (["-bs"], "SMTP on standard input"),
     (["-bp"], "queue"), (["-Mrm", "x"], "queue"), (["-q"], "queue"), (["-t"], "standard input"), (["-i", "-f", "a@b", "c@d"], "standard input")])
 def test_what_is_not_there_says_so(conf, arguments, words):
     status, out, err = run("-C", conf, *arguments)

@@ -2,20 +2,13 @@
 """Hostile amounts: slow connections by the thousand, endless messages, floods. HEAVY=1 (make crash) runs the full sizes, check
 smaller ones of the same kind."""
 import os
-import resource
 import socket
 import time
 
-from harness import HEAVY, Closed, Smtp, descriptors, make_message, proc_status, wait_for
+from harness import HEAVY, Closed, Smtp, descriptors, make_message, proc_status, raise_file_limit, wait_for
 
 SLOW = 2000 if HEAVY else 300
 FLOOD = 5 * 1024 ** 3 if HEAVY else 300 * 1024 ** 2
-
-
-def raise_file_limit(count):
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < count:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
 
 def memory_kb(one):

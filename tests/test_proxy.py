@@ -157,6 +157,15 @@ def test_limits_lists_and_acls_are_about_the_client(behind):
     one.wait_log(r"H=\(client\.test\) \[198\.51\.100\.66\] rejected MAIL")
 
 
+def test_what_a_named_list_said_of_the_proxy_does_not_hold_for_the_client(behind):
+    acl = "hostlist proxies = 127.0.0.1\n" + ACL + "mail:\n  deny hosts = +proxies\n    message = a proxy\n  accept\n"
+    one = behind({"hosts_proxy": "+proxies", "acl_smtp_mail": "mail"}, extra=acl)
+    for header, code in ((line(), 250), (LOCAL, 550)):
+        with Behind(one.smtp, header) as client:
+            client.ehlo()
+            client.expect(code, "MAIL FROM:<a@client.test>")
+
+
 def test_connections_are_counted_for_the_client_and_not_for_the_proxy(behind):
     one = behind({"smtp_accept_max_per_host": "2"})
     for _ in range(3):

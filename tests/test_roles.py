@@ -171,6 +171,7 @@ def test_a_role_sees_no_files(server):
     one = server()
     one.send(make_message())
     one.maildir().wait()
+    one.wait_empty()
     for path in (one.key, *one.spool.rglob("*")):
         assert os.stat(path).st_mode & 0o007 == 0, f"{path} is open to everybody"
 

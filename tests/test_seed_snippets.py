@@ -34,7 +34,8 @@ SNIPPETS = {
     "hosts that must use TLS": (TLS + "tls_hosts = 192.0.2.0/24\n", [], ["this is an old name"]),
     "Diffie-Hellman parameters": (TLS + "tls_dhparam = /some/file/name\n", [], []),
     "certificates of clients": (TLS + "tls_verify_hosts = *\n", [], []),
-    "ciphers of clients": (TLS + "tls_verify_ciphers = DES-CBC3-SHA:IDEA-CBC-MD5\n", [], ["this is an old name"]),
+    "ciphers of clients": (TLS + "tls_verify_ciphers = DES-CBC3-SHA:IDEA-CBC-MD5\n", [], [
+        "this is an old name", 'tls_verify_ciphers "DES-CBC3-SHA:IDEA-CBC-MD5": no cipher match; STARTTLS of the hosts']),
     "expected certificates": (TLS + "tls_verify_certificates = /cert/file\n", [], []),
     "cipher in the log": (TLS + "no_tls_log_cipher\n", [], ["this is an old name"]),
     "name of the peer in the log": (TLS + "tls_log_peerdn\n", [], ["this is an old name"]),

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: ISC
 """control = submission (RFC 6409 §8; Exim's manual, chapters 44 and 48): what is missing is added, who sent it is told."""
+import base64
 import re
 import subprocess
 
 import pytest
 
-from harness import POSTERN, Server
+from harness import POSTERN, Server, Smtp
 
 ACLS = """
 begin acl
@@ -119,3 +120,156 @@ def test_a_constant_mistake_is_found_at_load(option, complaint, certificates, tm
     conf.write_text(f"acl_smtp_mail = check_mail\nspool_directory = {tmp_path}/spool\n" + ACLS.replace(" CONTROL", option))
     done = subprocess.run([POSTERN, "check", "-c", conf], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2 and '"submission" has sender_retain, domain= and name=' in done.stderr and complaint in done.stderr, done
+
+
+# ---- Who is authenticated ----
+
+AUTH = """
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_condition = ${if eq{$auth3}{secret}}
+  server_set_id = $auth2
+"""
+
+
+def log_in(client, user="ann"):
+    client.expect(235, "AUTH PLAIN " + base64.b64encode(f"\0{user}\0secret".encode()).decode())
+
+
+def authenticated(one, header, sender="ann@example.test", user="ann", port=None):
+    """The header as it was delivered, and the trace before it."""
+    before = len(one.maildir().read())
+    with Smtp(port or one.smtp) as client:
+        client.ehlo()
+        client.starttls()
+        log_in(client, user)
+        client.envelope("user@example.test", sender=sender)
+        client.expect(354, "DATA")
+        client.send("".join(line + "\r\n" for line in header).encode() + b"\r\ntext\r\n.\r\n")
+        code, texts = client.reply()
+        assert code == 250, texts
+        identifier = re.search(r"id=(\S+)", texts[-1])[1]
+    one.maildir().wait(before + 1)
+    text = next(text for text in one.maildir().read() if identifier.encode() in text).decode()
+    return re.sub(r"\n[ \t]+", " ", text.split("\n\n")[0]).split("\n")
+
+
+FULL = ["Date: x", "Message-ID: <m@b>"]
+
+
+@pytest.mark.parametrize("control, header, sender, wanted, envelope", [
+    ("", ["From: ann@example.test"], "ann@example.test", [], "ann@example.test"),
+    ("", ["From: Ann <ANN@example.test>"], "ann@example.test", [], "ann@example.test"),
+    ("", ["From: boss@example.test"], "ann@example.test", ["Sender: ann@example.test"], "ann@example.test"),
+    ("", ["From: boss@example.test", "Sender: liar@c.test"], "liar@c.test", ["Sender: ann@example.test"], "ann@example.test"),
+    ("", ["From: ann@example.test", "Sender: liar@c.test"], "ann@example.test", [], "ann@example.test"),
+    ("/sender_retain", ["From: boss@example.test", "Sender: liar@c.test"], "liar@c.test", ["Sender: liar@c.test"], "liar@c.test"),
+    ("/domain=b.test", ["From: ann@b.test"], "x@c.test", [], "ann@b.test"),
+    ("/domain=b.test/name=Ann A.", ["From: boss@b.test"], "x@c.test", ['Sender: "Ann A." <ann@b.test>'], "ann@b.test"),
+])
+def test_sender_and_envelope_are_the_authenticated_users(server, control, header, sender, wanted, envelope):
+    lines = authenticated(server(control, {"qualify_domain": "example.test"}, AUTH), header + FULL, sender)
+    assert [line for line in lines if line.startswith("Sender:")] == wanted
+    assert lines[0] == f"Return-path: <{envelope}>"
+
+
+def test_an_identity_that_is_an_address_needs_no_domain(server):
+    lines = authenticated(server("", {}, AUTH), ["From: x@b.test"] + FULL, user="ann@c.test")
+    assert "Sender: ann@c.test" in lines and lines[0] == "Return-path: <ann@c.test>"
+
+
+def test_the_null_sender_stays(server):
+    assert authenticated(server("", {}, AUTH), ["From: ann@mx.example.test"] + FULL, sender="")[0] == "Return-path: <>"
+
+
+# ---- Ports of submission ----
+
+@pytest.fixture(name="submission")
+def fixture_submission(server):
+    def make(**main):
+        return server("", {"acl_smtp_mail": None, "qualify_domain": "example.test", **main}, AUTH)
+
+    def with_port(**main):
+        one = make(**main)
+        one.stop()
+        one.configure({"submission_ports": str(one.submission)})
+        one.start()
+        return one
+    return with_port
+
+
+def test_everybody_must_authenticate_on_submission_ports(submission):
+    one = submission(host_accept_relay="*")
+    with Smtp(one.submission) as client:
+        client.ehlo()
+        assert client.expect(530, "MAIL FROM:<a@b.test>") == "Authentication required"
+        client.starttls()
+        client.expect(530, "MAIL FROM:<a@b.test>")
+        log_in(client)
+        client.expect(250, "MAIL FROM:<a@b.test>")
+    with Smtp(one.smtp) as client:
+        client.ehlo()
+        client.expect(250, "MAIL FROM:<a@b.test>")
+    one.wait_log(r'rejected "MAIL FROM:<a@b\.test>": Authentication required', count=2)
+
+
+def test_messages_of_submission_ports_are_put_right(submission):
+    one = submission()
+    lines = authenticated(one, ["From: boss@example.test"], "x@c.test", port=one.submission)
+    assert "Sender: ann@example.test" in lines and any(line.startswith("Message-Id: <E") for line in lines)
+
+
+def test_the_check_tells_of_a_submission_port_without_authenticators(tmp_path):
+    conf = tmp_path / "postern.conf"
+    conf.write_text(f"daemon_smtp_ports = 25 : 587\nspool_directory = {tmp_path}/spool\n")
+    done = subprocess.run([POSTERN, "check", "-c", conf], capture_output=True, text=True, timeout=60, check=False)
+    assert "nobody can send mail through port 587" in done.stderr, done
+
+
+# ---- submission_sender_check ----
+
+CHECK = {"submission_sender_check": "$authenticated_id@example.test : ${if eq{$authenticated_id}{ann}{team@example.test}}"}
+
+
+def test_a_user_may_send_as_the_addresses_of_the_list(server):
+    one = server("", {**CHECK, "qualify_domain": "example.test"}, AUTH)
+    authenticated(one, ["From: ann@example.test"] + FULL)
+    authenticated(one, ["From: The Team <TEAM@example.test>"] + FULL, sender="team@example.test")
+    authenticated(one, ["From: team@example.test"] + FULL, sender="")
+
+
+def test_another_envelope_sender_is_refused_at_mail(server):
+    one = server("", CHECK, AUTH)
+    with one.connect() as client:
+        client.ehlo()
+        client.starttls()
+        log_in(client, "bob")
+        assert client.expect(550, "MAIL FROM:<team@example.test>") == "This sender address is not yours"
+        client.expect(250, "MAIL FROM:<bob@example.test>")
+    one.wait_log(r"rejected MAIL <team@example\.test>: not an address of the authenticated user")
+
+
+@pytest.mark.parametrize("header", [["From: team@example.test"], ["From: bob@example.test, ann@example.test"], ["From: broken <"],
+                                    ["From: bob@example.test", "From: ann@example.test"], ["Subject: none", "Resent-From: ann@example.test"]])
+def test_another_address_in_from_is_refused_after_data(server, header):
+    one = server("", {**CHECK, "qualify_domain": "example.test"}, AUTH)
+    with one.connect() as client:
+        client.ehlo()
+        client.starttls()
+        log_in(client, "bob")
+        client.envelope("user@example.test", sender="bob@example.test")
+        client.expect(354, "DATA")
+        client.send("".join(line + "\r\n" for line in header + FULL).encode() + b"\r\ntext\r\n.\r\n")
+        code, texts = client.reply()
+        assert (code, texts[-1]) == (550, "The address in From is not yours")
+    one.wait_log(r"rejected after DATA: From is not an address of the authenticated user")
+    assert not one.maildir().read()
+
+
+def test_who_is_not_authenticated_is_not_asked(server):
+    one = server("", CHECK, AUTH)
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(250, "MAIL FROM:<anybody@client.test>")

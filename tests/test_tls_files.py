@@ -208,3 +208,75 @@ def test_reload_with_a_mismatch_is_refused_and_the_old_files_stay(replaced):
     one.wait_log("reload refused: .*does not belong", start)
     assert {served(one) for _ in range(6)} == {"before.test"}
     one.send(make_message("after it"))
+
+
+class Sender(threading.Thread):
+    """Sends mail over TLS until it is told to stop: on one connection, or on a new one for each message."""
+
+    def __init__(self, one, keeps, on_connect):
+        super().__init__()
+        self.one, self.keeps, self.on_connect = one, keeps, on_connect
+        self.sent, self.problem, self.over = [], None, threading.Event()
+
+    def connect(self):
+        client = Smtp(self.one.tls if self.on_connect else self.one.smtp, tls=self.on_connect)
+        client.ehlo()
+        if not self.on_connect:
+            client.starttls()
+        return client
+
+    def send(self, client):
+        message = make_message("through reloads", size=2000)
+        client.deliver(message)
+        self.sent.append(message)
+
+    def run(self):
+        try:
+            client = self.connect()
+            while not self.over.is_set():
+                self.send(client)
+                if not self.keeps:
+                    client.expect(221, "QUIT")
+                    client.close()
+                    client = self.connect()
+            client.expect(221, "QUIT")
+            client.close()
+        except Exception as problem:  # whatever it is, it fails the test
+            self.problem = problem
+
+
+def test_reloads_and_changed_certificates_under_load_drop_no_session_and_no_message(replaced):
+    """Old sessions go on as they began, new ones get what is new, and nothing is sent twice."""
+    one, put = replaced
+    one.configure({"smtp_accept_max_per_connection": 0, "log_selector": "+lost_incoming_connection"})
+    one.reload()
+    roles, begin = one.roles(), one.mark()
+    senders = [Sender(one, keeps=number % 2 == 0, on_connect=number % 4 < 2) for number in range(20)]
+    for sender in senders:
+        sender.start()
+    try:
+        for number in range(10):
+            put(f"round{number}.test")
+            mark = one.mark()
+            for _ in range(3):
+                one.process.send_signal(signal.SIGHUP)
+            one.wait_log(r"configuration reloaded", mark)
+            before = [len(sender.sent) for sender in senders]
+            wait_for("all of them to have sent more", lambda: all(sender.problem or len(sender.sent) > count + 1
+                                                                  for sender, count in zip(senders, before)))
+            assert not [sender.problem for sender in senders if sender.problem]
+            assert served(one) == f"round{number}.test"
+    finally:
+        for sender in senders:
+            sender.over.set()
+        for sender in senders:
+            sender.join()
+    assert not [sender.problem for sender in senders if sender.problem]
+    sent = [message for sender in senders for message in sender.sent]
+    one.wait_empty()
+    assert sorted(one.maildir().messages()) == sorted(sent)
+    told = one.log_text(begin)
+    assert not re.search(r"TLS error|disconnection|timeout|refused", told), told[-4000:]
+    now = one.roles()
+    assert {name: now.get(name) for name in roles if not name.startswith("store")} == \
+        {name: pid for name, pid in roles.items() if not name.startswith("store")}

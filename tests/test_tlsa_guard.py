@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dns_server import Nsd
-from harness import POSTERN, SANITIZER, Server, free_ports, trusting, wait_for
+from harness import POSTERN, SANITIZER, Server, free_ports, make_message, trusting, wait_for
 
 HOSTS = ("strict.dane.test", "both.dane.test", "none.dane.test", "open.example", "bad.late.test")
 
@@ -137,3 +137,100 @@ def test_without_an_answer_of_the_dns_the_old_one_stays_and_it_is_tried_again(wo
 def test_what_breaks_dane_at_the_start_is_told(world, guarded):
     one, _ = guarded("strict.dane.test", which="next")
     one.wait_log(r"live\.pem is in use, but: DANE: no TLSA record")
+
+
+# ---- Certificates that are chosen by name: they are opened when the first client asks for one ----
+
+@pytest.fixture
+def by_name(world, server):
+    """by_name(which): a server with a directory of certificates, and a function that puts one of strict.dane.test into it."""
+    live = Path(tempfile.mkdtemp(dir=world.dir))
+    live.chmod(0o755)
+
+    def put(which):
+        """Certificate and key in one file, and in one step."""
+        made = live / "new"
+        made.write_text((world.dir / f"strict.dane.test-{which}.pem").read_text() + (world.dir / f"strict.dane.test-{which}.key").read_text())
+        made.chmod(0o600)
+        made.rename(live / "strict.dane.test.pem")
+
+    def make(which, **main):
+        put(which)
+        (live / "default.pem").write_text("".join((world.dir / f"none.dane.test-now.{ending}").read_text() for ending in ("pem", "key")))
+        one = server(main={"primary_hostname": "none.dane.test", "tls_certificate": f"{live}/", "tls_privatekey": None, "tls_tlsa_guard": "true",
+                           "daemon_smtp_ports": str(world.port), "tls_on_connect_ports": None, "dns_config_file": world.dir / "unbound.conf", **main})
+        one.smtp = world.port
+        return one, put
+    return make
+
+
+def named(one):
+    """The digest of the certificate for strict.dane.test."""
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(220, "STARTTLS")
+        client.sock = trusting().wrap_socket(client.sock, server_hostname="strict.dane.test")
+        return hashlib.sha256(client.sock.getpeercert(True)).hexdigest()
+
+
+def test_a_certificate_that_is_new_for_its_name_is_used_and_what_it_breaks_is_told(world, by_name):
+    one, _ = by_name("next")
+    assert named(one) == fingerprint(world, "strict.dane.test", "next")
+    one.wait_log(r"TLS: \S*/strict\.dane\.test\.pem is in use, but: DANE: no TLSA record of _\d+\._tcp\.strict\.dane\.test matches")
+    # Asked for again, it is there already: that is no news.
+    assert named(one) == fingerprint(world, "strict.dane.test", "next")
+    assert one.log_text().count("is in use, but") == 1
+
+
+def test_a_certificate_that_is_new_for_its_name_and_fits_is_no_news(world, by_name):
+    one, _ = by_name("now")
+    assert named(one) == fingerprint(world, "strict.dane.test", "now")
+    assert named(one) == fingerprint(world, "strict.dane.test", "now")
+    one.send(make_message("no news"), "user@example.test", tls=False)
+    one.maildir().wait()
+    assert "DANE" not in one.log_text()
+
+
+def test_a_replaced_certificate_of_a_name_is_refused_also_after_reloads(world, by_name):
+    one, put = by_name("now")
+    assert named(one) == fingerprint(world, "strict.dane.test", "now")
+    start = one.mark()
+    put("next")
+    one.wait_log(r"strict\.dane\.test\.pem has changed and is not used: DANE: no TLSA record .*what was in use before stays", start)
+    for _ in range(2):
+        start = one.mark()
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log(r"configuration reloaded", start)
+        assert named(one) == fingerprint(world, "strict.dane.test", "now")
+    # Nor does the time of a reload let one in that was put there meanwhile.
+    put("now")
+    start = one.mark()
+    one.wait_log(r"strict\.dane\.test\.pem has changed; new connections use it", start)
+    put("next")
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log(r"strict\.dane\.test\.pem has changed and is not used: DANE: no TLSA record", start)
+    assert named(one) == fingerprint(world, "strict.dane.test", "now")
+    # Without the guard it is as if it were new.
+    one.configure({"tls_tlsa_guard": "false"})
+    one.process.send_signal(signal.SIGHUP)
+    wait_for("the next certificate", lambda: named(one) == fingerprint(world, "strict.dane.test", "next"))
+
+
+def test_a_reload_takes_nothing_along_that_the_configuration_no_longer_names(world, by_name, tmp_path):
+    one, put = by_name("now")
+    assert named(one) == fingerprint(world, "strict.dane.test", "now")
+    tmp_path.chmod(0o755)
+    tmp_path.parent.chmod(0o755)
+    world.install(tmp_path, "none.dane.test", "now")
+    one.configure({"tls_certificate": tmp_path / "live.pem", "tls_privatekey": tmp_path / "live.key"})
+    start = one.mark()
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log(r"configuration reloaded", start)
+    put("next")
+    # All files are looked at in turn: after two changes of one of them the others have been looked at, too.
+    for which in ("next", "now"):
+        changed = one.mark()
+        world.install(tmp_path, "none.dane.test", which)
+        one.wait_log(r"live\.pem has changed; new connections use it", changed)
+        assert named(one) == fingerprint(world, "none.dane.test", which)
+    assert "strict.dane.test.pem" not in one.log_text(start)

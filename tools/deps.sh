@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# deps.sh SET...: sees that the packages of these sets (build, try, test, fuzz, bench) are there; says nothing when they are.
+# deps.sh SET...: sees that the packages of these sets (build, try, test, exim, fuzz, bench) are there; says nothing when they are.
 # What is missing is installed with apt-get, as root or by sudo without a password; otherwise the one command to run is
 # printed, and the exit status is 1. What is tested is the thing needed, not the package: a tool from elsewhere will do.
 set -u
@@ -44,6 +44,7 @@ table() {
 		libcurl4-openssl-dev library libcurl
 		libunistring-dev header unistr.h
 		libargon2-dev library libargon2
+		libpam0g-dev library pam
 		dns-root-data test -r /usr/share/dns/root.key
 		libmimalloc-dev header mimalloc.h
 	T
@@ -63,9 +64,22 @@ table() {
 		openssl command_is openssl
 		gnutls-bin command_is gnutls-cli
 		sslscan command_is sslscan
+		testssl.sh command_is testssl
+		faketime command_is faketime
 		procps command_is ps
 		mandoc command_is mandoc
 		man-db command_is man
+		systemd command_is systemd-analyze
+		nsd command_is /usr/sbin/nsd
+		ldnsutils command_is ldns-signzone
+		postgresql postgres_is
+		redis-server command_is redis-server
+		haproxy command_is /usr/sbin/haproxy
+		clamav-daemon command_is /usr/sbin/clamd
+		spamd command_is /usr/sbin/spamd
+		rspamd command_is rspamd
+	T
+	exim) cat <<-'T' ;;
 		libnss-wrapper shared libnss_wrapper.so
 		libevent-2.1-7 shared libevent-2.1.so.7
 		libgnutls-dane0 shared libgnutls-dane.so.0
@@ -73,14 +87,6 @@ table() {
 		libmariadb3 shared libmariadb.so.3
 		libperl5.36 shared libperl.so.5.36
 		libspf2-2 shared libspf2.so.2
-		nsd command_is /usr/sbin/nsd
-		ldnsutils command_is ldns-signzone
-		postgresql postgres_is
-		redis-server command_is redis-server
-		clamav-daemon command_is /usr/sbin/clamd
-		spamd command_is /usr/sbin/spamd
-		rspamd command_is rspamd
-		haproxy command_is /usr/sbin/haproxy
 	T
 	fuzz) cat <<-'T' ;;
 		clang command_is clang
@@ -89,10 +95,11 @@ table() {
 	clang) echo clang command_is clang ;;
 	bench) cat <<-'T' ;;
 		postfix command_is postfix
+		util-linux command_is unshare
 		openssl command_is openssl
 		python3 command_is /usr/bin/python3
 	T
-	*) echo "deps.sh: unknown set '$1' (build, try, test, fuzz, clang, bench)" >&2; exit 2 ;;
+	*) echo "deps.sh: unknown set '$1' (build, try, test, exim, fuzz, clang, bench)" >&2; exit 2 ;;
 	esac
 }
 

@@ -64,16 +64,20 @@ struct acl_point_info {
 
 const struct acl_point_info *acl_point_info(enum acl_point point);
 
-/* ---- Words: conditions and modifiers, for the manual ---- */
+/* ---- Words, for the manual ---- */
 
 struct acl_word_info {
 	const char *name;
 	bool modifier;       /* otherwise a condition, which "!" may negate */
-	const char *refused; /* not NULL: an error at load, for this reason */
+	unsigned points;     /* where it may be used: a bit for each enum acl_point */
+	const char *options; /* of a kind of `verify`: what may follow a slash, separated by blanks; otherwise NULL */
+	const char *refused; /* not NULL: an error at load, for this reason; then there may be no help and no example */
+	/* A verb's example is a statement, that of a condition or modifier the whole of it, others' what stands behind "=". */
 	const char *help, *example;
 };
 
-/* Row `index` of the conditions and modifiers, of the controls, or of the kinds of `verify`; false behind the last. */
+/* Row `index` of the verbs, the conditions and modifiers, the controls, or the kinds of `verify`; false behind the last. */
+bool acl_verb_info(size_t index, struct acl_word_info *info_r);
 bool acl_word_info(size_t index, struct acl_word_info *info_r);
 bool acl_control_info(size_t index, struct acl_word_info *info_r);
 bool acl_verify_info(size_t index, struct acl_word_info *info_r);

@@ -691,11 +691,11 @@ static void each_word_has_its_help(void **state)
 {
 	struct acl_word_info info;
 	(void)state;
-	bool (*const infos[])(size_t, struct acl_word_info *) = { acl_word_info, acl_control_info, acl_verify_info };
-	for (size_t kind = 0; kind < 3; kind++)
+	bool (*const infos[])(size_t, struct acl_word_info *) = { acl_verb_info, acl_word_info, acl_control_info, acl_verify_info };
+	for (size_t kind = 0; kind < sizeof infos / sizeof *infos; kind++)
 		for (size_t i = 0; infos[kind](i, &info); i++)
-			if (!info.refused && (!info.help || (kind == 0 && !info.example)))
-				fail_msg("\"%s\" has no help or example", info.name);
+			if (!info.refused && (!info.help || !info.example || !info.points))
+				fail_msg("\"%s\" has no help or example, or can be used nowhere", info.name);
 }
 
 int main(void)

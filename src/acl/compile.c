@@ -15,24 +15,6 @@ struct compiler {
 	bool failed;
 };
 
-static const char *const verbs[ACL_VERBS] = {
-	[ACL_VERB_ACCEPT] = "accept", [ACL_VERB_DEFER] = "defer", [ACL_VERB_DENY] = "deny", [ACL_VERB_DISCARD] = "discard",
-	[ACL_VERB_DROP] = "drop", [ACL_VERB_REQUIRE] = "require", [ACL_VERB_WARN] = "warn",
-};
-
-const char *acl_verb_text(enum acl_verb verb)
-{
-	return verbs[verb];
-}
-
-static enum acl_verb verb_find(struct slice name)
-{
-	enum acl_verb verb = 0;
-	while (verb < ACL_VERBS && !slice_equal(slice_of(verbs[verb]), name))
-		verb++;
-	return verb;
-}
-
 static bool fail(struct compiler *c, struct slice at, const struct error *error)
 {
 	size_t column = at.data && at.data >= c->line.text.data ? (size_t)(at.data - c->line.text.data) + 1 : 0;
@@ -185,7 +167,7 @@ static bool check_word(struct compiler *c, const struct acl_word *word, struct s
 	if (negated && word->modifier)
 		FAIL(c, name, "\"!\" cannot stand before \"%s\": it is a modifier, not a condition", word->name);
 	if (acl_is_endpass(word) && verb != ACL_VERB_ACCEPT && verb != ACL_VERB_DISCARD)
-		FAIL(c, name, "\"endpass\" has no meaning in a \"%s\" statement, only in \"accept\" and \"discard\"", verbs[verb]);
+		FAIL(c, name, "\"endpass\" has no meaning in a \"%s\" statement, only in \"accept\" and \"discard\"", acl_verb_text(verb));
 	return true;
 }
 
@@ -241,14 +223,14 @@ static bool compile_line(struct compiler *c, struct slice text)
 	bool negated = take_negation(&rest);
 	after = rest;
 	struct slice name = take_name(&after);
-	enum acl_verb verb = verb_find(name);
+	enum acl_verb verb = acl_verb_find(name);
 	if (verb == ACL_VERBS && !c->statement)
 		FAIL(c, rest, "unknown ACL verb \"%.*s\"; expected accept, defer, deny, discard, drop, require or warn",
 		     SLICE_ARG(slice_first(name.len ? name : rest, 64)));
 	if (verb == ACL_VERBS)
 		return compile_item(c, rest, negated);
 	if (negated)
-		FAIL(c, rest, "\"!\" cannot stand before the verb \"%s\"", verbs[verb]);
+		FAIL(c, rest, "\"!\" cannot stand before the verb \"%s\"", acl_verb_text(verb));
 	if (!begin_statement(c, verb))
 		return false;
 	negated = take_negation(&after);

@@ -15,6 +15,7 @@ static const struct control {
 	unsigned points;
 	const char *refused;
 	const char *help;
+	const char *example; /* the value; NULL: the name alone says it */
 } controls[] = {
 	{ "allow_auth_unadvertised", ACL_CONTROL_ALLOW_AUTH_UNADVERTISED, false, AT(CONNECT) | AT(HELO), NULL,
 	  "The client may use AUTH without having been offered it." },
@@ -29,30 +30,35 @@ static const struct control {
 	{ "dmarc_disable_verify", ACL_CONTROL_DMARC_DISABLE_VERIFY, false, ACL_EVERYWHERE, NULL,
 	  "DMARC is not applied to this message; this version applies it to none." },
 	{ "dscp", ACL_CONTROL_DSCP, true, ACL_EVERYWHERE & ~(NOT_SMTP | AT(NOTQUIT)), NULL,
-	  "The class of our packets in this connection (RFC 2474): a name such as ef, af31, cs1 or lowcost, or a number up to 63." },
+	  "The class of our packets in this connection (RFC 2474): a name such as ef, af31, cs1 or lowcost, or a number up to 63.",
+	  "dscp/ef" },
 	{ "enforce_sync", ACL_CONTROL_ENFORCE_SYNC, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
 	  "A client that sends out of turn is refused, from here on in this connection." },
 	{ "no_enforce_sync", ACL_CONTROL_NO_ENFORCE_SYNC, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
 	  "A client may send out of turn, from here on in this connection." },
 	{ "fakedefer", ACL_CONTROL_FAKEDEFER, true, SMTP_MESSAGE, NULL,
-	  "The message is taken, but the client is told to try again later (450), with the text behind the slash." },
+	  "The message is taken, but the client is told to try again later (450), with the text behind the slash.",
+	  "fakedefer/try again in an hour" },
 	{ "fakereject", ACL_CONTROL_FAKEREJECT, true, SMTP_MESSAGE, NULL,
-	  "The message is taken, but the client is told that it is refused (550), with the text behind the slash." },
+	  "The message is taken, but the client is told that it is refused (550), with the text behind the slash.",
+	  "fakereject/not wanted here" },
 	{ "freeze", ACL_CONTROL_FREEZE, true, MESSAGE, NULL,
-	  "The message is frozen when it arrives: nothing tries to deliver it. \"/no_tell\" changes nothing, for nobody is told." },
+	  "The message is frozen when it arrives: nothing tries to deliver it. \"/no_tell\" changes nothing, for nobody is told.",
+	  "freeze/no_tell" },
 	{ "no_callout_flush", ACL_CONTROL_NO_CALLOUT_FLUSH, false, ACL_EVERYWHERE, NULL,
 	  "Replies that wait are not sent before a callout; this version makes none." },
 	{ "no_delay_flush", ACL_CONTROL_NO_DELAY_FLUSH, false, ACL_EVERYWHERE, NULL,
 	  "Replies that wait are not sent before a delay, from here on in this connection." },
 	{ "no_mbox_unspool", ACL_CONTROL_NO_MBOX_UNSPOOL, false, MESSAGE, NULL,
-	  "The copy of the message that scanners see is kept; there is none on disk." },
+	  "The copy of the message that scanners see is kept; there is none on disk.", "no_mbox_unspool" },
 	{ "no_multiline_responses", ACL_CONTROL_NO_MULTILINE_RESPONSES, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
 	  "Replies of ACLs are cut to one line, from here on in this connection." },
 	{ "no_pipelining", ACL_CONTROL_NO_PIPELINING, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
 	  "PIPELINING is not offered with the next EHLO." },
 	{ "queue", ACL_CONTROL_QUEUE, true, MESSAGE, NULL,
-	  "The message is not delivered at once, but by the next run of the queue: after 15 minutes, at a start or a reload." },
-	{ "queue_only", ACL_CONTROL_QUEUE, true, MESSAGE, NULL, "The older name of queue." },
+	  "The message is not delivered at once, but by the next run of the queue: after 15 minutes, at a start or a reload.",
+	  "queue" },
+	{ "queue_only", ACL_CONTROL_QUEUE, true, MESSAGE, NULL, "The older name of queue.", "queue_only" },
 	{ "submission", ACL_CONTROL_SUBMISSION, true, AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(EXPANSION), NULL,
 	  "The message is put right as a mail client's: a missing Date, Message-Id and From are added; Sender is the authenticated user where From "
 	  "is not, and so is the envelope sender. /sender_retain leaves Sender and the envelope as they are; /domain= completes the user's name "
@@ -170,6 +176,8 @@ bool acl_control_info(size_t index, struct acl_word_info *info_r)
 {
 	if (index >= CONTROLS)
 		return false;
-	*info_r = (struct acl_word_info){ controls[index].name, true, controls[index].refused, controls[index].help, NULL };
+	const struct control *control = &controls[index];
+	*info_r = (struct acl_word_info){ .name = control->name, .modifier = true, .points = control->points, .refused = control->refused,
+					  .help = control->help, .example = control->example ? control->example : control->name };
 	return true;
 }

@@ -129,6 +129,7 @@ struct acl_run {
 };
 
 const char *acl_verb_text(enum acl_verb verb);
+enum acl_verb acl_verb_find(struct slice name); /* ACL_VERBS when there is none of that name */
 const char *acl_step_text(enum acl_step step); /* as Exim's debug output has it */
 
 /* compile.c: the text of an ACL that is not in the configuration; `name` for messages. */

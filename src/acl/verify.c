@@ -154,26 +154,29 @@ static const struct acl_verifier {
 	const char *options; /* separated by blanks */
 	const char *refused;
 	const char *help;
+	const char *example; /* the value; NULL: the name alone says it */
 } kinds[] = {
 	{ "recipient", verify_recipient, AT(RCPT) | AT(PRDR) | AT(EXPANSION), false, "defer_ok no_details success_on_redirect", NULL,
-	  "Whether the routers would take the recipient." },
+	  "Whether the routers would take the recipient.", "recipient/defer_ok" },
 	{ "sender", verify_sender, SENDER_KNOWN, true, "defer_ok no_details success_on_redirect", NULL,
-	  "Whether the routers would take the envelope sender, or the address behind \"=\"; the null sender always passes." },
+	  "Whether the routers would take the envelope sender, or the address behind \"=\"; the null sender always passes.",
+	  "sender/defer_ok" },
 	{ "certificate", verify_certificate, ACL_EVERYWHERE, false, "", NULL,
 	  "Whether the client showed a certificate in TLS that was verified." },
 	{ "helo", verify_helo, ACL_EVERYWHERE, false, "", NULL,
 	  "Whether the name of HELO is the client's: its address, a name found for it, or a name with that address." },
 	{ "reverse_host_lookup", verify_reverse, ACL_EVERYWHERE, false, "defer_ok", NULL,
-	  "Whether the client's address has a name that leads back to it." },
+	  "Whether the client's address has a name that leads back to it.", "reverse_host_lookup/defer_ok" },
 	{ "header_names_ascii", acl_verify_names_ascii, MESSAGE_KNOWN, false, "", NULL,
 	  "Whether all names of header lines are printable ASCII." },
 	{ "header_syntax", acl_verify_header_syntax, MESSAGE_KNOWN, false, "", NULL,
-	  "Whether all addresses in From:, Sender:, Reply-To:, To:, Cc: and Bcc: are well formed and qualified." },
+	  "Whether all addresses in From:, Sender:, Reply-To:, To:, Cc: and Bcc: are well formed and qualified.", "header_syntax" },
 	{ "header_sender", acl_verify_header_sender, MESSAGE_KNOWN, false, "defer_ok no_details success_on_redirect", NULL,
-	  "Whether the routers would take an address in Sender:, else one in Reply-To:, else one in From:." },
+	  "Whether the routers would take an address in Sender:, else one in Reply-To:, else one in From:.",
+	  "header_sender/defer_ok" },
 	{ "not_blind", acl_verify_not_blind, MESSAGE_KNOWN, false, "case_insensitive", NULL,
 	  "Whether each recipient is named in To: or Cc:, or in Resent-To: or Resent-Cc:. Local parts are compared with their case, unless "
-	  "\"/case_insensitive\" is there." },
+	  "\"/case_insensitive\" is there.", "not_blind/case_insensitive" },
 	{ "csa", NULL, ACL_EVERYWHERE, true, "", "client SMTP authorization was never put to use", NULL },
 	{ "arc", NULL, ACL_EVERYWHERE, true, "", "ARC comes later", NULL },
 	{ "quota", NULL, ACL_EVERYWHERE, true, "", "quotas come later", NULL },
@@ -264,6 +267,8 @@ bool acl_verify_info(size_t index, struct acl_word_info *info_r)
 {
 	if (index >= KINDS)
 		return false;
-	*info_r = (struct acl_word_info){ kinds[index].name, false, kinds[index].refused, kinds[index].help, NULL };
+	*info_r = (struct acl_word_info){ .name = kinds[index].name, .points = kinds[index].points, .options = kinds[index].options,
+					  .refused = kinds[index].refused, .help = kinds[index].help,
+					  .example = kinds[index].example ? kinds[index].example : kinds[index].name };
 	return true;
 }

@@ -302,7 +302,7 @@ static const struct acl_word words[] = {
 	  .help = "True for yes, true and numbers but 0; false for no, false, 0 and nothing. Anything else defers.",
 	  .example = "condition = ${if >{$recipients_count}{20}}" },
 	{ MODIFIER("continue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_continue,
-	  .help = "Expands its text for what that does, and goes on.", .example = "continue = ${lookup sqlite{...}}" },
+	  .help = "Expands its text for what that does, and goes on.", .example = "continue = ${lookup redis{INCR ${quote_redis:$sender_host_address}}}" },
 	{ MODIFIER("control"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_control_run, .check = acl_control_check,
 	  .help = "Changes how the connection or the message is treated.", .example = "control = no_pipelining" },
 	{ CONDITION("decode"), .value = ACL_VALUE_TEXT, .points = MIME_POINTS, .run = acl_decode_run,
@@ -377,7 +377,8 @@ static const struct acl_word words[] = {
 	  .example = "spam = nobody:true / defer_ok" },
 	{ MODIFIER("udpsend"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = "sessions make no connections" },
 	{ CONDITION("verify"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_verify_run, .check = acl_verify_check,
-	  .help = "Verifies an address, the client's name or certificate, or the header.", .example = "verify = recipient" },
+	  .help = "Verifies an address, the client's name or certificate, or the header.",
+	  .example = "verify = reverse_host_lookup" },
 };
 
 enum { WORDS = sizeof words / sizeof *words };
@@ -424,6 +425,7 @@ bool acl_word_info(size_t index, struct acl_word_info *info_r)
 	if (index >= WORDS)
 		return false;
 	const struct acl_word *word = &words[index];
-	*info_r = (struct acl_word_info){ word->name, word->modifier, word->refused, word->help, word->example };
+	*info_r = (struct acl_word_info){ .name = word->name, .modifier = word->modifier, .points = word->points, .refused = word->refused,
+					  .help = word->help, .example = word->example };
 	return true;
 }

@@ -37,6 +37,8 @@ static int tear_down(void **state)
 		"d/log",
 		"d/spool",
 		"d/mail",
+		"d/accounts/users.db",
+		"d/accounts",
 		"d",
 		"out",
 		"conf",

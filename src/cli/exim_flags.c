@@ -69,7 +69,7 @@ static const struct exim_flag table[] = {
 	ABSENT("-R", SHAPE_PREFIX, "a queue run for some recipients"),
 	ABSENT("-S", SHAPE_PREFIX, "a queue run for some senders"),
 	TAKE("-oMaa", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $sender_host_authenticated"),
-	TAKE("-oMai", SHAPE_VALUE, ACTION_SESSION, "for -be: $authenticated_id"),
+	TAKE("-oMai", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $authenticated_id"),
 	TAKE("-oMas", SHAPE_VALUE, ACTION_SESSION, "for -be: $authenticated_sender"),
 	TAKE("-oMa", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $sender_host_address, with $sender_host_port"),
 	TAKE("-oMi", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $received_ip_address, with $received_port"),
@@ -297,7 +297,7 @@ static int run_print(const struct request *request)
 /* -bh: of the flags that describe a session it has some. */
 static int run_session(const struct request *request)
 {
-	static const char *const known[] = { "-oMa", "-oMi", "-oMs", "-oMaa" };
+	static const char *const known[] = { "-oMa", "-oMi", "-oMs", "-oMaa", "-oMai" };
 	struct arguments arguments = { .count = 0 };
 	add(&arguments, "session");
 	add_configuration(&arguments, request);

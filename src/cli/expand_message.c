@@ -2,6 +2,7 @@
 /* The message of -bem: its header lines, and the variables that its text gives. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/files.h"
 #include "cli/expand_session.h"
 
 #include <errno.h>
@@ -21,18 +22,12 @@ static bool read_message(const char *file, struct arena *arena, struct slice *te
 		return error_set(error, ERROR_USAGE, "cannot read the message %s: it is not a regular file", file);
 	if (status.st_size > MESSAGE_MAX)
 		return error_set(error, ERROR_USAGE, "the message %s is longer than %d MiB", file, MESSAGE_MAX >> 20);
-	size_t size = (size_t)status.st_size, filled = 0, kept = 0;
-	char *data = arena_alloc(arena, size + 1);
-	while (filled < size) {
-		ssize_t got = read(fd, data + filled, size - filled);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set_errno(error, errno, "cannot read the message %s", file);
-		if (got == 0)
-			break;
-		filled += (size_t)got;
-	}
+	size_t kept = 0;
+	char *data = arena_alloc(arena, (size_t)status.st_size + 1);
+	ssize_t n = files_read_full(&files_real, fd, data, (size_t)status.st_size, 0);
+	if (n < 0)
+		return error_set_errno(error, (int)-n, "cannot read the message %s", file);
+	size_t filled = (size_t)n;
 	for (size_t i = 0; i < filled; i++)
 		if (data[i] != '\r' || i + 1 == filled || data[i + 1] != '\n')
 			data[kept++] = data[i];

@@ -24,6 +24,7 @@ static bool open_lookups(struct expand_world *world, struct error *error)
 		.pgsql_servers = main->pgsql_servers,
 		.redis_servers = main->redis_servers,
 		.commands = &world->commands,
+		.pam_service = main->pam_service,
 		.dns_again_means_nonexist = main->dns_again_means_nonexist,
 		.dns_ipv4_lookup = main->dns_ipv4_lookup,
 		.constants = world->conf->list_scope.constants,

@@ -195,7 +195,8 @@ enum { OPTION_JSON = 256, OPTION_TLS };
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPTION_JSON }, { "tls", no_argument, NULL, OPTION_TLS }, { "oMa", required_argument, NULL, 'a' },
-	{ "oMi", required_argument, NULL, 'i' }, { "oMs", required_argument, NULL, 's' }, { "oMaa", required_argument, NULL, 'A' }, { 0 },
+	{ "oMi", required_argument, NULL, 'i' }, { "oMs", required_argument, NULL, 's' }, { "oMaa", required_argument, NULL, 'A' },
+	{ "oMai", required_argument, NULL, 'I' }, { 0 },
 };
 
 static bool take_address(const char *text, uint16_t port, struct net_address *address_r)
@@ -227,6 +228,7 @@ static int take_arguments(int argc, char **argv, struct conversation *conversati
 		case 'i': good = take_address(optarg, SMTP_PORT, &rehearsal->interface); break;
 		case 's': rehearsal->host_name = slice_of(optarg); break;
 		case 'A': rehearsal->authenticated = slice_of(optarg); break;
+		case 'I': rehearsal->authenticated_id = slice_of(optarg); break;
 		case OPTION_JSON: conversation->json = true; break;
 		case OPTION_TLS: rehearsal->tls = true; break;
 		default: return command_usage_error(&command_session, "unknown option or missing value: %s", argv[optind - 1]);
@@ -272,12 +274,13 @@ const struct command command_session = {
 	.name = "session",
 	.run = run,
 	.summary = "pretend an SMTP session and show why it goes as it does",
-	.usage = "[-c FILE] [-D NAME=text] [-oMi ADDRESS] [-oMs NAME] [-oMaa NAME] [--tls] [--json] ADDRESS",
+	.usage = "[-c FILE] [-D NAME=text] [-oMi ADDRESS] [-oMs NAME] [-oMaa NAME] [-oMai ID] [--tls] [--json] ADDRESS",
 	.help = "  -c FILE       the configuration; otherwise $POSTERN_CONF, or /etc/postern/postern.conf\n"
 		"  -D NAME=text  define a macro, whatever the file defines\n"
 		"  -oMi ADDRESS  the address that the client connects to, with its port as 192.0.2.1.587 if wanted\n"
 		"  -oMs NAME     the client's host name; otherwise it is looked up\n"
 		"  -oMaa NAME    the authenticator that the client has passed\n"
+		"  -oMai ID      as whom\n"
 		"  --tls         as if within TLS\n"
 		"  --json        steps and log lines as JSON, one object a line\n"
 		"ADDRESS is the client's, with its port if wanted. Commands are read from standard input; replies go to standard output,\n"

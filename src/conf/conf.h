@@ -124,6 +124,7 @@ struct conf_main {
 	struct slice auth_fail_limit; /* as written */
 	struct failures_limit auth_limit; /* the same, understood */
 	int64_t auth_fail_delay, auth_remember; /* ns */
+	struct slice pam_service;     /* a name, or the path of a file */
 
 	struct slice sqlite_dbfile, pgsql_servers, redis_servers; /* empty: none */
 	struct conf_strings keep_environment, add_environment;
@@ -224,6 +225,7 @@ struct conf {
 	/* Commands that ${run} may start (conf_allows_command), and directories that their names and arguments name as constant text. */
 	struct conf_command *commands;
 	size_t command_count, command_room;
+	bool uses_pam; /* it has an ${if pam} */
 	struct slice *command_directories;
 	size_t command_directory_count, command_directory_room;
 	struct conf_block main_block, *router_blocks, *transport_blocks, *authenticator_blocks; /* as many as there are of each */

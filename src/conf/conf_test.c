@@ -302,6 +302,13 @@ static void tls_options_depend_on_the_certificate(void **state)
 	parse_good(&f, "tls_certificate = /etc/${if eq{$received_port}{25}{a}{b}}.pem : /rsa.pem\n");
 	assert_non_null(f.conf->main.tls_certificate);
 	done(&f);
+	parse_good(&f, "tls_advertise_hosts = 192.0.2.0/24\n");
+	assert_int_equal(f.problems.warnings, 1);
+	assert_non_null(strstr(f.problems.items[0].text.data, "without tls_certificate they get 454"));
+	done(&f);
+	parse_good(&f, "tls_advertise_hosts =\n");
+	assert_int_equal(f.problems.warnings, 0);
+	done(&f);
 	expect_error("tls_certificate = c.pem", 1, "expected an absolute path");
 	expect_error("tls_certificate = /etc/$tls_sin", 1, "tls_sin");
 	expect_error("tls_certificate = /a\ntls_privatekey = /b:/c", 2, "2 keys for 1 certificates");

@@ -83,6 +83,7 @@ static bool write_reference(struct buf *out, enum manual_form form)
 			 page ? "--man postern.conf" : "--reference");
 	for (enum conf_table_id id = 0; id < CONF_TABLES; id++)
 		reference_options(&manual, conf_table(id));
+	reference_acls(&manual);
 	reference_lists(&manual);
 	reference_expansions(&manual);
 	if (page) {

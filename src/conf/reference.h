@@ -7,6 +7,8 @@
 
 /* Variables, items, operators, conditions and search types (reference_expand.c). */
 void reference_expansions(struct manual *manual);
+/* Access control lists: points, verbs, conditions, modifiers, controls, kinds of verification (reference_acl.c). */
+void reference_acls(struct manual *manual);
 /* Named lists and the items of lists (reference_lists.c). */
 void reference_lists(struct manual *manual);
 

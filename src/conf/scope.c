@@ -70,12 +70,13 @@ static bool named_text(void *owner, char letter, struct slice name, struct slice
 	return false;
 }
 
-/* What is compiled while the server runs opens no new directories, and allows no other commands. */
+/* What is compiled while the server runs opens no new directories, and allows no other commands, nor PAM. */
 static void note_path(void *owner, struct slice prefix, enum expand_service service)
 {
 	struct conf *conf = owner;
-	(void)service;
-	if (conf->parser)
+	if (conf->parser && service == EXPAND_SERVICE_PAM)
+		conf->uses_pam = true;
+	else if (conf->parser)
 		conf_use_path(conf, prefix);
 }
 

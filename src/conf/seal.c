@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "base/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -205,15 +206,10 @@ struct conf_source *conf_source_load(int fd, struct error *error)
 	}
 	size_t size = (size_t)status.st_size;
 	_cleanup_heap_ char *bytes = xcalloc(1, size);
-	for (size_t have = 0; have < size;) {
-		ssize_t n = pread(fd, bytes + have, size - have, (off_t)have);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			error_set_errno(error, n < 0 ? errno : EIO, "reading the configuration handed over by the master");
-			return NULL;
-		}
-		have += (size_t)n;
+	ssize_t n = files_read_full(&files_real, fd, bytes, size, 0);
+	if (n < 0 || (size_t)n < size) {
+		error_set_errno(error, n < 0 ? (int)-n : EIO, "reading the configuration handed over by the master");
+		return NULL;
 	}
 	return conf_source_decode(slice_make(bytes, size), error);
 }

@@ -182,6 +182,17 @@ static void settle_host_lookup(struct conf_parser *parser)
 	}
 }
 
+/* What becomes the name of a file must not lead elsewhere. */
+static void settle_pam(struct conf_parser *parser)
+{
+	struct slice service = parser->conf->main.pam_service;
+	bool path = service.len && service.data[0] == '/', good = service.len && service.len < 1000;
+	for (size_t i = 0; good && i < service.len; i++)
+		good = ascii_is_alnum(service.data[i]) || slice_find(SLICE("._-@+"), service.data[i]) < 5 || (path && service.data[i] == '/');
+	if (!good || service.data[service.len - 1] == '/' || slice_equal(slice_first(service, 1), SLICE(".")))
+		conf_main_error(parser, "pam_service", "expected the name of a service, such as postern, or the absolute path of its file");
+}
+
 /* "10 / 1h": a number of failures, and a time (as ratelimit has it). */
 static void settle_users(struct conf_parser *parser)
 {
@@ -242,6 +253,7 @@ void conf_settle_names(struct conf_parser *parser)
 	settle_proxies(parser);
 	conf_use_path(parser->conf, parser->conf->main.sqlite_dbfile);
 	settle_users(parser);
+	settle_pam(parser);
 	settle_role_users(parser);
 }
 

@@ -4,6 +4,7 @@
 #include "conf/parse.h"
 #include "tls/context.h"
 #include "tls/policy.h"
+#include "tls/verify.h"
 
 #include <string.h>
 
@@ -23,6 +24,9 @@ static void check_needs(struct conf_parser *parser)
 	for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++)
 		if (conf_main_setting(parser, needs[i].name)->given && conf_main_setting(parser, needs[i].name)->text.len)
 			conf_main_error(parser, needs[i].name, "%s", needs[i].text);
+	if (parser->conf->main.tls_advertise_hosts && conf_main_setting(parser, "tls_advertise_hosts")->text.len)
+		conf_warning(parser->problems, conf_main_setting(parser, "tls_advertise_hosts")->place, SLICE("option tls_advertise_hosts"),
+			     "these hosts are offered STARTTLS, and without tls_certificate they get 454 for it and none of their mail comes in");
 }
 
 /* An option that names one file, or several in a list. `word`: what may stand there instead of a path; NULL: nothing. */
@@ -190,6 +194,16 @@ static void check_values(struct conf_parser *parser)
 		conf_error(parser->problems, conf_main_setting(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
 }
 
+/* Exim 3's manual has ciphers in its example that are gone: its text must load, and whoever uses it must know what comes of it. */
+static void check_verify_ciphers(struct conf_parser *parser)
+{
+	struct slice text = conf_constant(parser->conf->main.tls_verify_ciphers);
+	struct error error = { 0 };
+	if (parser->source->system && text.len && !tls_verify_ciphers_check(text, &error))
+		conf_warning(parser->problems, conf_main_setting(parser, "tls_verify_ciphers")->place, SLICE("option tls_verify_ciphers"),
+			     "%s; STARTTLS of the hosts in tls_verify_hosts is refused with 454", error.text);
+}
+
 void conf_settle_tls(struct conf_parser *parser)
 {
 	struct conf_main *conf = &parser->conf->main;
@@ -215,5 +229,6 @@ void conf_settle_tls(struct conf_parser *parser)
 	settle_paths(parser);
 	settle_by_name(parser);
 	check_values(parser);
+	check_verify_ciphers(parser);
 	settle_log_items(parser);
 }

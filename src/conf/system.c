@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/files.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,18 +54,10 @@ static bool ask_root(struct slice name, struct arena *arena, struct slice *value
 static bool read_file(int fd, size_t size, struct arena *arena, struct slice *value_r, const char *path, struct error *error)
 {
 	char *bytes = arena_alloc(arena, size + 1);
-	size_t have = 0;
-	while (have < size) {
-		ssize_t n = pread(fd, bytes + have, size - have, (off_t)have);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_set_errno(error, errno, "reading %s", path);
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	*value_r = slice_make(bytes, have);
+	ssize_t n = files_read_full(&files_real, fd, bytes, size, 0);
+	if (n < 0)
+		return error_set_errno(error, (int)-n, "reading %s", path);
+	*value_r = slice_make(bytes, (size_t)n);
 	return true;
 }
 

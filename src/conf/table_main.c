@@ -58,7 +58,9 @@ static const struct conf_option options[] = {
 		  "them. Expanded like tls_certificate.",
 	  .example = "/etc/postern/tls/key.pem" },
 	{ OPTION(tls_advertise_hosts), .type = CONF_HOSTS, .computed = "* when tls_certificate is set, otherwise nobody",
-	  .help = "The hosts that are offered STARTTLS.", .example = "!192.0.2.7 : *" },
+	  .help = "The hosts that are offered STARTTLS. When it is set, also where TLS is not configured or cannot work; STARTTLS is then answered "
+		  "with 454.",
+	  .example = "!192.0.2.7 : *" },
 	{ OPTION(tls_hosts), .type = CONF_HOSTS, .modern = "an ACL for MAIL with \"!encrypted = *\"",
 	  .help = "The hosts that must use TLS: without it their MAIL is answered with 503 Use of TLS required. They "
 		  "are always offered STARTTLS.",
@@ -119,7 +121,8 @@ static const struct conf_option options[] = {
 		  "accepted and do nothing. Compression and renegotiation stay off.",
 	  .example = "+all +no_sslv2 +no_compression +cipher_server_preference" },
 	{ OPTION(tls_verify_hosts), .type = CONF_HOSTS,
-	  .help = "The hosts that must have a certificate that can be verified by tls_verify_certificates: otherwise their handshake fails.",
+	  .help = "The hosts that must have a certificate that can be verified by tls_verify_certificates: otherwise their handshake fails. "
+		  "A list that cannot be evaluated has all hosts.",
 	  .example = "192.0.2.0/24" },
 	{ OPTION(tls_try_verify_hosts), .type = CONF_HOSTS,
 	  .help = "The hosts that are asked for a certificate; $tls_in_certificate_verified says whether it was a good one.", .example = "*" },
@@ -342,6 +345,11 @@ static const struct conf_option options[] = {
 		  "time. What is kept is a digest under a key that only the lookup process has. A changed password counts at "
 		  "once. 0s: nothing is remembered.",
 	  .example = "5m" },
+	{ OPTION(pam_service), .type = CONF_STRING, .fallback = "postern",
+	  .help = "The service of ${if pam: the name of a file in /etc/pam.d, or the path of such a file. It is checked by a process of its own, "
+		  "whose user (postern-pam) must be able to read what the modules need; for the passwords of the system that is "
+		  "membership in the group shadow.",
+	  .example = "exim" },
 	{ OPTION(sqlite_dbfile), .type = CONF_PATH,
 	  .help = "The database of sqlite lookups that name none themselves.", .example = "/etc/postern/users.db" },
 	{ OPTION(pgsql_servers), .type = CONF_STRING,

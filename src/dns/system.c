@@ -3,6 +3,7 @@
 #include "dns/dns.h"
 
 #include "base/cleanup.h"
+#include "base/files.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -27,17 +28,9 @@ struct slice dns_system_read(int fd, struct arena *arena)
 	struct stat status;
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size > DNS_SYSTEM_FILE_MAX)
 		return (struct slice){ 0 };
-	size_t size = (size_t)status.st_size, have = 0;
-	char *bytes = arena_alloc(arena, size + 1);
-	while (have < size) {
-		ssize_t n = pread(fd, bytes + have, size - have, (off_t)have);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-	}
-	return slice_make(bytes, have);
+	char *bytes = arena_alloc(arena, (size_t)status.st_size + 1);
+	ssize_t n = files_read_full(&files_real, fd, bytes, (size_t)status.st_size, 0);
+	return slice_make(bytes, n > 0 ? (size_t)n : 0);
 }
 
 void dns_settings_read(struct dns_settings *settings, struct arena *arena)

@@ -49,6 +49,7 @@ static const struct expand_condition_kind kinds[] = {
 	PLAIN("queue_running", 0, expand_condition_queue_running),
 	{ "acl", EXPAND_FORM_CALL, 1, expand_condition_acl },
 	PLAIN("crypteq", 2, expand_condition_crypteq),
+	PLAIN("pam", 1, expand_condition_pam),
 	PLAIN("inbound_srs", 2, expand_condition_inbound_srs),
 };
 
@@ -71,6 +72,8 @@ static bool compile_operands(struct expand_compiler *c, const struct expand_cond
 			return false;
 	if (kind->run == expand_condition_exists)
 		compile_uses_path(c, operands, EXPAND_SERVICE_EXISTS);
+	if (kind->run == expand_condition_pam)
+		compile_uses_path(c, operands, EXPAND_SERVICE_PAM);
 	return true;
 }
 

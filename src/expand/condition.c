@@ -138,8 +138,10 @@ static const struct expand_function_info rows[] = {
 		  "${if inbound_srs{joe}{secret}{yes}{no}}", "no"),
 	REFUSED("ldapauth", "${if ldapauth{QUERY}...}", "Authentication by LDAP.",
 		"there is no LDAP client in this server"),
-	REFUSED("pam", "${if pam{LIST}...}", "Authentication by PAM.",
-		"its modules want rights that the sandboxed processes do not have"),
+	CONDITION("pam", "${if pam{USER:ANSWER...}...}",
+		  "Whether PAM accepts a user, who answers its questions (usually one, for the password) in this order. Colons in them are doubled: "
+		  "${listquote. The service is pam_service. Like in the others, an error is a temporary one.",
+		  "${if pam{$auth1:${listquote{:}{$auth2}}}{yes}{no}}", NULL),
 	REFUSED("pwcheck", "${if pwcheck{STRING}...}", "Authentication by the pwcheck daemon.",
 		"that daemon is obsolete; use crypteq or a lookup"),
 	REFUSED("radius", "${if radius{STRING}...}", "Authentication by RADIUS.",

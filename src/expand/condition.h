@@ -35,7 +35,7 @@ const struct expand_condition_kind *expand_condition_kind(struct slice name);
 expand_condition_run expand_condition_numbers, expand_condition_strings, expand_condition_match, expand_condition_list,
 	expand_condition_ip, expand_condition_inlist, expand_condition_def, expand_condition_group, expand_condition_each, expand_condition_bool,
 	expand_condition_isip, expand_condition_exists, expand_condition_first_delivery, expand_condition_queue_running,
-	expand_condition_acl, expand_condition_crypteq, expand_condition_inbound_srs;
+	expand_condition_acl, expand_condition_crypteq, expand_condition_inbound_srs, expand_condition_pam;
 
 /* Whether a relates to b as the comparison wants: for numbers and for texts. */
 bool expand_compare(enum expand_comparison operator, int order);

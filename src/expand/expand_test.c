@@ -122,7 +122,7 @@ static void test_load_errors_name_column_and_cause(void **state)
 		{ "a ${lc :$domain}", "unknown expansion item \"lc\"", 3 },
 		{ "${iff eq{a}{b}}", "unknown expansion item \"iff\", did you mean \"if\"?", 1 },
 		{ "${if equ{a}{b}}", "unknown condition \"equ\", did you mean \"eq\"?", 6 },
-		{ "${if pam{a:b}{c}}", "the condition \"pam\" is not available: ", 6 },
+		{ "${if pwcheck{a:b}{c}}", "the condition \"pwcheck\" is not available: ", 6 },
 		{ "${perl{a}}", "the item ${perl...} is not available: ", 1 },
 		{ "${if}", "the name of a condition expected", 5 },
 		{ "${if eq{a}{b}{c}{d}{e}}", "more than two strings", 20 },

@@ -11,13 +11,14 @@ const struct ipc_rule ipc_rules[IPC_TYPES] = {
 
 const char *role_name(enum role role)
 {
-	static const char *const names[ROLE_COUNT] = { "master", "keeper", "front", "queue", "store", "lookup", "fetch", "run" };
+	static const char *const names[ROLE_COUNT] = { "master", "keeper", "front", "queue", "store", "lookup", "fetch", "run", "pam" };
 	return role < ROLE_COUNT ? names[role] : "unknown";
 }
 
 bool ipc_is_secret(enum ipc_type type)
 {
-	return type == IPC_CHECK_PASSWORD_MESSAGE || type == IPC_TRIED_MESSAGE;
+	/* A question of an expansion may be one about a password: ${if crypteq}, ${if pam}. */
+	return type == IPC_CHECK_PASSWORD_MESSAGE || type == IPC_TRIED_MESSAGE || type == IPC_ASK_MESSAGE;
 }
 
 static bool pack_number(struct buf *buf, uint64_t value)

@@ -19,7 +19,7 @@
 /* One datagram's most; a process without privileges may send 200 KiB with the kernel's defaults. */
 enum { IPC_MESSAGE_MAX = 192 * 1024, IPC_FDS_MAX = 5 };
 
-enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_LOOKUP, ROLE_FETCH, ROLE_RUN, ROLE_COUNT };
+enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_LOOKUP, ROLE_FETCH, ROLE_RUN, ROLE_PAM, ROLE_COUNT };
 
 #define IPC_NO_FIELDS(F)
 /* The configuration: descriptor of the sealed text. All of one generation takes effect together, at `apply`. */
@@ -131,9 +131,9 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
 /* M(name, NAME, from, to, descriptors, fields): `from` and `to` are masks of roles. */
 #define IPC_R(role) (1u << ROLE_##role)
 #define IPC_ALL                                                                                                          \
-	(IPC_R(KEEPER) | IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(STORE) | IPC_R(LOOKUP) | IPC_R(FETCH) | IPC_R(RUN))
+	(IPC_R(KEEPER) | IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(STORE) | IPC_R(LOOKUP) | IPC_R(FETCH) | IPC_R(RUN) | IPC_R(PAM))
 #define IPC_ASKERS (IPC_R(FRONT) | IPC_R(QUEUE) | IPC_R(FETCH))
-#define IPC_ASKED (IPC_R(LOOKUP) | IPC_R(RUN))
+#define IPC_ASKED (IPC_R(LOOKUP) | IPC_R(RUN) | IPC_R(PAM))
 #define IPC_MESSAGES(M)                                                                    \
 	M(configure, CONFIGURE, IPC_R(MASTER), IPC_ALL, 1, IPC_CONFIGURE)                  \
 	M(apply, APPLY, IPC_R(MASTER), IPC_ALL, 0, IPC_APPLY)                              \

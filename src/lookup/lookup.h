@@ -45,6 +45,7 @@ struct lookup_settings {
 	struct slice sqlite_dbfile;  /* options of those names, as the configuration gives them */
 	struct slice pgsql_servers, redis_servers;
 	const struct lookup_command_settings *commands; /* borrowed; NULL: ${run} is not allowed here */
+	struct slice pam_service;    /* empty: ${if pam} is not allowed here */
 	/* Options of those names; borrowed, NULL: nothing matches. */
 	const struct list *dns_again_means_nonexist, *dns_ipv4_lookup;
 	/* Variables of EXPAND_PLACE_LOAD, for the keys of wildlsearch files; used on other threads, so it only reads. Borrowed, NULL: none. */

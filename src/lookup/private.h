@@ -35,8 +35,8 @@ struct lookup_world {
 typedef enum expand_result lookup_service(struct lookup_world *world, const struct expand_request *request, struct arena *arena,
 					  struct expand_answer *answer_r, struct error *error);
 
-/* file_service.c, run.c, socket.c, crypt.c */
-lookup_service lookup_read_file, lookup_exists, lookup_stat, lookup_run, lookup_read_socket, lookup_crypt;
+/* file_service.c, run.c, socket.c, crypt.c, pam.c */
+lookup_service lookup_read_file, lookup_exists, lookup_stat, lookup_run, lookup_read_socket, lookup_crypt, lookup_pam;
 /* scanner.c */
 lookup_service lookup_scan;
 /* hosts.c */

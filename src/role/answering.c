@@ -74,8 +74,9 @@ static void answer(struct question *question)
 	} else {
 		struct answering_other message = { question->type, question->body, asker->peer, question->call };
 		asker->answering->other(asker->role, question->held, &message, &question->arena);
-		explicit_bzero((char *)(uintptr_t)question->body.data, question->body.len);
 	}
+	if (question->body.len && ipc_is_secret(question->type))
+		explicit_bzero((char *)(uintptr_t)question->body.data, question->body.len);
 }
 
 static void question_task(void *arg)

@@ -226,15 +226,16 @@ void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role s
 
 bool ask_lines_connected(struct ask_lines *lines, struct loop *loop, int fd, enum role self, enum role other)
 {
-	if (other != ROLE_LOOKUP && other != ROLE_RUN)
-		return false;
-	ask_connected(other == ROLE_RUN ? &lines->run : &lines->lookup, loop, fd, self, other);
-	return true;
+	struct ask_line *line = other == ROLE_LOOKUP ? &lines->lookup : other == ROLE_RUN ? &lines->run : other == ROLE_PAM ? &lines->pam : NULL;
+	if (line)
+		ask_connected(line, loop, fd, self, other);
+	return line != NULL;
 }
 
 static enum expand_result refuse(struct error *error, uint64_t service, const char *why)
 {
-	error_set(error, ERROR_TEMPORARY, "the %s process %s", role_name(service == EXPAND_SERVICE_RUN ? ROLE_RUN : ROLE_LOOKUP), why);
+	enum role role = service == EXPAND_SERVICE_RUN ? ROLE_RUN : service == EXPAND_SERVICE_PAM ? ROLE_PAM : ROLE_LOOKUP;
+	error_set(error, ERROR_TEMPORARY, "the %s process %s", role_name(role), why);
 	return EXPAND_DEFER;
 }
 
@@ -289,6 +290,12 @@ enum expand_result ask_world(void *owner, const struct expand_request *request, 
 			     struct expand_answer *answer_r, struct error *error)
 {
 	const struct ask_world *world = owner;
+	if (request->service == EXPAND_SERVICE_PAM && world->conf->uses_pam)
+		return role_ask(&world->lines->pam, request, arena, answer_r, error);
+	if (request->service == EXPAND_SERVICE_PAM) {
+		error_set(error, ERROR_PERMANENT, "pam: no condition \"pam\" stands in the configuration itself");
+		return EXPAND_FAIL;
+	}
 	if (request->service != EXPAND_SERVICE_RUN)
 		return role_ask(&world->lines->lookup, request, arena, answer_r, error);
 	struct slice name = request->piece_count ? request->pieces[0].text : (struct slice){ 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Questions of expansions (expand/service.h) to the lookup role, those for commands to the run role, and their way through a message in
- * both directions. An asker is a task of a front or of the queue; its role holds the two connections.
+ * Questions of expansions (expand/service.h) to the lookup role, those for commands to the run role, for PAM to the pam role, and their way through a message in
+ * both directions. An asker is a task of a front or of the queue; its role holds the connections.
  *
  * Requests are at most EXPAND_REQUEST_MAX bytes and fit into a message. An answer's text that does not is in a sealed memfd.
  */
@@ -20,7 +20,7 @@ enum { ASK_ANSWER_MAX = 16 << 20, ASK_PIECES_MAX = 10000 };
 
 struct conf;
 
-/* The connection of a role to the lookup role, or to the run role. Zeroed: there is none yet. */
+/* The connection of a role to one that answers. Zeroed: there is none yet. */
 struct ask_line {
 	struct ipc_peer *peer; /* NULL while that role is being started again */
 	struct wait_list connected;
@@ -28,7 +28,7 @@ struct ask_line {
 
 /* The connections of a role to those who answer. */
 struct ask_lines {
-	struct ask_line lookup, run;
+	struct ask_line lookup, run, pam;
 };
 
 /* The master gave a connection: takes the descriptor, in place of an earlier one. */
@@ -37,8 +37,8 @@ void ask_connected(struct ask_line *line, struct loop *loop, int fd, enum role s
 bool ask_lines_connected(struct ask_lines *lines, struct loop *loop, int fd, enum role self, enum role other);
 
 /*
- * Asks whom the question is for. Usable as expand_context.ask. A command that the configuration does not have is refused at once: its
- * run role may not even be there.
+ * Asks whom the question is for. Usable as expand_context.ask. A command that the configuration does not have is refused at once, and so is
+ * PAM where nothing in the configuration uses it: their roles may not even be there.
  */
 struct ask_world {
 	struct ask_lines *lines;

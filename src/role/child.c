@@ -82,7 +82,7 @@ static void connect_all(struct child *child)
 	struct master *master = child->master;
 	for (unsigned i = 0; i < master->fronts; i++)
 		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN ||
-		    child->kind == ROLE_FETCH)
+		    child->kind == ROLE_PAM || child->kind == ROLE_FETCH)
 			connect_pair(child, child_find(master, ROLE_FRONT, i));
 	if (child->kind == ROLE_FRONT) {
 		connect_pair(child, child_find(master, ROLE_KEEPER, 0));
@@ -94,8 +94,9 @@ static void connect_all(struct child *child)
 	if (child->kind == ROLE_FRONT || child->kind == ROLE_QUEUE) {
 		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
 		connect_pair(child, child_find(master, ROLE_RUN, 0));
+		connect_pair(child, child_find(master, ROLE_PAM, 0));
 	}
-	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN)
+	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM)
 		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
 	if (child->kind == ROLE_LOOKUP)
 		connect_pair(child, child_find(master, ROLE_FETCH, 0));
@@ -206,6 +207,7 @@ void child_send_material(struct child *child)
 		struct ipc_spool message = { .path = master->conf->main.spool_directory };
 		ipc_send(child->peer, spool, SPOOL, 0, &message, &master->spool_fd, 1);
 	}
+	child->generation = master->generation;
 	child->awaited = true;
 	*child->problem = '\0';
 	ipc_send(child->peer, apply, APPLY, 0, &apply, NULL, 0);
@@ -217,7 +219,7 @@ static void take_applied(struct child *child, struct slice body)
 {
 	struct master *master = child->master;
 	struct ipc_applied message;
-	if (!ipc_unpack_applied(body, &message) || message.generation != master->generation)
+	if (!ipc_unpack_applied(body, &message) || message.generation != child->generation)
 		return;
 	child->awaited = false;
 	snprintf(child->problem, sizeof child->problem, "%.*s", SLICE_ARG(message.problem));
@@ -395,7 +397,7 @@ static void log_death(struct child *child, int status)
 	char name[NAME_SIZE];
 	child_name(child, name, sizeof name);
 	/* A store ends when it has nothing to do, and who answers questions when a reload gives it other directories. */
-	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN;
+	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM;
 	if (child->master->stopping || (may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0))
 		return;
 	if (WIFSIGNALED(status))

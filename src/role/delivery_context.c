@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* What expansions find while a message is routed and delivered: the envelope, the header section, and the way to those who answer. */
 #include "base/fatal.h"
+#include "base/files.h"
 #include "expand/message.h"
 #include "expand/moment.h"
 #include "mail/edit.h"
 #include "mail/host.h"
 #include "role/queue.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 static struct expand_value text_value(struct slice text)
@@ -29,17 +29,10 @@ static struct expand_value number_value(struct delivery_context *context, int64_
 static struct slice read_message(struct queue_entry *entry, uint64_t from, size_t most)
 {
 	uint64_t size = entry->envelope->body_size, left = from < size ? size - from : 0;
-	size_t room = left < most ? (size_t)left : most, have = 0;
+	size_t room = left < most ? (size_t)left : most;
 	char *bytes = arena_alloc(&entry->arena, room + 1);
-	while (have < room) {
-		ssize_t n = pread(entry->fd, bytes + have, room - have, (off_t)(entry->body_offset + from + have));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-	}
-	return slice_make(bytes, have);
+	ssize_t n = files_read_full(&files_real, entry->fd, bytes, room, entry->body_offset + from);
+	return slice_make(bytes, n > 0 ? (size_t)n : 0);
 }
 
 static struct slice headers(void *owner)

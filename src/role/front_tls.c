@@ -168,7 +168,7 @@ static bool set_certificates(struct wish *wish, struct error *error)
 	    !tls_chains_of(certificates, keys, &wish->arena, wish->chains, TLS_CHAINS_MAX, &wish->chain_count, error))
 		return false;
 	if (!wish->chain_count)
-		return error_set(error, ERROR_USAGE, "tls_certificate gives no file for this connection");
+		return error_set(error, ERROR_USAGE, "tls_certificate is not set, or names no file for this connection");
 	for (size_t i = 0; i < wish->chain_count; i++)
 		if (tls_names_directory(wish->chains[i].path) && !choose_in_directory(wish, &wish->chains[i], error))
 			return false;
@@ -274,23 +274,6 @@ bool front_tls_configured(struct session *session)
 	return expand_run(program, &session->expansions, &session->message.arena, &value, &error) != EXPAND_FORCED_FAIL;
 }
 
-struct tls_server *front_tls_server(struct session *session, struct error *error)
-{
-	if (session->front->watch) {
-		error_set(error, ERROR_USAGE, "in a pretended session TLS is there from the start (--tls), or not at all");
-		return NULL;
-	}
-	const struct conf_main *main = &session->conf->main;
-	bool same_conf = session->conf == session->front->role->conf;
-	if (same_conf && session->front->tls.constant && session_host_in(session, main->tls_resumption_hosts) &&
-	    !session_host_in(session, main->hosts_require_alpn)) {
-		struct front_listener *listener = front_find_listener(session->front, &session->interface);
-		if (listener && listener->tls)
-			return tls_server_ref(listener->tls);
-	}
-	return server_for(session, NULL, error);
-}
-
 /* The client has asked for a name. What is no host's name gets the default. */
 static struct tls_server *choose(void *owner, struct slice server_name, struct error *error)
 {
@@ -360,7 +343,7 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
 {
 	struct session *session = owner;
 	const struct conf_main *main = &session->conf->main;
-	bool must = session_host_in(session, main->tls_verify_hosts);
+	bool must = session_host_matches(session, main->tls_verify_hosts, true);
 	bool try = !must && session_host_in(session, main->tls_try_verify_hosts);
 	struct wish wish = { .front = session->front, .conf = session->conf, .session = session };
 	struct slice ciphers;
@@ -377,6 +360,51 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
 	tls_trust_unref(trust);
 	arena_free(&wish.arena);
 	return good;
+}
+
+/*
+ * Whether clients can be verified as it is configured: found out before the handshake, while STARTTLS can still be refused with 454
+ * (Exim 3's manual, chapter 38.1). What depends on the name that the client will ask for shows only then.
+ */
+static bool can_verify(struct session *session, struct tls_server *server, struct error *error)
+{
+	const struct conf_main *main = &session->conf->main;
+	const struct expand_program *const programs[] = { main->tls_verify_certificates, main->tls_crl, main->tls_verify_ciphers };
+	if (!main->tls_verify_hosts && !main->tls_try_verify_hosts)
+		return true;
+	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+		if (programs[i] && expand_uses(programs[i], EXPAND_TLS_IN_SNI))
+			return true;
+	SSL *ssl = tls_server_connection(server);
+	bool good = ssl ? prepare(session, ssl, error) : error_set(error, ERROR_TEMPORARY, "no memory for a TLS connection");
+	SSL_free(ssl);
+	return good;
+}
+
+static struct tls_server *find_server(struct session *session, struct error *error)
+{
+	const struct conf_main *main = &session->conf->main;
+	bool same_conf = session->conf == session->front->role->conf;
+	if (same_conf && session->front->tls.constant && session_host_in(session, main->tls_resumption_hosts) &&
+	    !session_host_in(session, main->hosts_require_alpn)) {
+		struct front_listener *listener = front_find_listener(session->front, &session->interface);
+		if (listener && listener->tls)
+			return tls_server_ref(listener->tls);
+	}
+	return server_for(session, NULL, error);
+}
+
+struct tls_server *front_tls_server(struct session *session, struct error *error)
+{
+	if (session->front->watch) {
+		error_set(error, ERROR_USAGE, "in a pretended session TLS is there from the start (--tls), or not at all");
+		return NULL;
+	}
+	struct tls_server *server = find_server(session, error);
+	if (!server || can_verify(session, server, error))
+		return server;
+	tls_server_unref(server);
+	return NULL;
 }
 
 void front_tls_choice(struct session *session, struct tls_choice *choice_r)

@@ -58,7 +58,10 @@ struct tls_server *front_tls_for_port(struct front *front, const struct conf *co
 
 /* Whether the session's configuration has TLS: forced failure of tls_certificate means that it has not. */
 bool front_tls_configured(struct session *session);
-/* The context for this session before the client has said anything: a reference, or NULL with *error. */
+/*
+ * The context for this session before the client has said anything: a reference. NULL with *error when TLS cannot work as it is
+ * configured; that clients cannot be verified counts, too.
+ */
 struct tls_server *front_tls_server(struct session *session, struct error *error);
 /* Who has a say in the session's handshake (tls/stream.h). */
 void front_tls_choice(struct session *session, struct tls_choice *choice_r);

@@ -161,6 +161,27 @@ static void announce(struct master *master)
 	}
 }
 
+/* A role that the configuration may need or not. */
+static void want_role(struct master *master, enum role kind, bool wanted)
+{
+	struct child *child = child_find(master, kind, 0);
+	if (wanted && !child) {
+		start_role(master, kind, 0);
+	} else if (!wanted && child) {
+		struct ipc_drain message = { .seconds = RETIREMENT_SECONDS };
+		child->retired = true;
+		if (child->peer)
+			ipc_send(child->peer, drain, DRAIN, 0, &message, NULL, 0);
+	}
+}
+
+/* The run role is there while the configuration has commands, the pam role while it has an ${if pam}. */
+static void want_programs(struct master *master)
+{
+	want_role(master, ROLE_RUN, master->conf->command_count != 0);
+	want_role(master, ROLE_PAM, master->conf->uses_pam);
+}
+
 static bool start(struct master *master)
 {
 	struct error error;
@@ -176,8 +197,7 @@ static bool start(struct master *master)
 	}
 	start_role(master, ROLE_LOOKUP, 0);
 	start_role(master, ROLE_FETCH, 0);
-	if (master->conf->command_count)
-		start_role(master, ROLE_RUN, 0);
+	want_programs(master);
 	start_role(master, ROLE_QUEUE, 0);
 	for (unsigned i = 0; i < master->fronts; i++)
 		start_role(master, ROLE_FRONT, i);
@@ -246,33 +266,24 @@ static bool same_directories(const struct conf *a, const struct conf *b)
 	return same_texts(a->lookup_directories, a->lookup_directory_count, b->lookup_directories, b->lookup_directory_count);
 }
 
-/* Whether the run role can go on as it is. It has its directories from the transports too, which may hold mail now. */
-static bool same_commands(const struct conf *a, const struct conf *b)
+/* Whether mail is where it was: roles that run programs are kept away from there. */
+static bool same_mail(const struct conf *a, const struct conf *b)
 {
 	bool same = a->transport_count == b->transport_count;
 	for (size_t i = 0; same && i < a->transport_count; i++)
 		same = slice_equal(expand_constant_prefix(a->transports[i].directory), expand_constant_prefix(b->transports[i].directory));
-	return same &&
+	return same;
+}
+
+/* Whether the run role can go on as it is. */
+static bool same_commands(const struct conf *a, const struct conf *b)
+{
+	return same_mail(a, b) &&
 	       same_texts(a->command_directories, a->command_directory_count, b->command_directories, b->command_directory_count) &&
 	       same_texts(a->main.keep_environment.items, a->main.keep_environment.count, b->main.keep_environment.items,
 			  b->main.keep_environment.count) &&
 	       same_texts(a->main.add_environment.items, a->main.add_environment.count, b->main.add_environment.items,
 			  b->main.add_environment.count);
-}
-
-/* The run role is there while the configuration has commands. */
-static void want_run(struct master *master)
-{
-	struct child *run = child_find(master, ROLE_RUN, 0);
-	bool wanted = master->conf->command_count != 0;
-	if (wanted && !run) {
-		start_role(master, ROLE_RUN, 0);
-	} else if (!wanted && run) {
-		struct ipc_drain message = { .seconds = RETIREMENT_SECONDS };
-		run->retired = true;
-		if (run->peer)
-			ipc_send(run->peer, drain, DRAIN, 0, &message, NULL, 0);
-	}
 }
 
 /*
@@ -284,6 +295,7 @@ static void replace_walled(struct master *master, const struct conf *old)
 	struct ipc_drain message = { .seconds = RETIREMENT_SECONDS };
 	bool ends[ROLE_COUNT] = {
 		[ROLE_STORE] = true, [ROLE_LOOKUP] = !same_directories(old, master->conf), [ROLE_RUN] = !same_commands(old, master->conf),
+		[ROLE_PAM] = !same_mail(old, master->conf) || !slice_equal(old->main.pam_service, master->conf->main.pam_service),
 	};
 	for (size_t i = 0; i < master->child_count; i++) {
 		struct child *child = master->children[i];
@@ -329,7 +341,7 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 	replace_walled(master, old);
 	tls_store_complain(tls);
 	tls_store_free(old_tls);
-	want_run(master);
+	want_programs(master);
 	conf_unref(&old);
 	fd_close(&old_fd);
 	return settled || error_set(error, ERROR_TEMPORARY, "a role did not answer in time");
@@ -381,7 +393,7 @@ static void ticket_task(void *arg)
 /* From the outside in: no new mail, then what is under way, then the keys. */
 static bool drain(struct master *master)
 {
-	static const enum role order[] = { ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_FETCH, ROLE_LOOKUP, ROLE_RUN, ROLE_KEEPER };
+	static const enum role order[] = { ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_FETCH, ROLE_LOOKUP, ROLE_RUN, ROLE_PAM, ROLE_KEEPER };
 	int64_t timeout = master->conf->main.shutdown_timeout;
 	bool clean = true;
 	log_line(&master->log, LOG_KIND_MAIN, "shutting down: sessions and deliveries have %lld seconds to end",

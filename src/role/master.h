@@ -51,7 +51,8 @@ struct child {
 	bool retired;          /* it is not wanted any more: not started again, nor found */
 	bool ended;            /* the process is gone, and what it left is being cleared away */
 	bool ready;            /* has applied a configuration: may be connected */
-	bool awaited;          /* its answer to the order to apply is still to come */
+	uint64_t generation;   /* of the configuration that it was sent last: one that starts while a reload goes on may have the one before */
+	bool awaited;          /* its answer to the order to apply it is still to come */
 	char problem[480];     /* what it said last against applying; empty: nothing */
 	unsigned failures;     /* quick deaths in a row */
 };

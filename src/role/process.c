@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 static const struct role_ops *const ops_of[ROLE_COUNT] = {
 	[ROLE_KEEPER] = &keeper_ops, [ROLE_FRONT] = &front_ops, [ROLE_QUEUE] = &queue_ops, [ROLE_STORE] = &store_ops,
 	[ROLE_LOOKUP] = &lookup_ops, [ROLE_FETCH] = &fetch_ops, [ROLE_RUN] = &run_ops,
+	[ROLE_PAM] = &pam_ops,
 };
 
 /* ---- The conversation with the master ---- */
@@ -177,11 +179,13 @@ static const struct ipc_handler master_handler = { from_master, master_lost };
 
 /* ---- The start of the process ---- */
 
-static void drop_to(uid_t uid, gid_t gid)
+/* `keep_groups`: those that the system's user database gives the user, if there is such a user. */
+static void drop_to(uid_t uid, gid_t gid, bool keep_groups)
 {
 	if (getuid() != 0)
 		return;
-	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+	const struct passwd *user = keep_groups ? getpwuid(uid) : NULL;
+	if ((user ? initgroups(user->pw_name, gid) : setgroups(0, NULL)) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		fatal("cannot become uid %u: %s", (unsigned)uid, strerror(errno));
 	if (uid != 0 && setuid(0) == 0)
 		fatal("still able to become root");
@@ -225,7 +229,7 @@ int role_main(int argc, char **argv)
 	ignore_signals();
 	limit_core_files();
 	tzset();
-	drop_to((uid_t)uid, (gid_t)gid);
+	drop_to((uid_t)uid, (gid_t)gid, role.kind == ROLE_PAM); /* what PAM's modules read is often a group's */
 	log_init(&role.log, role_name(role.kind));
 	/* OpenSSL reads its configuration at its first use, which may come inside of the walls. */
 	OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL);

@@ -67,6 +67,6 @@ int role_main(int argc, char **argv);
 _Noreturn void process_end(int status);
 
 /* The parts. A rehearsal (role/rehearsal.h) uses some of them in one process. */
-extern const struct role_ops keeper_ops, front_ops, queue_ops, store_ops, lookup_ops, fetch_ops, run_ops;
+extern const struct role_ops keeper_ops, front_ops, queue_ops, store_ops, lookup_ops, fetch_ops, run_ops, pam_ops;
 
 #endif

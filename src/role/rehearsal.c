@@ -195,7 +195,7 @@ static void describe_client(struct session *session, const struct rehearsal *reh
 		session->tls.bits = 256;
 		session->smtp.tls = true;
 	}
-	session_auth_pretend(session, rehearsal->authenticated);
+	session_auth_pretend(session, rehearsal->authenticated, rehearsal->authenticated_id);
 }
 
 bool rehearse(struct loop *loop, const struct rehearsal *rehearsal, int fd, struct error *error)

@@ -21,6 +21,7 @@ struct rehearsal {
 	struct net_address host, interface; /* with their ports */
 	struct slice host_name;             /* found already; empty: looked up when it is wanted */
 	struct slice authenticated;         /* name of the authenticator that the client has passed already; empty: none */
+	struct slice authenticated_id;      /* as whom; may be empty */
 	bool tls;                           /* as if within TLS */
 	void *owner;
 	/* A line for the logs, and a step of a decision. Texts may be a peer's; lines have their control characters escaped. */

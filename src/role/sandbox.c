@@ -223,7 +223,7 @@ static bool enter_seccomp_of_commands(struct error *error)
 
 static bool enter_seccomp(enum role role, struct error *error)
 {
-	if (role == ROLE_RUN)
+	if (role == ROLE_RUN || role == ROLE_PAM)
 		return enter_seccomp_of_commands(error);
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!filter)
@@ -287,7 +287,7 @@ static size_t ruleset_for(enum role role, int abi, struct ruleset *rules)
 		rules->fs |= FS_TRUNCATE;
 	if (abi >= 5)
 		rules->fs |= FS_IOCTL_DEV;
-	if (abi >= 4 && role != ROLE_RUN) /* commands may use the network, as other programs do */
+	if (abi >= 4 && role != ROLE_RUN && role != ROLE_PAM) /* these may use the network, as other programs do */
 		rules->net = NET_BIND_TCP | (role == ROLE_LOOKUP || role == ROLE_FETCH ? 0 : NET_CONNECT_TCP);
 	if (abi >= 6)
 		rules->scoped = SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL;

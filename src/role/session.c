@@ -124,7 +124,8 @@ static void lost_connection(struct session *session, ssize_t result)
 	} else if (result == -ECANCELED) {
 		smtp_server_farewell(&session->smtp, SMTP_FAREWELL_SHUTDOWN);
 	} else if (result == -EPROTO) {
-		log_line(log, LOG_KIND_MAIN, "TLS error on connection from %s while reading SMTP %s", client, what);
+		log_line(log, LOG_KIND_MAIN, "TLS error on connection from %s while reading SMTP %s: %s", client, what,
+			 session->stream.why ? session->stream.why : "unknown reason");
 	} else if (logged && session->smtp.state != SMTP_STATE_START && session->smtp.state != SMTP_STATE_READY) {
 		log_line(log, LOG_KIND_MAIN, "unexpected disconnection while reading SMTP %s from %s", what, client);
 	}

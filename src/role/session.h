@@ -203,6 +203,8 @@ void session_set_settings(struct session *session);
 bool session_expand_settings(struct session *session, struct error *error);
 /* What this client is offered and must do (SMTP_OFFER_... of smtp/server.h); its lists may have to ask as well. */
 unsigned session_options(struct session *session);
+/* Whether the client came to one of submission_ports. */
+bool session_is_submission(const struct session *session);
 /* Counts the connection; false when a limit is reached, with the farewell queued. */
 bool session_within_limits(struct session *session);
 
@@ -216,8 +218,8 @@ void session_offer_auth(struct session *session, struct arena *arena);
 bool session_on_auth(struct session *session, const struct smtp_event *event);
 /* TLS has begun: the client may be known by its certificate. */
 void session_auth_by_certificate(struct session *session);
-/* For `postern session`: the client has passed this authenticator already. */
-void session_auth_pretend(struct session *session, struct slice name);
+/* For `postern session`: the client has passed this authenticator already, as `id` (empty: nobody in particular). */
+void session_auth_pretend(struct session *session, struct slice name, struct slice id);
 /* RFC 3207 §4.2, and the end of a session: nothing is known of the client any more. */
 void session_auth_forget(struct session *session);
 /* AUTH= of MAIL. False: MAIL is answered, for now it cannot be told whether that is to be believed. */

@@ -307,14 +307,15 @@ void session_auth_by_certificate(struct session *session)
 	}
 }
 
-void session_auth_pretend(struct session *session, struct slice name)
+void session_auth_pretend(struct session *session, struct slice name, struct slice id)
 {
 	const struct conf *conf = session->conf;
 	session->acl.facts.authenticated = name;
+	replace(&session->auth.id, id);
 	for (size_t i = 0; i < conf->authenticator_count; i++)
 		if (slice_equal(conf->authenticators[i].name, name))
 			session->auth.by = &conf->authenticators[i];
-	if (session->auth.by)
+	if (name.len)
 		smtp_server_set_authenticated(&session->smtp);
 }
 

@@ -53,6 +53,9 @@ bool session_on_mail(struct session *session, const struct smtp_event *event)
 	bool go_on = policy_run(&policy, session, ACL_POINT_MAIL, "MAIL", in_brackets(message, message->sender));
 	message->discard = policy.outcome == ACL_DISCARD;
 	message->discarded_by = message->discard ? "MAIL" : NULL;
+	/* Where the ACL has not said how. */
+	if (go_on && session_is_submission(session) && !message->submission.on)
+		message->submission.on = true;
 	policy_answer(&policy, session);
 	policy_end(&policy);
 	if (!go_on)

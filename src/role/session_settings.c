@@ -37,14 +37,34 @@ bool session_host_in(struct session *session, const struct list *list)
 	return session_host_matches(session, list, false);
 }
 
+static bool came_to(const struct session *session, const struct conf_ports *ports)
+{
+	for (size_t i = 0; i < ports->count; i++)
+		if (ports->items[i] == session->interface.port)
+			return true;
+	return false;
+}
+
 /* By host or by port; in doubt it must. */
 static bool has_to_use_tls(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
-	for (size_t i = 0; i < main->tls_require_ports.count; i++)
-		if (main->tls_require_ports.items[i] == session->interface.port)
-			return true;
-	return session_host_matches(session, main->tls_hosts, true);
+	return came_to(session, &main->tls_require_ports) || session_host_matches(session, main->tls_hosts, true);
+}
+
+bool session_is_submission(const struct session *session)
+{
+	return came_to(session, &session->conf->main.submission_ports);
+}
+
+/*
+ * Exim 3's manual, chapter 38.1: hosts that must use TLS always, those of tls_advertise_hosts when it is set, whether TLS can work or
+ * not (STARTTLS tells them, with 454); when it is unset, everybody where there is a certificate.
+ */
+static bool offers_starttls(struct session *session, bool must_use_tls)
+{
+	const struct list *hosts = session->conf->main.tls_advertise_hosts;
+	return must_use_tls || (hosts ? session_host_in(session, hosts) : front_tls_configured(session));
 }
 
 unsigned session_options(struct session *session)
@@ -61,14 +81,13 @@ unsigned session_options(struct session *session)
 		{ session_host_in(session, main->chunking_advertise_hosts), SMTP_OFFER_CHUNKING },
 		{ session_host_in(session, main->smtputf8_advertise_hosts), SMTP_OFFER_SMTPUTF8 },
 		{ session_host_in(session, main->limits_advertise_hosts), SMTP_OFFER_LIMITS },
-		{ front_tls_configured(session) && (!main->tls_advertise_hosts || session_host_in(session, main->tls_advertise_hosts) ||
-					 must_use_tls),
-		  SMTP_OFFER_STARTTLS },
+		{ offers_starttls(session, must_use_tls), SMTP_OFFER_STARTTLS },
 		{ policy_has(session, ACL_POINT_ETRN), SMTP_OFFER_ETRN },
 		{ policy_has(session, ACL_POINT_VRFY), SMTP_OFFER_VRFY },
 		{ policy_has(session, ACL_POINT_EXPN), SMTP_OFFER_EXPN },
 		{ must_use_tls, SMTP_REQUIRE_TLS },
 		{ session_auth_needs_tls(session), SMTP_AUTH_NEEDS_TLS },
+		{ session_is_submission(session), SMTP_REQUIRE_AUTH },
 		{ !session_host_in(session, main->smtp_accept_max_nonmail_hosts), SMTP_FREE_NONMAIL },
 	};
 	unsigned all = 0;

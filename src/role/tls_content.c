@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "base/files.h"
 #include "tls/hello.h"
 #include "tls/server.h"
 #include "tls/verify.h"
@@ -81,12 +82,13 @@ static int read_public(const char *path, struct tls_content *content, bool chain
 		return error_set(error, ERROR_USAGE, "%s is not a file", path) - 1;
 	if (st.st_size > TLS_FILE_MAX)
 		return error_set(error, ERROR_USAGE, "%s is larger than %d bytes", path, TLS_FILE_MAX) - 1;
-	size_t size = (size_t)st.st_size, length = 0, public = 0;
+	size_t size = (size_t)st.st_size, public = 0;
 	char *text = xcalloc(1, size + 1);
-	for (ssize_t n; length < size && (n = pread(fd, text + length, size - length, (off_t)length)) > 0;)
-		length += (size_t)n;
+	ssize_t length = files_read_full(&files_real, fd, text, size, 0);
 	int sealed = -1;
-	if (!tls_public_part(text, length, &public))
+	if (length < 0)
+		error_set_errno(error, (int)-length, "reading %s", path);
+	else if (!tls_public_part(text, (size_t)length, &public))
 		error_set(error, ERROR_USAGE, "%s is a private key", path);
 	else if (!chain || tls_certificate_key_id(slice_make(text, public), path, &content->key, error))
 		sealed = seal(slice_make(text, public), error);

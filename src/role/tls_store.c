@@ -6,14 +6,12 @@
 #include "role/tls_content.h"
 #include "role/tls_guard.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define WATCH_PERIOD CLOCK_SECOND
 #define KEEPER_TIMEOUT (20 * CLOCK_SECOND)
-/* Without an answer of the DNS about a certificate it is asked again each minute, for an hour; then the certificate is used. */
-#define GUARD_AGAIN (60 * CLOCK_SECOND)
-#define GUARD_PATIENCE (3600 * CLOCK_SECOND)
 
 /* Tells one state of a file from another; all zero: there is none. */
 struct mark {
@@ -33,7 +31,7 @@ struct item {
 	struct tls_content content; /* what it has in use */
 	struct mark used[2];   /* of the file and its key, when `content` was made or refused */
 	struct mark last[2];   /* at the last look */
-	int64_t guard_since, guard_again; /* clock.h; 0: the guard has answered */
+	struct guard_wait wait;
 	uint64_t version;
 	char problem[300];     /* empty: it is usable */
 };
@@ -303,6 +301,15 @@ static bool load_wanted(struct question *question, struct item *item, struct err
 	return true;
 }
 
+/* What is new has nothing before it that could stay in use; but that it breaks DANE must not go unnoticed. Waits. */
+static void tell_published(const struct tls_store *store, const struct item *item)
+{
+	struct error error;
+	if (item->kind == TLS_FILE_CHAIN && !*item->problem && item->content.fd >= 0 &&
+	    tls_guard_ask(store->master, store->conf, item->path, item->content.fd, &error) != TLS_GUARD_USE)
+		log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is in use, but: %s", item->path, error.text);
+}
+
 static void answer_question(struct question *question)
 {
 	struct tls_store *store = question->store;
@@ -333,6 +340,8 @@ static void answer_question(struct question *question)
 	else
 		remove_item(store, item);
 	wait_list_wake_all(&store->loaded);
+	if (good)
+		tell_published(store, item); /* now that nobody waits for it */
 }
 
 static void question_task(void *arg)
@@ -379,18 +388,43 @@ static void tell_fronts(const struct tls_store *store, const struct item *item)
 /* Whether published TLSA records permit the new certificate. Without an answer it is asked again later. */
 static bool guard_permits(struct tls_store *store, struct item *item, const struct tls_content *content, struct error *error)
 {
-	int64_t now = clock_now(), since = item->guard_since ? item->guard_since : now;
 	enum tls_guard_answer answer = tls_guard_ask(store->master, store->conf, item->path, content->fd, error);
-	item->guard_since = item->guard_again = 0;
-	if (answer != TLS_GUARD_LATER)
-		return answer == TLS_GUARD_USE;
-	if (now - since >= GUARD_PATIENCE) {
+	if (answer == TLS_GUARD_LATER && guard_wait_on(&item->wait, clock_now()))
+		return error_context(error, "it is tried again in a minute");
+	item->wait = (struct guard_wait){ 0 };
+	if (answer == TLS_GUARD_LATER)
 		log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is used unchecked, after an hour without an answer: %s", item->path, error->text);
-		return true;
+	return answer != TLS_GUARD_REFUSE;
+}
+
+/*
+ * Chains that the fronts asked for are taken along: otherwise a reload would forget what was in use before, and let in what the
+ * guard has refused. What has changed since is found by the next look.
+ */
+static void take_along(struct tls_store *store, const struct tls_store *old)
+{
+	struct error ignored;
+	for (size_t i = 0; i < old->count; i++) {
+		const struct item *before = old->items[i];
+		const struct tls_want want = { before->kind, slice_of(before->path), slice_of(before->key_path) };
+		if (before->kind != TLS_FILE_CHAIN || before->loading || before->content.fd < 0 ||
+		    find_item(store, want.kind, want.path, want.key_path) || !may_open(store->conf, want.kind, want.path, &ignored) ||
+		    !may_open(store->conf, want.kind, want.key_path, &ignored))
+			continue;
+		struct item *item = add_item(store, &want);
+		if (!item)
+			return;
+		item->content = before->content;
+		item->content.fd = fcntl(before->content.fd, F_DUPFD_CLOEXEC, 3);
+		item->content.key_fd = fcntl(before->content.key_fd, F_DUPFD_CLOEXEC, 3);
+		item->refused = before->refused;
+		item->wait = before->wait;
+		item->version = before->version;
+		memcpy(item->used, before->used, sizeof item->used);
+		memcpy(item->last, before->last, sizeof item->last);
+		if (item->content.fd < 0 || item->content.key_fd < 0)
+			remove_item(store, item);
 	}
-	item->guard_since = since;
-	item->guard_again = clock_after(GUARD_AGAIN);
-	return error_context(error, "it is tried again in a minute");
 }
 
 bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struct error *error)
@@ -407,6 +441,8 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 		if (answer == TLS_GUARD_LATER)
 			log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is used unchecked: %s", item->path, error->text);
 	}
+	if (old && slice_equal(store->conf->main.tls_tlsa_guard, SLICE("true")))
+		take_along(store, old);
 	return true;
 }
 
@@ -453,25 +489,17 @@ static void look_at(struct tls_store *store, struct item *item)
 	bool changed = !same_marks(now, item->used), stable = same_marks(now, item->last);
 	memcpy(item->last, now, sizeof item->last);
 	/* Two files are seldom replaced at one moment: only what has stood for a while is looked at. */
-	bool again = item->guard_again && clock_now() >= item->guard_again;
-	if (!(changed || again) || !stable)
+	if (!stable || !guard_wait_take(&item->wait, changed, clock_now()))
 		return;
-	if (changed)
-		item->guard_since = 0;
 	memcpy(item->used, now, sizeof item->used);
 	renew(store, item);
 }
 
-/* What is in use at the start has nothing before it that could stay; but that it breaks DANE must not go unnoticed. */
 static void look_at_published(struct tls_store *store)
 {
-	struct error error;
-	for (size_t i = 0; i < store->count && store == store->master->tls; i++) {
-		const struct item *item = store->items[i];
-		if (item->constant && item->kind == TLS_FILE_CHAIN && !*item->problem && item->content.fd >= 0 &&
-		    tls_guard_ask(store->master, store->conf, item->path, item->content.fd, &error) != TLS_GUARD_USE)
-			log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is in use, but: %s", item->path, error.text);
-	}
+	for (size_t i = 0; i < store->count && store == store->master->tls; i++)
+		if (store->items[i]->constant)
+			tell_published(store, store->items[i]);
 }
 
 void tls_store_watch(void *arg)

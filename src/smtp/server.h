@@ -103,6 +103,7 @@ enum smtp_option {
 	SMTP_OFFER_AUTH = 1 << 11,      /* RFC 4954; set by smtp_server_offer_auth */
 	SMTP_AUTH_NEEDS_TLS = 1 << 12,  /* AUTH in clear gets 538 */
 	SMTP_AUTH_UNADVERTISED = 1 << 13, /* AUTH is taken also where it was not offered */
+	SMTP_REQUIRE_AUTH = 1 << 14,    /* MAIL of a client that is not authenticated gets 530 (RFC 4954 §6) */
 };
 
 enum smtp_event_kind {

@@ -89,6 +89,20 @@ static void in_clear_auth_is_refused_where_tls_is_needed(void **state)
 	mini_close(&session);
 }
 
+static void mail_waits_for_auth_where_that_is_required(void **state)
+{
+	(void)state;
+	struct mini_session session;
+	open_session(&session, SMTP_REQUIRE_AUTH);
+	say(&session, "EHLO c\r\n");
+	assert_says(&session, "MAIL FROM:<a@b>\r\n", "530 Authentication required\r\n");
+	assert_slice(buf_slice(&session.events), "REFUSED MAIL FROM:<a@b>\n");
+	assert_says(&session, "RCPT TO:<a@b>\r\n", "503 sender not yet given\r\n");
+	assert_says(&session, "AUTH PLAIN " GOOD "\r\n", "235 Authentication succeeded\r\n");
+	assert_says(&session, "MAIL FROM:<a@b>\r\n", "250 OK\r\n");
+	mini_close(&session);
+}
+
 static void what_was_proved_in_clear_is_forgotten_when_tls_begins(void **state)
 {
 	(void)state;
@@ -322,6 +336,7 @@ int main(void)
 		cmocka_unit_test(mechanisms_are_offered_behind_pipelining_until_the_client_is_authenticated),
 		cmocka_unit_test(auth_needs_an_offer_and_no_transaction),
 		cmocka_unit_test(in_clear_auth_is_refused_where_tls_is_needed),
+		cmocka_unit_test(mail_waits_for_auth_where_that_is_required),
 		cmocka_unit_test(what_was_proved_in_clear_is_forgotten_when_tls_begins),
 		cmocka_unit_test(an_exchange_is_challenges_and_responses),
 		cmocka_unit_test(an_equals_sign_is_an_empty_initial_response_and_no_other),

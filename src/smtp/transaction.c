@@ -103,6 +103,10 @@ bool smtp_handle_mail(struct smtp_server *server, struct slice argument, struct 
 	}
 	if (server->state == SMTP_STATE_START)
 		return refuse_without_helo(server, event);
+	if (server->options & SMTP_REQUIRE_AUTH && !server->authenticated) {
+		smtp_refuse(server, event, 530, SLICE("Authentication required"));
+		return mail_refused(server);
+	}
 	if (argument.len == 0)
 		return smtp_refuse_counted(server, event, 501, SLICE("MAIL must have an address operand")) && mail_refused(server);
 	if (most && server->mails >= most)

@@ -14,6 +14,12 @@
 enum { PENDING_MAX = 128 * 1024, SEND_AT = 16 * 1024, LINGER_MAX = 1024 * 1024, HELLO_MAX = 48 * 1024 };
 
 /*
+ * OpenSSL answers key updates and requests to renegotiate inside of one SSL_read, for as long as more of them arrive, and each costs
+ * more than to send it. So a client may send so many bytes without any that are for us: the largest record twice (RFC 8446 §5.2).
+ */
+enum { QUIET_MAX = 2 * (16 * 1024 + 256) };
+
+/*
  * A handshake. Where the context depends on the name that the client asks for, the bytes up to the end of its ClientHello are
  * kept: OpenSSL stops there, the choice is made, and a connection of the chosen context reads them again. So all of a
  * context holds for a connection, and not just the parts that OpenSSL can exchange later.
@@ -41,6 +47,14 @@ static int replay(struct stream_start *start, char *out, int size)
 	return (int)n;
 }
 
+/* Ends the stream for a reason that OpenSSL does not know. */
+static int give_up(struct stream *stream, const char *why)
+{
+	stream->why = why;
+	errno = EPROTO;
+	return -1;
+}
+
 static int method_read(BIO *bio, char *out, int size)
 {
 	struct stream *stream = BIO_get_data(bio);
@@ -52,8 +66,11 @@ static int method_read(BIO *bio, char *out, int size)
 		ssize_t n = recv(stream->fd, out, (size_t)size, 0);
 		if (n > 0) {
 			stream->drained = n < size;
+			stream->quiet += (size_t)n;
 			if (start && start->choosing && !buf_append(&start->kept, slice_make(out, (size_t)n)))
-				return -1; /* no ClientHello is that long */
+				return give_up(stream, "the ClientHello is too long");
+			if (!start && stream->quiet > QUIET_MAX)
+				return give_up(stream, "too many records without data");
 			return (int)n;
 		}
 		stream->ended = n == 0;
@@ -192,6 +209,9 @@ static int wait_for_tls(struct stream *stream, int result, int64_t deadline)
 		return saved ? -saved : -ECONNRESET;
 	default:
 		stream->broken = true;
+		/* The last: before it stands which primitive said no. */
+		if (!stream->start)
+			stream->why = ERR_reason_error_string(ERR_peek_last_error());
 		return stream->ended ? -ECONNRESET : -EPROTO;
 	}
 }
@@ -273,7 +293,9 @@ static bool handshake_failed(struct stream *stream, int waited, struct error *er
 	stream->broken = true;
 	/* The alert that tells the client is among the pending records. */
 	stream_flush(stream, 0);
-	if (waited == -EPROTO)
+	if (waited == -EPROTO && stream->why)
+		error_set(error, ERROR_PERMANENT, "(SSL_accept): %s", stream->why);
+	else if (waited == -EPROTO)
 		tls_error(error, "(SSL_accept)");
 	else
 		error_set(error, ERROR_PERMANENT, "(SSL_accept): %s",
@@ -313,6 +335,7 @@ bool stream_accept_tls(struct stream *stream, struct tls_server *server, const s
 	stream->start = &start;
 	bool done = handshake(stream, deadline, error);
 	stream->start = NULL;
+	stream->quiet = 0;
 	buf_free(&start.kept);
 	return done;
 }
@@ -363,8 +386,10 @@ ssize_t stream_read(struct stream *stream, void *out, size_t size, int64_t deadl
 		ERR_clear_error();
 		errno = 0;
 		int result = SSL_read_ex(stream->ssl, out, size, &n);
-		if (result == 1)
+		if (result == 1) {
+			stream->quiet = 0;
 			return (ssize_t)n;
+		}
 		if (SSL_get_error(stream->ssl, result) == SSL_ERROR_ZERO_RETURN)
 			return 0;
 		int waited = wait_for_tls(stream, result, deadline);

@@ -38,6 +38,8 @@ struct stream {
 	bool drained;              /* the last read took all that was there: the next one waits first */
 	bool ended;                /* the peer has closed its direction */
 	bool broken;               /* TLS failed: no close_notify may be sent, nothing more read */
+	const char *why;           /* static text: why TLS failed, where that is known */
+	size_t quiet;              /* bytes received since the last that were for the reader: a client's key updates are bounded */
 	struct stream_start *start; /* while the handshake runs */
 };
 

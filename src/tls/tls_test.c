@@ -67,6 +67,7 @@ struct fixture {
 	struct tls_server *server;
 	SSL_CTX *client;
 	int signatures, refused, done, failed;
+	const char *why; /* of the stream that ended last */
 	bool refuse, disturb;
 };
 
@@ -126,6 +127,7 @@ static void free_pair(struct pair *pair)
 struct side {
 	struct fixture *fixture;
 	int fd;
+	int updates, updated; /* of a client that changes its keys: how often it tries, and did before the connection ended */
 	SSL_SESSION *resume, **session_r;
 	bool *resumed_r;
 };
@@ -146,6 +148,7 @@ static void server_task(void *arg)
 	} else {
 		side->fixture->failed++;
 	}
+	side->fixture->why = stream.why;
 	stream_close(&stream);
 }
 
@@ -343,6 +346,108 @@ static void tickets_resume_across_fronts_that_share_keys_and_survive_one_rotatio
 	free_pair(&pair);
 }
 
+/* Sends that many key updates (RFC 8446 §4.6.3), each of which asks for one, and then its request. */
+static void update_task(void *arg)
+{
+	struct side *side = arg;
+	char text[8];
+	SSL *ssl = SSL_new(side->fixture->client);
+	int result, fd = side->fd;
+	SSL_set_fd(ssl, fd);
+	while (ERR_clear_error(), (result = SSL_connect(ssl)) != 1)
+		if (client_step(ssl, fd, result) < 0)
+			goto out;
+	for (; side->updated < side->updates; side->updated++) {
+		ensure(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1);
+		while (ERR_clear_error(), (result = SSL_do_handshake(ssl)) != 1)
+			if (client_step(ssl, fd, result) < 0)
+				goto out;
+	}
+	ensure(SSL_write(ssl, "ping", 4) == 4);
+	while (ERR_clear_error(), (result = SSL_read(ssl, text, sizeof text)) <= 0)
+		if (client_step(ssl, fd, result) < 0)
+			goto out;
+	SSL_shutdown(ssl);
+out:
+	ERR_clear_error();
+	SSL_free(ssl);
+	io_close(&fd);
+}
+
+static void meet(struct fixture *fixture, struct side sides[2], void (*client)(void *))
+{
+	int ends[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	for (int i = 0; i < 2; i++) {
+		sides[i].fixture = fixture;
+		sides[i].fd = ends[i];
+	}
+	task_spawn(fixture->loop, server_task, &sides[0], "server");
+	task_spawn(fixture->loop, client, &sides[1], "client");
+	loop_run(fixture->loop);
+}
+
+static void keys_may_change_now_and_then_but_a_storm_of_it_ends_the_connection(void **state)
+{
+	(void)state;
+	struct pair pair = make_pair("EC", "P-256");
+	struct fixture fixture;
+	struct side good[2] = { 0 }, bad[2] = { 0 };
+	start(&fixture, &pair, 1);
+	good[1].updates = 100;
+	meet(&fixture, good, update_task);
+	assert_int_equal(fixture.done, 1);
+	assert_int_equal(good[1].updated, 100);
+	bad[1].updates = 1000 * 1000;
+	meet(&fixture, bad, update_task);
+	assert_int_equal(fixture.done, 1);
+	assert_non_null(fixture.why);
+	assert_string_equal(fixture.why, "too many records without data");
+	/* What the system holds on the way is all that is more than the server took. */
+	assert_in_range(bad[1].updated, 500, 50 * 1000);
+	stop(&fixture);
+	free_pair(&pair);
+}
+
+/* After the handshake: the client asks for another one, and is told no (RFC 5246 §7.2.2). */
+static void renegotiate_task(void *arg)
+{
+	struct side *side = arg;
+	SSL *ssl = SSL_new(side->fixture->client);
+	int result, fd = side->fd;
+	SSL_set_fd(ssl, fd);
+	while (ERR_clear_error(), (result = SSL_connect(ssl)) != 1)
+		if (client_step(ssl, fd, result) < 0)
+			goto out;
+	ensure(SSL_renegotiate(ssl) == 1);
+	while (ERR_clear_error(), (result = SSL_do_handshake(ssl)) != 1) {
+		if (SSL_get_error(ssl, result) == SSL_ERROR_SSL)
+			side->updated = ERR_GET_REASON(ERR_peek_error());
+		if (client_step(ssl, fd, result) < 0)
+			break;
+	}
+out:
+	ERR_clear_error();
+	SSL_free(ssl);
+	io_close(&fd);
+}
+
+static void renegotiation_is_refused(void **state)
+{
+	(void)state;
+	struct pair pair = make_pair("EC", "P-256");
+	struct fixture fixture;
+	struct side sides[2] = { 0 };
+	start(&fixture, &pair, 1);
+	SSL_CTX_set_max_proto_version(fixture.client, TLS1_2_VERSION);
+	meet(&fixture, sides, renegotiate_task);
+	assert_int_equal(sides[1].updated, SSL_R_NO_RENEGOTIATION);
+	assert_int_equal(fixture.signatures, 1);
+	assert_int_equal(fixture.done, 0);
+	stop(&fixture);
+	free_pair(&pair);
+}
+
 static void tls11_is_refused(void **state)
 {
 	(void)state;
@@ -412,6 +517,8 @@ int main(void)
 		cmocka_unit_test(failing_connections_do_not_disturb_those_that_wait_for_a_signature),
 		cmocka_unit_test(a_refused_signature_fails_the_handshake_and_nothing_else),
 		cmocka_unit_test(tickets_resume_across_fronts_that_share_keys_and_survive_one_rotation),
+		cmocka_unit_test(keys_may_change_now_and_then_but_a_storm_of_it_ends_the_connection),
+		cmocka_unit_test(renegotiation_is_refused),
 		cmocka_unit_test(tls11_is_refused),
 		cmocka_unit_test(rsa_and_ecdsa_certificates_serve_side_by_side),
 		cmocka_unit_test(the_keystore_refuses_what_does_not_fit),

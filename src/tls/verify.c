@@ -225,6 +225,16 @@ bool tls_verify_ciphers(SSL *ssl, struct slice list, struct error *error)
 	return good || tls_error(error, "tls_verify_ciphers \"%.*s\"", SLICE_ARG(slice_first(list, 100)));
 }
 
+bool tls_verify_ciphers_check(struct slice list, struct error *error)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	SSL *ssl = context ? SSL_new(context) : NULL;
+	bool good = ssl ? tls_verify_ciphers(ssl, list, error) : tls_error(error, "preparing TLS");
+	SSL_free(ssl);
+	SSL_CTX_free(context);
+	return good;
+}
+
 bool tls_verified(const SSL *ssl)
 {
 	return SSL_get0_peer_certificate(ssl) && (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) &&

@@ -69,6 +69,8 @@ bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how
  * without one that version is not used, unless the list has one of the words ALL, DEFAULT or HIGH.
  */
 bool tls_verify_ciphers(SSL *ssl, struct slice list, struct error *error);
+/* Whether that could be set: false with *error where the library has none of them, or cannot read the list. */
+bool tls_verify_ciphers_check(struct slice list, struct error *error);
 
 /* After the handshake: whether the client showed a certificate that is good. */
 bool tls_verified(const SSL *ssl);
