@@ -94,7 +94,9 @@ def test_a_frozen_message_stays_frozen_over_a_restart(server):
 @pytest.mark.parametrize("how, reason", [("lost", "connection-lost"), ("drop", "acl-drop"), ("unknown", "bad-commands"),
                                          ("early", "synchronization-error"), ("slow", "command-timeout"), ("quit", None)])
 def test_the_end_without_quit_has_a_reason(server, how, reason):
-    one = deciding(server, smtp_receive_timeout="2s")
+    # The greeting waits, so that what comes before it is there by then.
+    greeting = {"acl_smtp_connect": "accept delay = 1s"} if how == "early" else {}
+    one = deciding(server, smtp_receive_timeout="2s", **greeting)
     if how == "early":
         with socket.create_connection(("127.0.0.1", one.smtp)) as early:
             early.sendall(b"EHLO client.test\r\n")
