@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from harness import make_message
+from harness import make_message, wait_for
 
 ACLS = """begin acl
 vrfy:
@@ -88,7 +88,8 @@ def test_a_frozen_message_stays_frozen_over_a_restart(server):
     one.start()
     one.send(make_message())
     one.maildir().wait()
-    assert len(one.queued()) == 1 and len(one.maildir().files()) == 1
+    wait_for("the delivered message to leave the queue", lambda: len(one.queued()) == 1)
+    assert len(one.maildir().files()) == 1
 
 
 @pytest.mark.parametrize("how, reason", [("lost", "connection-lost"), ("drop", "acl-drop"), ("unknown", "bad-commands"),

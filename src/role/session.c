@@ -388,8 +388,10 @@ static void show_banner(struct session *session, struct slice text)
 	bool early = !session->proxy.failed && session_guard_early(session);
 	if (early && !session->stream.ssl && session_unexpected_proxy(session, clock_after(LINGER_TIMEOUT)))
 		return;
-	if (early)
+	if (early) {
+		session->notquit_reason = session_notquit_reason("synchronization");
 		session_guard_log_early(session);
+	}
 	smtp_server_begin(&session->smtp, banner.text, early);
 }
 
