@@ -57,6 +57,7 @@ table() {
 		valgrind command_is valgrind
 		python3 command_is /usr/bin/python3
 		python3-pytest python_has pytest
+		python3-pytest-xdist python_has xdist
 		swaks command_is swaks
 		libnet-ssleay-perl perl_has Net::SSLeay
 		curl command_is curl
