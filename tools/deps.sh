@@ -57,6 +57,7 @@ table() {
 		valgrind command_is valgrind
 		python3 command_is /usr/bin/python3
 		python3-pytest python_has pytest
+		python3-pytest-xdist python_has xdist
 		swaks command_is swaks
 		libnet-ssleay-perl perl_has Net::SSLeay
 		curl command_is curl
@@ -77,6 +78,9 @@ table() {
 		redis-server command_is redis-server
 		haproxy command_is /usr/sbin/haproxy
 		dovecot-core command_is /usr/sbin/dovecot
+		clamav-daemon command_is /usr/sbin/clamd
+		spamd command_is /usr/sbin/spamd
+		rspamd command_is rspamd
 	T
 	exim) cat <<-'T' ;;
 		libnss-wrapper shared libnss_wrapper.so
@@ -142,7 +146,7 @@ case " $wanted " in
 esac
 # Tests start servers for themselves: as services of this machine they are neither started now nor at its next start.
 services=
-for service in postgresql redis-server nsd haproxy; do
+for service in postgresql redis-server nsd haproxy clamav-daemon spamd rspamd; do
 	case " $wanted " in *" $service "*) services="$services $service" ;; esac
 done
 policy=/usr/sbin/policy-rc.d
