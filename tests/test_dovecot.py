@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The dovecot authenticator: clients of Postern who are let in or kept out by a real Dovecot, and what comes of one that is not there, dies,
-is slow, or talks nonsense."""
+or talks nonsense."""
 import base64
 import hashlib
 import hmac
@@ -13,8 +13,9 @@ import threading
 
 import pytest
 
+import exim
 from dovecot import GREETING, Dovecot, Impostor, request_of
-from harness import DEADLINE, POSTERN, Server, Smtp, make_message, wait_for
+from harness import DEADLINE, POSTERN, ROOT, Server, Smtp, make_message, memory_holds, wait_for
 from test_auth import BehindStarttls
 
 AUTHENTICATORS = """begin authenticators
@@ -379,6 +380,33 @@ def test_a_failure_is_counted_for_the_lock_out(certificates):
         dovecot.remove()
 
 
+def test_no_password_stays_in_the_memory_of_front_or_lookup_process(other):
+    password = "Xq7-not-to-be-found-Zr4"
+    plain = encode(f"\0user\0{password}")
+    def behave(connection, lines):
+        connection.sendall(GREETING.encode())
+        if "resp=" not in request_of(lines)[-1]:
+            connection.sendall(b"CONT\t1\t\n")
+            lines.readline()
+        connection.sendall(b"FAIL\t1\tuser=user\n")
+        lines.readline()
+
+    with Impostor(other.socket, behave):
+        with Smtp(other.tls, tls=True) as client:
+            client.ehlo()
+            client.expect(535, f"AUTH PLAIN {plain}")
+            client.expect(334, "AUTH PLAIN")
+            client.expect(535, plain)
+            client.expect(250, "NOOP")
+            for role in "front 0", "front 1", "lookup":
+                if ROOT:
+                    assert memory_holds(other.role(role), [b"dovecot_plain"]), "the search finds what is there"
+                    assert not memory_holds(other.role(role), [password.encode(), plain.encode()]), role
+                else:
+                    with pytest.raises(PermissionError):
+                        memory_holds(other.role(role), [password.encode()])
+
+
 # ---- Configuration ----
 
 @pytest.mark.parametrize("line, why", [
@@ -391,3 +419,29 @@ def test_the_socket_is_checked_when_the_configuration_is_read(tmp_path, line, wh
     conf.write_text(f"begin authenticators\n\nd:\n  driver = dovecot\n  public_name = PLAIN\n  {line}\n")
     done = subprocess.run([POSTERN, "check", "-c", conf], capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 2 and why in done.stdout + done.stderr, (done.stdout, done.stderr)
+
+
+# ---- As Exim ----
+
+ANSWERS = {
+    "yes": "OK\t1\tuser=user\n", "no": "FAIL\t1\tuser=user\n", "another question": "OK\t2\tuser=user\n", "nobody": "OK\t1\n",
+    "temporary": "FAIL\t1\tuser=user\ttemp\n", "nothing": "",
+}
+DIFFERENCES = {"temporary": "a failure that Dovecot calls temporary is temporary here"}
+
+
+@pytest.mark.parametrize("row", ANSWERS)
+def test_the_same_answer_of_dovecot_has_the_same_reply_as_in_exim(other, row):
+    program, environment = exim.exim()
+    conf, spool = other.dir / "exim.conf", other.dir / "exim"
+    spool.mkdir(exist_ok=True)
+    spool.chmod(0o1777)  # it drops to its own user
+    conf.write_text(f"primary_hostname = mx.example.test\nspool_directory = {spool}\nhost_lookup =\n"
+                    f"log_file_path = {other.dir}/exim-%slog\n" + AUTHENTICATORS.format(socket=other.socket))
+    with Impostor(other.socket, answering(ANSWERS[row])):
+        done = subprocess.run([program, "-C", conf, "-bh", "127.0.0.1"], input=f"EHLO client.test\nAUTH PLAIN {PLAIN}\nQUIT\n", text=True,
+                              capture_output=True, env=environment, timeout=DEADLINE, check=False)
+        ours = "{} {}".format(*log_in(other, f"AUTH PLAIN {PLAIN}"))
+    theirs = [line for line in done.stdout.split("\n") if re.match(r"235|435|535", line)]
+    assert len(theirs) == 1, (done.stdout, done.stderr)
+    assert (theirs[0] != ours) == (row in DIFFERENCES), (theirs, ours)

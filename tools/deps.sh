@@ -146,7 +146,7 @@ case " $wanted " in
 esac
 # Tests start servers for themselves: as services of this machine they are neither started now nor at its next start.
 services=
-for service in postgresql redis-server nsd haproxy clamav-daemon spamd rspamd; do
+for service in postgresql redis-server nsd haproxy dovecot-core clamav-daemon spamd rspamd; do
 	case " $wanted " in *" $service "*) services="$services $service" ;; esac
 done
 policy=/usr/sbin/policy-rc.d
@@ -158,6 +158,7 @@ fi
 # shellcheck disable=SC2086 # a list of packages
 apt install --no-install-recommends --no-remove $wanted || { echo "apt-get could not install: $wanted" >&2; exit 1; }
 for service in $services; do
+	service=${service%-core} # the package's name, but for this
 	if command_is systemctl; then
 		$root systemctl disable "$service" >/dev/null 2>&1
 	else

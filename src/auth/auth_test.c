@@ -19,6 +19,7 @@ struct fixture {
 	bool settled_good;
 	enum auth_verdict settle_says;
 	struct auth_verifier verifier;
+	uint64_t dialogue, dropped; /* with Dovecot: under way, the last that was dropped */
 };
 
 static struct expand_value no_variable(void *owner, enum expand_variable variable)
@@ -69,6 +70,29 @@ static enum auth_verdict settle(void *owner, struct slice user, bool good, struc
 	return f->settle_says == AUTH_YES && !good ? AUTH_NO : f->settle_says;
 }
 
+/* One prompt; then the response decides, and whoever says something at once is Anna. */
+static enum auth_outcome ask_dovecot(void *owner, const struct authenticator *authenticator, const struct slice *response, uint64_t *dialogue,
+				     struct arena *arena, struct slice *text_r, struct error *error)
+{
+	struct fixture *f = owner;
+	assert_ptr_equal(authenticator, &f->authenticator);
+	assert_int_equal(*dialogue, f->dialogue);
+	*dialogue = f->dialogue = response ? 0 : 17;
+	*text_r = arena_copy(arena, response ? SLICE("anna@example.test") : SLICE("who?"));
+	if (!response)
+		return AUTH_CHALLENGE;
+	error_set(error, ERROR_TEMPORARY, "it has gone");
+	return slice_equal(*response, SLICE("right")) ? AUTH_DONE : slice_equal(*response, SLICE("wrong")) ? AUTH_FAILED : AUTH_DEFERRED;
+}
+
+static void drop_dovecot(void *owner, uint64_t dialogue)
+{
+	struct fixture *f = owner;
+	assert_int_equal(dialogue, f->dialogue);
+	f->dropped = dialogue;
+	f->dialogue = 0;
+}
+
 static bool binding(void *owner, enum auth_binding kind, struct arena *arena, struct slice *data_r)
 {
 	(void)owner;
@@ -100,6 +124,7 @@ static void set_up(struct fixture *f, const char *driver, const char *public_nam
 	f->channel = (struct auth_channel){ .owner = f, .hostname = SLICE("mx.example.test") };
 	f->world = (struct auth_world){
 		.owner = f, .check_password = check_password, .find_verifier = find_verifier, .settle = settle,
+		.ask_dovecot = ask_dovecot, .drop_dovecot = drop_dovecot,
 	};
 }
 
@@ -620,6 +645,48 @@ static void test_tls_needs_no_client(void **state)
 	tear_down(&f);
 }
 
+static void test_dovecot_decides_and_gives_the_users_name(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f, "dovecot", "LOGIN");
+	bad_options(&f, "server_socket");
+	f.authenticator.server_socket = SLICE("/run/dovecot/auth-client");
+	good_options(&f);
+	assert_int_equal(BEGIN(&f, "right"), AUTH_DONE);
+	assert_slice(f.exchange.identity, "anna@example.test");
+	assert_true(f.settled_good);
+	f.authenticator.server_set_id = program(&f, "<$auth1>");
+	assert_int_equal(start(&f), AUTH_CHALLENGE);
+	assert_slice(f.exchange.challenge, "who?");
+	assert_int_equal(STEP(&f, "wrong"), AUTH_FAILED);
+	assert_slice(f.exchange.identity, "<anna@example.test>");
+	assert_false(f.settled_good);
+	f.settled_count = 0;
+	assert_int_equal(BEGIN(&f, "later"), AUTH_DEFERRED);
+	assert_string_equal(f.exchange.problem.text, "it has gone");
+	assert_int_equal(f.settled_count, 0);
+	f.authenticator.server_condition = program(&f, "false");
+	assert_int_equal(BEGIN(&f, "right"), AUTH_FAILED);
+	tear_down(&f);
+	assert_int_equal(f.dropped, 0);
+}
+
+static void test_an_exchange_that_ends_early_is_dropped_at_dovecot(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f, "dovecot", "LOGIN");
+	f.authenticator.server_socket = SLICE("/run/dovecot/auth-client");
+	assert_int_equal(start(&f), AUTH_CHALLENGE);
+	auth_end(&f.exchange);
+	assert_int_equal(f.dropped, 17);
+	f.dropped = 0;
+	auth_end(&f.exchange);
+	assert_int_equal(f.dropped, 0);
+	tear_down(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -647,6 +714,8 @@ int main(void)
 		cmocka_unit_test(test_scram_options_must_give_a_verifier),
 		cmocka_unit_test(test_external_puts_the_identity_before_its_parameters),
 		cmocka_unit_test(test_tls_needs_no_client),
+		cmocka_unit_test(test_dovecot_decides_and_gives_the_users_name),
+		cmocka_unit_test(test_an_exchange_that_ends_early_is_dropped_at_dovecot),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -632,6 +632,8 @@ static void authenticators_are_checked(void **state)
 	expect_error("begin authenticators\na:\n driver = tls\n server_condition = 1\nb:\n driver = tls\n server_condition = 1\n", 6,
 		     "one authenticator with the driver tls");
 	expect_error("begin authenticators\na:\n driver = cram_md5\n public_name = CRAM-MD5\n", 2, "server_secret: not set");
+	expect_error("begin authenticators\na:\n driver = dovecot\n public_name = PLAIN\n", 2, "server_socket: not set");
+	expect_error("begin authenticators\na:\n driver = dovecot\n public_name = PLAIN\n server_socket = auth-client\n", 5, "an absolute path");
 }
 
 static void routers_and_transports_are_tied_together(void **state)
