@@ -75,25 +75,21 @@ def test_init_makes_a_configuration_that_checks_and_runs(made, certificates):
     one.start()
     try:
         context = ssl.create_default_context(cafile=str(directory / "tls/cert.pem"))
-        for port in ports:
-            message = make_message(f"port {port}")
-            with Smtp(port, tls=port == ports[1], context=context) as client:
-                client.ehlo()
-                if port != ports[1]:
-                    client.starttls(context)
-                client.deliver(message)
-            Maildir(directory / "mail/example.test/user").holds(message)
-        # Users log in, within TLS, where users send.
+        # Other servers deliver to the first port; users send through the others, within TLS and after they have logged in.
         subprocess.run([POSTERN, "user", "add", "-c", one.conf, "user@example.test"], input=b"a long password\n", check=True, capture_output=True)
+        login = "AUTH PLAIN " + base64.b64encode(b"\0user@example.test\0a long password").decode()
         for port in ports:
+            message = make_message(f"port {port}", sender="user@example.test")
             with Smtp(port, tls=port == ports[1], context=context) as client:
                 ehlo = client.ehlo() if port == ports[1] else client.ehlo() and client.starttls(context)
-                login = base64.b64encode(b"\0user@example.test\0a long password").decode()
                 if port == ports[0]:
-                    client.expect(503, f"AUTH PLAIN {login}")
+                    client.expect(503, login)
                 else:
                     assert "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN" in ehlo
-                    client.expect(235, f"AUTH PLAIN {login}")
+                    assert client.expect(530, "MAIL FROM:<sender@client.test>") == "Authentication required"
+                    client.expect(235, login)
+                client.deliver(message)
+            Maildir(directory / "mail/example.test/user").holds(message)
         one.stop()
     finally:
         one.kill()
