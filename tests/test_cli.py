@@ -194,6 +194,19 @@ def test_install_puts_everything_below_destdir(tmp_path):
     assert "ExecStart=/usr/sbin/postern run" in (destination / "usr/lib/systemd/system/postern.service").read_text()
 
 
+def test_systemd_makes_the_users_and_directories(tmp_path):
+    """Below a root of the test's own: the users that the roles run as, and the places that belong to one of them or to root."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/group").write_text("root:x:0:\nadm:x:4:\n")
+    for tool, file in ((["systemd-sysusers"], "sysusers"), (["systemd-tmpfiles", "--create"], "tmpfiles")):
+        done = subprocess.run([*tool, f"--root={tmp_path}", TREE / f"dist/postern.{file}.conf"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, (file, done.stderr)
+    users = {line.split(":")[0] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
+    assert {f"postern-{role}" for role in ("front", "queue", "keeper", "lookup", "fetch", "run", "pam")} | {"vmail"} <= users
+    for place in ("etc/postern", "var/spool/postern", "var/log/postern", "var/vmail"):
+        assert (tmp_path / place).is_dir(), place
+
+
 def test_unit_file_is_hardened_and_well_formed(tmp_path):
     unit = (TREE / "dist/postern.service").read_text()
     for setting in ("NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "SystemCallFilter=", "PrivateTmp=yes",
