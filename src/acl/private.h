@@ -211,6 +211,10 @@ bool acl_dnslists_variable(const struct acl_session *session, enum expand_variab
 void acl_dnslists_free(struct acl_session *session);
 void acl_dnslists_forget(struct acl_session *session);
 
+/* udpsend.c */
+acl_word_run acl_udpsend_run;
+bool acl_udpsend_check(struct slice value, struct error *error);
+
 /* content.c and scan.c */
 struct acl_content;
 acl_word_run acl_regex_run, acl_mime_regex_run, acl_decode_run, acl_malware_run, acl_spam_run;

@@ -383,7 +383,10 @@ static const struct acl_word words[] = {
 	  .help = "Whether SpamAssassin or Rspamd, at spamd_address, takes the message for spam by the rules of this user; with \":true\" behind "
 		  "the user always true. What was found is in $spam_score, $spam_score_int, $spam_bar, $spam_report and $spam_action.",
 	  .example = "spam = nobody:true / defer_ok" },
-	{ MODIFIER("udpsend"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = "sessions make no connections" },
+	{ MODIFIER("udpsend"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_udpsend_run, .check = acl_udpsend_check,
+	  .help = "Sends a UDP packet: a host, a port and a text, separated by colons (or by what \"<;\" names). The host and the port must not "
+		  "come from a peer.",
+	  .example = "udpsend = 192.0.2.5 : 2500 : $tod_zulu $sender_host_address" },
 	{ CONDITION("verify"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_verify_run, .check = acl_verify_check,
 	  .help = "Verifies an address, the client's name or certificate, or the header.",
 	  .example = "verify = reverse_host_lookup" },

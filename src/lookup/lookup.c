@@ -235,6 +235,7 @@ static lookup_service *const services[EXPAND_SERVICES] = {
 	[EXPAND_SERVICE_HOST_ADDRESSES] = lookup_host_addresses,
 	[EXPAND_SERVICE_CRYPT] = lookup_crypt,
 	[EXPAND_SERVICE_SCAN] = lookup_scan,
+	[EXPAND_SERVICE_UDP] = lookup_udp,
 	[EXPAND_SERVICE_PAM] = lookup_pam,
 };
 
