@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from harness import POSTERN, make_certificate, trace_of, wait_for
+from harness import POSTERN, ROOT, Maildir, make_certificate, trace_of, wait_for
 from ocsp_authority import Authority
-from tls_peers import Wire, gnutls_cli, named_certificate, s_client, speak, sslscan, swaks
+from tls_peers import AUTHENTICATORS, LOGIN, Wire, gnutls_cli, named_certificate, s_client, speak, sslscan, swaks
 
 OFFERED, NOT_OFFERED = "250-STARTTLS", "*** Host did not advertise STARTTLS"
 
@@ -540,6 +540,111 @@ def test_mail_of_a_host_in_tls_hosts_without_tls_is_rejected_with_503_use_of_tls
     assert not sent and "MAIL FROM:<sender@client.test>\n<** 503 Use of TLS required\n" in sent.text, sent.text
     assert swaks(one.smtp, source="127.0.0.2"), "within TLS it is taken"
     assert swaks(one.smtp, tls=False), "others may"
+
+
+# ---- 38.1: relaying ----
+
+ALL = "all:\n  driver = accept\n  transport = outside\n"
+REFUSED = "550 relay not permitted"
+
+
+@pytest.fixture
+def relaying(server):
+    """A server with a way for every domain, into the Maildir of its attribute `outside`: not started."""
+    one = server(start=False, routers=ALL, extra=AUTHENTICATORS)
+    outside = one.mail / "outside"
+    user = "  user = nobody\n  group = nogroup\n" if ROOT else ""
+    one.transports = f"outside:\n  driver = appendfile\n  directory = {outside}\n  maildir_format\n  create_directory\n{user}"
+    one.outside = Maildir(outside)
+    return one
+
+
+def relays(one, source, *options, **named):
+    """Whether a message to a domain that is not ours is taken of that host; if it is, it goes on."""
+    before = len(one.outside.files())
+    sent = swaks(one.smtp, *options, source=source, to="somebody@elsewhere.test", **named)
+    assert sent or REFUSED in sent.text, sent.text
+    if sent:
+        one.outside.wait(before + 1)
+    return bool(sent)
+
+
+def test_a_host_of_tls_host_accept_relay_relays_within_tls_and_only_there(relaying):
+    one = relaying
+    one.configure({"tls_host_accept_relay": "127.0.0.2"})
+    one.start()
+    assert relays(one, "127.0.0.2")
+    assert not relays(one, "127.0.0.2", tls=False)
+    assert not relays(one, "127.0.0.1"), "within TLS, but not named"
+
+
+def test_relaying_is_permitted_if_any_of_the_three_checks_is_passed(relaying):
+    one = relaying
+    one.configure({"host_accept_relay": "127.0.0.2", "host_auth_accept_relay": "127.0.0.3", "tls_host_accept_relay": "127.0.0.4",
+                   "auth_cleartext_hosts": "*"})
+    one.start()
+    assert relays(one, "127.0.0.2", tls=False), "the first alone"
+    assert relays(one, "127.0.0.3", *LOGIN, tls=False), "the second alone"
+    assert relays(one, "127.0.0.4"), "the third alone"
+    assert not relays(one, "127.0.0.3") and not relays(one, "127.0.0.3", tls=False), "named for AUTH, but not authenticated"
+    assert not relays(one, "127.0.0.4", *LOGIN, tls=False), "authenticated, but named for TLS"
+    assert not relays(one, "127.0.0.1", *LOGIN), "in no list: authenticated and within TLS is not enough"
+
+
+def test_relaying_within_tls_can_be_for_hosts_with_a_verified_certificate(relaying):
+    one = relaying
+    authority = Authority(one.dir / "authority")
+    authority.make("client.test", "root", "subjectAltName=DNS:client.test")
+    pair = (authority.dir / "client.test.pem", authority.dir / "client.test.key")
+    one.configure({"tls_host_accept_relay": "127.0.0.2", "tls_verify_hosts": "127.0.0.2", "tls_verify_certificates": authority.dir / "root.pem"})
+    one.start()
+    assert relays(one, "127.0.0.2", pair=pair)
+    without = swaks(one.smtp, source="127.0.0.2", to="somebody@elsewhere.test")
+    assert not without and "RCPT TO" not in without.text, "it does not get as far"
+
+
+# ---- 38.1: AUTH within TLS ----
+
+OFFERED_AUTH = "<-  250-AUTH PLAIN"
+
+
+@pytest.fixture
+def over_tls(server):
+    """A server that takes AUTH in clear of all hosts but 127.0.0.2."""
+    return server(extra=AUTHENTICATORS, main={"auth_cleartext_hosts": "*", "auth_over_tls_hosts": "127.0.0.2"})
+
+
+def test_hosts_of_auth_over_tls_hosts_must_start_tls_before_auth(over_tls):
+    one = over_tls
+    in_clear = swaks(one.smtp, *LOGIN, source="127.0.0.2", tls=False)
+    assert not in_clear and "*** Host did not advertise authentication" in in_clear.text
+    with one.connect(source="127.0.0.2") as client:
+        client.ehlo()
+        assert client.expect(538, "AUTH PLAIN AGFubgBzZWNyZXQ=") == "Encryption required for requested authentication mechanism"
+    assert swaks(one.smtp, *LOGIN, source="127.0.0.2"), "within TLS they may"
+    assert swaks(one.smtp, *LOGIN, tls=False), "others may in clear, as they are let"
+
+
+def test_with_a_star_in_auth_over_tls_hosts_all_authentication_is_within_tls(over_tls):
+    one = over_tls
+    one.configure({"auth_over_tls_hosts": "*"})
+    one.reload()
+    for source in ("127.0.0.1", "127.0.0.2", "127.77.0.1"):
+        in_clear = swaks(one.smtp, *LOGIN, source=source, tls=False)
+        assert not in_clear and "*** Host did not advertise authentication" in in_clear.text
+        assert swaks(one.smtp, *LOGIN, source=source)
+
+
+def test_hosts_of_auth_over_tls_hosts_need_not_use_auth(over_tls):
+    for tls in (False, True):
+        sent = swaks(over_tls.smtp, source="127.0.0.2", tls=tls)
+        assert sent and "AUTH PLAIN A" not in sent.text
+
+
+def test_auth_is_advertised_to_hosts_of_auth_over_tls_hosts_after_starttls_only(over_tls):
+    in_clear, within = swaks(over_tls.smtp, source="127.0.0.2").text.split("=== TLS started")
+    assert OFFERED_AUTH not in in_clear and OFFERED_AUTH.replace("<-", "<~") in within
+    assert OFFERED_AUTH in swaks(over_tls.smtp, tls=False).text, "to others at once"
 
 
 # ---- 38.4 ----

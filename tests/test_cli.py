@@ -75,25 +75,21 @@ def test_init_makes_a_configuration_that_checks_and_runs(made, certificates):
     one.start()
     try:
         context = ssl.create_default_context(cafile=str(directory / "tls/cert.pem"))
-        for port in ports:
-            message = make_message(f"port {port}")
-            with Smtp(port, tls=port == ports[1], context=context) as client:
-                client.ehlo()
-                if port != ports[1]:
-                    client.starttls(context)
-                client.deliver(message)
-            Maildir(directory / "mail/example.test/user").holds(message)
-        # Users log in, within TLS, where users send.
+        # Other servers deliver to the first port; users send through the others, within TLS and after they have logged in.
         subprocess.run([POSTERN, "user", "add", "-c", one.conf, "user@example.test"], input=b"a long password\n", check=True, capture_output=True)
+        login = "AUTH PLAIN " + base64.b64encode(b"\0user@example.test\0a long password").decode()
         for port in ports:
+            message = make_message(f"port {port}", sender="user@example.test")
             with Smtp(port, tls=port == ports[1], context=context) as client:
                 ehlo = client.ehlo() if port == ports[1] else client.ehlo() and client.starttls(context)
-                login = base64.b64encode(b"\0user@example.test\0a long password").decode()
                 if port == ports[0]:
-                    client.expect(503, f"AUTH PLAIN {login}")
+                    client.expect(503, login)
                 else:
                     assert "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN" in ehlo
-                    client.expect(235, f"AUTH PLAIN {login}")
+                    assert client.expect(530, "MAIL FROM:<sender@client.test>") == "Authentication required"
+                    client.expect(235, login)
+                client.deliver(message)
+            Maildir(directory / "mail/example.test/user").holds(message)
         one.stop()
     finally:
         one.kill()
@@ -196,6 +192,19 @@ def test_install_puts_everything_below_destdir(tmp_path):
                  "usr/share/doc/postern/README.md"):
         assert (destination / name).is_file(), name
     assert "ExecStart=/usr/sbin/postern run" in (destination / "usr/lib/systemd/system/postern.service").read_text()
+
+
+def test_systemd_makes_the_users_and_directories(tmp_path):
+    """Below a root of the test's own: the users that the roles run as, and the places that belong to one of them or to root."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/group").write_text("root:x:0:\nadm:x:4:\n")
+    for tool, file in ((["systemd-sysusers"], "sysusers"), (["systemd-tmpfiles", "--create"], "tmpfiles")):
+        done = subprocess.run([*tool, f"--root={tmp_path}", TREE / f"dist/postern.{file}.conf"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, (file, done.stderr)
+    users = {line.split(":")[0] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
+    assert {f"postern-{role}" for role in ("front", "queue", "keeper", "lookup", "fetch", "run", "pam")} | {"vmail"} <= users
+    for place in ("etc/postern", "var/spool/postern", "var/log/postern", "var/vmail"):
+        assert (tmp_path / place).is_dir(), place
 
 
 def test_unit_file_is_hardened_and_well_formed(tmp_path):

@@ -9,7 +9,7 @@ from harness import TREE
 
 FILES = ("test_chapter_38.py", "test_stapling_rules.py", "test_hardening_guide.py")
 TEXT = (TREE / "docs" / "conformance.md").read_text()
-WITHOUT_A_TEST = re.compile(r"(no rule|not yet): \S.*|client")
+WITHOUT_A_TEST = re.compile(r"no rule: \S.*|client")
 
 
 def rows():

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: ISC
 """What the hardening guide sets for servers (Exim, Postfix, Dovecot, Cyrus), each setting by its equal here and a real client; then the
 profiles as sslscan and testssl.sh see them. docs/conformance.md has the guide's settings in their order."""
+import base64
 import re
 import subprocess
 
 import pytest
 
-from harness import POSTERN, Server, Smtp, make_message
+from harness import DEADLINE, POSTERN, Server, Smtp, make_message
 from ocsp_authority import Authority
-from tls_peers import gnutls_cli, named_certificate, s_client, speak, sslscan, swaks, testssl
+from tls_peers import AUTHENTICATORS, LOGIN, Wire, gnutls_cli, named_certificate, s_client, speak, sslscan, swaks, testssl
 
 # "Cipher String B" without the ciphers that have no forward secrecy: no key here decrypts.
 STRING_B = ("EDH+CAMELLIA:EDH+aRSA:EECDH+aRSA+AESGCM:EECDH+aRSA+SHA256:EECDH:+CAMELLIA128:+AES128:+SSLv3:!aNULL:!eNULL:!LOW:!3DES:!MD5:"
@@ -49,6 +50,103 @@ def test_anything_but_submission_takes_every_cipher_that_is_not_broken(server):
     assert set(submission["TLSv1.2"]) < set(mx["TLSv1.2"]) and mx["TLSv1.3"] == submission["TLSv1.3"]
     assert {"ECDHE-RSA-AES128-SHA", "DHE-RSA-AES256-SHA", "DHE-RSA-CAMELLIA256-SHA"} <= set(mx["TLSv1.2"])
     assert all(re.match("(EC)?DHE-", cipher) for cipher in mx["TLSv1.2"])
+
+
+# ---- Submission: who is to log in, and where ----
+
+NOT_OFFERED = "*** Host did not advertise authentication"
+SECRET = base64.b64encode(b"\0ann\0secret")
+
+
+@pytest.fixture
+def submission(server):
+    """A server with an authenticator and a port for submission: submission(advertise condition, options)."""
+    def make(condition="", main=None, extra=""):
+        one = server(start=False, extra=extra + AUTHENTICATORS + condition)
+        one.configure({"submission_ports": one.submission, **(main or {})})
+        return one.start()
+    return make
+
+
+def msmtp(port, *options):
+    """One message by msmtp, with a password for whoever asks: its exit status and what it complained of."""
+    run = subprocess.run(["msmtp", "--host=127.0.0.1", f"--port={port}", "--user=ann", "--passwordeval=echo secret", "--from=ann@example.test",
+                          *options, "user@example.test"], input=make_message().decode(), capture_output=True, text=True, timeout=DEADLINE)
+    return run.returncode, run.stderr
+
+
+def test_submission_requires_authentication_of_local_networks_as_well(submission):
+    """Also of hosts that may relay without it elsewhere."""
+    one = submission(main={"host_accept_relay": "127.0.0.0/8"})
+    for source in ("127.0.0.1", "127.0.0.2"):
+        refused = swaks(one.submission, source=source)
+        assert not refused and "<~* 530 Authentication required" in refused.text, refused.text
+        assert swaks(one.submission, *LOGIN, source=source)
+        assert swaks(one.smtp, source=source), "for the other ports that is no rule"
+    status, complaint = msmtp(one.submission, "--tls=on", "--tls-certcheck=off", "--auth=off")
+    assert status != 0 and "530 Authentication required" in complaint
+    assert msmtp(one.submission, "--tls=on", "--tls-certcheck=off", "--auth=on") == (0, "")
+
+
+def test_authentication_is_not_possible_in_clear(submission):
+    """By default, on every port: no client is brought to say its password, and one that says it gets nothing for it."""
+    one = submission()
+    for port in (one.smtp, one.submission):
+        wire = Wire(port)
+        refused = swaks(wire.port, *LOGIN, tls=False)
+        wire.close()
+        assert not refused and NOT_OFFERED in refused.text and b"AUTH" not in wire.sent and SECRET not in wire.sent
+        status, complaint = msmtp(port, "--tls=off", "--auth=plain")
+        assert status != 0 and "does not support authentication" in complaint, complaint
+        with Smtp(port) as client:
+            client.ehlo()
+            assert client.expect(538, "AUTH PLAIN " + SECRET.decode()) == "Encryption required for requested authentication mechanism"
+
+
+def test_authentication_is_offered_after_starttls_only(submission):
+    """smtpd_tls_auth_only = yes; and on ports where TLS begins at once."""
+    one = submission()
+    for port in (one.smtp, one.submission):
+        in_clear, within = swaks(port, *LOGIN).text.split("=== TLS started")
+        assert "AUTH" not in in_clear and "<~  250-AUTH PLAIN" in within and "<~  235 Authentication succeeded" in within
+    assert "250-AUTH PLAIN" in speak(one.tls, lines=["EHLO client.test"], starttls=False)
+
+
+def test_passwords_are_taken_after_starttls_only_and_not_as_cram_md5(submission):
+    """Plain passwords are safe there; CRAM-MD5, which the guide does not recommend, is there on demand, with a warning."""
+    one = submission()
+    wire = Wire(one.submission)
+    assert swaks(wire.port, *LOGIN)
+    wire.close()
+    assert b"STARTTLS\r\n" in wire.sent and b"AUTH" not in wire.sent and SECRET not in wire.sent
+    assert "CRAM-MD5" not in swaks(one.submission).text
+    one.extra += "cram:\n  driver = cram_md5\n  public_name = CRAM-MD5\n  server_secret = secret\n"
+    one.configure()
+    run = subprocess.run([POSTERN, "check", "-c", str(one.conf)], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and "CRAM-MD5 needs passwords in clear on this server" in run.stderr, run
+
+
+def test_server_advertise_condition_on_the_cipher_limits_auth_to_tls(submission):
+    """Where AUTH in clear is let, the guide's condition takes it back from the authenticator that has it."""
+    one = submission("  server_advertise_condition = ${if eq{$tls_cipher}{}{no}{yes}}\n"
+                     "login:\n  driver = plaintext\n  public_name = LOGIN\n  server_prompts = Username:: : Password::\n"
+                     "  server_condition = ${if eq{$auth2}{secret}}\n  server_set_id = $auth1\n", {"auth_cleartext_hosts": "*"})
+    with_the_condition = swaks(one.smtp, *LOGIN, tls=False)
+    assert not with_the_condition and "250-AUTH LOGIN\n" in with_the_condition.text
+    assert swaks(one.smtp, "--auth", "LOGIN", *LOGIN[2:], tls=False), "the one without it is offered"
+    assert swaks(one.smtp, *LOGIN)
+
+
+SUBMISSION_MODE = "begin acl\nmail:\n  warn\n    control = submission/sender_retain\n  accept\n"
+
+
+def test_submission_sender_retain_adds_message_id_and_date_and_retains_the_sender(submission):
+    one = submission(main={"acl_smtp_mail": "mail", "submission_ports": ""}, extra=SUBMISSION_MODE)
+    assert swaks(one.smtp, *LOGIN, "--data", "From: boss@elsewhere.test\\nSender: other@elsewhere.test\\nSubject: x\\n\\nbody\\n")
+    head = one.maildir().wait()[0].decode().split("\r\n\r\n")[0]
+    assert re.search(r"^Message-Id: <E\S+@mx\.example\.test>\r$", head, re.M) and re.search(r"^Date: \w{3}, \d", head, re.M), head
+    assert "From: boss@elsewhere.test\r\nSender: other@elsewhere.test\r\n" in head
+    assert one.wait_log(r" <= (\S+) .* A=plain:ann ").group(1) == "sender@client.test"
 
 
 # ---- Exim, and what Dovecot and Cyrus have as well ----

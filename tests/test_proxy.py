@@ -15,6 +15,7 @@ from conftest import show
 from harness import POSTERN, Closed, Server, Smtp, make_certificate, make_message, proc_status, trusting, wait_for
 from proxy_peers import (CLIENT, CLIENT_PORT, LOCAL, SIGNATURE, TARGET, TARGET_PORT, At, Behind, HAProxy, binary, field, line,
                          packed, summed, wait_taken)
+from tls_peers import swaks
 
 ACL = """begin acl
 connected:
@@ -586,3 +587,87 @@ def test_haproxy_that_is_not_listed_gets_nothing_through(behind, haproxy):
         with pytest.raises((ssl.SSLError, ConnectionError)):
             client.secure()
     one.wait_log(r"PROXY protocol header from a host that hosts_proxy does not list", count=2)
+
+
+def through(proxy, source, name="mx"):
+    """A client at `source` that comes through HAProxy, which sends the header."""
+    return Behind(proxy.ports[name], b"", banner=False, source=source)
+
+
+def test_one_haproxy_stands_in_front_of_several_servers(behind, haproxy):
+    """They take turns, and each knows the client."""
+    servers = [behind(), behind()]
+    proxy = haproxy({"mx": ("", servers[0].smtp, f"send-proxy\n  server second 127.0.0.1:{servers[1].smtp} send-proxy-v2\n  balance roundrobin")})
+    for source in ("127.0.0.5", "127.0.0.6"):
+        for _ in servers:
+            assert swaks(proxy.ports["mx"], source=source, tls=False)
+    for one in servers:
+        for source in ("127.0.0.5", "127.0.0.6"):
+            one.wait_log(rf" <= sender@client\.test H=\(client\.test\) \[{re.escape(source)}\] P=esmtp PRX=127\.0\.0\.1 S=")
+
+
+def test_an_acl_logs_the_internal_address_of_the_server(behind, haproxy):
+    """The document's own line."""
+    one = behind(extra="begin acl\nconnected:\n  warn\n    logwrite = Internal Server Address: $received_ip_address:$received_port\n  accept\n")
+    proxy = haproxy({"mx": ("", one.smtp, "send-proxy")})
+    assert swaks(proxy.ports["mx"], tls=False)
+    one.wait_log(rf"Internal Server Address: 127\.0\.0\.1:{one.smtp}$")
+
+
+def test_smtp_accept_max_per_host_need_not_be_high_for_haproxy(behind, haproxy):
+    """The limit is each client's own, where the document has all of them count for the proxy."""
+    one = behind({"smtp_accept_max_per_host": "1"})
+    proxy = haproxy({"mx": ("", one.smtp, "send-proxy")})
+    held = [through(proxy, f"127.0.0.{number}") for number in range(5, 10)]
+    for client in held:
+        client.expect(220)
+    with through(proxy, "127.0.0.7") as client:
+        assert client.expect(421) == "Too many concurrent SMTP connections from this IP address; please try again later."
+    for client in held:
+        client.expect(221, "QUIT")
+
+
+EXAMPLE = """begin acl
+connected:
+  defer message = Too many connections from this IP right now
+        ratelimit = LIMIT / 5s / per_conn / strict
+  accept
+"""
+
+
+@pytest.mark.parametrize("limit", ["5", "${lookup{$sender_host_address}iplsearch{LIMITS}}"], ids=["a number", "a lookup"])
+def test_the_documents_ratelimit_is_each_clients_behind_haproxy(behind, haproxy, limit):
+    one = behind(extra=EXAMPLE, start=False)
+    limits = one.dir / "proxy_limits"
+    limits.write_text("127.0.0.6: 1000\n127.0.0.0/8: 5\n")
+    limits.chmod(0o644)
+    one.configure({"LIMIT": limit.replace("LIMITS", str(limits))})
+    one.start()
+    proxy = haproxy({"mx": ("", one.smtp, "send-proxy")})
+
+    def answers(source, count):
+        found = []
+        for _ in range(count):
+            with through(proxy, source) as client:
+                found.append(client.reply())
+        return found
+
+    flood = answers("127.0.0.5", 25)
+    assert [code for code, _ in flood[:4]] == [220] * 4, flood
+    assert flood[-1] == (451, ["Too many connections from this IP right now"]), flood
+    assert [code for code, _ in answers("127.0.0.7", 3)] == [220] * 3, "others are not slowed down by that"
+    many = [code for code, _ in answers("127.0.0.6", 25)]
+    assert many == [220] * 25 if limit != "5" else 451 in many
+    one.wait_log(r'H=\[127\.0\.0\.5\] temporarily rejected connection in "connect" ACL: Too many connections from this IP right now')
+
+
+def test_mail_programs_of_a_host_that_is_listed_do_not_work(behind):
+    """Why the document advises against naming localhost; and its example of a refused connection, by swaks."""
+    one = behind()
+    refused = swaks(one.smtp, tls=False)
+    assert not refused and re.search(rf"<-  220 mx\.example\.test .*\n -> EHLO client\.test\n<\*\* 503 {FAILED}\n", refused.text), refused.text
+    assert " -> QUIT\n<-  221 mx.example.test closing connection\n" in refused.text
+    run = subprocess.run(["msmtp", "--host=127.0.0.1", f"--port={one.smtp}", "--from=a@client.test", "user@example.test"],
+                         input=make_message().decode(), capture_output=True, text=True, timeout=120)
+    assert run.returncode != 0 and FAILED in run.stderr, run.stderr
+    assert swaks(one.smtp, source="127.0.0.2", tls=False), "others need no header"

@@ -108,6 +108,18 @@ def swaks(port, *options, tls=True, source=None, pair=None, to="user@example.tes
                                  stdin=subprocess.DEVNULL))
 
 
+# An authenticator for whoever has the password "secret", and how swaks logs in with it.
+AUTHENTICATORS = """
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_condition = ${if eq{$auth3}{secret}}
+  server_set_id = $auth2
+"""
+LOGIN = ("--auth", "PLAIN", "--auth-user", "ann", "--auth-password", "secret")
+
+
 def gnutls_cli(port, *options, starttls=True, stdin="QUIT\n"):
     """Exit status and output of gnutls-cli."""
     run = subprocess.run(["gnutls-cli", *(["--starttls-proto=smtp"] if starttls else []), "--port", str(port), *map(str, options), "127.0.0.1"],

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: ISC
 # try.sh: a whole server on 127.0.0.1 under var/try, of the program in BUILD (build): makes configuration, certificate and user
-# with `postern init` when they are not there yet, starts it, sends it a message by curl over STARTTLS with the certificate
-# verified, shows the log and the file, and serves until interrupted. ONCE=1: stops when the message has arrived.
+# with `postern init` and `postern user add` when they are not there yet, starts it, sends it a message by curl over STARTTLS
+# with the certificate verified, shows the log and the file, tells how a mail client logs in, and serves until interrupted.
+# ONCE=1: stops when the message has arrived.
 # TRY_DIR and TRY_PORTS (SMTP,implicit TLS,submission) take another place and other ports. Writes nothing outside of the tree.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -85,6 +86,10 @@ if [ ! -e "$directory/postern.conf" ]; then
 	mkdir -p "$directory" || die "cannot make $directory"
 	"$program" init "$directory" --domain "$domain" --user "$user" --address 127.0.0.1 --ports "$ports" ||
 		die "postern init failed"
+	# Random, and kept beside the configuration, so that the next trial can tell it, too.
+	(umask 077 && od -An -N8 -tx1 /dev/urandom | tr -d ' ' >"$directory/password") &&
+		"$program" user add -c "$directory/postern.conf" "$user@$domain" <"$directory/password" ||
+		die "postern user add failed"
 elif [ ! -w "$directory/postern.conf" ]; then
 	die "$directory belongs to another user: remove it, or choose another place with TRY_DIR"
 fi
@@ -112,11 +117,13 @@ tail -c "+$((log_start + 1))" "$directory/log/mainlog" | sed 's/^/  /'
 say "The message landed in"
 echo "  ${arrived#"$PWD/"}"
 sed 's/^/  | /' "$arrived"
-say "For a mail client (sending only; there is no password yet):"
+password=$(cat "$directory/password" 2>/dev/null) ||
+	password="none yet: ${program#"$PWD/"} user add -c ${directory#"$PWD/"}/postern.conf $user@$domain"
+say "For a mail client (sending only, to $domain):"
 cat <<E
-  address        $user@$domain
+  user           $user@$domain
+  password       $password
   server         127.0.0.1
-  SMTP           port $smtp, STARTTLS
   submission     port $submission, STARTTLS
   implicit TLS   port $implicit
   certificate    ${directory#"$PWD/"}/tls/cert.pem (trust it in the client; made for localhost and 127.0.0.1)

@@ -34,9 +34,11 @@ static bool write_listeners(const struct init_plan *plan, struct buf *out)
 				  "\n\n# %u: from other servers. %u: from mail clients, TLS from the first byte. %u: from "
 				  "mail clients, STARTTLS.\n"
 				  "daemon_smtp_ports = %u : %u : %u\n"
-				  "tls_on_connect_ports = %u\n\n",
+				  "tls_on_connect_ports = %u\n"
+				  "# Only who has logged in sends through these; what is missing in their messages is added.\n"
+				  "submission_ports = %u : %u\n\n",
 				  plan->ports[0], plan->ports[1], plan->ports[2], plan->ports[0], plan->ports[1],
-				  plan->ports[2], plan->ports[1]);
+				  plan->ports[2], plan->ports[1], plan->ports[2], plan->ports[1]);
 }
 
 static bool write_files(const struct init_plan *plan, struct buf *out)
