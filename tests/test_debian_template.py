@@ -27,7 +27,6 @@ DRIVERS = {"manualroute", "dnslookup", "redirect", "pipe", "autoreply", "smtp", 
 OTHERS = re.compile(
     r"^the log item \"smtp_protocol_error\" cannot be added in this version"
     r"|^verify: callouts are not available in this version"
-    r"|^verify: \"header_syntax\" is not available in this version"
     r"|^control: \"submission\" is not available in this version"
     r"|^not set; expected a directory, such as "
     r"|^expected maildir_format to be set: this version of Postern has no other format"

@@ -57,6 +57,7 @@ table() {
 		valgrind command_is valgrind
 		python3 command_is /usr/bin/python3
 		python3-pytest python_has pytest
+		python3-pytest-xdist python_has xdist
 		swaks command_is swaks
 		libnet-ssleay-perl perl_has Net::SSLeay
 		curl command_is curl
@@ -76,6 +77,9 @@ table() {
 		postgresql postgres_is
 		redis-server command_is redis-server
 		haproxy command_is /usr/sbin/haproxy
+		clamav-daemon command_is /usr/sbin/clamd
+		spamd command_is /usr/sbin/spamd
+		rspamd command_is rspamd
 	T
 	exim) cat <<-'T' ;;
 		libnss-wrapper shared libnss_wrapper.so
@@ -141,7 +145,7 @@ case " $wanted " in
 esac
 # Tests start servers for themselves: as services of this machine they are neither started now nor at its next start.
 services=
-for service in postgresql redis-server nsd haproxy; do
+for service in postgresql redis-server nsd haproxy clamav-daemon spamd rspamd; do
 	case " $wanted " in *" $service "*) services="$services $service" ;; esac
 done
 policy=/usr/sbin/policy-rc.d

@@ -86,6 +86,8 @@ bool acl_verify_info(size_t index, struct acl_word_info *info_r);
 /* ---- Compiling ---- */
 
 struct acl;
+struct acl_content;
+struct acl_dnslists;
 struct acl_set;
 
 /* A logical line: continuations joined, without the newline. */
@@ -106,6 +108,9 @@ struct acl_set *acl_set_new(struct arena *arena, const struct expand_language *l
 /* A name that others can refer to, before it is compiled; NULL when it is taken. */
 struct acl *acl_set_add(struct acl_set *set, struct slice name);
 struct acl *acl_set_find(const struct acl_set *set, struct slice name);
+
+/* Whether an ACL that was compiled so far looks at the text of messages. */
+bool acl_set_reads_content(const struct acl_set *set);
 
 /* Compiles the statements of one that was added. Every error is reported; false when there was one. */
 bool acl_compile(struct acl_set *set, struct acl *acl, const struct acl_line *lines, size_t count, const struct acl_report *report);
@@ -205,17 +210,25 @@ struct acl_session {
 	const struct acl_set *set;
 	struct acl_variables *connection, *message;
 	struct acl_facts facts;
+	const struct expand_program *av_scanner, *spamd_address; /* the main options; NULL: unset */
 
 	void (*log)(void *owner, unsigned targets, struct slice text); /* enum acl_log; the text may be a peer's */
 	void (*delay)(void *owner, int64_t time, bool flush);          /* parks the task; flush: what waits for the client first */
 	/* Routing an address as if for delivery: EXPAND_OK with *yes_r, EXPAND_DEFER with *error. *message_r: why not. */
 	enum expand_result (*verify)(void *owner, enum acl_verify_kind kind, struct slice address, struct arena *arena, bool *yes_r,
 				     struct slice *message_r, struct error *error);
+	/* Calls `each` with the recipients of the message one by one, until that says false. */
+	void (*recipients)(void *owner, bool (*each)(void *arg, struct slice address), void *arg);
 	/* Options: what follows the control's name and its slash. False with *error when it cannot be done. */
 	bool (*control)(void *owner, enum acl_control control, struct slice options, struct error *error);
 	/* One header line, without a newline at its end; it may have continuation lines. */
 	bool (*add_header)(void *owner, enum acl_header_place place, struct slice line, struct error *error);
 	bool (*remove_header)(void *owner, struct slice name, struct error *error);
+	/* The message as it is, header section and body; as long as the ACL runs. For `regex`. */
+	bool (*content)(void *owner, struct slice *text_r, struct error *error);
+	/* Asks a scanner about the message: EXPAND_SERVICE_SCAN, to which the owner adds the text and who sent it to whom. */
+	enum expand_result (*scan)(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
+				   struct error *error);
 	/* One line a step, in the words of Exim's debugging output, for `postern session`. */
 	void (*trace)(void *owner, unsigned depth, struct slice text);
 	/* For traces: "FILE LINE" of the line whose place was given with it; empty: not known. May be NULL. */
@@ -224,6 +237,10 @@ struct acl_session {
 	struct acl_data data; /* while an ACL runs; its texts lie in the run's arena */
 	/* The engine's own, kept between runs. */
 	bool caseful_local_part, no_delay_flush, no_multiline;
+	bool sender_failure_told;
+	const char *sender_failure, *recipient_failure; /* $sender_verify_failure and its kin; NULL: none */
+	struct acl_content *content_found; /* what conditions found in the message; NULL: none looked */
+	struct acl_dnslists *dnslists; /* what lists in the DNS answered; NULL: none was asked */
 	uint64_t warned[ACL_WARNINGS_MAX];
 	size_t warned_count;
 	struct acl_rate *rates; /* measured already in this connection, message or command (ratelimit.c) */
@@ -231,11 +248,11 @@ struct acl_session {
 	struct acl_rate_texts rate_texts;
 };
 
+/* Gives back what the engine keeps for a connection. */
+void acl_session_free(struct acl_session *session);
 /* A new recipient: forgets the one before. A new message: also its sender, variables and warnings. */
 void acl_session_new_recipient(struct acl_session *session);
 void acl_session_new_message(struct acl_session *session);
-/* The end: gives back what the engine keeps. */
-void acl_session_end(struct acl_session *session);
 
 enum acl_outcome {
 	ACL_ACCEPT,
@@ -246,6 +263,11 @@ enum acl_outcome {
 	ACL_ERROR,   /* the ACL cannot be run: to be answered as ACL_DEFER; log_message says why */
 };
 
+/* A sender that the routers do not take: told to the client once a message, above the refusal itself. */
+struct acl_sender_failure {
+	struct slice address, message; /* address empty: none */
+};
+
 struct acl_result {
 	enum acl_outcome outcome;
 	struct slice message;     /* for the client; data NULL: none */
@@ -253,6 +275,7 @@ struct acl_result {
 	unsigned log_targets;     /* of a rejection: enum acl_log */
 	bool details;             /* a client may be told the message of a temporary refusal */
 	bool tainted;             /* `message` is in part a peer's */
+	struct acl_sender_failure sender_failure; /* of a refusal */
 };
 
 /*
@@ -271,6 +294,13 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
  */
 enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
 			      struct arena *arena, struct expand_value *text_r, struct error *error);
+
+/* The MIME part that the next runs of ACL_POINT_MIME are about, until another, or NULL: it must stay as long. */
+struct mime_part;
+void acl_session_mime(struct acl_session *session, const struct mime_part *part);
+
+/* What conditions left ($dnslist_...), for expand_context.variable of expansions outside of ACLs. False: it is none of these. */
+bool acl_session_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 
 /* $acl_c... and $acl_m..., for expand_context.named of expansions outside of ACLs. */
 bool acl_session_named(const struct acl_session *session, enum expand_family family, struct slice name,

@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (acl_reference_compile(set, source, 0, &report, &inline_text))
 		run_at(inline_text, &session, ACL_POINT_RCPT, &arena);
-	acl_session_end(&session);
+	acl_session_free(&session);
 	acl_variables_clear(&connection);
 	acl_variables_clear(&message);
 	arena_free(&arena);

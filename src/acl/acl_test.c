@@ -62,6 +62,7 @@ static enum expand_result list_match_simple(const struct list *list, const struc
 
 struct fixture {
 	struct arena arena;
+	struct slice headers;
 	struct expand_language language;
 	struct expand_context context;
 	struct acl_set *set;
@@ -129,8 +130,22 @@ static enum expand_result verify_simple(void *owner, enum acl_verify_kind kind, 
 		return EXPAND_DEFER;
 	}
 	*yes_r = slice_ends_nocase(address, SLICE("@good.test"));
-	*message_r = kind == ACL_VERIFY_RECIPIENT ? SLICE("Unrouteable address") : SLICE("Sender verify failed");
+	*message_r = SLICE("Unrouteable address");
+	(void)kind;
 	return EXPAND_OK;
+}
+
+static struct slice give_headers(void *owner)
+{
+	struct fixture *f = owner;
+	return f->headers;
+}
+
+static void give_recipients(void *owner, bool (*each)(void *arg, struct slice address), void *arg)
+{
+	(void)owner;
+	if (each(arg, SLICE("User@good.test")))
+		each(arg, SLICE("other@good.test"));
 }
 
 static void note_error(void *owner, const struct acl_line *line, size_t column, const struct error *error)
@@ -147,11 +162,11 @@ static void set_up(struct fixture *f)
 	buf_init(&f->log, 1 << 16);
 	buf_init(&f->errors, 1 << 16);
 	f->language = (struct expand_language){ .list_compile = list_compile_simple, .list_match = list_match_simple };
-	f->context = (struct expand_context){ .owner = f, .variable = no_variable, .language = &f->language };
+	f->context = (struct expand_context){ .owner = f, .variable = no_variable, .language = &f->language, .headers = give_headers };
 	f->set = acl_set_new(&f->arena, &f->language);
 	f->session = (struct acl_session){
 		.owner = f, .context = &f->context, .set = f->set, .connection = &f->connection, .message = &f->message,
-		.log = note_log, .delay = note_delay, .verify = verify_simple, .control = note_control,
+		.log = note_log, .delay = note_delay, .verify = verify_simple, .recipients = give_recipients, .control = note_control,
 		.add_header = note_header, .remove_header = note_removal,
 	};
 }
@@ -298,11 +313,16 @@ static const struct {
 	{ "a:\naccept encrypted = OTHER", "deny 550 Administrative prohibition" },
 	/* verify */
 	{ "a:\naccept verify = recipient", "accept 250" },
-	{ "a:\naccept verify = sender", "deny 550 Sender verify failed | Sender verify failed" },
+	{ "a:\naccept verify = sender", "deny 550 Verification failed for <alice@from.test>\nUnrouteable address\n"
+	  "Sender verify failed | Sender verify failed" },
+	{ "a:\naccept verify = sender/no_details", "deny 550 Sender verify failed | Sender verify failed" },
+	{ "a:\nwarn !verify = sender\nset acl_m_x = $sender_verify_failure\ndeny message = <$acl_m_x>", "deny 550 Verification failed for "
+	  "<alice@from.test>\nUnrouteable address\n<route> | <route>" },
 	{ "a:\naccept verify = sender=x@good.test", "accept 250" },
 	{ "a:\naccept verify = sender=x@slow.test", LATER " | routing is slow" },
 	{ "a:\naccept verify = sender=x@slow.test/defer_ok", "accept 250" },
-	{ "a:\ndeny !verify = sender\nmessage = own words", "deny 550 own words | Sender verify failed" },
+	{ "a:\ndeny !verify = sender\nmessage = own words", "deny 550 Verification failed for <alice@from.test>\n"
+	  "Unrouteable address\nown words | Sender verify failed" },
 	{ "a:\naccept verify = certificate", "deny 550 no verified certificate | no verified certificate" },
 	{ "a:\naccept verify = header_names_ascii", BROKEN " | cannot verify header_names_ascii in ACL for RCPT" },
 	/* Nested ACLs */
@@ -418,11 +438,10 @@ static const struct {
 	{ "a:\naccept condition = $nosuch", "20: unknown variable name \"nosuch\"\n" },
 	{ "a:\naccept delay = 1x", "16: delay: \"1x\" is not a time value; expected one such as 30s or 1m30s\n" },
 	{ "a:\naccept control = nosuch", "18: control: there is no control \"nosuch\"\n" },
-	{ "a:\naccept control = dscp/ef", "18: control: \"dscp\" is not available in this version: it comes later\n" },
+	{ "a:\naccept control = dscp/af99", "18: control: \"af99\" is not a class of packets; expected a name such as ef or a number up to 63\n" },
 	{ "a:\naccept control = no_pipelining/x", "18: control: \"no_pipelining\" takes no options\n" },
 	{ "a:\naccept log_reject_target = main:nosuch",
 	  "28: log_reject_target: there is no log \"nosuch\"; expected main, reject or panic\n" },
-	{ "a:\naccept dnslists = x", "8: the ACL condition \"dnslists\" is not available in this version: DNS lists come later\n" },
 	{ "a:\naccept ratelimit = x/1h", "20: ratelimit: \"x\" is not a positive number\n" },
 	{ "a:\naccept ratelimit = nan/1h", "20: ratelimit: \"nan\" is not a positive number\n" },
 	{ "a:\naccept ratelimit = 0x10/1h", "20: ratelimit: \"0x10\" is not a positive number\n" },
@@ -441,6 +460,10 @@ static const struct {
 	{ "a:\naccept ratelimit = 1/1h", BROKEN " | ratelimit: rates cannot be measured here" },
 	{ "a:\naccept ratelimit = 1/1h/strict", BROKEN " | error in arguments to \"ratelimit\" condition: \"per_mail\" must not have /leaky or "
 	  "/strict option, or cannot be used in connection ACL", "a", ACL_POINT_CONNECT },
+	{ "a:\naccept dnslists = x y", "19: dnslists: \"x y\" is not the name of a DNS list\n" },
+	{ "a:\naccept dnslists = x=127.0.0.2,y", "19: dnslists: \"y\" is not an IPv4 address, as DNS lists give them\n" },
+	{ "a:\naccept dnslists = +unknown : x", "19: dnslists: there is no \"+unknown\"; expected +include_unknown, +exclude_unknown or "
+	  "+defer_unknown\n" },
 	{ "a:\naccept verify = nosuch", "17: verify: nothing known to verify is called \"nosuch\"\n" },
 	{ "a:\naccept verify = recipient/callout=10s",
 	  "17: verify: callouts are not available in this version: they come with the sending side\n" },
@@ -585,6 +608,50 @@ static void an_expansion_calls_an_acl(void **state)
 }
 
 /* ACLs that call each other many times over: more steps than there is time for. */
+static void verifying_headers(void **state)
+{
+	static const struct {
+		const char *verify, *headers, *expected; /* NULL: it accepts */
+	} rows[] = {
+		{ "header_names_ascii", "A: b\r\n c\xff\r\nD-E: f\r\n", NULL },
+		{ "header_names_ascii", "A: b\r\nT\xc3\xb6: f\r\n", "Invalid character in header \"T\xc3\xb6\" found" },
+		{ "header_syntax", "From: A <a@b.c>\nTo: \"x\" <a@b.c>, (c) d@e.f\nCc: group: a@b, c@d;, x@y\nBcc:\nX-To: broken@\n", NULL },
+		{ "header_syntax", "To: undisclosed-recipients:;\n", NULL },
+		{ "header_syntax", "From: <a@b\n", "malformed address: failing address in \"From:\" header is: <a@b" },
+		{ "header_syntax", "Reply-To: x, a@b.c\n", "unqualified address not permitted: failing address in \"Reply-To:\" header is: x" },
+		{ "header_syntax", "cc: a b@c\n", "malformed address: failing address in \"cc:\" header is: a b@c" },
+		{ "header_syntax", "To: <>\n", "malformed address: failing address in \"To:\" header is: <>" },
+		{ "header_syntax", "Sender: \"a@b.c\n", "malformed address: failing address in \"Sender:\" header is: \"a@b.c" },
+		{ "header_sender", "From: bad@x.test\nReply-To: me@good.test\n", NULL },
+		{ "header_sender", "From: bad@x.test, me@good.test\n", NULL },
+		{ "header_sender", "From: bad@x.test\nTo: me@good.test\n", "there is no valid sender in any header line" },
+		{ "header_sender", "From: bad@\n", "syntax error in 'From:' header when scanning for sender: malformed address in \"bad@\"" },
+		{ "header_sender", "From: a@slow.test\n", "all attempts to verify a sender in a header line deferred" },
+		{ "header_sender/defer_ok", "From: a@slow.test\n", NULL },
+		{ "not_blind", "To: User@GOOD.test\nCC: x <other@good.test>\n", NULL },
+		{ "not_blind", "Resent-To: User@good.test, other@good.test\n", NULL },
+		{ "not_blind", "To: user@good.test, other@good.test\n", "bcc recipient detected" },
+		{ "not_blind/case_insensitive", "To: user@good.test, other@good.test\n", NULL },
+		{ "not_blind", "To: User@good.test\nBcc: other@good.test\n", "bcc recipient detected" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct fixture f;
+		char acl[100], wanted[200];
+		set_up(&f);
+		f.headers = slice_of(rows[i].headers);
+		snprintf(acl, sizeof acl, "a:\naccept verify = %s", rows[i].verify);
+		bool later = rows[i].expected && strstr(rows[i].expected, "deferred");
+		snprintf(wanted, sizeof wanted, "%s%s%s", !rows[i].expected ? "accept 250" : later ? LATER : "deny 550 Administrative prohibition",
+			 rows[i].expected ? " | " : "", rows[i].expected ? rows[i].expected : "");
+		assert_true(compile(&f, acl));
+		const char *got = run(&f, "a", ACL_POINT_DATA);
+		if (strcmp(got, wanted))
+			fail_msg("%s of \"%s\": %s", rows[i].verify, rows[i].headers, got);
+		tear_down(&f);
+	}
+}
+
 static void a_run_ends(void **state)
 {
 	struct fixture f;
@@ -657,6 +724,7 @@ int main(void)
 		cmocka_unit_test(an_option_is_checked_against_its_point),
 		cmocka_unit_test(warnings_are_repeated_for_the_next_message),
 		cmocka_unit_test(an_expansion_calls_an_acl),
+		cmocka_unit_test(verifying_headers),
 		cmocka_unit_test(a_run_ends),
 		cmocka_unit_test(expansions_nest_to_the_same_depth),
 		cmocka_unit_test(each_word_has_its_help),

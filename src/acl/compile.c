@@ -187,6 +187,7 @@ static bool compile_item(struct compiler *c, struct slice rest, bool negated)
 	item->word = word;
 	item->negated = negated;
 	item->line = c->line;
+	c->acl->reads_content |= word->reads_content;
 	if (word->value == ACL_VALUE_SET && !take_variable(c, item, &rest))
 		return false;
 	if (word->value == ACL_VALUE_NONE) {
@@ -247,6 +248,7 @@ bool acl_compile(struct acl_set *set, struct acl *acl, const struct acl_line *li
 		c.line = (struct acl_line){ arena_copy(set->arena, lines[i].text), lines[i].place };
 		compile_line(&c, c.line.text);
 	}
+	set->reads_content |= acl->reads_content;
 	return !c.failed;
 }
 

@@ -45,7 +45,8 @@ static struct expand_value run_variable(void *owner, enum expand_variable variab
 {
 	struct acl_run *run = owner;
 	struct expand_value value;
-	if (call_variable(run, variable, &value) || address_variable(run, variable, &value))
+	if (call_variable(run, variable, &value) || address_variable(run, variable, &value) ||
+	    acl_session_variable(run->session, variable, &value))
 		return value;
 	return run->session->context->variable(run->session->context->owner, variable);
 }
@@ -129,6 +130,17 @@ enum expand_result acl_expand(struct acl_session *session, struct slice name, co
 	return call_acl(run, name, arguments, count, text_r, error);
 }
 
+bool acl_session_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r)
+{
+	if (variable == EXPAND_SENDER_VERIFY_FAILURE)
+		*value_r = acl_text(session->sender_failure ? slice_of(session->sender_failure) : SLICE(""));
+	else if (variable == EXPAND_RECIPIENT_VERIFY_FAILURE)
+		*value_r = acl_text(session->recipient_failure ? slice_of(session->recipient_failure) : SLICE(""));
+	else
+		return acl_dnslists_variable(session, variable, value_r) || acl_content_variable(session, variable, value_r);
+	return true;
+}
+
 bool acl_session_named(const struct acl_session *session, enum expand_family family, struct slice name,
 		       struct expand_value *value_r)
 {
@@ -138,15 +150,18 @@ bool acl_session_named(const struct acl_session *session, enum expand_family fam
 	return acl_variables_get(store, name, value_r);
 }
 
+void acl_session_free(struct acl_session *session)
+{
+	acl_rates_forget(session, ACL_SCOPE_CONNECTION);
+	acl_dnslists_free(session);
+	acl_content_free(session);
+}
+
 void acl_session_new_recipient(struct acl_session *session)
 {
 	session->caseful_local_part = false;
 	session->facts.has_recipient = false;
-}
-
-void acl_session_end(struct acl_session *session)
-{
-	acl_rates_forget(session, ACL_SCOPE_CONNECTION);
+	session->recipient_failure = NULL;
 }
 
 void acl_session_new_message(struct acl_session *session)
@@ -154,7 +169,11 @@ void acl_session_new_message(struct acl_session *session)
 	acl_session_new_recipient(session);
 	acl_rates_forget(session, ACL_SCOPE_MESSAGE);
 	session->rate_texts = (struct acl_rate_texts){ 0 };
+	acl_dnslists_forget(session);
+	acl_content_free(session);
 	session->warned_count = 0;
+	session->sender_failure_told = false;
+	session->sender_failure = NULL;
 	session->facts.has_sender = false;
 	session->facts.sender = session->facts.sender_domain = (struct slice){ 0 };
 	if (session->message)

@@ -2,10 +2,11 @@
 /* The settings of the `control` modifier (Exim's manual, chapter 44 §22). */
 #include "acl/private.h"
 
+#include "net/dscp.h"
+
 #define MESSAGE (AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(NOT_SMTP) | AT(NOT_SMTP_MIME) | AT(EXPANSION))
 #define SMTP_MESSAGE (AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(EXPANSION))
 #define NOT_SMTP (AT(NOT_SMTP_START) | AT(NOT_SMTP) | AT(NOT_SMTP_MIME))
-#define DELIVERY_LATER "the queue cannot hold a message back yet"
 
 static const struct control {
 	const char *name;
@@ -28,7 +29,9 @@ static const struct control {
 	  "No DKIM signature of this message is verified; this version verifies none." },
 	{ "dmarc_disable_verify", ACL_CONTROL_DMARC_DISABLE_VERIFY, false, ACL_EVERYWHERE, NULL,
 	  "DMARC is not applied to this message; this version applies it to none." },
-	{ "dscp", ACL_CONTROL_DSCP, true, ACL_EVERYWHERE & ~(NOT_SMTP | AT(NOTQUIT)), "it comes later", NULL },
+	{ "dscp", ACL_CONTROL_DSCP, true, ACL_EVERYWHERE & ~(NOT_SMTP | AT(NOTQUIT)), NULL,
+	  "The class of our packets in this connection (RFC 2474): a name such as ef, af31, cs1 or lowcost, or a number up to 63.",
+	  "dscp/ef" },
 	{ "enforce_sync", ACL_CONTROL_ENFORCE_SYNC, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
 	  "A client that sends out of turn is refused, from here on in this connection." },
 	{ "no_enforce_sync", ACL_CONTROL_NO_ENFORCE_SYNC, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
@@ -39,18 +42,23 @@ static const struct control {
 	{ "fakereject", ACL_CONTROL_FAKEREJECT, true, SMTP_MESSAGE, NULL,
 	  "The message is taken, but the client is told that it is refused (550), with the text behind the slash.",
 	  "fakereject/not wanted here" },
-	{ "freeze", ACL_CONTROL_FREEZE, true, MESSAGE, DELIVERY_LATER, NULL },
+	{ "freeze", ACL_CONTROL_FREEZE, true, MESSAGE, NULL,
+	  "The message is frozen when it arrives: nothing tries to deliver it. \"/no_tell\" changes nothing, for nobody is told.",
+	  "freeze/no_tell" },
 	{ "no_callout_flush", ACL_CONTROL_NO_CALLOUT_FLUSH, false, ACL_EVERYWHERE, NULL,
 	  "Replies that wait are not sent before a callout; this version makes none." },
 	{ "no_delay_flush", ACL_CONTROL_NO_DELAY_FLUSH, false, ACL_EVERYWHERE, NULL,
 	  "Replies that wait are not sent before a delay, from here on in this connection." },
-	{ "no_mbox_unspool", ACL_CONTROL_NO_MBOX_UNSPOOL, false, MESSAGE, "scanning of message contents comes later", NULL },
+	{ "no_mbox_unspool", ACL_CONTROL_NO_MBOX_UNSPOOL, false, MESSAGE, NULL,
+	  "The copy of the message that scanners see is kept; there is none on disk.", "no_mbox_unspool" },
 	{ "no_multiline_responses", ACL_CONTROL_NO_MULTILINE_RESPONSES, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
 	  "Replies of ACLs are cut to one line, from here on in this connection." },
 	{ "no_pipelining", ACL_CONTROL_NO_PIPELINING, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
 	  "PIPELINING is not offered with the next EHLO." },
-	{ "queue", ACL_CONTROL_QUEUE, true, MESSAGE, DELIVERY_LATER, NULL },
-	{ "queue_only", ACL_CONTROL_QUEUE, true, MESSAGE, DELIVERY_LATER, NULL },
+	{ "queue", ACL_CONTROL_QUEUE, true, MESSAGE, NULL,
+	  "The message is not delivered at once, but by the next run of the queue: after 15 minutes, at a start or a reload.",
+	  "queue" },
+	{ "queue_only", ACL_CONTROL_QUEUE, true, MESSAGE, NULL, "The older name of queue.", "queue_only" },
 	{ "submission", ACL_CONTROL_SUBMISSION, true, AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(EXPANSION), NULL,
 	  "The message is put right as a mail client's: a missing Date, Message-Id and From are added; Sender is the authenticated user where From "
 	  "is not, and so is the envelope sender. /sender_retain leaves Sender and the envelope as they are; /domain= completes the user's name "
@@ -101,6 +109,12 @@ static const struct control *find(struct slice value, struct slice *options_r, s
 		}
 		if (rest.len && !control->options) {
 			error_set(error, ERROR_USAGE, "\"%s\" takes no options", control->name);
+			return NULL;
+		}
+		unsigned class;
+		if (control->control == ACL_CONTROL_DSCP && !net_dscp_parse(slice_trim(rest), &class)) {
+			error_set(error, ERROR_USAGE, "\"%.*s\" is not a class of packets; expected a name such as ef or a number up to 63",
+				  SLICE_ARG(slice_first(rest, 64)));
 			return NULL;
 		}
 		*options_r = rest;

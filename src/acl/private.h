@@ -17,6 +17,7 @@ _Static_assert(ACL_POINTS < 32, "a set of points is one word");
 enum acl_value_kind {
 	ACL_VALUE_NONE,    /* nothing, not even "=" */
 	ACL_VALUE_TEXT,    /* expanded when it is reached */
+	ACL_VALUE_PIECES,  /* expanded to acl_run.pieces: the word tells what was written from what was computed */
 	ACL_VALUE_LATE,    /* kept, and expanded when the statement's outcome is known */
 	ACL_VALUE_LIST,    /* a list of `list`'s kind */
 	ACL_VALUE_CALL,    /* an ACL and its arguments */
@@ -39,6 +40,7 @@ struct acl_word {
 	enum expand_list list;
 	unsigned points;      /* where it may be used */
 	const char *refused;
+	bool reads_content;   /* the session must keep the text of the message for it */
 	acl_word_run *run;    /* NULL for ACL_VALUE_NONE and ACL_VALUE_LATE, which run.c does */
 	/* Checks a constant value at load; NULL: any will do. */
 	bool (*check)(struct slice value, struct error *error);
@@ -90,6 +92,7 @@ struct acl_statement {
 struct acl {
 	struct slice name;
 	const struct acl_statement *first;
+	bool reads_content;
 	struct acl *next; /* in the set */
 	size_t number;    /* in the set, from 0 */
 };
@@ -97,6 +100,7 @@ struct acl {
 struct acl_set {
 	struct arena *arena;
 	const struct expand_language *language;
+	bool reads_content;
 	struct acl *first, **tail;
 	size_t count;
 };
@@ -112,6 +116,7 @@ struct acl_reference {
 struct acl_shared {
 	unsigned log_targets;
 	bool details;
+	struct acl_sender_failure sender_failure;
 	size_t steps;
 	struct expand_memory memory; /* what one string leaves for the next */
 };
@@ -128,6 +133,8 @@ struct acl_run {
 	struct expand_value verify_message;
 	struct expand_value arguments[ACL_ARGUMENTS_MAX];
 	size_t argument_count;
+	const struct expand_piece *pieces; /* of the item at hand */
+	size_t piece_count;
 	struct acl_shared *shared;
 };
 
@@ -192,6 +199,41 @@ bool acl_parse_time(struct slice text, int64_t *seconds_r);
 acl_word_run acl_ratelimit_run, acl_seen_run;
 bool acl_ratelimit_check(struct slice value, struct error *error);
 bool acl_seen_check(struct slice value, struct error *error);
+
+/* dnslist.c */
+struct acl_dnslist_found {
+	struct slice domain, matched, text, value;
+};
+acl_word_run acl_dnslists_run;
+bool acl_dnslists_check(struct slice value, struct error *error);
+/* $dnslist_domain and its kin: of the last list that had a key. False: it is none of them. */
+bool acl_dnslists_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
+void acl_dnslists_free(struct acl_session *session);
+void acl_dnslists_forget(struct acl_session *session);
+
+/* udpsend.c */
+acl_word_run acl_udpsend_run;
+bool acl_udpsend_check(struct slice value, struct error *error);
+
+/* content.c and scan.c */
+struct acl_content;
+acl_word_run acl_regex_run, acl_mime_regex_run, acl_decode_run, acl_malware_run, acl_spam_run;
+bool acl_regex_check(struct slice value, struct error *error);
+bool acl_content_check(struct slice value, struct error *error);
+/* What they left for the message: false when it is none of their variables. */
+bool acl_content_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
+void acl_content_free(struct acl_session *session);
+
+/* A value of `verify`, taken apart. */
+struct acl_verifier;
+struct acl_verify {
+	const struct acl_verifier *kind;
+	struct slice argument; /* behind "=" */
+	bool defer_ok, no_details, caseless;
+};
+typedef enum acl_step acl_verifier_run(struct acl_run *run, const struct acl_verify *verify);
+/* verify_header.c */
+acl_verifier_run acl_verify_names_ascii, acl_verify_header_syntax, acl_verify_header_sender, acl_verify_not_blind;
 
 /* header.c */
 acl_word_run acl_add_header_run, acl_remove_header_run;

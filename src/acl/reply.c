@@ -92,6 +92,10 @@ struct acl_answer acl_reply(const struct acl_session *session, enum acl_point po
 	}
 	if (session->no_multiline || point == ACL_POINT_HELO)
 		text = slice_first(text, slice_find(text, '\n'));
+	const struct acl_sender_failure *failure = &result->sender_failure;
+	if (failure->address.len && !session->no_multiline)
+		text = arena_printf(arena, "Verification failed for <%.*s>\n%.*s\n%.*s", SLICE_ARG(failure->address), SLICE_ARG(failure->message),
+				    SLICE_ARG(text));
 	answer.text = enhanced.len ? prefix_lines(text, enhanced, arena) : text;
 	return answer;
 }

@@ -62,24 +62,29 @@ void acl_log(const struct acl_run *run, unsigned targets, const char *format, ..
 
 /* ---- One condition or modifier ---- */
 
+static enum acl_step not_expanded(struct acl_run *run, const struct acl_item *item, enum expand_result result, const struct error *error)
+{
+	if (result == EXPAND_FORCED_FAIL)
+		return ACL_YES; /* as if the item were not there, whether negated or not */
+	enum acl_step (*step)(struct acl_run *, const char *, ...) = result == EXPAND_DEFER ? acl_later : acl_broken;
+	return step(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error->text);
+}
+
 /* False: the step is decided without running the word. */
 static bool expand_item(struct acl_run *run, const struct acl_item *item, struct expand_value *value_r, enum acl_step *step_r)
 {
 	const struct expand_program *program = item->call ? item->call->name : item->program;
 	struct error error = { 0 };
+	enum expand_result result = EXPAND_OK;
 	if (!program || item->parts)
 		return true;
-	switch (expand_run(program, &run->context, run->arena, value_r, &error)) {
-	case EXPAND_OK: return true;
-	case EXPAND_FORCED_FAIL: *step_r = ACL_YES; return false; /* as if it were not there, whether negated or not */
-	case EXPAND_DEFER:
-		*step_r = acl_later(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error.text);
-		return false;
-	case EXPAND_FAIL:
-		*step_r = acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error.text);
-		return false;
-	}
-	return false;
+	if (item->word->value == ACL_VALUE_PIECES)
+		result = expand_run_pieces(program, &run->context, run->arena, &run->pieces, &run->piece_count, &error);
+	else
+		result = expand_run(program, &run->context, run->arena, value_r, &error);
+	if (result != EXPAND_OK)
+		*step_r = not_expanded(run, item, result, &error);
+	return result == EXPAND_OK;
 }
 
 static enum acl_step negate(enum acl_step step)
@@ -426,5 +431,9 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 		.outcome = outcomes[step], .message = run->message.text, .log_message = run->log_message.text,
 		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted,
 	};
+	if (step == ACL_NO || step == ACL_DROPPED) {
+		result_r->sender_failure = shared.sender_failure;
+		session->sender_failure_told |= shared.sender_failure.address.len > 0;
+	}
 	return result_r->outcome;
 }

@@ -2,14 +2,6 @@
 /* The condition `verify` (Exim's manual, chapter 44 §26 and §45): its kinds, their options, and those that need no routing. */
 #include "acl/private.h"
 
-struct verify {
-	const struct verify_kind *kind;
-	struct slice argument; /* behind "=" */
-	bool defer_ok;
-};
-
-typedef enum acl_step verify_run(struct acl_run *run, const struct verify *verify);
-
 #define SENDER_KNOWN (AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(DKIM) | AT(NOT_SMTP) | AT(EXPANSION))
 #define MESSAGE_KNOWN (AT(DATA) | AT(NOT_SMTP) | AT(EXPANSION))
 
@@ -21,7 +13,7 @@ static enum acl_step no(struct acl_run *run, struct slice message)
 	return ACL_NO;
 }
 
-static enum acl_step verify_certificate(struct acl_run *run, const struct verify *verify)
+static enum acl_step verify_certificate(struct acl_run *run, const struct acl_verify *verify)
 {
 	(void)verify;
 	const struct acl_facts *facts = &run->session->facts;
@@ -30,7 +22,7 @@ static enum acl_step verify_certificate(struct acl_run *run, const struct verify
 	return no(run, SLICE("no verified certificate"));
 }
 
-static enum acl_step ask_names(struct acl_run *run, const struct verify *verify, struct expand_answer *answer)
+static enum acl_step ask_names(struct acl_run *run, const struct acl_verify *verify, struct expand_answer *answer)
 {
 	const struct expand_context *context = &run->context;
 	struct expand_request request = { .service = EXPAND_SERVICE_HOST_NAMES, .key = run->session->facts.host_address,
@@ -45,13 +37,15 @@ static enum acl_step ask_names(struct acl_run *run, const struct verify *verify,
 	}
 }
 
-static enum acl_step verify_reverse(struct acl_run *run, const struct verify *verify)
+static enum acl_step verify_reverse(struct acl_run *run, const struct acl_verify *verify)
 {
 	struct expand_answer answer = { 0 };
 	if (run->session->facts.host_address.len == 0)
 		return ACL_YES;
 	enum acl_step step = ask_names(run, verify, &answer);
-	return step == ACL_NO ? no(run, SLICE("host lookup failed for reverse lookup check")) : step;
+	if (step == ACL_NO)
+		run->log_message = acl_text(SLICE("host lookup failed for reverse lookup check"));
+	return step;
 }
 
 /* Whether one of the pieces, separated by that byte, is `wanted`. */
@@ -74,7 +68,7 @@ static bool literal_is(struct slice helo, struct slice address)
 	return slice_equal_nocase(inner, address);
 }
 
-static enum acl_step verify_helo(struct acl_run *run, const struct verify *verify)
+static enum acl_step verify_helo(struct acl_run *run, const struct acl_verify *verify)
 {
 	const struct acl_facts *facts = &run->session->facts;
 	struct expand_answer answer = { 0 };
@@ -99,69 +93,62 @@ static enum acl_step verify_helo(struct acl_run *run, const struct verify *verif
 	return result == EXPAND_OK && answer.found && among(answer.text, ' ', facts->host_address) ? ACL_YES : ACL_NO;
 }
 
-/* The next header field with its continuation lines. */
-static struct slice take_field(struct slice *rest)
-{
-	size_t at = 0;
-	do {
-		at += slice_find(slice_from(*rest, at), '\n') + 1;
-	} while (at < rest->len && (rest->data[at] == ' ' || rest->data[at] == '\t'));
-	struct slice field = slice_first(*rest, at);
-	*rest = slice_from(*rest, at);
-	return field;
-}
-
-static enum acl_step verify_names_ascii(struct acl_run *run, const struct verify *verify)
-{
-	(void)verify;
-	const struct expand_context *context = &run->context;
-	if (!run->session->context->headers)
-		return acl_broken(run, "verify: there is no message");
-	struct slice rest = context->headers(context->owner);
-	while (rest.len) {
-		struct slice field = take_field(&rest), name = slice_first(field, slice_find(field, ':'));
-		for (size_t i = 0; i < name.len && name.len < field.len; i++)
-			if (name.data[i] < 33 || name.data[i] > 126)
-				return no(run, arena_printf(run->arena, "Invalid character in header \"%.*s\" found", SLICE_ARG(slice_first(name, 64))));
-	}
-	return ACL_YES;
-}
-
-static enum acl_step route(struct acl_run *run, const struct verify *verify, enum acl_verify_kind kind, struct slice address)
+/* *message_r: why the routers do not take the address. */
+static enum acl_step route(struct acl_run *run, const struct acl_verify *verify, enum acl_verify_kind kind, struct slice address,
+			   struct slice *message_r)
 {
 	struct acl_session *session = run->session;
-	struct slice message = { 0 };
 	struct error error = { 0 };
 	bool yes = false;
 	if (!session->verify)
 		return acl_broken(run, "addresses cannot be verified here");
-	switch (session->verify(session->owner, kind, address, run->arena, &yes, &message, &error)) {
-	case EXPAND_OK: break;
+	switch (session->verify(session->owner, kind, address, run->arena, &yes, message_r, &error)) {
+	case EXPAND_OK: return yes ? ACL_YES : ACL_NO;
 	case EXPAND_DEFER: return verify->defer_ok ? ACL_YES : acl_later(run, "%s", error.text);
 	default: return acl_broken(run, "%s", error.text);
 	}
-	return yes ? ACL_YES : no(run, message);
 }
 
-static enum acl_step verify_recipient(struct acl_run *run, const struct verify *verify)
+/* Where a verification failed: "qualify" for a recipient without a domain, otherwise "route"; other places need callouts. */
+static const char *failure_of(struct slice address)
 {
-	if (!run->session->facts.has_recipient)
+	return slice_find(address, '@') == address.len ? "qualify" : "route";
+}
+
+static enum acl_step verify_recipient(struct acl_run *run, const struct acl_verify *verify)
+{
+	struct acl_session *session = run->session;
+	struct slice message = { 0 };
+	if (!session->facts.has_recipient)
 		return acl_broken(run, "cannot verify recipient: no address is being checked");
-	return route(run, verify, ACL_VERIFY_RECIPIENT, run->session->facts.recipient);
+	session->recipient_failure = NULL;
+	enum acl_step step = route(run, verify, ACL_VERIFY_RECIPIENT, session->facts.recipient, &message);
+	if (step != ACL_NO)
+		return step;
+	session->recipient_failure = failure_of(session->facts.recipient);
+	return no(run, message);
 }
 
-static enum acl_step verify_sender(struct acl_run *run, const struct verify *verify)
+static enum acl_step verify_sender(struct acl_run *run, const struct acl_verify *verify)
 {
+	struct acl_session *session = run->session;
 	bool own = verify->argument.len == 0;
-	struct slice address = own ? run->session->facts.sender : verify->argument;
+	struct slice address = own ? session->facts.sender : verify->argument, message = { 0 };
+	session->sender_failure = NULL;
 	if (address.len == 0)
 		return ACL_YES; /* a bounce has no sender to verify */
-	return route(run, verify, own ? ACL_VERIFY_SENDER : ACL_VERIFY_SENDER_ADDRESS, address);
+	enum acl_step step = route(run, verify, own ? ACL_VERIFY_SENDER : ACL_VERIFY_SENDER_ADDRESS, address, &message);
+	if (step != ACL_NO)
+		return step;
+	session->sender_failure = failure_of(address);
+	if (!session->sender_failure_told && !verify->no_details)
+		run->shared->sender_failure = (struct acl_sender_failure){ address, message };
+	return no(run, SLICE("Sender verify failed"));
 }
 
-static const struct verify_kind {
+static const struct acl_verifier {
 	const char *name;
-	verify_run *run;
+	acl_verifier_run *run;
 	unsigned points;
 	bool argument;       /* takes "=something" */
 	const char *options; /* separated by blanks */
@@ -180,11 +167,16 @@ static const struct verify_kind {
 	  "Whether the name of HELO is the client's: its address, a name found for it, or a name with that address." },
 	{ "reverse_host_lookup", verify_reverse, ACL_EVERYWHERE, false, "defer_ok", NULL,
 	  "Whether the client's address has a name that leads back to it.", "reverse_host_lookup/defer_ok" },
-	{ "header_names_ascii", verify_names_ascii, MESSAGE_KNOWN, false, "", NULL,
+	{ "header_names_ascii", acl_verify_names_ascii, MESSAGE_KNOWN, false, "", NULL,
 	  "Whether all names of header lines are printable ASCII." },
-	{ "header_syntax", NULL, MESSAGE_KNOWN, false, "", "addresses in headers are not read yet", NULL },
-	{ "header_sender", NULL, MESSAGE_KNOWN, false, "", "addresses in headers are not read yet", NULL },
-	{ "not_blind", NULL, MESSAGE_KNOWN, false, "case_insensitive", "addresses in headers are not read yet", NULL },
+	{ "header_syntax", acl_verify_header_syntax, MESSAGE_KNOWN, false, "", NULL,
+	  "Whether all addresses in From:, Sender:, Reply-To:, To:, Cc: and Bcc: are well formed and qualified.", "header_syntax" },
+	{ "header_sender", acl_verify_header_sender, MESSAGE_KNOWN, false, "defer_ok no_details success_on_redirect", NULL,
+	  "Whether the routers would take an address in Sender:, else one in Reply-To:, else one in From:.",
+	  "header_sender/defer_ok" },
+	{ "not_blind", acl_verify_not_blind, MESSAGE_KNOWN, false, "case_insensitive", NULL,
+	  "Whether each recipient is named in To: or Cc:, or in Resent-To: or Resent-Cc:. Local parts are compared with their case, unless "
+	  "\"/case_insensitive\" is there.", "not_blind/case_insensitive" },
 	{ "csa", NULL, ACL_EVERYWHERE, true, "", "client SMTP authorization was never put to use", NULL },
 	{ "arc", NULL, ACL_EVERYWHERE, true, "", "ARC comes later", NULL },
 	{ "quota", NULL, ACL_EVERYWHERE, true, "", "quotas come later", NULL },
@@ -192,7 +184,7 @@ static const struct verify_kind {
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static bool take_options(const struct verify_kind *kind, struct slice rest, struct verify *verify, struct error *error)
+static bool take_options(const struct acl_verifier *kind, struct slice rest, struct acl_verify *verify, struct error *error)
 {
 	while (rest.len) {
 		struct slice option = slice_trim(slice_cut(&rest, '/'));
@@ -201,6 +193,8 @@ static bool take_options(const struct verify_kind *kind, struct slice rest, stru
 		if (slice_find(option, ' ') < option.len || (option.len && !among(slice_of(kind->options), ' ', option)))
 			return error_set(error, ERROR_USAGE, "\"%s\" has no option \"%.*s\"", kind->name, SLICE_ARG(slice_first(option, 64)));
 		verify->defer_ok |= slice_equal(option, SLICE("defer_ok"));
+		verify->no_details |= slice_equal(option, SLICE("no_details"));
+		verify->caseless |= slice_equal(option, SLICE("case_insensitive"));
 	}
 	return true;
 }
@@ -217,12 +211,12 @@ static struct slice take_part(struct arena *arena, struct slice *rest)
 	return part;
 }
 
-static bool parse(struct slice value, struct arena *arena, struct verify *verify, struct error *error)
+static bool parse(struct slice value, struct arena *arena, struct acl_verify *verify, struct error *error)
 {
 	struct slice rest = slice_trim(value), word = take_part(arena, &rest);
 	bool equals = slice_find(word, '=') < word.len;
 	struct slice name = slice_trim(slice_cut(&word, '='));
-	*verify = (struct verify){ .argument = slice_trim(word) };
+	*verify = (struct acl_verify){ .argument = slice_trim(word) };
 	for (size_t i = 0; i < KINDS && !verify->kind; i++)
 		if (slice_equal_nocase(slice_of(kinds[i].name), name))
 			verify->kind = &kinds[i];
@@ -238,7 +232,7 @@ static bool parse(struct slice value, struct arena *arena, struct verify *verify
 
 bool acl_verify_check(struct slice value, struct error *error)
 {
-	struct verify verify;
+	struct acl_verify verify;
 	struct arena arena;
 	arena_init(&arena, 0);
 	bool good = parse(value, &arena, &verify, error);
@@ -248,7 +242,7 @@ bool acl_verify_check(struct slice value, struct error *error)
 
 bool acl_verify_allowed(struct slice value, enum acl_point point)
 {
-	struct verify verify;
+	struct acl_verify verify;
 	struct arena arena;
 	struct error error;
 	arena_init(&arena, 0);
@@ -259,7 +253,7 @@ bool acl_verify_allowed(struct slice value, enum acl_point point)
 
 enum acl_step acl_verify_run(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
-	struct verify verify;
+	struct acl_verify verify;
 	struct error error;
 	(void)item;
 	if (!parse(value.text, run->arena, &verify, &error))

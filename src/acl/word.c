@@ -7,6 +7,8 @@
 	(AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(DKIM) | AT(NOT_SMTP) | AT(NOT_SMTP_START) | \
 	 AT(NOT_SMTP_MIME) | AT(EXPANSION))
 #define NOT_SMTP_POINTS (AT(NOT_SMTP) | AT(NOT_SMTP_START) | AT(NOT_SMTP_MIME))
+#define CONTENT_POINTS (AT(DATA) | AT(PRDR) | AT(NOT_SMTP) | AT(EXPANSION))
+#define MIME_POINTS (AT(MIME) | AT(NOT_SMTP_MIME))
 #define ADDRESS_POINTS (AT(RCPT) | AT(VRFY) | AT(PRDR) | AT(EXPANSION))
 #define SENDER_POINTS \
 	(ACL_EVERYWHERE & ~(AT(AUTH) | AT(CONNECT) | AT(HELO) | AT(MAILAUTH) | AT(ETRN) | AT(EXPN) | AT(STARTTLS) | AT(VRFY)))
@@ -285,7 +287,6 @@ static enum acl_step run_set(struct acl_run *run, const struct acl_item *item, s
  * EXPAND_LIST_STRING are plain texts. Lists of local parts have the same items.
  */
 #define NAMES EXPAND_LIST_LOCAL_PART
-#define SCANNING "scanning of message contents comes later"
 
 static const struct acl_word words[] = {
 	{ CONDITION("acl"), .value = ACL_VALUE_CALL, .points = ACL_EVERYWHERE, .run = run_acl,
@@ -304,11 +305,17 @@ static const struct acl_word words[] = {
 	{ MODIFIER("continue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_continue,
 	  .help = "Expands its text for what that does, and goes on.", .example = "continue = ${lookup redis{INCR ${quote_redis:$sender_host_address}}}" },
 	{ MODIFIER("control"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_control_run, .check = acl_control_check,
-	  .help = "Changes how the connection or the message is treated.", .example = "control = no_pipelining" },
-	{ LATER("decode", SCANNING) },
+	  .help = "Changes how the connection or the message is treated.", .example = "control = no_delay_flush" },
+	{ CONDITION("decode"), .value = ACL_VALUE_TEXT, .points = MIME_POINTS, .run = acl_decode_run,
+	  .help = "Decodes the MIME part in memory: $mime_content_size is then its size in kilobytes, and $mime_anomaly_text what is wrong with "
+		  "it. No file is written. False for 0 and false.",
+	  .example = "decode = default" },
 	{ MODIFIER("delay"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE & ~AT(NOTQUIT), .run = run_delay, .check = check_delay,
 	  .help = "Lets the client wait for this time, an hour at most.", .example = "delay = 30s" },
-	{ LATER("dnslists", "DNS lists come later") },
+	{ CONDITION("dnslists"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_dnslists_run, .check = acl_dnslists_check,
+	  .help = "Whether the client's address, or a key behind a slash, is in one of these lists of the DNS. What was found is in "
+		  "$dnslist_domain, $dnslist_matched, $dnslist_value and $dnslist_text.",
+	  .example = "dnslists = dnsbl.example : dbl.example=127.0.1.2/$sender_address_domain" },
 	{ CONDITION("domains"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_DOMAIN, .points = ADDRESS_POINTS, .run = run_domains,
 	  .help = "Whether the recipient's domain is in this domain list. What the list gives is in $domain_data.",
 	  .example = "domains = +local_domains" },
@@ -333,11 +340,17 @@ static const struct acl_word words[] = {
 	{ MODIFIER("logwrite"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_logwrite,
 	  .help = "Writes a line to the main log, or to those that :main,reject,panic: before the text names.",
 	  .example = "logwrite = :reject: seen $sender_address" },
-	{ LATER("malware", SCANNING) },
+	{ CONDITION("malware"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_malware_run, .check = acl_content_check,
+	  .reads_content = true,
+	  .help = "Whether the scanner of av_scanner finds malware in the message: any with \"*\", or one whose name matches the regular "
+		  "expression. Options behind slashes: defer_ok, tmo=TIME. The name is in $malware_name.",
+	  .example = "malware = * / defer_ok" },
 	{ MODIFIER("message"), .value = ACL_VALUE_LATE, .points = ACL_EVERYWHERE,
 	  .help = "What the client is told; it may begin with a code: \"550 5.7.1 ...\". In warn: a header line to add.",
 	  .example = "message = relay not permitted" },
-	{ LATER("mime_regex", SCANNING) },
+	{ CONDITION("mime_regex"), .value = ACL_VALUE_PIECES, .points = MIME_POINTS, .run = acl_mime_regex_run, .check = acl_regex_check,
+	  .help = "Whether the first 32 KB of the decoded MIME part match one of these regular expressions, with the variables of regex.",
+	  .example = "mime_regex = ^MZ" },
 	{ MODIFIER("queue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = "there is one queue only" },
 	{ CONDITION("ratelimit"), .value = ACL_VALUE_PARTS, .points = ACL_EVERYWHERE, .run = acl_ratelimit_run, .check = acl_ratelimit_check,
 	  .help = "Measures a rate and compares it with a limit: true when it is not below. limit / period / options / key; options: per_conn, "
@@ -346,7 +359,11 @@ static const struct acl_word words[] = {
 	  .example = "ratelimit = 100 / 1h / per_rcpt / strict" },
 	{ CONDITION("recipients"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_ADDRESS, .points = AT(RCPT) | AT(PRDR) | AT(EXPANSION),
 	  .run = run_recipients, .help = "Whether the recipient is in this address list.", .example = "recipients = postmaster@*" },
-	{ LATER("regex", SCANNING) },
+	{ CONDITION("regex"), .value = ACL_VALUE_PIECES, .points = CONTENT_POINTS | AT(MIME), .run = acl_regex_run, .check = acl_regex_check,
+	  .reads_content = true,
+	  .help = "Whether a line of the message matches one of these regular expressions; in acl_smtp_mime, a line of the part as it came. It "
+		  "is then in $regex_match_string, and what its groups matched in $regex1 and on.",
+	  .example = "regex = [Mm]ortgage : URGENT" },
 	{ MODIFIER("remove_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
 	  .help = "Removes all header lines of these names from the message.", .example = "remove_header = X-Route : X-Internal" },
 	{ CONDITION("seen"), .value = ACL_VALUE_PARTS, .points = ACL_EVERYWHERE, .run = acl_seen_run, .check = acl_seen_check,
@@ -361,8 +378,15 @@ static const struct acl_word words[] = {
 	{ MODIFIER("set"), .value = ACL_VALUE_SET, .points = ACL_EVERYWHERE, .run = run_set,
 	  .help = "Gives a variable a value: acl_c... lasts for the connection, acl_m... for the message.",
 	  .example = "set acl_m_score = ${eval:$acl_m_score+1}" },
-	{ LATER("spam", SCANNING) },
-	{ MODIFIER("udpsend"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = "sessions make no connections" },
+	{ CONDITION("spam"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_spam_run, .check = acl_content_check,
+	  .reads_content = true,
+	  .help = "Whether SpamAssassin or Rspamd, at spamd_address, takes the message for spam by the rules of this user; with \":true\" behind "
+		  "the user always true. What was found is in $spam_score, $spam_score_int, $spam_bar, $spam_report and $spam_action.",
+	  .example = "spam = nobody:true / defer_ok" },
+	{ MODIFIER("udpsend"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_udpsend_run, .check = acl_udpsend_check,
+	  .help = "Sends a UDP packet: a host, a port and a text, separated by colons (or by what \"<;\" names). The host and the port must not "
+		  "come from a peer.",
+	  .example = "udpsend = 192.0.2.5 : 2500 : $tod_zulu $sender_host_address" },
 	{ CONDITION("verify"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_verify_run, .check = acl_verify_check,
 	  .help = "Verifies an address, the client's name or certificate, or the header.",
 	  .example = "verify = reverse_host_lookup" },

@@ -246,7 +246,7 @@ void expand_session_init(struct expand_session *session, const struct conf *conf
 
 void expand_session_free(struct expand_session *session)
 {
-	acl_session_end(&session->acl);
+	acl_session_free(&session->acl);
 	acl_variables_clear(&session->acl_connection);
 	acl_variables_clear(&session->acl_message);
 	arena_free(&session->arena);

@@ -84,6 +84,7 @@ struct conf_main {
 	unsigned log_items;                           /* what these three come to: bits of conf/log_selector.h */
 	const struct expand_program *received_header_text;
 
+	const struct expand_program *av_scanner, *spamd_address;
 	const struct expand_program *smtp_banner;
 	const struct expand_program *smtp_active_hostname; /* NULL: primary_hostname */
 	int64_t smtp_accept_max, smtp_accept_max_per_connection; /* 0: no limit */

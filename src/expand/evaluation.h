@@ -77,6 +77,9 @@ enum expand_result expand_run_regex(struct expand_evaluation *run, const struct 
 
 /* Asks the world. The request's deadline is set here when it has none; its size is checked. */
 enum expand_result expand_run_ask(struct expand_evaluation *run, struct expand_request *request, struct expand_answer *answer_r);
+/* The parts of a sequence one by one; branches of an "if" count as written. */
+enum expand_result expand_run_gather(struct expand_evaluation *run, const struct expand_sequence *sequence,
+				     const struct expand_piece **pieces_r, size_t *count_r);
 enum expand_result expand_run_stat(struct expand_evaluation *run, struct expand_value path, struct expand_value *value_r);
 /* Whether *value_r is a variable of a family that was set. */
 bool expand_run_named(struct expand_evaluation *run, const struct expand_reference *reference, struct expand_value *value_r);

@@ -157,6 +157,13 @@ bool expand_compile(struct arena *arena, struct slice text, enum expand_place pl
 enum expand_result expand_run(const struct expand_program *program, const struct expand_context *context, struct arena *arena,
 			      struct expand_value *value_r, struct error *error);
 
+/*
+ * Evaluates, but does not join: what was written and what was computed stay apart, as in the query of a lookup (expand/pieces.h reads
+ * such a text). Results as those of expand_run.
+ */
+enum expand_result expand_run_pieces(const struct expand_program *program, const struct expand_context *context, struct arena *arena,
+				     const struct expand_piece **pieces_r, size_t *count_r, struct error *error);
+
 /* The words of Exim that stand for true and false in conditions ("yes", "0", ""): false with *error when it is none. */
 bool expand_to_bool(struct slice text, bool lax, bool *value_r, struct error *error);
 

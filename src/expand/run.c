@@ -250,14 +250,9 @@ static void store_memory(struct expand_evaluation *run, struct expand_memory *me
 		memory->values[i] = *expand_own(run, EXPAND_FIRST_KEPT + (enum expand_variable)i);
 }
 
-enum expand_result expand_run(const struct expand_program *program, const struct expand_context *context, struct arena *arena,
-			      struct expand_value *value_r, struct error *error)
+static struct expand_evaluation begin(const struct expand_program *program, const struct expand_context *context, struct arena *arena,
+				      struct error *error)
 {
-	struct slice constant;
-	if (expand_constant(program, &constant)) {
-		*value_r = (struct expand_value){ constant, false };
-		return EXPAND_OK;
-	}
 	struct expand_evaluation run = {
 		.context = context, .place = program->place, .arena = arena, .error = error,
 		.numbers = { context->numbers, context->numbers ? EXPAND_NUMBERS : 0 },
@@ -266,12 +261,36 @@ enum expand_result expand_run(const struct expand_program *program, const struct
 		.memory_end = arena->total + EXPAND_MEMORY_MAX,
 	};
 	load_memory(&run, context->memory);
-	enum expand_result result = expand_run_sequence(&run, &program->body, value_r);
-	store_memory(&run, context->memory);
+	return run;
+}
+
+static enum expand_result end(struct expand_evaluation *run, enum expand_result result)
+{
+	store_memory(run, run->context->memory);
 	if (result != EXPAND_OK)
-		expand_clean_error(error);
+		expand_clean_error(run->error);
+	return result;
+}
+
+enum expand_result expand_run(const struct expand_program *program, const struct expand_context *context, struct arena *arena,
+			      struct expand_value *value_r, struct error *error)
+{
+	struct slice constant;
+	if (expand_constant(program, &constant)) {
+		*value_r = (struct expand_value){ constant, false };
+		return EXPAND_OK;
+	}
+	struct expand_evaluation run = begin(program, context, arena, error);
+	enum expand_result result = end(&run, expand_run_sequence(&run, &program->body, value_r));
 	/* Joined text has its NUL; what one node gave need not. */
 	if (result == EXPAND_OK && program->body.count == 1)
 		value_r->text = arena_copy(arena, value_r->text);
 	return result;
+}
+
+enum expand_result expand_run_pieces(const struct expand_program *program, const struct expand_context *context, struct arena *arena,
+				     const struct expand_piece **pieces_r, size_t *count_r, struct error *error)
+{
+	struct expand_evaluation run = begin(program, context, arena, error);
+	return end(&run, expand_run_gather(&run, &program->body, pieces_r, count_r));
 }

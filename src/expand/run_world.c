@@ -94,6 +94,16 @@ static enum expand_result add_sequence(struct expand_evaluation *run, struct que
 	return result;
 }
 
+enum expand_result expand_run_gather(struct expand_evaluation *run, const struct expand_sequence *sequence,
+				     const struct expand_piece **pieces_r, size_t *count_r)
+{
+	struct query query = { 0 };
+	enum expand_result result = add_sequence(run, &query, sequence);
+	*pieces_r = query.pieces;
+	*count_r = query.count;
+	return result;
+}
+
 static enum expand_result clean_file(struct expand_evaluation *run, struct expand_value value, struct slice *file_r)
 {
 	struct clean_path path;

@@ -31,6 +31,8 @@ enum expand_service {
 	EXPAND_SERVICE_HOST_NAMES,     /* key: an IP address; text: names confirmed by a forward lookup, separated by NUL, first the PTR's own */
 	EXPAND_SERVICE_HOST_ADDRESSES, /* key: a host name; text: its addresses, separated by spaces */
 	EXPAND_SERVICE_CRYPT,          /* key: the text, type: the hash with its method (crypt(3)); found: they agree */
+	EXPAND_SERVICE_SCAN,           /* content: a message; type: "clamd" or "spam"; options: servers; key: a user; pieces: its envelope; found, text */
+	EXPAND_SERVICE_UDP,            /* type: a host; options: its port; key: the packet */
 	EXPAND_SERVICE_PAM,            /* pieces: the user, then the answers to what PAM asks for; found: PAM accepts them */
 	EXPAND_SERVICE_RATE,           /* key, type, options: a rate of events by key; found: over the limit (limit/ask.h) */
 	EXPAND_SERVICE_SEEN,           /* key, type: when the key was seen last; found (limit/ask.h) */
@@ -56,6 +58,7 @@ struct expand_request {
 	size_t piece_count;
 	const struct slice *options; /* "ret=full", "timeout=5s": as written, commas taken away */
 	size_t option_count;
+	const int *content;    /* SCAN: the descriptor of what is scanned, borrowed; NULL otherwise */
 	int64_t deadline;      /* base/clock.h */
 };
 

@@ -6,9 +6,9 @@
 
 /* Variables of Exim's for parts that this server does not have, or not yet; "_" at the end stands for all that begin so. */
 static const char *const foreign[] = {
-	"av_failed", "compile_number", "dkim_", "dmarc_", "initial_cwd", "ldap_dn", "local_scan_data", "mailstore_basename", "malware_name",
-	"mime_", "n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9", "regex_", "regex1", "regex2", "regex3", "regex4", "regex5",
-	"regex6", "regex7", "regex8", "regex9", "sn0", "sn1", "sn2", "sn3", "sn4", "sn5", "sn6", "sn7", "sn8", "sn9", "spam_", "spf_",
+	"av_failed", "compile_number", "dkim_", "dmarc_", "initial_cwd", "ldap_dn", "local_scan_data", "mailstore_basename",
+	"mime_decoded_filename", "n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9",
+	"sn0", "sn1", "sn2", "sn3", "sn4", "sn5", "sn6", "sn7", "sn8", "sn9", "spf_",
 	"thisaddress", "demime_", "event_", "arc_",
 };
 

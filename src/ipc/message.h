@@ -68,9 +68,14 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 	F(bytes, server_name) F(bytes, authenticated) F(bytes, authenticated_id)                                \
 	F(bytes, authenticated_sender) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id)    \
 	F(number, flags) F(bytes, variables) F(bytes, proxy)
-/* submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. proxy: its address, for the log. Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531). */
-enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
+/*
+ * submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. proxy: its address, for the log.
+ * Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), frozen from the start, not to be delivered at once.
+ */
+enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, SUBMIT_QUEUED = 8 };
 #define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete)
+/* ETRN: what waits in the queue is tried now. */
+#define IPC_RUN_QUEUE(F) F(number, unused)
 #define IPC_ABORT(F) F(number, transaction)
 /* kind: enum error_kind; ERROR_NONE for a part that was taken, and for the last one: the message is durable. */
 #define IPC_TAKEN(F) F(number, kind) F(bytes, problem)
@@ -87,7 +92,10 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 #define IPC_READABLE(F) F(bytes, path)
 /* The memory of failed logins (users/failures.h): the same over reloads, and for the process after this one. */
 #define IPC_FAILURES(F) F(number, size)
-/* An expand_request, its deadline on the clock that all processes share; role/ask.h packs and unpacks the two. */
+/*
+ * An expand_request, its deadline on the clock that all processes share; role/ask.h packs and unpacks the two. The descriptor, if there is
+ * one, is its content.
+ */
 #define IPC_ASK(F)                                                                                              \
 	F(number, service) F(bytes, type) F(bytes, file) F(bytes, key) F(bytes, pieces) F(bytes, options)      \
 	F(number, flags) F(number, deadline)
@@ -151,6 +159,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(submit, SUBMIT, IPC_R(FRONT), IPC_R(QUEUE), 1, IPC_SUBMIT)                       \
 	M(part, PART, IPC_R(FRONT), IPC_R(QUEUE), 1, IPC_PART)                             \
 	M(abort, ABORT, IPC_R(FRONT), IPC_R(QUEUE), 0, IPC_ABORT)                          \
+	M(run_queue, RUN_QUEUE, IPC_R(FRONT), IPC_R(QUEUE), 0, IPC_RUN_QUEUE)              \
 	M(taken, TAKEN, IPC_R(QUEUE), IPC_R(FRONT), 0, IPC_TAKEN)                          \
 	M(find_user, FIND_USER, IPC_R(FRONT), IPC_R(QUEUE), 0, IPC_FIND_USER)              \
 	M(user, USER, IPC_R(QUEUE), IPC_R(FRONT), 0, IPC_USER)                             \
@@ -158,7 +167,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2 };
 	M(delivered, DELIVERED, IPC_R(STORE), IPC_R(QUEUE), 0, IPC_DELIVERED)              \
 	M(system_file, SYSTEM_FILE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_SYSTEM_FILE)      \
 	M(readable, READABLE, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_READABLE)               \
-	M(ask, ASK, IPC_ASKERS, IPC_ASKED, 0, IPC_ASK)                                     \
+	M(ask, ASK, IPC_ASKERS, IPC_ASKED, 1, IPC_ASK)                                     \
 	M(answered, ANSWERED, IPC_ASKED, IPC_ASKERS, 1, IPC_ANSWERED)                      \
 	M(failures, FAILURES, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_FAILURES)               \
 	M(check_password, CHECK_PASSWORD, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_CHECK_PASSWORD) \

@@ -10,6 +10,7 @@
  */
 #include "base/buf.h"
 #include "dns/name.h"
+#include "expand/pieces.h"
 #include "lookup/names.h"
 
 enum { NAMES_MAX = 100, TEXT_MAX = 256 * 1024, PARENTS_MAX = 128 };
@@ -46,13 +47,6 @@ static const struct kind {
 
 enum strictness { NEVER, LAX, STRICT };
 
-/* A query's text; bytes of which `bound` is set are no syntax. */
-struct text {
-	const char *data;
-	const bool *bound;
-	size_t at, len;
-};
-
 struct query {
 	struct lookup_world *world;
 	struct arena *arena;
@@ -61,7 +55,7 @@ struct query {
 	struct slice separator, fields; /* fields.data NULL: not given */
 	enum strictness defer, dnssec;
 	const struct kind *kind;
-	struct text text;
+	struct piece_text text;
 	struct buf out;
 	size_t records;
 	bool secure, overflow;
@@ -70,27 +64,11 @@ struct query {
 
 /* ---- Reading the query ---- */
 
-static bool is_syntax(const struct text *text, char byte)
-{
-	return text->at < text->len && text->data[text->at] == byte && !text->bound[text->at];
-}
-
-static void skip_space(struct text *text)
-{
-	while (text->at < text->len && ascii_is_space(text->data[text->at]))
-		text->at++;
-}
-
-static struct slice rest_of(const struct text *text)
-{
-	return slice_make(text->data + text->at, text->len - text->at);
-}
-
 /* The words of a peer do not begin a modifier or a type. */
-static bool take_word(struct text *text, const char *word)
+static bool take_word(struct piece_text *text, const char *word)
 {
 	struct slice want = slice_of(word);
-	if (!slice_starts_nocase(rest_of(text), want))
+	if (!slice_starts_nocase(piece_text_rest(text), want))
 		return false;
 	for (size_t i = 0; i < want.len; i++)
 		if (text->bound[text->at + i])
@@ -99,46 +77,27 @@ static bool take_word(struct text *text, const char *word)
 	return true;
 }
 
-/* Joins the pieces, and marks what a peer had a hand in. */
-static void read_pieces(struct query *query, const struct expand_request *request)
-{
-	struct expand_piece whole = { .text = request->key };
-	const struct expand_piece *pieces = request->piece_count ? request->pieces : &whole;
-	size_t count = request->piece_count ? request->piece_count : 1, len = 0;
-	for (size_t i = 0; i < count; i++)
-		len += pieces[i].text.len;
-	char *data = arena_alloc(query->arena, len + 1);
-	bool *bound = arena_array(query->arena, len + 1, sizeof *bound);
-	size_t at = 0;
-	for (size_t i = 0; i < count; i++)
-		for (size_t n = 0; n < pieces[i].text.len; n++, at++) {
-			data[at] = pieces[i].text.data[n];
-			bound[at] = pieces[i].value && pieces[i].tainted;
-		}
-	query->text = (struct text){ data, bound, 0, len };
-}
-
 static void read_separators(struct query *query)
 {
-	struct text *text = &query->text;
-	skip_space(text);
-	if (!is_syntax(text, '>'))
+	struct piece_text *text = &query->text;
+	piece_text_skip_space(text);
+	if (!piece_text_is(text, '>'))
 		return;
 	text->at++;
 	if (text->at < text->len)
 		query->separator = slice_make(text->data + text->at++, 1);
-	if (is_syntax(text, ',')) {
+	if (piece_text_is(text, ',')) {
 		text->at++;
 		query->fields = slice_make(text->data + text->at, text->at < text->len);
 		text->at += query->fields.len;
-	} else if (is_syntax(text, ';')) {
+	} else if (piece_text_is(text, ';')) {
 		query->fields = SLICE("");
 		text->at++;
 	}
-	skip_space(text);
+	piece_text_skip_space(text);
 }
 
-static bool read_strictness(struct text *text, enum strictness *strictness_r)
+static bool read_strictness(struct piece_text *text, enum strictness *strictness_r)
 {
 	static const char *const words[] = { [NEVER] = "never", [LAX] = "lax", [STRICT] = "strict" };
 	for (int i = NEVER; i <= STRICT; i++)
@@ -150,9 +109,9 @@ static bool read_strictness(struct text *text, enum strictness *strictness_r)
 }
 
 /* What stands before the comma. */
-static struct slice read_value(struct text *text)
+static struct slice read_value(struct piece_text *text)
 {
-	struct slice rest = rest_of(text), value = slice_first(rest, slice_find(rest, ','));
+	struct slice rest = piece_text_rest(text), value = slice_first(rest, slice_find(rest, ','));
 	text->at += value.len;
 	return slice_trim(value);
 }
@@ -188,7 +147,7 @@ static enum expand_result wrong(struct query *query, const char *what)
 /* "defer_strict," and so on. */
 static enum expand_result read_modifiers(struct query *query)
 {
-	struct text *text = &query->text;
+	struct piece_text *text = &query->text;
 	int64_t retransmit = 0;
 	uint64_t retries = 0;
 	for (;;) {
@@ -208,11 +167,11 @@ static enum expand_result read_modifiers(struct query *query)
 		} else {
 			break;
 		}
-		skip_space(text);
-		if (!is_syntax(text, ','))
+		piece_text_skip_space(text);
+		if (!piece_text_is(text, ','))
 			return wrong(query, "dnsdb modifier syntax error");
 		text->at++;
-		skip_space(text);
+		piece_text_skip_space(text);
 	}
 	/* libunbound decides itself when to send again; the two bound the time of a question (resolver(3)). */
 	if (retransmit) {
@@ -227,7 +186,7 @@ static enum expand_result read_modifiers(struct query *query)
 
 static enum expand_result read_type(struct query *query)
 {
-	struct text *text = &query->text;
+	struct piece_text *text = &query->text;
 	size_t equals = text->at;
 	while (equals < text->len && (text->data[equals] != '=' || text->bound[equals]))
 		equals++;
@@ -235,7 +194,7 @@ static enum expand_result read_type(struct query *query)
 	if (equals < text->len) {
 		name = slice_trim(slice_make(text->data + text->at, equals - text->at));
 		text->at = equals + 1;
-		skip_space(text);
+		piece_text_skip_space(text);
 	}
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
 		if (slice_equal_nocase(name, slice_of(kinds[i].name)))
@@ -328,50 +287,21 @@ static enum expand_result ask_name(struct query *query, struct slice name)
 
 /* ---- The list of names ---- */
 
-/* Whether one value of a peer's is all there is: then it is read as the list that it is. */
-static bool is_one_value(const struct text *text)
-{
-	for (size_t i = text->at; i < text->len; i++)
-		if (!text->bound[i])
-			return false;
-	return true;
-}
-
-/* The next name, up to a separator; a doubled one is a byte of the name. */
-static struct slice next_name(struct text *text, char separator, bool all, struct arena *arena)
-{
-	char *out = arena_alloc(arena, text->len - text->at + 1);
-	size_t len = 0;
-	for (; text->at < text->len; text->at++) {
-		bool ends = text->data[text->at] == separator && (all || !text->bound[text->at]);
-		if (ends && text->at + 1 < text->len && text->data[text->at + 1] == separator)
-			text->at++;
-		else if (ends)
-			break;
-		out[len++] = text->data[text->at];
-	}
-	text->at += text->at < text->len;
-	return slice_trim(slice_make(out, len));
-}
-
 static enum expand_result ask_names(struct query *query)
 {
-	struct text *text = &query->text;
+	struct piece_text *text = &query->text;
 	struct net_address address;
-	char separator = ':';
-	bool all = is_one_value(text);
+	struct piece_text name;
 	enum expand_result result = EXPAND_OK;
 	/* An IPv6 address is full of colons; alone, it is no list. */
-	if (query->kind->type == DNS_PTR && net_address_parse(slice_trim(rest_of(text)), &address))
-		return ask_name(query, slice_trim(rest_of(text)));
-	if (is_syntax(text, '<') && text->at + 1 < text->len && !text->bound[text->at + 1]) {
-		separator = text->data[text->at + 1];
-		text->at += 2;
-	}
-	for (size_t count = 0; result == EXPAND_OK && text->at < text->len; count++) {
+	if (query->kind->type == DNS_PTR && net_address_parse(slice_trim(piece_text_rest(text)), &address))
+		return ask_name(query, slice_trim(piece_text_rest(text)));
+	char separator = piece_text_take_separator(text);
+	bool all = piece_text_all_bound(text);
+	for (size_t count = 0; result == EXPAND_OK && piece_text_next(text, separator, all, query->arena, &name); count++) {
 		if (count == NAMES_MAX)
 			return lookup_fail(query->error, "a dnsdb lookup of more than %d names", NAMES_MAX);
-		result = ask_name(query, next_name(text, separator, all, query->arena));
+		result = ask_name(query, piece_text_rest(&name));
 	}
 	return result;
 }
@@ -411,7 +341,8 @@ static enum expand_result find(struct lookup_world *world, const struct search *
 		.defer = LAX, .dnssec = LAX, .secure = true,
 	};
 	buf_init(&query.out, TEXT_MAX);
-	read_pieces(&query, request);
+	query.text = request->piece_count ? piece_text_join(request->pieces, request->piece_count, arena)
+					  : piece_text_plain(request->key, arena);
 	enum expand_result result = run(&query, answer_r);
 	buf_free(&query.out);
 	return result;

@@ -234,6 +234,8 @@ static lookup_service *const services[EXPAND_SERVICES] = {
 	[EXPAND_SERVICE_HOST_NAMES] = lookup_host_names,
 	[EXPAND_SERVICE_HOST_ADDRESSES] = lookup_host_addresses,
 	[EXPAND_SERVICE_CRYPT] = lookup_crypt,
+	[EXPAND_SERVICE_SCAN] = lookup_scan,
+	[EXPAND_SERVICE_UDP] = lookup_udp,
 	[EXPAND_SERVICE_PAM] = lookup_pam,
 };
 
@@ -269,7 +271,7 @@ enum expand_result lookup_ask(struct lookup_world *world, const struct expand_re
 	if (!fits(request))
 		return lookup_fail(error, "a lookup may have at most %d bytes of key, query and options", EXPAND_REQUEST_MAX);
 	struct expand_request bounded = *request;
-	int64_t latest = clock_after(LOOKUP_TIME_MAX);
+	int64_t latest = clock_after(request->service == EXPAND_SERVICE_SCAN ? LOOKUP_SCAN_TIME_MAX : LOOKUP_TIME_MAX);
 	if (bounded.deadline <= 0 || bounded.deadline > latest)
 		bounded.deadline = latest;
 	enum expand_result result = services[request->service](world, &bounded, arena, answer_r, error);

@@ -100,6 +100,31 @@ int lookup_connect_unix(struct slice path, int64_t deadline)
 	return lookup_connect((const struct sockaddr *)&address, sizeof address, deadline);
 }
 
+ssize_t lookup_move(int fd, void *data, size_t len, bool sending, int64_t deadline)
+{
+	for (;;) {
+		ssize_t n = sending ? send(fd, data, len, MSG_NOSIGNAL) : recv(fd, data, len, 0);
+		if (n >= 0)
+			return n;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		int waited = errno == EINTR ? 0 : io_wait(fd, sending ? IO_WRITE : IO_READ, deadline);
+		if (waited < 0)
+			return waited;
+	}
+}
+
+int lookup_send(int fd, struct slice text, int64_t deadline)
+{
+	while (text.len) {
+		ssize_t n = clock_now() < deadline ? lookup_move(fd, (char *)(uintptr_t)text.data, text.len, true, deadline) : -ETIMEDOUT;
+		if (n <= 0)
+			return n ? (int)n : -EPIPE;
+		text = slice_from(text, (size_t)n);
+	}
+	return 0;
+}
+
 int lookup_wait_library(int fd, unsigned events, int64_t deadline)
 {
 	struct pollfd now = { .fd = fd, .events = (short)((events & IO_READ ? POLLIN : 0) | (events & IO_WRITE ? POLLOUT : 0)) };

@@ -23,6 +23,11 @@ enum expand_result lookup_resolve(struct lookup_world *world, struct slice host,
 int lookup_connect(const struct sockaddr *address, socklen_t len, int64_t deadline);
 int lookup_connect_unix(struct slice path, int64_t deadline);
 
+/* Moves up to `len` bytes to or from a non-blocking socket, waiting as needed: how many, 0 at the end, or a negative errno. */
+ssize_t lookup_move(int fd, void *data, size_t len, bool sending, int64_t deadline);
+/* Sends all of it: 0 or a negative errno. */
+int lookup_send(int fd, struct slice text, int64_t deadline);
+
 /*
  * As io_wait, for a descriptor that a library owns: it may have left bytes unread, so the present state counts, and it may
  * close it without a word, so the loop forgets it again. 0 or a negative errno.

@@ -18,6 +18,7 @@ struct lookup_sqlite;
 struct lookup_pool;
 
 #define LOOKUP_TIME_MAX (60 * CLOCK_SECOND)
+#define LOOKUP_SCAN_TIME_MAX (300 * CLOCK_SECOND)
 
 enum { LOOKUP_ANSWER_MAX = 16 << 20 }; /* bytes of one answer, from whatever source */
 
@@ -36,6 +37,8 @@ typedef enum expand_result lookup_service(struct lookup_world *world, const stru
 
 /* file_service.c, run.c, socket.c, crypt.c, pam.c */
 lookup_service lookup_read_file, lookup_exists, lookup_stat, lookup_run, lookup_read_socket, lookup_crypt, lookup_pam;
+/* scanner.c, udp.c */
+lookup_service lookup_scan, lookup_udp;
 /* hosts.c */
 lookup_service lookup_host_names, lookup_host_addresses;
 

@@ -110,20 +110,6 @@ static enum expand_result start_tls(struct conversation *talk, struct slice host
 }
 
 /* Bytes moved, 0 at the end, or a negative errno. */
-static ssize_t move_clear(struct conversation *talk, void *data, size_t len, bool sending)
-{
-	for (;;) {
-		ssize_t n = sending ? send(talk->fd, data, len, MSG_NOSIGNAL) : recv(talk->fd, data, len, 0);
-		if (n >= 0)
-			return n;
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
-		int waited = errno == EINTR ? 0 : io_wait(talk->fd, sending ? IO_WRITE : IO_READ, talk->deadline);
-		if (waited < 0)
-			return waited;
-	}
-}
-
 static ssize_t move_tls(struct conversation *talk, void *data, size_t len, bool sending)
 {
 	for (;;) {
@@ -142,7 +128,7 @@ static ssize_t move(struct conversation *talk, void *data, size_t len, bool send
 {
 	if (clock_now() >= talk->deadline)
 		return -ETIMEDOUT;
-	return talk->ssl ? move_tls(talk, data, len, sending) : move_clear(talk, data, len, sending);
+	return talk->ssl ? move_tls(talk, data, len, sending) : lookup_move(talk->fd, data, len, sending, talk->deadline);
 }
 
 static enum expand_result send_request(struct conversation *talk, struct slice request, bool end)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "mail/edit.h"
 
-/* The name of the field that begins here, or nothing: RFC 5322 §2.2, blanks before the colon allowed (§4.5). */
+/* The name of the field that begins here, or nothing: RFC 5322 §2.2, blanks before the colon allowed (§4.5); bytes as in mail/scan.c. */
 static struct slice field_name(struct slice text)
 {
 	size_t len = 0, at;
-	while (len < text.len && text.data[len] > 32 && text.data[len] < 127 && text.data[len] != ':')
+	while (len < text.len && (unsigned char)text.data[len] > 32 && text.data[len] != 127 && text.data[len] != ':')
 		len++;
 	for (at = len; at < text.len && (text.data[at] == ' ' || text.data[at] == '\t'); at++)
 		continue;

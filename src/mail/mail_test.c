@@ -347,7 +347,8 @@ static void header_sections_end_where_fields_end(void **state)
 	} cases[] = {
 		{ "a: b\r\n", false, false, 1 },        { "\r\n", true, false, 0 },           { "\n", true, false, 0 },
 		{ " folded\r\n", true, true, 0 },       { "a: b\r\nHello world\r\n", true, true, 1 },
-		{ "a: b\r\n: x\r\n", true, true, 1 },   { "a: b\r\n\rx\r\n", true, true, 1 }, { "caf\xc3\xa9: x\r\n", true, true, 0 },
+		{ "a: b\r\n: x\r\n", true, true, 1 },   { "a: b\r\n\rx\r\n", true, true, 1 }, { "caf\xc3\xa9: x\r\n", false, false, 1 },
+		{ "a\x7f: x\r\n", true, true, 0 },
 		{ "a: b\r\n \r\nc: d\r\n", false, false, 2 },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -58,7 +58,7 @@ static void at_line_start(struct mail_header_scan *scan, char c)
 		scan->state = VALUE;
 		if (scan->fields == 0)
 			end(scan, true);
-	} else if ((unsigned char)c <= 32 || (unsigned char)c >= 127 || c == ':') {
+	} else if ((unsigned char)c <= 32 || c == 127 || c == ':') {
 		end(scan, true);
 	} else {
 		scan->capture = false;
@@ -69,14 +69,17 @@ static void at_line_start(struct mail_header_scan *scan, char c)
 	}
 }
 
-/* Between the first character of a name and its colon. RFC 5322 §3.6.8: a name is printable ASCII without the colon. */
+/*
+ * Between the first character of a name and its colon. RFC 5322 §3.6.8: a name is printable ASCII without the colon; other bytes above 127
+ * are let pass, as Exim does: `verify = header_names_ascii` tells.
+ */
 static void in_name(struct mail_header_scan *scan, char c)
 {
 	if (c == ':')
 		begin_value(scan);
 	else if (c == ' ' || c == '\t')
 		scan->state = NAME_BLANK;
-	else if (scan->state == NAME_BLANK || (unsigned char)c <= 32 || (unsigned char)c >= 127)
+	else if (scan->state == NAME_BLANK || (unsigned char)c <= 32 || c == 127)
 		end(scan, true);
 	else
 		add_to_name(scan, c);

@@ -183,6 +183,8 @@ static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *me
 	envelope->port = (uint16_t)message->host_port;
 	envelope->eight_bit_mime = message->flags & SUBMIT_8BITMIME;
 	envelope->smtputf8 = message->flags & SUBMIT_SMTPUTF8;
+	envelope->frozen = message->flags & SUBMIT_FROZEN;
+	envelope->queue_only = message->flags & SUBMIT_QUEUED;
 	entry->message_id = arena_copy(&entry->arena, message->message_id);
 	entry->proxy = arena_copy(&entry->arena, message->proxy);
 	entry->envelope = envelope;
@@ -368,7 +370,7 @@ static void accepted(struct queue *queue, struct submission *submission)
 	submission->entry = NULL;
 	log_arrival(queue, entry, entry->envelope->body_size);
 	answer(submission);
-	schedule_now(queue, entry);
+	schedule_arrival(queue, entry);
 }
 
 /* A part was taken, and more are to come. */

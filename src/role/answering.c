@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "role/answering.h"
 
+#include "base/cleanup.h"
 #include "base/fatal.h"
 
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct question {
 	enum ipc_type type;
 	uint64_t call;
 	struct slice body; /* of the message, in the arena */
+	int content;       /* what came with it; -1: nothing */
 };
 
 static void refuse(struct ipc_peer *peer, uint64_t call, const char *why)
@@ -44,7 +46,8 @@ static void find_answer(struct question *question, struct ask_result *result)
 		error_set(&result->error, ERROR_PERMANENT, "malformed question");
 		return;
 	}
-	int64_t latest = clock_after(ASK_TIME_MAX);
+	int64_t latest = ask_latest(request.service);
+	request.content = question->content >= 0 ? &question->content : NULL;
 	if (request.deadline <= 0 || request.deadline > latest)
 		request.deadline = latest;
 	result->result = asker->answering->answer(asker->role, question->held, &request, &question->arena, &result->answer, &result->error);
@@ -92,6 +95,7 @@ static void question_task(void *arg)
 	free_asker(asker);
 	if (answering->drop)
 		answering->drop(question->held);
+	fd_close(&question->content);
 	arena_free(&question->arena);
 	free(question);
 }
@@ -124,7 +128,9 @@ static void from_asker(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		return;
 	}
 	struct question *question = xcalloc(1, sizeof *question);
-	*question = (struct question){ .asker = asker, .type = incoming->type, .call = incoming->call };
+	*question = (struct question){
+		.asker = asker, .type = incoming->type, .call = incoming->call, .content = incoming->fd_count ? fd_take(&incoming->fds[0]) : -1,
+	};
 	if (asker->answering->hold)
 		question->held = asker->answering->hold(asker->role);
 	arena_init(&question->arena, 0);

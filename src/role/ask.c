@@ -239,8 +239,13 @@ static enum expand_result refuse(struct error *error, uint64_t service, const ch
 	return EXPAND_DEFER;
 }
 
-static enum expand_result ask_peer(struct ask_line *line, const struct ipc_ask *message, int64_t deadline, struct arena *arena,
-				   struct expand_answer *answer_r, struct error *error)
+int64_t ask_latest(enum expand_service service)
+{
+	return clock_after(service == EXPAND_SERVICE_SCAN ? ASK_SCAN_TIME_MAX : ASK_TIME_MAX);
+}
+
+static enum expand_result ask_peer(struct ask_line *line, const struct ipc_ask *message, const int *content, int64_t deadline,
+				   struct arena *arena, struct expand_answer *answer_r, struct error *error)
 {
 	struct ipc_reply reply = { 0 };
 	struct ask_result result;
@@ -248,7 +253,7 @@ static enum expand_result ask_peer(struct ask_line *line, const struct ipc_ask *
 		if (wait_list_wait(&line->connected, deadline) < 0)
 			return refuse(error, message->service, "is not there");
 	/* The other process ends a question at its deadline; a moment more, so that its word on it arrives. */
-	int failed = ipc_call(line->peer, ask, ASK, message, NULL, 0, deadline + CLOCK_SECOND, &reply);
+	int failed = ipc_call(line->peer, ask, ASK, message, content, content != NULL, deadline + CLOCK_SECOND, &reply);
 	bool good = failed == 0 && ask_unpack_result(&reply, arena, &result);
 	ipc_reply_free(&reply);
 	if (!good)
@@ -268,13 +273,13 @@ enum expand_result role_ask(void *owner, const struct expand_request *request, s
 	struct expand_request bounded = *request;
 	struct ipc_ask message;
 	struct buf lists;
-	int64_t latest = clock_after(ASK_TIME_MAX);
+	int64_t latest = ask_latest(request->service);
 	enum expand_result result = EXPAND_FAIL;
 	if (bounded.deadline <= 0 || bounded.deadline > latest)
 		bounded.deadline = latest;
 	buf_init(&lists, IPC_MESSAGE_MAX);
 	if (ask_pack_request(&bounded, &lists, &message))
-		result = ask_peer(line, &message, bounded.deadline, arena, answer_r, error);
+		result = ask_peer(line, &message, bounded.content, bounded.deadline, arena, answer_r, error);
 	else
 		error_set(error, ERROR_PERMANENT, "a lookup with more than %d bytes of key, query and options", EXPAND_REQUEST_MAX);
 	buf_free(&lists);

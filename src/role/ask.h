@@ -14,6 +14,7 @@
 
 /* No question takes longer than this, whatever its deadline says. */
 #define ASK_TIME_MAX (60 * CLOCK_SECOND)
+#define ASK_SCAN_TIME_MAX (300 * CLOCK_SECOND) /* but those to scanners of messages */
 
 enum { ASK_ANSWER_MAX = 16 << 20, ASK_PIECES_MAX = 10000 };
 
@@ -52,6 +53,9 @@ enum expand_result ask_world(void *world, const struct expand_request *request, 
  */
 enum expand_result role_ask(void *line, const struct expand_request *request, struct arena *arena,
 			    struct expand_answer *answer_r, struct error *error);
+
+/* The latest end of a question that is asked now. */
+int64_t ask_latest(enum expand_service service);
 
 /* ---- The forms of the messages ---- */
 

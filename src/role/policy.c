@@ -4,8 +4,10 @@
  * forms of the log are Exim's).
  */
 #include "base/fatal.h"
+#include "net/dscp.h"
 #include "role/session.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* ---- What the ACLs do to the session ---- */
@@ -43,6 +45,32 @@ static void set_fake(struct session *session, unsigned code, struct slice text, 
 	message->fake_text = text.len ? arena_copy(&message->arena, text) : slice_of(standard);
 }
 
+/* *hold: of the envelope, which goes to the queue with the first part. */
+static bool hold_message(struct session *session, struct slice options, bool *hold, struct error *error)
+{
+	static const char *const known[] = { "no_tell", "first_pass_route" };
+	while (options.len) {
+		struct slice option = slice_cut(&options, '/');
+		if (!slice_equal(option, slice_of(known[0])) && !slice_equal(option, slice_of(known[1])))
+			return error_set(error, ERROR_USAGE, "there is no option \"%.*s\"", SLICE_ARG(slice_first(option, 64)));
+	}
+	if (session->message.transaction)
+		return error_set(error, ERROR_PERMANENT, "the message is larger than 256K, and its envelope is with the queue already; "
+				 "do it before DATA");
+	*hold = true;
+	return true;
+}
+
+static bool set_dscp(struct session *session, struct slice options, struct error *error)
+{
+	unsigned value;
+	if (!net_dscp_parse(slice_trim(options), &value))
+		return error_set(error, ERROR_USAGE, "\"%.*s\" is not a class of packets", SLICE_ARG(slice_first(options, 64)));
+	if (!net_dscp_set(session->stream.fd, session->host.family, value))
+		session_log(session, LOG_KIND_MAIN, "the class of packets cannot be set: %s", strerror(errno));
+	return true;
+}
+
 static bool policy_control(void *owner, enum acl_control control, struct slice options, struct error *error)
 {
 	struct session *session = owner;
@@ -64,6 +92,10 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 		set_fake(session, 450, options,
 			 "Your message is being deferred at this time,\nbut is being kept for evaluation.\nPlease try again later.");
 		return true;
+	case ACL_CONTROL_FREEZE: return hold_message(session, options, &session->message.frozen, error);
+	case ACL_CONTROL_QUEUE: return hold_message(session, options, &session->message.queue_only, error);
+	case ACL_CONTROL_DSCP: return set_dscp(session, options, error);
+	case ACL_CONTROL_NO_MBOX_UNSPOOL: return true;
 	case ACL_CONTROL_SUBMISSION: return session_start_submission(session, options, error);
 	/* There is nothing to switch off. */
 	case ACL_CONTROL_DKIM_DISABLE_VERIFY:
@@ -163,6 +195,25 @@ static enum expand_result policy_verify(void *owner, enum acl_verify_kind kind, 
 	return EXPAND_DEFER;
 }
 
+static bool policy_content(void *owner, struct slice *text_r, struct error *error)
+{
+	return session_content(owner, text_r, error);
+}
+
+static enum expand_result policy_scan(void *owner, const struct expand_request *request, struct arena *arena,
+				      struct expand_answer *answer_r, struct error *error)
+{
+	return session_scan(owner, request, arena, answer_r, error);
+}
+
+static void policy_recipients(void *owner, bool (*each)(void *arg, struct slice address), void *arg)
+{
+	struct session *session = owner;
+	struct slice list = buf_slice(&session->message.recipients), address;
+	while (ipc_list_next(&list, &address) && each(arg, address))
+		continue;
+}
+
 static bool policy_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
 {
 	const struct session *session = owner;
@@ -211,15 +262,16 @@ void policy_init(struct session *session)
 	session->acl = (struct acl_session){
 		.owner = session, .context = &session->expansions, .set = session->conf->acl_set,
 		.connection = &session->acl_connection, .message = &session->acl_message,
-		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .control = policy_control,
-		.add_header = policy_add_header, .remove_header = policy_remove_header,
+		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .recipients = policy_recipients, .control = policy_control,
+		.add_header = policy_add_header, .remove_header = policy_remove_header, .content = policy_content, .scan = policy_scan,
+		.av_scanner = session->conf->main.av_scanner, .spamd_address = session->conf->main.spamd_address,
 		.trace = session->front->watch ? policy_trace : NULL, .where = policy_where,
 	};
 }
 
 void policy_free(struct session *session)
 {
-	acl_session_end(&session->acl);
+	acl_session_free(&session->acl);
 	acl_variables_clear(&session->acl_connection);
 	acl_variables_clear(&session->acl_message);
 }
@@ -258,6 +310,11 @@ static void log_refusal(struct policy *policy, struct session *session, enum acl
 	if (facts->has_sender && point != ACL_POINT_MAIL)
 		sender = arena_printf(&policy->arena, "%.*sF=<%.*s>%s ", SLICE_ARG(sender), SLICE_ARG(facts->sender),
 				      session_auth_field(session, by));
+	const struct acl_sender_failure *failure = &result->sender_failure;
+	if (failure->address.len)
+		policy_log(session, ACL_LOG_MAIN | ACL_LOG_REJECT | ACL_LOG_CLIENT,
+			   arena_printf(&policy->arena, "sender verify fail for <%.*s>: %.*s", SLICE_ARG(failure->address),
+					SLICE_ARG(failure->message)));
 	struct slice text = acl_log_text(result, &policy->answer, &policy->arena);
 	text = arena_printf(&policy->arena, "%.*s%srejected %s%s%.*s%.*s", SLICE_ARG(sender), temporary ? "temporarily " : "", command,
 			    argument.len ? " " : "", SLICE_ARG(slice_first(argument, 512)), SLICE_ARG(text));

@@ -64,6 +64,8 @@ static void from_front(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 	struct queue *queue = owner;
 	if (incoming->type == IPC_FIND_USER_MESSAGE)
 		find_user(queue, peer, incoming);
+	else if (incoming->type == IPC_RUN_QUEUE_MESSAGE)
+		schedule_run(queue);
 	else
 		accept_submit(queue, peer, incoming);
 }

@@ -77,6 +77,7 @@ struct queue {
 	struct queue_entry *due_first, *due_last, *waiting, *waiting_last;
 	struct wait_list schedule_changed;
 	unsigned active;
+	int64_t last_run;          /* at a client's request; monotonic */
 	unsigned round;            /* one more each time that all are tried at once */
 	size_t entries;
 	struct queue_store *stores;
@@ -95,10 +96,14 @@ void accept_front_lost(struct queue *queue, struct ipc_peer *peer);
 void schedule_start(struct queue *queue);
 /* An entry is ready to be delivered; takes it. */
 void schedule_now(struct queue *queue, struct queue_entry *entry);
+/* A new message: now, unless it is to wait for a run of the queue, or is frozen; takes it. */
+void schedule_arrival(struct queue *queue, struct queue_entry *entry);
 /* It is tried again when this time (wall clock) has come; takes it. */
 void schedule_retry(struct queue *queue, struct queue_entry *entry, int64_t when_ns);
 /* All that waits is due at once, whatever its addresses' retry times: after a reload. */
 void schedule_all_now(struct queue *queue);
+/* The same at a client's request (ETRN); nothing when that was just done. */
+void schedule_run(struct queue *queue);
 struct queue_entry *queue_entry_new(struct queue *queue, const struct message_id *id, int64_t received_ns);
 void queue_entry_free(struct queue_entry *entry);
 /* The message is done; its files go with the next batch. */

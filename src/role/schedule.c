@@ -15,6 +15,11 @@
 
 enum { REMOVALS_AT_ONCE = 256 };
 
+/* ETRN costs a client nothing, but the queue a look at each message. */
+#define RUNS_APART (10 * CLOCK_SECOND)
+/* How long a message waits that is not to be delivered at once; a start and a reload are runs of the queue as well. */
+#define QUEUE_RUN_INTERVAL (15 * 60 * CLOCK_SECOND)
+
 struct queue_entry *queue_entry_new(struct queue *queue, const struct message_id *id, int64_t received_ns)
 {
 	struct queue_entry *entry = xcalloc(1, sizeof *entry);
@@ -93,6 +98,21 @@ void schedule_retry(struct queue *queue, struct queue_entry *entry, int64_t when
 	wait_list_wake_one(&queue->schedule_changed);
 }
 
+void schedule_arrival(struct queue *queue, struct queue_entry *entry)
+{
+	struct log *log = &queue->role->log;
+	entry->round = queue->round;
+	if (entry->envelope->frozen) {
+		log_line(log, LOG_KIND_MAIN, "%s frozen by ACL", entry->id.text);
+		queue_entry_free(entry);
+	} else if (entry->envelope->queue_only) {
+		log_line(log, LOG_KIND_MAIN, "%s no immediate delivery: queued by ACL", entry->id.text);
+		schedule_retry(queue, entry, clock_wall_now() + QUEUE_RUN_INTERVAL);
+	} else {
+		schedule_now(queue, entry);
+	}
+}
+
 void schedule_all_now(struct queue *queue)
 {
 	queue->round++;
@@ -101,6 +121,14 @@ void schedule_all_now(struct queue *queue)
 		entry->waited = false;
 		schedule_now(queue, entry);
 	}
+}
+
+void schedule_run(struct queue *queue)
+{
+	if (queue->last_run && clock_now() - queue->last_run < RUNS_APART)
+		return;
+	queue->last_run = clock_now();
+	schedule_all_now(queue);
 }
 
 static void move_due(struct queue *queue)

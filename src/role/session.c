@@ -113,6 +113,7 @@ static void lost_connection(struct session *session, ssize_t result)
 	char peer[SESSION_PEER_MAX];
 	session_peer(session, peer);
 	const char *client = peer + 2; /* without "H=" */
+	session->notquit_reason = session_lost_reason(result, in_data);
 	if (result == -ETIMEDOUT) {
 		smtp_server_farewell(&session->smtp, in_data ? SMTP_FAREWELL_DATA_TIMEOUT : SMTP_FAREWELL_COMMAND_TIMEOUT);
 		if (in_data)
@@ -280,10 +281,12 @@ static bool on_refused(struct session *session, const struct smtp_event *event)
 	struct slice command = slice_trim(slice_first(event->argument, 256));
 	char peer[SESSION_PEER_MAX];
 	session_peer(session, peer);
-	if (event->reason)
-		log_drop(session, event, command, peer);
-	else
+	if (!event->reason) {
 		log_error(session, event, command, peer);
+		return true;
+	}
+	session->notquit_reason = session_notquit_reason(event->reason);
+	log_drop(session, event, command, peer);
 	return true;
 }
 
@@ -294,6 +297,8 @@ static bool on_close(struct session *session, const struct smtp_event *event)
 	/* Empty: it is in the log already. */
 	if (event->reason && *event->reason)
 		session_log(session, LOG_KIND_MAIN, "SMTP connection dropped: %s", event->reason);
+	if (!session->notquit_reason)
+		session->notquit_reason = session_notquit_reason(event->reason);
 	return false;
 }
 
@@ -307,16 +312,27 @@ static bool on_quit(struct session *session)
 	return false;
 }
 
-/* For $smtp_command: the core's event has the whole line, but for HELO and EHLO. */
+/* The word of commands of which the core's event has only what follows it; NULL for the others, which have the whole line. */
+static const char *verb_of(const struct smtp_event *event)
+{
+	switch (event->kind) {
+	case SMTP_HELO: return event->extended ? "EHLO" : "HELO";
+	case SMTP_VRFY: return "VRFY";
+	case SMTP_EXPN: return "EXPN";
+	case SMTP_ETRN: return "ETRN";
+	default: return NULL;
+	}
+}
+
+/* For $smtp_command and $smtp_command_argument. */
 static void note_command(struct session *session, const struct smtp_event *event)
 {
 	struct slice line = event->argument;
-	if (event->kind < SMTP_HELO || event->kind > SMTP_EXPN)
+	if (event->kind < SMTP_HELO || event->kind > SMTP_ETRN)
 		line = (struct slice){ 0 };
-	bool helo = event->kind == SMTP_HELO;
 	session->command = line;
-	session->command_verb = !helo ? NULL : event->extended ? "EHLO" : "HELO";
-	session->command_argument = helo ? line : slice_trim(slice_from(line, slice_find(line, ' ')));
+	session->command_verb = verb_of(event);
+	session->command_argument = session->command_verb ? line : slice_trim(slice_from(line, slice_find(line, ' ')));
 }
 
 /* False: the connection is over. */
@@ -341,9 +357,8 @@ static bool handle_event(struct session *session, const struct smtp_event *event
 	case SMTP_AUTH:
 	case SMTP_AUTH_RESPONSE: return session_on_auth(session, event);
 	case SMTP_VRFY:
-	case SMTP_EXPN:
-		smtp_accept(&session->smtp);
-		return true;
+	case SMTP_EXPN: return session_on_address_command(session, event);
+	case SMTP_ETRN: return session_on_etrn(session, event);
 	case SMTP_QUIT: return on_quit(session);
 	}
 	return false;
@@ -373,8 +388,10 @@ static void show_banner(struct session *session, struct slice text)
 	bool early = !session->proxy.failed && session_guard_early(session);
 	if (early && !session->stream.ssl && session_unexpected_proxy(session, clock_after(LINGER_TIMEOUT)))
 		return;
-	if (early)
+	if (early) {
+		session->notquit_reason = session_notquit_reason("synchronization");
 		session_guard_log_early(session);
+	}
 	smtp_server_begin(&session->smtp, banner.text, early);
 }
 
@@ -448,6 +465,7 @@ static void serve(struct session *session)
 		if (greet(session))
 			while (smtp_server_next(&session->smtp, &session->in, &event), on_event(session, &event))
 				continue;
+		session_notquit(session);
 		counters_leave(session->front->counters, &session->host);
 	} else if (!session->tls_on_connect) {
 		session_flush(session);

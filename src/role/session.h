@@ -9,6 +9,8 @@
  *   session_guard.c      what protects the server from it: who may connect, floods, delays
  *   session_proxy.c      a proxy in front of the client
  *   session_message.c    the mail transaction
+ *   session_content.c    the text of a message for ACLs that look into it
+ *   session_points.c     VRFY, EXPN, ETRN, and the end without QUIT
  *   session_variables.c  what its expansions see
  *   policy.c             its ACLs
  *   rewriting.c          rewrite rules
@@ -43,6 +45,14 @@ struct header_edits {
 	size_t added_count, removed_count, bytes;
 };
 
+/* The text of a message that is kept for its ACLs, beside what is with the queue (session_content.c). */
+struct message_content {
+	int fd;        /* a memory file; -1: none */
+	char *map;     /* of it; NULL: not yet */
+	size_t size;
+	bool complete; /* the last part is there */
+};
+
 /* control = submission. Texts lie in the message's arena. */
 struct submission_mode {
 	bool on;
@@ -59,6 +69,7 @@ struct incoming_message {
 	struct slice only_recipient;
 	unsigned recipient_count;
 	bool eight_bit_mime, smtputf8;
+	bool frozen, queue_only; /* controls of these names: what the queue does with it at first */
 	struct mail_header_scan scan;
 	struct buf body;       /* what was not handed to the queue yet */
 	uint64_t size;         /* of the message so far, with our Received: */
@@ -79,6 +90,7 @@ struct incoming_message {
 	bool from_refused;        /* submission_sender_check does not have the address in From */
 	struct header_edits *edits; /* what ACLs want with the header, and was not done yet; NULL: nothing */
 	struct slice headers;     /* of the whole message, for its ACL; empty before */
+	struct message_content content;
 	bool header_done;         /* the header section is here, and edited as ACLs before it want */
 };
 
@@ -149,7 +161,8 @@ struct session {
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
 	struct slice command, command_argument; /* while an event is handled: the line, and what follows its first word */
-	const char *command_verb;               /* of HELO and EHLO, instead of the line */
+	const char *notquit_reason;             /* why it ended, if not by QUIT; NULL before */
+	const char *command_verb;               /* of HELO, EHLO, VRFY, EXPN and ETRN: the line is what follows it */
 };
 
 /* Starts a session on a task of its own. Takes the descriptor. NULL is never returned; the session is its task's. */
@@ -287,6 +300,31 @@ void policy_answer(const struct policy *policy, struct session *session);
 /* What MAIL and RCPT make known. */
 void policy_set_sender(struct session *session, struct slice domain);
 void policy_set_recipient(struct session *session, const struct mail_address *address, struct slice text);
+
+/* ---- Commands that only an ACL allows, and the end without QUIT (session_points.c) ---- */
+
+/* VRFY and EXPN. */
+bool session_on_address_command(struct session *session, const struct smtp_event *event);
+bool session_on_etrn(struct session *session, const struct smtp_event *event);
+/* $smtp_notquit_reason for why the core closed the connection, and for how reading ended. */
+const char *session_notquit_reason(const char *reason);
+const char *session_lost_reason(ssize_t result, bool in_data);
+/* Runs acl_smtp_notquit if the connection ended in such a way. */
+void session_notquit(struct session *session);
+
+/* ---- Content (session_content.c) ---- */
+
+/* A part goes to the queue: keeps it if an ACL may want to read it. */
+bool session_keep_content(struct session *session, struct slice part, struct error *error);
+void session_forget_content(struct message_content *content);
+/* The whole message, header section and body, while its ACLs run. False with *error. */
+bool session_content(struct session *session, struct slice *text_r, struct error *error);
+/* The ACL for MIME parts, for each of them: as policy_run; policy_end follows. */
+struct policy;
+bool session_check_mime(struct session *session, struct policy *policy);
+/* Asks a scanner (EXPAND_SERVICE_SCAN) about it. */
+enum expand_result session_scan(struct session *session, const struct expand_request *request, struct arena *arena,
+				struct expand_answer *answer_r, struct error *error);
 
 /* ---- Rewriting (rewriting.c) ---- */
 

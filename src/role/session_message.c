@@ -260,7 +260,7 @@ static bool header_complete(struct session *session, struct error *error)
 		return false;
 	/* It may have been rewritten. */
 	policy_set_sender(session, slice_from(message->sender, slice_find_last(message->sender, '@') + 1));
-	if (policy_has(session, ACL_POINT_DATA))
+	if (policy_has(session, ACL_POINT_DATA) || policy_has(session, ACL_POINT_MIME))
 		message->headers = arena_copy(&message->arena, submission_header(session));
 	return true;
 }
@@ -324,9 +324,15 @@ static bool may_have_message(struct session *session)
 	bool go_on = true;
 	/* Where no recipient is left there is nothing to decide. */
 	if (message->recipient_count)
+		go_on = session_check_mime(session, &policy);
+	if (policy.outcome == ACL_DISCARD) {
+		message->discarded_by = "MIME";
+	} else if (go_on && message->recipient_count) {
+		policy_end(&policy);
 		go_on = policy_run(&policy, session, ACL_POINT_DATA, "after DATA", (struct slice){ 0 });
-	if (policy.outcome == ACL_DISCARD)
-		message->discarded_by = "DATA";
+		if (policy.outcome == ACL_DISCARD)
+			message->discarded_by = "DATA";
+	}
 	if (go_on && (policy.outcome == ACL_DISCARD || !message->recipient_count)) {
 		log_line(&session->front->role->log, LOG_KIND_MAIN, "%s => blackhole (%s ACL discarded recipients)", message->id.text,
 			 message->discarded_by);

@@ -31,6 +31,7 @@ enum {
 void submission_init(struct incoming_message *message)
 {
 	*message = (struct incoming_message){ 0 };
+	message->content.fd = -1;
 	arena_init(&message->arena, 0);
 	buf_init(&message->recipients, RECIPIENTS_BYTES_MAX);
 	buf_init(&message->body, BODY_MAX);
@@ -44,6 +45,7 @@ void submission_forget(struct session *session)
 		struct ipc_abort abort_message = { .transaction = message->transaction };
 		ipc_send(queue, abort, ABORT, 0, &abort_message, NULL, 0);
 	}
+	session_forget_content(&message->content);
 	arena_free(&message->arena);
 	buf_free(&message->recipients);
 	buf_free(&message->body);
@@ -231,7 +233,8 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.resumption = session->tls.resumption,
 		.ocsp = session->tls.ocsp,
 		.message_id = mail_header_scan_message_id(&message->scan),
-		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u),
+		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u) |
+			 (message->frozen ? SUBMIT_FROZEN : 0u) | (message->queue_only ? SUBMIT_QUEUED : 0u),
 		.variables = buf_slice(&gathering.list),
 		.proxy = slice_of(proxy.text),
 	};
@@ -267,7 +270,7 @@ static bool send_part(struct session *session, bool complete, struct error *erro
 	struct incoming_message *message = &session->message;
 	struct ipc_reply reply = { 0 };
 	_cleanup_fd_ int fd = seal_body(message, error);
-	if (fd < 0)
+	if (fd < 0 || (!complete && !session_keep_content(session, buf_slice(&message->body), error)))
 		return false;
 	struct ipc_peer *queue = front_wait_peer(front, &front->queue, clock_after(60 * CLOCK_SECOND));
 	if (!queue)

@@ -121,10 +121,10 @@ static bool handle_expn(struct smtp_server *server, struct slice argument, struc
 
 static bool handle_etrn(struct smtp_server *server, struct slice argument, struct smtp_event *event)
 {
-	(void)argument;
 	if (smtp_in_transaction(server))
 		return smtp_refuse_counted(server, event, 503, SLICE("ETRN is not permitted inside a transaction"));
-	return smtp_refuse(server, event, 458, SLICE("Administrative prohibition"));
+	event->argument = argument;
+	return smtp_ask(server, event, SMTP_ETRN);
 }
 
 #define IN(state) (1u << SMTP_STATE_##state)

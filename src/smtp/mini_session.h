@@ -168,7 +168,8 @@ static inline void mini_event(struct mini_session *session, const struct smtp_ev
 		break;
 	case SMTP_VRFY:
 	case SMTP_EXPN:
-		mini_note(session, event->kind == SMTP_VRFY ? "VRFY" : "EXPN", event->argument);
+	case SMTP_ETRN:
+		mini_note(session, event->kind == SMTP_VRFY ? "VRFY" : event->kind == SMTP_EXPN ? "EXPN" : "ETRN", event->argument);
 		smtp_accept(server);
 		break;
 	case SMTP_BODY:

@@ -190,6 +190,7 @@ static const struct {
 	[SMTP_AUTH_RESPONSE] = { 235, SLICE("Authentication succeeded") },
 	[SMTP_VRFY] = { 252, SLICE("Administrative prohibition") },
 	[SMTP_EXPN] = { 550, SLICE("Administrative prohibition") },
+	[SMTP_ETRN] = { 458, SLICE("Administrative prohibition") },
 };
 
 static void answered_helo(struct smtp_server *server, unsigned code, struct slice text, bool good)
@@ -270,12 +271,13 @@ static void (*const answered[])(struct smtp_server *server, unsigned code, struc
 	[SMTP_HELO] = answered_helo,         [SMTP_MAIL] = answered_mail,  [SMTP_RCPT] = answered_rcpt,  [SMTP_DATA] = answered_data,
 	[SMTP_STARTTLS] = answered_starttls, [SMTP_VRFY] = answered_other, [SMTP_EXPN] = answered_other,
 	[SMTP_AUTH] = smtp_answered_auth,    [SMTP_AUTH_RESPONSE] = smtp_answered_auth,
+	[SMTP_ETRN] = answered_other,
 };
 
 void smtp_reply(struct smtp_server *server, unsigned code, struct slice text)
 {
 	enum smtp_event_kind event = server->pending;
-	ensure(event >= SMTP_HELO && event <= SMTP_EXPN && code >= 200 && code < 600);
+	ensure(event >= SMTP_HELO && event <= SMTP_ETRN && code >= 200 && code < 600);
 	server->pending = SMTP_NEED_INPUT;
 	answered[event](server, code, text, code < 300 || (event == SMTP_DATA && code == 354));
 	/* RFC 5321 §4.2.3: 421 is "closing transmission channel". */
@@ -285,14 +287,14 @@ void smtp_reply(struct smtp_server *server, unsigned code, struct slice text)
 
 void smtp_accept(struct smtp_server *server)
 {
-	ensure(server->pending >= SMTP_HELO && server->pending <= SMTP_EXPN);
+	ensure(server->pending >= SMTP_HELO && server->pending <= SMTP_ETRN);
 	smtp_reply(server, standard[server->pending].code, standard[server->pending].text);
 }
 
 void smtp_reply_counted(struct smtp_server *server, unsigned code, struct slice text)
 {
 	struct smtp_event unused;
-	ensure(server->pending >= SMTP_HELO && server->pending <= SMTP_EXPN && code >= 400);
+	ensure(server->pending >= SMTP_HELO && server->pending <= SMTP_ETRN && code >= 400);
 	server->pending = SMTP_NEED_INPUT;
 	smtp_refuse_counted(server, &unused, code, text);
 }

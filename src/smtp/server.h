@@ -38,7 +38,7 @@
  *     message it refuses the message, which is read to its true end, and then ends the connection. So no two parties can
  *     disagree on where a message ends, and no byte behind a disputed end is executed.
  *  2. Nothing sent in clear behind STARTTLS is executed or answered within TLS (RFC 3207 §6).
- *  3. Each event from SMTP_HELO to SMTP_EXPN, and SMTP_BODY_END without `failed`, is answered exactly once before the next call.
+ *  3. Each event from SMTP_HELO to SMTP_ETRN, and SMTP_BODY_END without `failed`, is answered exactly once before the next call.
  *  4. A message of which a part was refused never ends with SMTP_BODY_END without `failed`.
  *  5. What is read and thrown away after a refusal has a bound; then the connection ends.
  *  6. The core holds no bytes of a message, and at most one line of a command: `in` needs to hold SMTP_AUTH_LINE_MAX bytes.
@@ -96,6 +96,9 @@ enum smtp_option {
 	SMTP_OFFER_HELP = 1 << 7,
 	SMTP_REQUIRE_TLS = 1 << 8,      /* MAIL in clear gets 503 */
 	SMTP_ACCEPT_JUNK_HELO = 1 << 9, /* helo_accept_junk_hosts */
+	SMTP_OFFER_VRFY = 1 << 16,      /* these three are offered where an ACL decides on them */
+	SMTP_OFFER_EXPN = 1 << 17,
+	SMTP_OFFER_ETRN = 1 << 18,      /* RFC 1985 */
 	SMTP_FREE_NONMAIL = 1 << 10,    /* not in smtp_accept_max_nonmail_hosts */
 	SMTP_OFFER_AUTH = 1 << 11,      /* RFC 4954; set by smtp_server_offer_auth */
 	SMTP_AUTH_NEEDS_TLS = 1 << 12,  /* AUTH in clear gets 538 */
@@ -115,6 +118,7 @@ enum smtp_event_kind {
 	SMTP_AUTH_RESPONSE, /* data; or cancelled, or failed (no base64), or that because of too_long. Answered likewise */
 	SMTP_VRFY,       /* argument */
 	SMTP_EXPN,       /* argument */
+	SMTP_ETRN,       /* argument */
 	SMTP_BODY,       /* argument: a run of the message, dots undone, lines ending in CRLF */
 	SMTP_BODY_END,   /* the message is whole: smtp_body_done; or failed: refused and answered already, code and reason say why */
 	SMTP_RESET,      /* a transaction was dropped (RSET, EHLO, STARTTLS, failed BDAT): forget the envelope, if there is one */
@@ -234,7 +238,7 @@ void smtp_server_begin(struct smtp_server *server, struct slice banner, bool inp
 /* Consumes from `in` until something is to be done, and says what. Never blocks; bounded work in the size of `in`. */
 enum smtp_event_kind smtp_server_next(struct smtp_server *server, struct buf *in, struct smtp_event *event);
 
-/* Answers with the standard text of the event at hand; for VRFY and EXPN that is "Administrative prohibition". */
+/* Answers with the standard text of the event at hand; for VRFY, EXPN and ETRN that is "Administrative prohibition". */
 void smtp_accept(struct smtp_server *server);
 /*
  * Answers with own words: code 200 to 599, of which 2xx and 354 accept; the lines of `text` are separated by \n. A 2xx text

@@ -186,6 +186,8 @@ static const struct field {
 	{ { "OCSP", 4 }, offsetof(struct spool_envelope, tls_ocsp), &port_kind, false },
 	{ { "8BITMIME", 8 }, offsetof(struct spool_envelope, eight_bit_mime), &flag_kind, false },
 	{ { "SMTPUTF8", 8 }, offsetof(struct spool_envelope, smtputf8), &flag_kind, false },
+	{ { "Queue-Only", 10 }, offsetof(struct spool_envelope, queue_only), &flag_kind, false },
+	{ { "Frozen", 6 }, offsetof(struct spool_envelope, frozen), &flag_kind, false },
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 

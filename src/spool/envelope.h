@@ -73,12 +73,13 @@ struct spool_envelope {
 	bool verified;                              /* the client's certificate */
 	bool eight_bit_mime;                        /* BODY=8BITMIME (RFC 6152) */
 	bool smtputf8;                              /* RFC 6531 */
+	bool queue_only;                            /* it waits for the next run of the queue (control = queue) */
+	bool frozen;                                /* it arrived so (control = freeze), or became so by its journal */
 	struct spool_variable *variables;
 	size_t variable_count;
 	/* Not part of the text: known from the first line, and from the journal. */
 	uint64_t body_size;
 	int64_t deferred_until_ns; /* wall clock; 0: not deferred */
-	bool frozen;
 	struct slice reason; /* of the deferral or the freezing that came last */
 };
 

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The commands that only an ACL makes useful, VRFY, EXPN and ETRN, and the ACL for connections that end without QUIT (Exim's manual, chapter
+ * 44 §2). Without their ACL the commands are refused with the standard text.
+ */
+#include "ipc/message.h"
+#include "mail/address.h"
+#include "role/session.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What VRFY and EXPN were given: with or without angle brackets. False: answered. */
+static bool read_address(struct session *session, struct slice argument, struct mail_path *path_r)
+{
+	struct arena *arena = &session->message.arena;
+	struct error error;
+	bool bracketed = argument.len && argument.data[0] == '<';
+	struct slice text = bracketed ? argument : arena_printf(arena, "<%.*s>", SLICE_ARG(argument));
+	if (mail_path_parse(text, arena, MAIL_PATH_POSTMASTER | MAIL_PATH_UTF8, path_r, &error) && !path_r->null)
+		return true;
+	smtp_reply(&session->smtp, 501, arena_printf(arena, "malformed address: %s", error.text));
+	return false;
+}
+
+/* What the routers say of it, in Exim's words. */
+static void answer_address(struct session *session, const struct mail_path *path, bool expand)
+{
+	struct arena *arena = &session->message.arena;
+	struct mail_address address = path->address;
+	struct route_result route;
+	if (address.domain.len == 0)
+		address.domain = session->conf->main.qualify_recipient;
+	struct slice text = mail_address_format(&address, arena);
+	switch (session_route(session, &path->address, arena, &route)) {
+	case ROUTE_ACCEPTED:
+		smtp_reply(&session->smtp, 250, arena_printf(arena, expand ? "<%.*s>" : "<%.*s> is deliverable", SLICE_ARG(text)));
+		return;
+	case ROUTE_UNROUTEABLE:
+	case ROUTE_NOT_LOCAL:
+		smtp_reply(&session->smtp, 550, arena_printf(arena, "<%.*s> is not deliverable", SLICE_ARG(text)));
+		return;
+	case ROUTE_DEFERRED:
+	case ROUTE_EXPANSION_FAILED: break;
+	}
+	smtp_reply(&session->smtp, 451, arena_printf(arena, "<%.*s> cannot be resolved at this time", SLICE_ARG(text)));
+}
+
+bool session_on_address_command(struct session *session, const struct smtp_event *event)
+{
+	bool expand = event->kind == SMTP_EXPN;
+	enum acl_point point = expand ? ACL_POINT_EXPN : ACL_POINT_VRFY;
+	struct slice argument = slice_trim(event->argument);
+	struct mail_path path;
+	struct policy policy;
+	if (!policy_has(session, point)) {
+		smtp_accept(&session->smtp);
+		return true;
+	}
+	if (!read_address(session, argument, &path))
+		return true;
+	const struct acl_facts before = session->acl.facts;
+	policy_set_recipient(session, &path.address, argument);
+	bool go_on = policy_run(&policy, session, point, expand ? "EXPN" : "VRFY", argument);
+	session->acl.facts = before;
+	if (go_on && !policy.answer.text.len)
+		answer_address(session, &path, expand);
+	else
+		policy_answer(&policy, session);
+	policy_end(&policy);
+	return true;
+}
+
+bool session_on_etrn(struct session *session, const struct smtp_event *event)
+{
+	struct slice argument = slice_trim(event->argument);
+	struct ipc_peer *queue = session->front->queue;
+	struct ipc_run_queue message = { 0 };
+	struct policy policy;
+	if (!policy_has(session, ACL_POINT_ETRN)) {
+		smtp_accept(&session->smtp);
+		return true;
+	}
+	session_log(session, LOG_KIND_MAIN, "ETRN %.*s received", SLICE_ARG(slice_first(argument, 256)));
+	bool go_on = policy_run(&policy, session, ACL_POINT_ETRN, "ETRN", argument);
+	if (go_on && queue)
+		ipc_send(queue, run_queue, RUN_QUEUE, 0, &message, NULL, 0);
+	if (go_on && !policy.answer.text.len)
+		smtp_reply(&session->smtp, 250, SLICE("OK"));
+	else
+		policy_answer(&policy, session);
+	policy_end(&policy);
+	return true;
+}
+
+/* ---- The end without QUIT ---- */
+
+/* Exim's words for the reasons of the core and of the session. */
+const char *session_notquit_reason(const char *reason)
+{
+	static const struct {
+		const char *part, *word;
+	} words[] = {
+		{ POLICY_DROPPED, "acl-drop" },     { "synchronization", "synchronization-error" }, { "too many", "bad-commands" },
+		{ "STARTTLS", "tls-failed" },
+	};
+	for (size_t i = 0; reason && i < sizeof words / sizeof *words; i++)
+		if (strstr(reason, words[i].part))
+			return words[i].word;
+	return "connection-lost";
+}
+
+const char *session_lost_reason(ssize_t result, bool in_data)
+{
+	if (result == -ETIMEDOUT)
+		return in_data ? "data-timeout" : "command-timeout";
+	return result == -ECANCELED ? "signal-exit" : result == -EPROTO ? "tls-failed" : "connection-lost";
+}
+
+void session_notquit(struct session *session)
+{
+	struct policy policy;
+	if (!session->notquit_reason || !policy_has(session, ACL_POINT_NOTQUIT))
+		return;
+	policy_run(&policy, session, ACL_POINT_NOTQUIT, "NOTQUIT", (struct slice){ 0 });
+	policy_end(&policy);
+}

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: ISC
+"""ACLs of VRFY, EXPN and ETRN, of connections that end without QUIT, and the controls that say what the queue does with a message."""
+import socket
+
+import pytest
+
+from harness import make_message, wait_for
+
+ACLS = """begin acl
+vrfy:
+  deny local_parts = secret
+    message = 252 not telling
+  accept local_parts = known
+    message = 252 perhaps
+  accept
+expn:
+  deny condition = ${if eq{$smtp_command}{EXPN list@example.test}}
+  accept
+etrn:
+  deny condition = ${if eq{$smtp_command_argument}{@no.test}}
+    message = 459 not for you
+  accept
+notquit:
+  warn logwrite = ended: $smtp_notquit_reason
+  accept
+rcpt:
+  drop local_parts = dropme
+  warn senders = frozen@client.test
+    control = freeze/no_tell
+  warn senders = later@client.test
+    control = queue
+    control = dscp/ef
+  accept
+"""
+
+
+def deciding(server, **main):
+    return server(main={"acl_smtp_vrfy": "vrfy", "acl_smtp_expn": "expn", "acl_smtp_etrn": "etrn", "acl_smtp_notquit": "notquit",
+                        "acl_smtp_rcpt": "rcpt", **main}, extra=ACLS)
+
+
+def test_vrfy_and_expn_are_answered_by_acl_and_routers(server):
+    one = deciding(server)
+    with one.connect() as client:
+        offered = client.ehlo().split("\n")
+        assert {"VRFY", "EXPN", "ETRN"} <= set(offered)
+        assert client.expect(250, "VRFY user@example.test") == "<user@example.test> is deliverable"
+        assert client.expect(550, "VRFY gone@example.test") == "<gone@example.test> is not deliverable"
+        assert client.expect(252, "VRFY secret@example.test") == "not telling"
+        assert client.expect(252, "VRFY known@example.test") == "perhaps"
+        assert client.expect(250, "EXPN user@example.test") == "<user@example.test>"
+        assert client.expect(550, "EXPN list@example.test") == "Administrative prohibition"
+        client.expect(501, "VRFY a@@b")
+        client.expect(501, "VRFY <>")
+    one.wait_log(r"H=\(client\.test\) \[127\.0\.0\.1\] rejected VRFY secret@example\.test: 252 not telling$")
+
+
+def test_without_an_acl_they_are_refused_and_not_offered(shared):
+    with shared.connect() as client:
+        assert not {"VRFY", "EXPN", "ETRN"} & set(client.ehlo().split("\n"))
+        client.expect(252, "VRFY user@example.test")
+        client.expect(550, "EXPN user@example.test")
+        client.expect(458, "ETRN @example.test")
+
+
+def test_etrn_runs_the_queue(server):
+    one = deciding(server)
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(459, "ETRN @no.test")
+        client.envelope("user@example.test", sender="later@client.test")
+        client.data_of(make_message())
+        one.wait_log(r" no immediate delivery: queued by ACL$")
+        assert one.queued() and not one.maildir().files()
+        assert client.expect(250, "ETRN @example.test") == "OK"
+    one.maildir().wait()
+    one.wait_log(r"\[127\.0\.0\.1\] ETRN @example\.test received$")
+
+
+def test_a_frozen_message_stays_frozen_over_a_restart(server):
+    one = deciding(server)
+    with one.connect() as client:
+        client.ehlo()
+        client.envelope("user@example.test", sender="frozen@client.test")
+        assert client.data_of(make_message())[0] == 250
+    one.wait_log(r" frozen by ACL$")
+    one.stop()
+    one.start()
+    one.send(make_message())
+    one.maildir().wait()
+    wait_for("the delivered message to leave the queue", lambda: len(one.queued()) == 1)
+    assert len(one.maildir().files()) == 1
+
+
+@pytest.mark.parametrize("how, reason", [("lost", "connection-lost"), ("drop", "acl-drop"), ("unknown", "bad-commands"),
+                                         ("early", "synchronization-error"), ("slow", "command-timeout"), ("quit", None)])
+def test_the_end_without_quit_has_a_reason(server, how, reason):
+    # The greeting waits, so that what comes before it is there by then.
+    greeting = {"acl_smtp_connect": "accept delay = 1s"} if how == "early" else {}
+    one = deciding(server, smtp_receive_timeout="2s", **greeting)
+    if how == "early":
+        with socket.create_connection(("127.0.0.1", one.smtp)) as early:
+            early.sendall(b"EHLO client.test\r\n")
+            while early.recv(4096):
+                pass
+    else:
+        with one.connect() as client:
+            client.ehlo()
+            if how == "drop":
+                client.expect(250, "MAIL FROM:<a@client.test>")
+                client.expect(550, "RCPT TO:<dropme@example.test>")
+                client.ends()
+            elif how == "unknown":
+                while client.cmd("NONSENSE")[1][0] != "Too many unrecognized commands":
+                    pass
+                client.ends()
+            elif how == "slow":
+                client.expect(421)
+                client.ends()
+            elif how == "quit":
+                client.cmd("QUIT")
+                client.ends()
+    if reason:
+        one.wait_log(rf"ended: {reason}$")
+    else:
+        one.send(make_message())
+        one.maildir().wait()
+        assert "ended:" not in one.log_text()
