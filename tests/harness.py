@@ -175,7 +175,7 @@ class Smtp:
             self.data += more
         line, self.data = self.data.split(b"\n", 1)
         assert line.endswith(b"\r"), f"a reply line not ended by CRLF: {line!r}"
-        return line[:-1].decode()
+        return line[:-1].decode(errors="surrogateescape")
 
     def reply(self):
         texts = []

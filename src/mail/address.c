@@ -187,6 +187,14 @@ static bool check_length(struct reader *reader, const char *start)
 	return (size_t)(reader->rest.data - start) <= MAIL_PATH_MAX || refuse(reader, "address too long");
 }
 
+/* The address ended where its syntax ends, and something follows all the same. `start` is where it began. */
+static bool refuse_rest(struct reader *reader, const char *start)
+{
+	struct slice rest = slice_first(reader->rest, 32);
+	struct slice address = slice_first((struct slice){ start, (size_t)(reader->rest.data - start) }, MAIL_PATH_MAX);
+	return error_set(reader->error, ERROR_PERMANENT, "malformed address: %.*s may not follow %.*s", SLICE_ARG(rest), SLICE_ARG(address));
+}
+
 static bool read_path(struct reader *reader, struct mail_path *path)
 {
 	const char *start = reader->rest.data;
@@ -200,7 +208,7 @@ static bool read_path(struct reader *reader, struct mail_path *path)
 	if (!skip_source_route(reader) || !read_address(reader, &path->address))
 		return false;
 	if (brackets && !skip_char(reader, '>'))
-		return refuse(reader, reader->rest.len ? "malformed address: text after the domain" : "'>' missing at end of address");
+		return reader->rest.len ? refuse_rest(reader, start) : refuse(reader, "'>' missing at end of address");
 	return check_length(reader, start);
 }
 
@@ -208,12 +216,13 @@ bool mail_path_parse(struct slice arg, struct arena *arena, unsigned flags, stru
 {
 	struct reader reader = { slice_trim(arg), flags, arena, error };
 	struct mail_path path = { 0 };
+	const char *start = reader.rest.data;
 	if (reader.rest.len == 0)
 		return refuse(&reader, "empty address");
 	if (!read_path(&reader, &path))
 		return false;
 	if (reader.rest.len && !ascii_is_space(peek(&reader)))
-		return refuse(&reader, "malformed address: text after it");
+		return refuse_rest(&reader, start);
 	path.rest = slice_trim(reader.rest);
 	*path_r = path;
 	return true;
@@ -228,7 +237,7 @@ bool mail_address_parse(struct slice text, struct arena *arena, unsigned flags, 
 	if (!read_address(&reader, &address) || !check_length(&reader, text.data))
 		return false;
 	if (reader.rest.len)
-		return refuse(&reader, "malformed address: text after it");
+		return refuse_rest(&reader, text.data);
 	*address_r = address;
 	return true;
 }

@@ -62,7 +62,7 @@ static bool refused_by_state(struct smtp_server *server, struct smtp_event *even
 	if (server->options & SMTP_AUTH_NEEDS_TLS && !server->tls)
 		/* RFC 4954 §6 */
 		return smtp_refuse_counted(server, event, 538, SLICE("Encryption required for requested authentication mechanism"));
-	if (!(server->advertised & SMTP_OFFER_AUTH) && !(server->options & SMTP_AUTH_UNADVERTISED) && !server->authenticated)
+	if (!(server->advertised & SMTP_OFFER_AUTH) && !(server->options & SMTP_AUTH_UNADVERTISED))
 		return smtp_refuse_counted(server, event, 503, SLICE("AUTH command used when not advertised"));
 	if (server->authenticated)
 		return smtp_refuse_counted(server, event, 503, SLICE("already authenticated"));

@@ -121,6 +121,8 @@ static bool handle_expn(struct smtp_server *server, struct slice argument, struc
 
 static bool handle_etrn(struct smtp_server *server, struct slice argument, struct smtp_event *event)
 {
+	if (smtp_in_transaction(server))
+		return smtp_refuse_counted(server, event, 503, SLICE("ETRN is not permitted inside a transaction"));
 	event->argument = argument;
 	return smtp_ask(server, event, SMTP_ETRN);
 }
@@ -201,11 +203,13 @@ static bool count_nonmail(struct smtp_server *server, const struct command *comm
 	return ++server->nonmail > most && most != SMTP_NO_LIMIT;
 }
 
+/* `command`: NULL for one that is not known, behind which nobody may send anything. */
 static bool out_of_sync(const struct smtp_server *server, const struct command *command, bool waiting)
 {
-	if (!waiting || !server->settings->enforce_sync || command->sync == SYNC_NEVER)
+	enum sync sync = command ? command->sync : SYNC_ALWAYS;
+	if (!waiting || !server->settings->enforce_sync || sync == SYNC_NEVER)
 		return false;
-	return command->sync == SYNC_ALWAYS || !smtp_pipelining(server);
+	return sync == SYNC_ALWAYS || !smtp_pipelining(server);
 }
 
 static bool misplaced(struct smtp_server *server, const struct command *command, struct slice argument,
@@ -240,18 +244,20 @@ static bool run_line(struct smtp_server *server, struct slice line, bool waiting
 	event->argument = is_auth(line) ? smtp_auth_shown(line) : line;
 	if (server->shut && (!command || command->handle != handle_quit))
 		return refuse_shut(server, event);
-	if (!command)
-		return unknown_command(server, event);
-	note_command(server, command);
+	if (command)
+		note_command(server, command);
 	/* Whatever smtp_enforce_sync says: RFC 3207 §6. */
-	if (waiting && command->handle == handle_starttls && server->advertised & SMTP_OFFER_STARTTLS)
+	if (waiting && command && command->handle == handle_starttls && server->advertised & SMTP_OFFER_STARTTLS)
 		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"), "input sent in clear after STARTTLS");
-	if (out_of_sync(server, command, waiting))
+	/* An empty line may begin the header of a proxy, which is refused in its own words: is_proxy_line(). */
+	if (out_of_sync(server, command, waiting && line.len > 0))
 		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"),
 		                           smtp_pipelining(server) ? "SMTP protocol synchronization error (next input sent too soon: "
 		                                                "pipelining was advertised)"
 		                                              : "SMTP protocol synchronization error (next input sent too soon: "
 		                                                "pipelining was not advertised)");
+	if (!command)
+		return unknown_command(server, event);
 	if (count_nonmail(server, command))
 		return smtp_refuse_closing(server, event, 554, SLICE("Too many nonmail commands"), "too many nonmail commands");
 	if (argument.len && !command->takes_argument)

@@ -198,7 +198,10 @@ static bool bdat_parse(struct smtp_server *server, struct slice argument, struct
 {
 	struct slice rest = argument, size = slice_cut(&rest, ' ');
 	rest = slice_trim(rest);
-	if (argument.len == 0)
+	if (!(server->advertised & SMTP_OFFER_CHUNKING))
+		return smtp_refuse_closing(server, event, 503, SLICE("BDAT command used when CHUNKING not advertised"),
+		                           "BDAT used when not advertised");
+	if (argument.len == 0 || !ascii_is_digit(argument.data[0]))
 		return smtp_refuse_closing(server, event, 501, SLICE("missing size for BDAT command"), "malformed BDAT command");
 	if (!slice_parse_u64(size, INT64_MAX, &server->chunk_size) || (rest.len && !slice_equal_nocase(rest, SLICE("LAST"))))
 		return smtp_refuse_closing(server, event, 501, SLICE("malformed BDAT command"), "malformed BDAT command");
@@ -206,9 +209,6 @@ static bool bdat_parse(struct smtp_server *server, struct slice argument, struct
 	server->chunk_left = server->chunk_size;
 	if (server->chunk_size == 0 && !server->chunk_last)
 		return smtp_refuse_counted(server, event, 504, SLICE("zero size for BDAT command"));
-	if (!(server->advertised & SMTP_OFFER_CHUNKING))
-		return smtp_refuse_closing(server, event, 503, SLICE("BDAT command used when CHUNKING not advertised"),
-		                           "BDAT used when not advertised");
 	return false;
 }
 
