@@ -20,16 +20,17 @@ OPTIONS = {
     "exim_path", "gecos_pattern", "gecos_name", "prdr_enable", "local_from_check", "local_sender_retain", "untrusted_set_sender",
     "ignore_bounce_errors_after", "timeout_frozen_after", "freeze_tell", "trusted_users", "debug_print",
     "condition", "local_part_prefix", "require_files", "verify", "expn", "cannot_route_message", "file", "mode_fail_narrower",
-    "check_string", "escape_string",
+    "check_string", "escape_string", "client_name", "client_secret", "client_send",
 }
-DRIVERS = {"manualroute", "dnslookup", "redirect", "pipe", "autoreply", "smtp", "cram_md5", "plaintext"}
+DRIVERS = {"manualroute", "dnslookup", "redirect", "pipe", "autoreply", "smtp"}
 # An item of log_selector, words of ACLs, and what mailboxes need in this version.
 OTHERS = re.compile(
-    r"^the log item \"smtp_protocol_error\" cannot be added in this version"
-    r"|^verify: callouts are not available in this version"
-    r"|^control: \"submission\" is not available in this version"
+    r"^verify: callouts are not available in this version"
     r"|^not set; expected a directory, such as "
     r"|^expected maildir_format to be set: this version of Postern has no other format"
+    # Authenticators for the client side only.
+    r"|^not set; expected a condition, or server_user_database"
+    r"|^not set; expected an expansion that gives the secret"
     r"|^a group needs the option user beside it"
     r"|^its transport \w+ has no user: started as root, deliveries need one there"
     r"|^there is no user Debian-exim on this machine")

@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -37,9 +39,9 @@ class Service:
 
 @pytest.fixture
 def service(tmp_path):
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        if ROOT:
-            parent.chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents):
+        if ROOT and parent.is_relative_to(tempfile.gettempdir()) and parent != Path(tempfile.gettempdir()):
+            parent.chmod(0o755)  # for the role's user
     return Service(tmp_path)
 
 

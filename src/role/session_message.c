@@ -131,14 +131,13 @@ static bool rewrite_recipient(struct session *session, struct slice address, str
 }
 
 /* Whether the domain is in the domain list of that name; false also when there is no such list. */
-static bool domain_in(struct session *session, struct slice name, struct slice domain, bool *defined_r)
+static bool domain_in(struct session *session, struct slice name, struct slice domain)
 {
 	const struct list_scope *scope = &session->conf->list_scope;
 	const struct list *list = scope->named(scope->owner, LIST_DOMAIN, name);
 	const struct list_subject subject = { .domain = domain };
 	struct list_match match = { 0 };
 	struct error error = { 0 };
-	*defined_r = list != NULL;
 	if (!list)
 		return false;
 	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
@@ -147,13 +146,11 @@ static bool domain_in(struct session *session, struct slice name, struct slice d
 	return false;
 }
 
-/* Where the configuration has the lists that Exim's users have by custom, they tell what is ours; otherwise the routers do. */
+/* A domain is ours when a router names it, or one of the lists that Exim's users have by custom. */
 static bool is_foreign(struct session *session, const struct route_result *route)
 {
-	bool has_local, has_relayed;
-	bool local = domain_in(session, SLICE("local_domains"), route->domain, &has_local);
-	bool relayed = domain_in(session, SLICE("relay_to_domains"), route->domain, &has_relayed);
-	return !local && !relayed && (has_local || !route->domain_is_ours);
+	return !route->domain_is_ours && !domain_in(session, SLICE("local_domains"), route->domain) &&
+	       !domain_in(session, SLICE("relay_to_domains"), route->domain);
 }
 
 /* Exim 3's manual, chapter 38 §1: one that permits is enough. An ACL for RCPT decides in their place. */

@@ -207,7 +207,8 @@ static enum precondition check_preconditions(struct routing *routing, const stru
 		met = check_list(routing, router, router->domains, "domains", &match);
 		if (met != MET)
 			return met;
-		result->domain_is_ours = true;
+		/* "! +local_domains" names what is not ours. */
+		result->domain_is_ours |= match.item.len > 0;
 		result->domain_data = match.data;
 	}
 	if (router->local_parts) {

@@ -110,7 +110,7 @@ struct route_result {
 	enum route_outcome outcome;
 	const struct router *router;       /* that accepted, or at which the outcome arose; NULL when none */
 	const struct transport *transport; /* when accepted */
-	bool domain_is_ours;               /* a router names the domain in its `domains` */
+	bool domain_is_ours;               /* a router names the domain in its `domains`, by an item that is not negated */
 	struct clean_path directory;       /* when accepted */
 	bool has_user;                     /* uid and gid are those to deliver as; otherwise as the process runs */
 	uid_t uid;
