@@ -2,11 +2,12 @@
 """control = submission (RFC 6409 §8; Exim's manual, chapters 44 and 48): what is missing is added, who sent it is told."""
 import base64
 import re
+import ssl
 import subprocess
 
 import pytest
 
-from harness import POSTERN, Server, Smtp
+from harness import POSTERN, Server, Smtp, trusting
 
 ACLS = """
 begin acl
@@ -213,6 +214,21 @@ def test_everybody_must_authenticate_on_submission_ports(submission):
         client.ehlo()
         client.expect(250, "MAIL FROM:<a@b.test>")
     one.wait_log(r'rejected "MAIL FROM:<a@b\.test>": Authentication required', count=2)
+
+
+def test_submission_ports_have_the_stricter_profile(submission):
+    """RFC 9325 §4.2: no CBC there, which the opportunistic profile of other ports has."""
+    one = submission()
+    context = trusting(maximum=ssl.TLSVersion.TLSv1_2)
+    context.set_ciphers("ECDHE-ECDSA-AES256-SHA384")
+    with Smtp(one.smtp) as client:
+        client.ehlo()
+        client.starttls(context)
+    with Smtp(one.submission) as client:
+        client.ehlo()
+        client.expect(220, "STARTTLS")
+        with pytest.raises(ssl.SSLError):
+            client.secure(context)
 
 
 def test_messages_of_submission_ports_are_put_right(submission):

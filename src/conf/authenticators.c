@@ -66,14 +66,6 @@ static void check_pairs(struct conf_parser *parser, const struct conf_block *blo
 	}
 }
 
-static bool has_port(const struct conf_ports *ports, uint16_t port)
-{
-	for (size_t i = 0; i < ports->count; i++)
-		if (ports->items[i] == port)
-			return true;
-	return false;
-}
-
 /* submission_ports is what it is by default where somebody only moves to this server. */
 static void check_submission(struct conf_parser *parser)
 {
@@ -82,7 +74,7 @@ static void check_submission(struct conf_parser *parser)
 	if (parser->problems->errors)
 		return;
 	for (size_t i = 0; i < conf->listener_count && !conf->authenticator_count; i++)
-		if (has_port(&conf->main.submission_ports, conf->listeners[i].address.port)) {
+		if (conf_ports_have(&conf->main.submission_ports, conf->listeners[i].address.port)) {
 			conf_warning(parser->problems, conf_main_setting(parser, "submission_ports")->place, SLICE("option submission_ports"),
 				     "nobody can send mail through port %u: it takes authenticated clients only, and there is no authenticator",
 				     conf->listeners[i].address.port);

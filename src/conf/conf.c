@@ -95,6 +95,14 @@ static void keep_all_places(struct conf *conf)
 	}
 }
 
+bool conf_ports_have(const struct conf_ports *ports, uint16_t port)
+{
+	for (size_t i = 0; i < ports->count; i++)
+		if (ports->items[i] == port)
+			return true;
+	return false;
+}
+
 struct slice conf_constant(const struct expand_program *program)
 {
 	struct slice text;

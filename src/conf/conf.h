@@ -272,6 +272,8 @@ void conf_use_path(struct conf *conf, struct slice prefix);
 /* Whether the TLS options let the master open this file: they name it, or its directory, as constant text. */
 bool conf_tls_allows(const struct conf *conf, struct slice path);
 
+bool conf_ports_have(const struct conf_ports *ports, uint16_t port);
+
 /* The text of a program that needs no connection; empty when it does, or is NULL. */
 struct slice conf_constant(const struct expand_program *program);
 /* Notes a word of a command (expand_language.uses_command). */

@@ -94,14 +94,6 @@ static void settle_logs(struct conf_parser *parser)
 			conf->syslog_facility_code = facilities[i].code;
 }
 
-static bool has_port(const struct conf_ports *ports, uint16_t port)
-{
-	for (size_t i = 0; i < ports->count; i++)
-		if (ports->items[i] == port)
-			return true;
-	return false;
-}
-
 static void add_listener(struct conf_parser *parser, struct net_address address)
 {
 	struct conf *conf = parser->conf;
@@ -116,7 +108,7 @@ static void add_listener(struct conf_parser *parser, struct net_address address)
 		return;
 	}
 	conf->listeners[conf->listener_count++] = (struct conf_listener){
-		address, has_port(&conf->main.tls_on_connect_ports, address.port),
+		address, conf_ports_have(&conf->main.tls_on_connect_ports, address.port),
 	};
 }
 

@@ -89,7 +89,7 @@ static const struct conf_option options[] = {
 	  .example = "${if eq{$received_ip_address}{192.0.2.2}{mx2.example.org}fail}" },
 	{ OPTION(tls_require_ports), .type = CONF_PORTS, .fallback = "",
 	  .help = "Ports of this server on which all hosts are treated as those of tls_hosts.", .example = "587" },
-	{ OPTION(tls_profile), EXPANDED, .computed = "intermediate on the ports 465 and 587 and on tls_on_connect_ports, otherwise opportunistic",
+	{ OPTION(tls_profile), EXPANDED, .computed = "intermediate on submission_ports and tls_on_connect_ports, otherwise opportunistic",
 	  .help = "A set of protocol versions, ciphers and groups, all with forward secrecy. modern: TLS 1.3 alone. intermediate: TLS "
 		  "1.2 and 1.3, authenticated encryption (RFC 9325 §4.2). opportunistic: TLS 1.2 and 1.3, every cipher that is not broken, for "
 		  "the alternative is clear text. An item of the list with a port, such as 587=modern, holds for "

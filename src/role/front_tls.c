@@ -49,7 +49,7 @@ static bool expand(struct wish *wish, const char *option, const struct expand_pr
 
 static bool is_submission(const struct wish *wish)
 {
-	return wish->tls_on_connect || wish->port == 465 || wish->port == 587;
+	return wish->tls_on_connect || conf_ports_have(&wish->conf->main.submission_ports, wish->port);
 }
 
 static bool set_profile(struct wish *wish, struct error *error)

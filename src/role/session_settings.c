@@ -37,24 +37,16 @@ bool session_host_in(struct session *session, const struct list *list)
 	return session_host_matches(session, list, false);
 }
 
-static bool came_to(const struct session *session, const struct conf_ports *ports)
-{
-	for (size_t i = 0; i < ports->count; i++)
-		if (ports->items[i] == session->interface.port)
-			return true;
-	return false;
-}
-
 /* By host or by port; in doubt it must. */
 static bool has_to_use_tls(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
-	return came_to(session, &main->tls_require_ports) || session_host_matches(session, main->tls_hosts, true);
+	return conf_ports_have(&main->tls_require_ports, session->interface.port) || session_host_matches(session, main->tls_hosts, true);
 }
 
 bool session_is_submission(const struct session *session)
 {
-	return came_to(session, &session->conf->main.submission_ports);
+	return conf_ports_have(&session->conf->main.submission_ports, session->interface.port);
 }
 
 /*
