@@ -428,20 +428,20 @@ bool stream_input_waiting(struct stream *stream)
 	char byte;
 	if (stream->ssl && SSL_has_pending(stream->ssl))
 		return true;
-	return recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	bool waiting = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	/* Whoever waited for it has had the event: the next read must not wait for another. */
+	stream->drained &= !waiting;
+	return waiting;
 }
 
 bool stream_wait_input(struct stream *stream, int64_t deadline)
 {
 	if (stream->ssl)
 		stream_flush(stream, deadline);
-	while (!stream->ssl || !SSL_has_pending(stream->ssl)) {
+	while (!stream_input_waiting(stream)) {
 		char byte;
-		ssize_t n = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-		if (n > 0)
-			return true;
 		/* At its end, or after an error, a stream is always ready, and nothing will come. */
-		if (n == 0 || errno != EAGAIN || io_wait(stream->fd, IO_READ, deadline) < 0)
+		if (recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 || errno != EAGAIN || io_wait(stream->fd, IO_READ, deadline) < 0)
 			return false;
 	}
 	return true;
