@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/memory_file.h"
 #include "base/test.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void slices_compare_without_case_and_cut(void **state)
@@ -244,6 +246,48 @@ static void directories_are_spread_where_the_file_system_can(void **state)
 	rmdir(name);
 }
 
+/* ---- Memory files ---- */
+
+static void sealed_memory_files_cannot_be_changed(void **state)
+{
+	char text[8];
+	int fd = memory_file_sealed("test", SLICE("sealed"));
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_GET_SEALS) & MEMORY_FILE_SEALS, MEMORY_FILE_SEALS);
+	assert_int_equal(pread(fd, text, sizeof text, 0), 6);
+	assert_memory_equal(text, "sealed", 6);
+	assert_false(fd_write_all(fd, SLICE("more")));
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(ftruncate(fd, 3), -1);
+	close(fd);
+}
+
+static void writing_to_the_end_goes_on_after_a_short_write(void **state)
+{
+	int ends[2];
+	char *text = calloc(1, 1 << 20);
+	pid_t reader;
+	(void)state;
+	assert_non_null(text);
+	assert_int_equal(pipe(ends), 0);
+	reader = fork();
+	if (reader == 0) {
+		size_t total = 0;
+		close(ends[1]);
+		for (ssize_t n; (n = read(ends[0], text, 1 << 20)) > 0;)
+			total += (size_t)n;
+		_exit(total == 1 << 20 ? 0 : 1);
+	}
+	close(ends[0]);
+	assert_true(fd_write_all(ends[1], slice_make(text, 1 << 20)));
+	close(ends[1]);
+	int status;
+	assert_int_equal(waitpid(reader, &status, 0), reader);
+	assert_int_equal(status, 0);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +300,7 @@ int main(void)
 		cmocka_unit_test(a_log_line_stays_one_line), cmocka_unit_test(syslog_lines_carry_facility_severity_and_role),
 		cmocka_unit_test(the_terminal_gets_colours_only_when_it_has_them),
 		cmocka_unit_test(directories_are_spread_where_the_file_system_can),
+		cmocka_unit_test(sealed_memory_files_cannot_be_changed), cmocka_unit_test(writing_to_the_end_goes_on_after_a_short_write),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "cli/cert_files.h"
 
 #include "base/cleanup.h"
+#include "base/memory_file.h"
 
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -32,17 +33,6 @@ bool cert_paths_make(const char *out, const char *name, struct cert_paths *paths
 	return true;
 }
 
-static bool write_all(int fd, struct slice text)
-{
-	while (text.len) {
-		ssize_t n = write(fd, text.data, text.len);
-		if (n < 0 && errno != EINTR)
-			return false;
-		text = slice_from(text, n > 0 ? (size_t)n : 0);
-	}
-	return fsync(fd) == 0;
-}
-
 static bool write_one(const char *path, mode_t mode, struct slice text, bool force, struct error *error)
 {
 	char temporary[CERT_PATH_MAX + 16];
@@ -50,7 +40,7 @@ static bool write_one(const char *path, mode_t mode, struct slice text, bool for
 	_cleanup_fd_ int fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return error_set_errno(error, errno, "making %.300s", path);
-	bool good = fchmod(fd, mode) == 0 && write_all(fd, text);
+	bool good = fchmod(fd, mode) == 0 && fd_write_all(fd, text) && fsync(fd) == 0;
 	if (!good)
 		error_set_errno(error, errno, "writing %.300s", path);
 	else if (force)

@@ -10,6 +10,7 @@
 #include "users/database.h"
 
 #include "base/cleanup.h"
+#include "base/memory_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -142,13 +143,7 @@ static bool make_file(int at, const char *name, mode_t mode, struct slice text, 
 		return true;
 	if (fd < 0)
 		return error_set_errno(error, errno, "making %s", name);
-	bool good = fchmod(fd, mode) == 0;
-	while (good && text.len) {
-		ssize_t n = write(fd, text.data, text.len);
-		good = n > 0 || (n < 0 && errno == EINTR);
-		text = slice_from(text, n > 0 ? (size_t)n : 0);
-	}
-	if (good && fsync(fd) == 0)
+	if (fchmod(fd, mode) == 0 && fd_write_all(fd, text) && fsync(fd) == 0)
 		return true;
 	error_set_errno(error, errno, "writing %s", name);
 	unlinkat(at, name, 0);

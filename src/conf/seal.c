@@ -8,13 +8,11 @@
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "base/files.h"
+#include "base/memory_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-
-enum { WANTED_SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
 static bool put_number(struct buf *out, size_t value)
 {
@@ -159,44 +157,25 @@ struct conf_source *conf_source_decode(struct slice bytes, struct error *error)
 	return NULL;
 }
 
-static bool write_all(int fd, struct slice bytes, struct error *error)
-{
-	while (bytes.len) {
-		ssize_t n = write(fd, bytes.data, bytes.len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return error_set_errno(error, n < 0 ? errno : ENOSPC, "writing the configuration for the roles");
-		bytes = slice_from(bytes, (size_t)n);
-	}
-	return true;
-}
-
 int conf_source_seal(const struct conf_source *source, struct error *error)
 {
 	struct buf bytes;
-	_cleanup_fd_ int fd = memfd_create("postern-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0) {
-		error_set_errno(error, errno, "making a memory file for the configuration");
-		return -1;
-	}
+	int fd = -1;
 	buf_init(&bytes, CONF_SEALED_MAX);
-	bool done = conf_source_encode(source, &bytes);
-	if (!done)
+	if (!conf_source_encode(source, &bytes))
 		error_set(error, ERROR_USAGE, "the configuration, with the files that its lists name, is larger than %d MiB",
 			  CONF_SEALED_MAX / 1024 / 1024);
-	done = done && write_all(fd, buf_slice(&bytes), error);
+	else if ((fd = memory_file_sealed("postern-configuration", buf_slice(&bytes))) < 0)
+		error_set_errno(error, errno, "making a memory file of the configuration");
 	buf_free(&bytes);
-	if (done && fcntl(fd, F_ADD_SEALS, WANTED_SEALS) < 0)
-		done = error_set_errno(error, errno, "sealing the configuration");
-	return done ? fd_take(&fd) : -1;
+	return fd;
 }
 
 struct conf_source *conf_source_load(int fd, struct error *error)
 {
 	struct stat status;
 	int seals = fcntl(fd, F_GET_SEALS);
-	if (seals < 0 || (seals & WANTED_SEALS) != WANTED_SEALS || fstat(fd, &status) < 0) {
+	if (seals < 0 || (seals & MEMORY_FILE_SEALS) != MEMORY_FILE_SEALS || fstat(fd, &status) < 0) {
 		error_set(error, ERROR_PERMANENT, "the configuration handed over by the master is not sealed");
 		return NULL;
 	}

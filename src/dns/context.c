@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/memory_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -32,19 +33,8 @@ static bool memory_file_make(struct memory_file *file, struct slice text, struct
 		return error_set_errno(error, errno, "making a memory file for the DNS resolver");
 	snprintf(file->path, sizeof file->path, "/proc/self/fd/%d", file->fd);
 	/* The scanner wants the last line ended. */
-	char end = '\n';
-	struct slice parts[2] = { text, slice_make(&end, 1) };
-	for (int i = 0; i < 2; i++) {
-		for (struct slice rest = parts[i]; rest.len;) {
-			ssize_t n = write(file->fd, rest.data, rest.len);
-			if (n < 0 && errno == EINTR)
-				continue;
-			if (n <= 0)
-				return error_set_errno(error, errno, "writing a memory file for the DNS resolver");
-			rest = slice_from(rest, (size_t)n);
-		}
-	}
-	return true;
+	return (fd_write_all(file->fd, text) && fd_write_all(file->fd, SLICE("\n"))) ||
+	       error_set_errno(error, errno, "writing a memory file for the DNS resolver");
 }
 
 /* ---- What a configuration may say ---- */

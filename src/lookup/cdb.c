@@ -4,27 +4,18 @@
  * can change, for a mapped file that somebody truncates ends the process that looks into it (SIGBUS).
  */
 #include "base/cleanup.h"
+#include "base/memory_file.h"
 #include "lookup/files.h"
 
 #include <cdb.h>
-#include <fcntl.h>
-#include <sys/mman.h>
 
 static bool build(struct lookup_file *file, struct error *error)
 {
 	if (file->text.len < 2048)
 		return error_set(error, ERROR_PERMANENT, "too short for a cdb file, which has 2048 bytes at least");
-	_cleanup_fd_ int fd = memfd_create("cdb", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_fd_ int fd = memory_file_sealed("cdb", file->text);
 	if (fd < 0)
 		return error_set_errno(error, errno, "memory for a copy");
-	for (size_t done = 0; done < file->text.len;) {
-		ssize_t n = write(fd, file->text.data + done, file->text.len - done);
-		if (n < 0 && errno != EINTR)
-			return error_set_errno(error, errno, "memory for a copy");
-		done += n > 0 ? (size_t)n : 0;
-	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		return error_set_errno(error, errno, "sealing a copy");
 	struct cdb *cdb = arena_new(&file->arena, struct cdb);
 	if (cdb_init(cdb, fd) < 0)
 		return error_set_errno(error, errno, "not a cdb file");

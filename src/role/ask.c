@@ -3,14 +3,15 @@
 
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "base/files.h"
+#include "base/memory_file.h"
 #include "conf/conf.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 /* Longer texts of answers go through a memory file. */
-enum { TEXT_IN_MESSAGE_MAX = 64 * 1024, WANTED_SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
+enum { TEXT_IN_MESSAGE_MAX = 64 * 1024 };
 
 enum piece_flag { PIECE_VALUE = 1, PIECE_TAINTED = 2 };
 enum ask_flag { ASK_KEY_TAINTED = 1 };
@@ -107,21 +108,6 @@ bool ask_unpack_request(const struct ipc_ask *message, struct arena *arena, stru
 
 /* ---- Results ---- */
 
-/* A sealed memory file with the text, or -1. */
-static int make_memory_file(struct slice text)
-{
-	_cleanup_fd_ int fd = memfd_create("postern-answer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	while (fd >= 0 && text.len) {
-		ssize_t n = write(fd, text.data, text.len);
-		if (n <= 0)
-			return -1;
-		text = slice_from(text, (size_t)n);
-	}
-	if (fd < 0 || fcntl(fd, F_ADD_SEALS, WANTED_SEALS) < 0)
-		return -1;
-	return fd_take(&fd);
-}
-
 void ask_send_result(struct ipc_peer *peer, uint64_t call, const struct ask_result *result)
 {
 	const struct expand_answer *answer = &result->answer;
@@ -142,7 +128,7 @@ void ask_send_result(struct ipc_peer *peer, uint64_t call, const struct ask_resu
 	if (message.text.len > TEXT_IN_MESSAGE_MAX) {
 		message.size = message.text.len;
 		message.text = (struct slice){ 0 };
-		fd = message.size <= ASK_ANSWER_MAX ? make_memory_file(answer->text) : -1;
+		fd = message.size <= ASK_ANSWER_MAX ? memory_file_sealed("postern-answer", answer->text) : -1;
 	}
 	if ((!message.size || fd >= 0) && ipc_send(peer, answered, ANSWERED, call, &message, &fd, fd >= 0))
 		return;
@@ -155,18 +141,12 @@ static bool read_memory_file(int fd, uint64_t size, struct arena *arena, struct 
 {
 	struct stat status;
 	int seals = fcntl(fd, F_GET_SEALS);
-	if (seals < 0 || (seals & WANTED_SEALS) != WANTED_SEALS || fstat(fd, &status) < 0 || size > ASK_ANSWER_MAX ||
+	if (seals < 0 || (seals & MEMORY_FILE_SEALS) != MEMORY_FILE_SEALS || fstat(fd, &status) < 0 || size > ASK_ANSWER_MAX ||
 	    (uint64_t)status.st_size != size)
 		return false;
 	char *bytes = arena_alloc(arena, (size_t)size + 1);
-	for (size_t have = 0; have < size;) {
-		ssize_t n = pread(fd, bytes + have, (size_t)size - have, (off_t)have);
-		if (n <= 0)
-			return false;
-		have += (size_t)n;
-	}
 	*text_r = slice_make(bytes, (size_t)size);
-	return true;
+	return files_read_full(&files_real, fd, bytes, (size_t)size, 0) == (ssize_t)size;
 }
 
 bool ask_unpack_result(const struct ipc_reply *reply, struct arena *arena, struct ask_result *result_r)

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/memory_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,19 +26,6 @@ static void make_name(const struct ocsp_print *certificate, const char *suffix, 
 	snprintf(out + HEX_LEN, NAME_SIZE - HEX_LEN, "%s", suffix);
 }
 
-static bool write_all(int fd, struct slice bytes)
-{
-	while (bytes.len) {
-		ssize_t n = write(fd, bytes.data, bytes.len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		bytes = slice_from(bytes, (size_t)n);
-	}
-	return true;
-}
-
 bool fetch_state_write(int directory, const struct ocsp_print *certificate, struct slice proof, struct error *error)
 {
 	char name[NAME_SIZE], next[NAME_SIZE];
@@ -46,7 +34,7 @@ bool fetch_state_write(int directory, const struct ocsp_print *certificate, stru
 	_cleanup_fd_ int fd = openat(directory, next, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_set_errno(error, errno, "making the file ocsp/%s in the spool directory", next);
-	if (!write_all(fd, proof) || fdatasync(fd) < 0 || renameat(directory, next, directory, name) < 0) {
+	if (!fd_write_all(fd, proof) || fdatasync(fd) < 0 || renameat(directory, next, directory, name) < 0) {
 		error_set_errno(error, errno, "writing the file ocsp/%s in the spool directory", name);
 		unlinkat(directory, next, 0);
 		return false;

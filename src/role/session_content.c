@@ -5,25 +5,19 @@
  * costs no heap, and is gone with the message.
  */
 #include "base/cleanup.h"
+#include "base/memory_file.h"
 #include "mail/mime.h"
 #include "role/session.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 
 /* A scanner is told who sent the message to whom, as Exim does. */
 enum { ENVELOPE_LINES_MAX = 100 };
 
-static bool write_all(int fd, struct slice text, struct error *error)
+static bool append(int fd, struct slice text, struct error *error)
 {
-	while (text.len) {
-		ssize_t n = write(fd, text.data, text.len);
-		if (n <= 0)
-			return error_set_errno(error, errno, "keeping a message for its ACLs");
-		text = slice_from(text, (size_t)n);
-	}
-	return true;
+	return fd_write_all(fd, text) || error_set_errno(error, errno, "keeping a message for its ACLs");
 }
 
 static int make_file(struct error *error)
@@ -42,7 +36,7 @@ bool session_keep_content(struct session *session, struct slice part, struct err
 	if (content->fd < 0 && (content->fd = make_file(error)) < 0)
 		return false;
 	content->size += part.len;
-	return write_all(content->fd, part, error);
+	return append(content->fd, part, error);
 }
 
 void session_forget_content(struct message_content *content)
@@ -146,10 +140,10 @@ static bool write_envelope(struct session *session, int fd, struct error *error)
 	struct incoming_message *message = &session->message;
 	struct slice list = buf_slice(&message->recipients), address;
 	struct slice text = arena_printf(&message->arena, "X-Envelope-From: <%.*s>\r\nX-Envelope-To: ", SLICE_ARG(message->sender));
-	bool good = write_all(fd, text, error);
+	bool good = append(fd, text, error);
 	for (size_t i = 0; good && i < ENVELOPE_LINES_MAX && ipc_list_next(&list, &address); i++)
-		good = write_all(fd, arena_printf(&message->arena, "%s<%.*s>", i ? ",\r\n\t" : "", SLICE_ARG(address)), error);
-	return good && write_all(fd, SLICE("\r\n"), error);
+		good = append(fd, arena_printf(&message->arena, "%s<%.*s>", i ? ",\r\n\t" : "", SLICE_ARG(address)), error);
+	return good && append(fd, SLICE("\r\n"), error);
 }
 
 static int make_scannable(struct session *session, struct error *error)
@@ -158,7 +152,7 @@ static int make_scannable(struct session *session, struct error *error)
 	if (!session_content(session, &text, error))
 		return -1;
 	_cleanup_fd_ int fd = make_file(error);
-	if (fd < 0 || !write_envelope(session, fd, error) || !write_all(fd, text, error))
+	if (fd < 0 || !write_envelope(session, fd, error) || !append(fd, text, error))
 		return -1;
 	return fd_take(&fd);
 }

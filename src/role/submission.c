@@ -6,14 +6,13 @@
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "base/memory_file.h"
 #include "mail/received.h"
 #include "role/session.h"
 #include "spool/envelope.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -141,29 +140,6 @@ void submission_begin(struct session *session)
 		add_received(session);
 }
 
-static int seal_body(struct incoming_message *message, struct error *error)
-{
-	struct slice body = buf_slice(&message->body);
-	_cleanup_fd_ int fd = memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0) {
-		error_set_errno(error, errno, "making memory for a message");
-		return -1;
-	}
-	while (body.len) {
-		ssize_t n = write(fd, body.data, body.len);
-		if (n <= 0) {
-			error_set_errno(error, errno, "filling the memory of a message");
-			return -1;
-		}
-		body = slice_from(body, (size_t)n);
-	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
-		error_set_errno(error, errno, "sealing a message");
-		return -1;
-	}
-	return fd_take(&fd);
-}
-
 struct gathering {
 	struct buf list;
 	const char *family;
@@ -269,8 +245,10 @@ static bool send_part(struct session *session, bool complete, struct error *erro
 	struct front *front = session->front;
 	struct incoming_message *message = &session->message;
 	struct ipc_reply reply = { 0 };
-	_cleanup_fd_ int fd = seal_body(message, error);
-	if (fd < 0 || (!complete && !session_keep_content(session, buf_slice(&message->body), error)))
+	_cleanup_fd_ int fd = memory_file_sealed("message", buf_slice(&message->body));
+	if (fd < 0)
+		return error_set_errno(error, errno, "making memory for a message");
+	if (!complete && !session_keep_content(session, buf_slice(&message->body), error))
 		return false;
 	struct ipc_peer *queue = front_wait_peer(front, &front->queue, clock_after(60 * CLOCK_SECOND));
 	if (!queue)

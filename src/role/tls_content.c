@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "base/files.h"
+#include "base/memory_file.h"
 #include "tls/hello.h"
 #include "tls/server.h"
 #include "tls/verify.h"
@@ -12,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,18 +57,10 @@ bool tls_public_part(char *text, size_t length, size_t *length_r)
 /* Into memory that nobody can change. */
 static int seal(struct slice text, struct error *error)
 {
-	int fd = memfd_create("postern-tls", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	while (fd >= 0 && text.len) {
-		ssize_t n = write(fd, text.data, text.len);
-		if (n <= 0)
-			break;
-		text = slice_from(text, (size_t)n);
-	}
-	if (fd >= 0 && text.len == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0)
-		return fd;
-	error_set_errno(error, errno, "keeping a file in memory");
-	fd_close(&fd);
-	return -1;
+	int fd = memory_file_sealed("postern-tls", text);
+	if (fd < 0)
+		error_set_errno(error, errno, "keeping a file in memory");
+	return fd;
 }
 
 /* The file without private keys. The text is wiped before it is given back where there may have been one. */
