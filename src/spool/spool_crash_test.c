@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MESSAGES = 9, RECIPIENTS = 4, BODY_MAX = 150000 };
+enum { MESSAGES = 10, RECIPIENTS = 4, BODY_MAX = 150000 };
 
 /* What the script asked for, and what was answered. */
 struct promise {
@@ -43,8 +43,8 @@ struct script {
 	int bodies; /* memfd: message i begins at i * BODY_MAX */
 };
 
-static const size_t body_sizes[MESSAGES] = { 10, 4096, BODY_MAX, 0, 70000, 513, 65536, 1, 3000 };
-static const size_t recipients_of[MESSAGES] = { 1, 3, 2, 1, 4, 2, 1, 1, 2 };
+static const size_t body_sizes[MESSAGES] = { 3700, 4096, BODY_MAX, 0, 70000, 513, 65536, 1, 3000, 5000 };
+static const size_t recipients_of[MESSAGES] = { 1, 3, 2, 1, 4, 2, 1, 1, 2, 1 };
 
 static struct message_id id_of(size_t message)
 {
@@ -186,6 +186,11 @@ static void run_script(struct script *script, int root)
 		{ .id = id_of(8), .kind = SPOOL_RECORD_FAILED, .recipient = 1, .text = SLICE("550 no") },
 	};
 	record(script, third, 2);
+	/* What its file knows must not be forgotten by an older copy in the log. */
+	struct spool_record fourth = { .id = id_of(8), .kind = SPOOL_RECORD_DELIVERED, .recipient = 0 };
+	record(script, &fourth, 1);
+	remove_messages(script, 8, 1, false);
+	accept_messages(script, 9, 1);
 end:
 	spool_free(script->spool);
 	script->spool = NULL;

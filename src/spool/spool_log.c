@@ -225,7 +225,7 @@ static int write_zeros(const struct spool_log *log, struct spool_log_segment *se
 	return 0;
 }
 
-static int make_segment(struct spool_log *log, unsigned number, bool *made)
+static int make_segment(struct spool_log *log, unsigned number)
 {
 	char name[8];
 	segment_name(number, name);
@@ -235,7 +235,6 @@ static int make_segment(struct spool_log *log, unsigned number, bool *made)
 	if (fd < 0)
 		return fd;
 	log->segments[number].fd = fd;
-	*made = true;
 	return 0;
 }
 
@@ -247,11 +246,15 @@ static int write_heads(const struct spool_log *log, const struct spool_log_segme
 	return result < 0 ? result : files_write_all(log->files, segment->fd, page, sizeof page, SPOOL_LOG_PAGE);
 }
 
-static int sync_turn(const struct spool_log *log, const struct spool_log_segment *segment, bool made)
+/* The name, too: a process before this one may have ended before it was durable. */
+static int sync_turn(const struct spool_log *log, struct spool_log_segment *segment)
 {
 	const struct file_ops *ops = log->files->ops;
 	int result = ops->sync_data(log->files, segment->fd);
-	return result < 0 || !made ? result : ops->sync_directory(log->files, log->dir);
+	if (result == 0 && !segment->named)
+		result = ops->sync_directory(log->files, log->dir);
+	segment->named |= result == 0;
+	return result;
 }
 
 bool spool_log_turn(struct spool_log *log, uint64_t oldest, bool *synced_r, struct error *error)
@@ -259,7 +262,6 @@ bool spool_log_turn(struct spool_log *log, uint64_t oldest, bool *synced_r, stru
 	unsigned number = spool_log_segment_of(log->generation + 1);
 	struct spool_log_segment *segment = &log->segments[number];
 	struct spool_log_head head = { .generation = log->generation + 1, .oldest = oldest, .first = log->next };
-	bool made = false;
 	*synced_r = true;
 	ensure(buf_len(&log->pending) == 0 && oldest <= head.generation);
 	ensure(getrandom(&head.mark, sizeof head.mark, 0) == sizeof head.mark);
@@ -272,12 +274,12 @@ bool spool_log_turn(struct spool_log *log, uint64_t oldest, bool *synced_r, stru
 		spool_log_synced(log, &mark);
 	}
 	segment->begun = false;
-	int result = make_segment(log, number, &made);
+	int result = make_segment(log, number);
 	result = result < 0 ? result : write_zeros(log, segment, SPOOL_LOG_START);
 	result = result < 0 ? result : write_heads(log, segment, &head);
 	if (result < 0)
 		return failed(error, result, "beginning a segment of");
-	result = sync_turn(log, segment, made);
+	result = sync_turn(log, segment);
 	*synced_r = result == 0;
 	if (result < 0)
 		return failed(error, result, "syncing a new segment of");

@@ -32,6 +32,7 @@ struct spool_log_sizes {
 
 struct spool_log_segment {
 	int fd;           /* -1: there is no file yet */
+	bool named;       /* its name is durable */
 	bool begun;       /* its head is good */
 	uint64_t written; /* bytes of the file */
 	struct spool_log_head head;
