@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import spool_log
+
 TREE = Path(__file__).resolve().parent.parent
 POSTERN = os.environ.get("POSTERN", str(TREE / "build-check" / "postern"))
 ROOT = os.geteuid() == 0
@@ -442,9 +444,14 @@ class Server:
                                                          if name.startswith(prefix)), None))
 
     def queued(self):
-        """The messages in the spool."""
-        return [file for file in self.spool.glob("input/*/*") if re.fullmatch(r"[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}",
-                                                                             file.name)]
+        """The identifiers of the messages in the spool: in its log, or in files."""
+        name = r"[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}"
+        files = {file.name for file in self.spool.glob("input/*/*") if re.fullmatch(name, file.name)}
+        return sorted(files | set(spool_log.live(self.spool)))
+
+    def spool_file(self, name):
+        """The file of a message that stays."""
+        return wait_for(f"a file of {name}", lambda: next(self.spool.glob(f"input/*/{name}"), None))
 
     def wait_empty(self):
         wait_for("an empty spool", lambda: not self.queued())
