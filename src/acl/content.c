@@ -86,10 +86,9 @@ static bool compile(struct piece_text text, struct regex_scratch *scratch, struc
 	list->count = 0;
 	while (piece_text_next(&text, separator, false, arena, &item)) {
 		struct slice pattern = piece_text_rest(&item);
-		for (size_t i = 0; i < item.len; i++)
-			if (item.bound[i])
-				return error_set(error, ERROR_PERMANENT, "a regular expression that a peer had a hand in is not used: \"%.*s\"",
-						 SLICE_ARG(slice_first(pattern, 64)));
+		if (piece_text_any_bound(&item))
+			return error_set(error, ERROR_PERMANENT, "a regular expression that a peer had a hand in is not used: \"%.*s\"",
+					 SLICE_ARG(slice_first(pattern, 64)));
 		if (pattern.len == 0)
 			continue;
 		if (list->count == EXPRESSIONS_MAX)

@@ -23,10 +23,7 @@ static bool take_apart(struct piece_text text, struct arena *arena, struct packe
 	    text.at >= text.len)
 		return false;
 	*packet_r = (struct packet){ .host = piece_text_rest(&host), .port = piece_text_rest(&port), .text = slice_trim(piece_text_rest(&text)) };
-	for (size_t i = host.at; i < host.len; i++)
-		packet_r->named_by_peer |= host.bound[i];
-	for (size_t i = port.at; i < port.len; i++)
-		packet_r->named_by_peer |= port.bound[i];
+	packet_r->named_by_peer = piece_text_any_bound(&host) || piece_text_any_bound(&port);
 	return packet_r->host.len && packet_r->port.len && packet_r->text.len;
 }
 

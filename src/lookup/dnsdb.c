@@ -68,11 +68,8 @@ struct query {
 static bool take_word(struct piece_text *text, const char *word)
 {
 	struct slice want = slice_of(word);
-	if (!slice_starts_nocase(piece_text_rest(text), want))
+	if (!slice_starts_nocase(slice_first(piece_text_rest(text), piece_text_written(text)), want))
 		return false;
-	for (size_t i = 0; i < want.len; i++)
-		if (text->bound[text->at + i])
-			return false;
 	text->at += want.len;
 	return true;
 }
@@ -187,9 +184,7 @@ static enum expand_result read_modifiers(struct query *query)
 static enum expand_result read_type(struct query *query)
 {
 	struct piece_text *text = &query->text;
-	size_t equals = text->at;
-	while (equals < text->len && (text->data[equals] != '=' || text->bound[equals]))
-		equals++;
+	size_t equals = piece_text_find(text, '=');
 	struct slice name = slice_of("txt");
 	if (equals < text->len) {
 		name = slice_trim(slice_make(text->data + text->at, equals - text->at));
