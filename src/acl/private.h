@@ -4,6 +4,7 @@
 #define POSTERN_ACL_PRIVATE_H
 
 #include "acl/acl.h"
+#include "expand/pieces.h"
 
 enum acl_verb { ACL_VERB_ACCEPT, ACL_VERB_DEFER, ACL_VERB_DENY, ACL_VERB_DISCARD, ACL_VERB_DROP, ACL_VERB_REQUIRE, ACL_VERB_WARN,
 		ACL_VERBS };
@@ -22,7 +23,6 @@ enum acl_value_kind {
 	ACL_VALUE_LIST,    /* a list of `list`'s kind */
 	ACL_VALUE_CALL,    /* an ACL and its arguments */
 	ACL_VALUE_SET,     /* a variable, "=", and its text */
-	ACL_VALUE_PARTS,   /* parts with slashes between them (parts.c) */
 };
 
 struct acl_run;
@@ -60,20 +60,11 @@ struct acl_call {
 	size_t count;
 };
 
-enum { ACL_PARTS_MAX = 16 };
-
-struct acl_part {
-	struct slice source;
-	const struct expand_program *program;
-};
-
 struct acl_item {
 	const struct acl_word *word;
 	bool negated;
 	struct slice source; /* the value as written */
 	const struct expand_program *program;
-	const struct acl_part *parts; /* of ACL_VALUE_PARTS */
-	size_t part_count;
 	const struct list *list;
 	const struct acl_call *call;
 	enum expand_family family; /* of set */
@@ -172,10 +163,12 @@ bool acl_verify_check(struct slice value, struct error *error);
 bool acl_control_allowed(struct slice value, enum acl_point point);
 bool acl_verify_allowed(struct slice value, enum acl_point point);
 
-/* parts.c: a part of an expanded value. */
+enum { ACL_PARTS_MAX = 16 };
+
+/* fields.c: a part of an expanded value. */
 struct acl_field {
 	struct slice text; /* without blanks at its ends */
-	struct slice name; /* of an option: the whole text, or "count=" with its "="; empty: it is none, or a peer's words */
+	struct slice name; /* of an option: the whole text, or "count=" with its "="; empty: it is none, or a peer had a hand in it */
 	struct slice rest; /* what follows the "=" */
 };
 
@@ -185,12 +178,8 @@ struct acl_fields {
 	bool too_many; /* there were more */
 };
 
-/* False: a part cannot be compiled by itself, or there are too many. Slices point into `text`. */
-bool acl_parts_compile(struct arena *arena, const struct acl_set *set, struct slice text, struct acl_item *item);
-/* False: *step_r is the condition's outcome. */
-bool acl_fields_expand(struct acl_run *run, const struct acl_item *item, struct acl_fields *fields, enum acl_step *step_r);
-/* Of a constant. */
-void acl_fields_cut(struct acl_fields *fields, struct arena *arena, struct slice text);
+/* The slices lie in `arena`. */
+void acl_fields_cut(struct acl_fields *fields, struct piece_text text, struct arena *arena);
 
 /* word.c: "1d12h30m5s", each part once or more, no blanks; a number alone is seconds. Below 2^53 seconds. */
 bool acl_parse_time(struct slice text, int64_t *seconds_r);

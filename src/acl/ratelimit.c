@@ -150,7 +150,7 @@ bool acl_ratelimit_check(struct slice value, struct error *error)
 	struct limit_words words;
 	struct arena arena;
 	arena_init(&arena, 0);
-	acl_fields_cut(&fields, &arena, value);
+	acl_fields_cut(&fields, piece_text_plain(value, &arena), &arena);
 	bool good = parse(&fields, &arena, &words, error);
 	arena_free(&arena);
 	return good;
@@ -211,11 +211,11 @@ enum acl_step acl_ratelimit_run(struct acl_run *run, const struct acl_item *item
 	struct limit_words words;
 	struct acl_fields *fields = arena_new(run->arena, struct acl_fields);
 	struct error error;
-	enum acl_step step = ACL_YES;
+	enum acl_step step;
 	double rate;
+	(void)item;
 	(void)value;
-	if (!acl_fields_expand(run, item, fields, &step))
-		return step;
+	acl_fields_cut(fields, piece_text_join(run->pieces, run->piece_count, run->arena), run->arena);
 	if (!parse(fields, run->arena, &words, &error))
 		return acl_broken(run, "error in arguments to \"ratelimit\" condition: %s", error.text);
 	bool misplaced = !(words.measure->points >> run->point & 1) && run->point != ACL_POINT_EXPANSION;

@@ -48,7 +48,7 @@ bool acl_seen_check(struct slice value, struct error *error)
 	struct limit_seen seen;
 	struct arena arena;
 	arena_init(&arena, 0);
-	acl_fields_cut(&fields, &arena, value);
+	acl_fields_cut(&fields, piece_text_plain(value, &arena), &arena);
 	bool good = parse(&fields, value, &seen, error);
 	arena_free(&arena);
 	return good;
@@ -61,10 +61,8 @@ enum acl_step acl_seen_run(struct acl_run *run, const struct acl_item *item, str
 	struct limit_packed packed;
 	struct limit_seen seen;
 	struct error error = { 0 };
-	enum acl_step step = ACL_YES;
 	(void)value;
-	if (!acl_fields_expand(run, item, fields, &step))
-		return step;
+	acl_fields_cut(fields, piece_text_join(run->pieces, run->piece_count, run->arena), run->arena);
 	if (!parse(fields, item->source, &seen, &error))
 		return acl_broken(run, "%s", error.text);
 	if (!seen.key.len)

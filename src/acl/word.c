@@ -352,7 +352,7 @@ static const struct acl_word words[] = {
 	  .help = "Whether the first 32 KB of the decoded MIME part match one of these regular expressions, with the variables of regex.",
 	  .example = "mime_regex = ^MZ" },
 	{ MODIFIER("queue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = "there is one queue only" },
-	{ CONDITION("ratelimit"), .value = ACL_VALUE_PARTS, .points = ACL_EVERYWHERE, .run = acl_ratelimit_run, .check = acl_ratelimit_check,
+	{ CONDITION("ratelimit"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_ratelimit_run, .check = acl_ratelimit_check,
 	  .help = "Measures a rate and compares it with a limit: true when it is not below. limit / period / options / key; options: per_conn, "
 		  "per_mail, per_rcpt, per_addr, per_byte, per_cmd, count=, unique=, strict, leaky, readonly. The default key is the client's "
 		  "address. Sets $sender_rate, $sender_rate_limit and $sender_rate_period.",
@@ -366,7 +366,7 @@ static const struct acl_word words[] = {
 	  .example = "regex = [Mm]ortgage : URGENT" },
 	{ MODIFIER("remove_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
 	  .help = "Removes all header lines of these names from the message.", .example = "remove_header = X-Route : X-Internal" },
-	{ CONDITION("seen"), .value = ACL_VALUE_PARTS, .points = ACL_EVERYWHERE, .run = acl_seen_run, .check = acl_seen_check,
+	{ CONDITION("seen"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_seen_run, .check = acl_seen_check,
 	  .help = "Whether a key was seen within a time, or, with a minus sign, before it and not since; and notes that it is seen now. Options: "
 		  "key= (otherwise the client's address), readonly, write, refresh=.",
 	  .example = "seen = -5m / key=${sender_host_address}_$local_part@$domain" },
