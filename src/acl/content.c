@@ -47,7 +47,7 @@ bool acl_content_options(struct slice value, struct arena *arena, struct acl_con
 		int64_t seconds;
 		if (slice_equal_nocase(option, SLICE("defer_ok")))
 			options_r->defer_ok = true;
-		else if (slice_starts_nocase(option, SLICE("tmo=")) && acl_parse_time(slice_from(option, 4), &seconds) && seconds > 0)
+		else if (slice_starts_nocase(option, SLICE("tmo=")) && acl_parse_time(slice_from(option, 4), true, &seconds) && seconds > 0)
 			options_r->timeout = seconds < ACL_SCAN_TIMEOUT_MAX / CLOCK_SECOND ? seconds * CLOCK_SECOND : ACL_SCAN_TIMEOUT_MAX;
 		else if (option.len)
 			return error_set(error, ERROR_USAGE, "there is no option \"%.*s\"; expected defer_ok or tmo=TIME", SLICE_ARG(slice_first(option, 64)));

@@ -181,8 +181,8 @@ struct acl_fields {
 /* The slices lie in `arena`. */
 void acl_fields_cut(struct acl_fields *fields, struct piece_text text, struct arena *arena);
 
-/* word.c: "1d12h30m5s", each part once or more, no blanks; a number alone is seconds. Below 2^53 seconds. */
-bool acl_parse_time(struct slice text, int64_t *seconds_r);
+/* word.c: an interval (base/interval.h) of 2^53 seconds at most; `bare`: the last number needs no unit. */
+bool acl_parse_time(struct slice text, bool bare, int64_t *seconds_r);
 
 /* ratelimit.c and seen.c */
 acl_word_run acl_ratelimit_run, acl_seen_run;

@@ -117,7 +117,7 @@ static bool take_field(struct limit_words *words, const struct acl_field *field,
 /* A number alone is no time: its unit would be a guess. */
 static bool parse_period(struct slice text, int64_t *seconds_r)
 {
-	return text.len && ascii_is_alpha(text.data[text.len - 1]) && acl_parse_time(text, seconds_r) && *seconds_r > 0;
+	return acl_parse_time(text, false, seconds_r) && *seconds_r > 0;
 }
 
 static bool parse(const struct acl_fields *fields, struct arena *arena, struct limit_words *words, struct error *error)

@@ -8,11 +8,6 @@
 
 enum { REFRESH_SECONDS = 10 * 24 * 3600 };
 
-static bool parse_interval(struct slice text, int64_t *seconds_r)
-{
-	return text.len && ascii_is_alpha(text.data[text.len - 1]) && acl_parse_time(text, seconds_r);
-}
-
 static bool take_option(const struct acl_field *field, struct limit_seen *seen, bool *bad_time)
 {
 	if (slice_equal(field->name, SLICE("key=")))
@@ -22,7 +17,7 @@ static bool take_option(const struct acl_field *field, struct limit_seen *seen, 
 	else if (slice_equal(field->name, SLICE("write")))
 		seen->write = LIMIT_WRITE_ALWAYS;
 	else if (slice_equal(field->name, SLICE("refresh=")))
-		*bad_time |= !parse_interval(field->rest, &seen->refresh);
+		*bad_time |= !acl_parse_time(field->rest, false, &seen->refresh);
 	else
 		return false;
 	return true;
@@ -34,7 +29,7 @@ static bool parse(const struct acl_fields *fields, struct slice whole, struct li
 	bool bad_time = false;
 	*seen = (struct limit_seen){ .refresh = REFRESH_SECONDS };
 	seen->before = interval.len && interval.data[0] == '-';
-	bad_time = fields->too_many || !parse_interval(slice_from(interval, seen->before), &seen->interval);
+	bad_time = fields->too_many || !acl_parse_time(slice_from(interval, seen->before), false, &seen->interval);
 	for (size_t i = 1; i < fields->count && !bad_time; i++)
 		if (!take_option(&fields->items[i], seen, &bad_time))
 			return error_set(error, ERROR_USAGE, "unrecognised option '%.*s' in '%.*s'", SLICE_ARG(slice_first(fields->items[i].text, 100)),

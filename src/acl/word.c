@@ -2,6 +2,8 @@
 /* The conditions and modifiers of ACLs: one row each (Exim's manual, chapter 44 §21 and §26). */
 #include "acl/private.h"
 
+#include "base/interval.h"
+
 /* Sets of points that several rows have. EXPANSION stands for wherever the expansion is. */
 #define MESSAGE_POINTS \
 	(AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(DKIM) | AT(NOT_SMTP) | AT(NOT_SMTP_START) | \
@@ -154,40 +156,16 @@ static enum acl_step run_continue(struct acl_run *run, const struct acl_item *it
 	return ACL_YES;
 }
 
-bool acl_parse_time(struct slice text, int64_t *seconds_r)
+bool acl_parse_time(struct slice text, bool bare, int64_t *seconds_r)
 {
-	static const struct {
-		char unit;
-		int64_t seconds;
-	} units[] = { { 'w', 604800 }, { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
-	int64_t total = 0;
-	if (text.len == 0)
-		return false;
-	while (text.len) {
-		size_t digits = 0, unit = 0;
-		uint64_t number;
-		while (digits < text.len && ascii_is_digit(text.data[digits]))
-			digits++;
-		if (!slice_parse_u64(slice_first(text, digits), 1000000, &number))
-			return false;
-		text = slice_from(text, digits);
-		while (unit < 5 && text.len && units[unit].unit != text.data[0])
-			unit++;
-		if (unit == 5)
-			return false;
-		total += (int64_t)number * (text.len ? units[unit].seconds : 1);
-		if (total > INT64_C(1) << 53)
-			return false;
-		text = slice_from(text, 1);
-	}
-	*seconds_r = total;
-	return true;
+	const struct interval_rule rule = { .bare = bare, .number_max = 1000000, .max = INT64_C(1) << 53 };
+	return interval_parse(text, &rule, seconds_r);
 }
 
 static bool check_delay(struct slice value, struct error *error)
 {
 	int64_t seconds;
-	if (acl_parse_time(slice_trim(value), &seconds))
+	if (acl_parse_time(slice_trim(value), true, &seconds))
 		return true;
 	return error_set(error, ERROR_USAGE, "\"%.*s\" is not a time value; expected one such as 30s or 1m30s",
 			 SLICE_ARG(slice_first(value, 64)));
@@ -198,7 +176,7 @@ static enum acl_step run_delay(struct acl_run *run, const struct acl_item *item,
 	struct acl_session *session = run->session;
 	int64_t seconds;
 	(void)item;
-	if (!acl_parse_time(slice_trim(value.text), &seconds))
+	if (!acl_parse_time(slice_trim(value.text), true, &seconds))
 		return acl_broken(run, "syntax error in argument for \"delay\" modifier: \"%.*s\" is not a time value",
 				  SLICE_ARG(slice_first(value.text, 200)));
 	int64_t most = ACL_DELAY_MAX / CLOCK_SECOND;

@@ -2,6 +2,7 @@
 /* Options: values, tables, sections, what is reported and where. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/interval.h"
 #include "base/test.h"
 #include "conf/conf.h"
 #include "conf/fake_system.h"
@@ -207,7 +208,7 @@ static void times_are_numbers_with_units(void **state)
 		char text[40];
 		assert_true(conf_value_time(slice_of(good[i].text), &value, &error));
 		assert_true(value == good[i].want);
-		conf_format_time(value, text, sizeof text);
+		interval_format(value, text, sizeof text);
 		assert_true(conf_value_time(slice_of(text), &value, &error) && value == good[i].want);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -2,6 +2,7 @@
 #include "conf/parse.h"
 
 #include "base/clock.h"
+#include "base/interval.h"
 
 /* What a conversion works with. On failure it fills `error`. */
 struct conversion {
@@ -27,8 +28,8 @@ static bool in_range(struct conversion *conversion, int64_t value)
 	bool bounded = option->min || option->max;
 	if (value >= option->min && (!bounded || value <= option->max))
 		return true;
-	(time ? conf_format_time : conf_format_integer)(option->min, low, sizeof low);
-	(time ? conf_format_time : conf_format_integer)(option->max, high, sizeof high);
+	(time ? interval_format : conf_format_integer)(option->min, low, sizeof low);
+	(time ? interval_format : conf_format_integer)(option->max, high, sizeof high);
 	if (bounded)
 		return error_set(&conversion->error, ERROR_USAGE, "the value is out of range; expected %s to %s", low, high);
 	return error_set(&conversion->error, ERROR_USAGE, "the value must not be negative");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/value.h"
 
+#include "base/interval.h"
+
 #include <stdio.h>
 
 static int hex_digit(char c)
@@ -129,33 +131,9 @@ bool conf_value_octal(struct slice text, unsigned *out_r, struct error *error)
 
 bool conf_value_time(struct slice text, int64_t *seconds_r, struct error *error)
 {
-	static const struct { char letter; int64_t seconds; } units[] = {
-		{ 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 },
-	};
-	enum { UNITS = sizeof units / sizeof *units };
-	const int64_t most = INT64_C(100) * 366 * 86400;
-	int64_t total = 0;
-	bool good = text.len > 0;
-	for (size_t at = 0; good && at < text.len;) {
-		size_t from = at, unit = 0;
-		uint64_t value;
-		while (at < text.len && ascii_is_digit(text.data[at]))
-			at++;
-		while (at < text.len && unit < UNITS && units[unit].letter != ascii_lower(text.data[at]))
-			unit++;
-		good = at < text.len && unit < UNITS &&
-		       slice_parse_u64(slice_make(text.data + from, at - from), (uint64_t)(most / units[unit].seconds),
-				       &value);
-		if (good)
-			total += (int64_t)value * units[unit].seconds;
-		good = good && total <= most;
-		at++;
-	}
-	if (!good)
-		return error_set(error, ERROR_USAGE,
-				 "expected a time, such as 30s, 5m, 1h30m or 2d (s, m, h, d, w), at most 100 years");
-	*seconds_r = total;
-	return true;
+	const struct interval_rule rule = { .any_case = true, .max = INT64_C(100) * 366 * 86400 };
+	return interval_parse(text, &rule, seconds_r) ||
+	       error_set(error, ERROR_USAGE, "expected a time, such as 30s, 5m, 1h30m or 2d (s, m, h, d, w), at most 100 years");
 }
 
 /* An item of the list, its doubled separators made single. *at moves past the separator that ended it. */
@@ -205,21 +183,4 @@ size_t conf_format_integer(int64_t value, char *out, size_t size)
 			return (size_t)snprintf(out, size, "%lld%c", (long long)(value / (INT64_C(1) << units[i].shift)),
 						units[i].letter);
 	return (size_t)snprintf(out, size, "%lld", (long long)value);
-}
-
-size_t conf_format_time(int64_t seconds, char *out, size_t size)
-{
-	static const struct { int64_t seconds; char letter; } units[] = {
-		{ 604800, 'w' }, { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' },
-	};
-	size_t at = 0;
-	if (seconds <= 0)
-		return (size_t)snprintf(out, size, "0s");
-	for (size_t i = 0; i < sizeof units / sizeof *units && at < size; i++) {
-		int64_t n = seconds / units[i].seconds;
-		seconds %= units[i].seconds;
-		if (n)
-			at += (size_t)snprintf(out + at, size - at, "%lld%c", (long long)n, units[i].letter);
-	}
-	return at;
 }

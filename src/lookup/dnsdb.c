@@ -9,6 +9,7 @@
  * of a name, it is a byte of that name.
  */
 #include "base/buf.h"
+#include "base/interval.h"
 #include "dns/name.h"
 #include "expand/pieces.h"
 #include "lookup/names.h"
@@ -113,27 +114,15 @@ static struct slice read_value(struct piece_text *text)
 	return slice_trim(value);
 }
 
-/* An interval as Exim writes it, "1m30s", in ns; 0 when it is none. */
+/* An interval (base/interval.h), in ns and a day at most; 0 when it is none. */
 static int64_t parse_interval(struct slice text)
 {
-	int64_t total = 0, number = 0;
-	bool digits = false;
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.data[i];
-		int64_t unit = c == 's' ? 1 : c == 'm' ? 60 : c == 'h' ? 3600 : c == 'd' ? 86400 : c == 'w' ? 604800 : 0;
-		if (ascii_is_digit(c) && number < 1000000) {
-			number = 10 * number + (c - '0');
-			digits = true;
-		} else if (unit && digits) {
-			total += number * unit;
-			number = 0;
-			digits = false;
-		} else {
-			return 0;
-		}
-	}
-	/* A number without a unit is of seconds. */
-	return (total + number < 86400 ? total + number : 86400) * CLOCK_SECOND;
+	const struct interval_rule rule = { .bare = true, .number_max = 9999999, .max = INT64_MAX };
+	const int64_t day = 24 * 3600;
+	int64_t seconds;
+	if (!interval_parse(text, &rule, &seconds))
+		return 0;
+	return (seconds < day ? seconds : day) * CLOCK_SECOND;
 }
 
 static enum expand_result wrong(struct query *query, const char *what)

@@ -2,6 +2,7 @@
 #include "route/rule.h"
 
 #include "base/clock.h"
+#include "base/interval.h"
 
 #include <string.h>
 
@@ -89,35 +90,12 @@ bool rule_word(struct rule_reader *reader, struct slice *word_r)
 
 bool rule_time(struct rule_reader *reader, int64_t *nanoseconds_r)
 {
-	static const struct { char unit; int64_t seconds; } units[] = {
-		{ 'w', 7 * 24 * 3600 }, { 'd', 24 * 3600 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 },
-	};
-	enum { UNITS = sizeof units / sizeof *units, NUMBER_MAX = 100000 };
-	int64_t seconds = 0;
-	size_t next = 0;
-	rule_peek(reader);
-	struct slice rest = reader->rest;
-	do {
-		uint64_t value;
-		size_t digits = 0, unit = next;
-		while (digits < rest.len && ascii_is_digit(rest.data[digits]))
-			digits++;
-		if (!slice_parse_u64(slice_first(rest, digits), NUMBER_MAX, &value))
-			return false;
-		/* Seconds need no unit. */
-		char c = digits < rest.len && ascii_is_alpha(rest.data[digits]) ? rest.data[digits] : '\0';
-		while (unit < UNITS && units[unit].unit != (c ? c : 's'))
-			unit++;
-		if (unit == UNITS)
-			return false;
-		seconds += (int64_t)value * units[unit].seconds;
-		rest = slice_from(rest, digits + (c != '\0'));
-		next = unit + 1;
-	} while (rest.len && ascii_is_digit(rest.data[0]));
 	/* A century is more than any rule can mean, and leaves room for sums. */
-	if (seconds > (int64_t)100 * 366 * 24 * 3600)
+	const struct interval_rule rule = { .bare = true, .falling = true, .number_max = 100000, .max = (int64_t)100 * 366 * 24 * 3600 };
+	int64_t seconds;
+	rule_peek(reader);
+	if (!interval_take(&reader->rest, &rule, &seconds))
 		return false;
-	reader->rest = rest;
 	*nanoseconds_r = seconds * CLOCK_SECOND;
 	return true;
 }
