@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/error.h"
+#include "base/escape.h"
 #include "base/files.h"
 #include "base/id.h"
 #include "base/interval.h"
@@ -165,6 +166,57 @@ static void dates_have_their_forms(void **state)
 	setenv("TZ", "UTC", 1);
 	tzset();
 	assert_true(clock_after(CLOCK_NEVER) == CLOCK_NEVER);
+}
+
+static void escapes_are_one_byte_each(void **state)
+{
+	static const struct { const char *text; unsigned value; size_t taken; } rows[] = {
+		{ "n", '\n', 1 }, { "r", '\r', 1 }, { "t", '\t', 1 }, { "b", '\b', 1 }, { "f", '\f', 1 }, { "v", '\v', 1 }, { "q", 'q', 1 },
+		{ "\\n", '\\', 1 }, { "\"", '"', 1 }, { "\xff", 255, 1 }, { "8", '8', 1 }, { "7", 7, 1 }, { "18", 1, 1 }, { "101x", 'A', 3 },
+		{ "1011", 'A', 3 }, { "0", 0, 1 }, { "400", 256, 3 }, { "777", 511, 3 }, { "x41", 'A', 3 }, { "xAFx", 0xaf, 3 }, { "x4g", 4, 2 },
+		{ "x123", 0x12, 3 }, { "x", 0, 1 }, { "xg", 0, 1 }, { "X41", 'X', 1 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct slice text = slice_of(rows[i].text);
+		size_t at = 0;
+		unsigned value = escape_take(text, &at);
+		if (value != rows[i].value || at != rows[i].taken)
+			fail_msg("\\%s gives %u of %zu bytes", rows[i].text, value, at);
+	}
+	size_t at = 0;
+	assert_int_equal(escape_take(SLICE("\0n"), &at), 0);
+	assert_int_equal(at, 1);
+}
+
+static void a_place_in_quotes_is_found_in_its_written_form(void **state)
+{
+	static const struct { const char *raw, *text; size_t len; bool closed; } rows[] = {
+		{ "\"\"", "", 2, true }, { "\"a b\" c", "a b", 5, true }, { "\"\\x41\\102c\\\\d\"", "ABc\\d", 14, true },
+		{ "\"a\\\"b\"c\"", "a\"b", 6, true }, { "\"open", "open", 5, false }, { "\"open\\", "open\\", 6, false }, { "\"", "", 1, false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct slice raw = slice_of(rows[i].raw), text;
+		struct arena arena;
+		size_t len;
+		arena_init(&arena, 0);
+		assert_int_equal(escape_unquote(raw, &arena, &text, &len), rows[i].closed);
+		assert_slice(text, rows[i].text);
+		assert_int_equal(len, rows[i].len);
+		/* Each byte begins in the written form where the text up to it ends. */
+		for (size_t at = 0; at < text.len; at++) {
+			struct slice before;
+			size_t taken, place = escape_offset(raw, at);
+			escape_unquote(slice_first(raw, place), &arena, &before, &taken);
+			assert_int_equal(before.len, at);
+			assert_true(raw.data[place] == text.data[at] || raw.data[place] == '\\');
+		}
+		arena_free(&arena);
+	}
+	assert_int_equal(escape_offset(SLICE("plain\\n"), 6), 6);
+	assert_int_equal(escape_offset(SLICE("\"ab\""), 100), 4);
+	assert_int_equal(escape_offset((struct slice){ 0 }, 3), 3);
 }
 
 static void intervals_are_numbers_with_units(void **state)
@@ -397,7 +449,8 @@ int main(void)
 		cmocka_unit_test(arena_memory_is_zeroed_after_reset), cmocka_unit_test(an_array_grows_with_its_items),
 		cmocka_unit_test(buffers_keep_their_bound),
 		cmocka_unit_test(crc32c_gives_the_values_of_rfc3720), cmocka_unit_test(message_ids_are_unique_and_ordered),
-		cmocka_unit_test(dates_have_their_forms), cmocka_unit_test(intervals_are_numbers_with_units),
+		cmocka_unit_test(dates_have_their_forms), cmocka_unit_test(intervals_are_numbers_with_units), cmocka_unit_test(escapes_are_one_byte_each),
+		cmocka_unit_test(a_place_in_quotes_is_found_in_its_written_form),
 		cmocka_unit_test(intervals_have_bounds), cmocka_unit_test(an_interval_ends_where_no_number_follows),
 		cmocka_unit_test(intervals_are_written_as_they_are_read), cmocka_unit_test(errors_carry_context_and_kind),
 		cmocka_unit_test(a_log_line_stays_one_line), cmocka_unit_test(syslog_lines_carry_facility_severity_and_role),

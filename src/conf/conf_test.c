@@ -250,6 +250,8 @@ static void quoted_strings_have_escapes(void **state)
 	arena_init(&arena, 0);
 	assert_true(conf_value_unquote(&arena, SLICE("\"a\\\\b\\n\\t\\r\\x41\\101\\\"\\z\""), &out, &error));
 	assert_slice(out, "a\\b\n\t\rAA\"z");
+	assert_true(conf_value_unquote(&arena, SLICE("\"\\b\\f\\v\""), &out, &error));
+	assert_slice(out, "\b\f\v");
 	assert_true(conf_value_unquote(&arena, SLICE("\" kept \" "), &out, &error));
 	assert_slice(out, " kept ");
 	assert_true(conf_value_unquote(&arena, SLICE("plain \\n \"x"), &out, &error));
@@ -258,6 +260,7 @@ static void quoted_strings_have_escapes(void **state)
 	assert_false(conf_value_unquote(&arena, SLICE("\"open\\"), &out, &error));
 	assert_false(conf_value_unquote(&arena, SLICE("\"a\" b"), &out, &error));
 	assert_false(conf_value_unquote(&arena, SLICE("\"a\\0\""), &out, &error));
+	assert_false(conf_value_unquote(&arena, SLICE("\"a\\xg\""), &out, &error));
 	arena_free(&arena);
 }
 

@@ -2,6 +2,7 @@
 #include "conf/parse.h"
 
 #include "base/clock.h"
+#include "base/escape.h"
 #include "base/interval.h"
 
 /* What a conversion works with. On failure it fills `error`. */
@@ -285,7 +286,7 @@ static void value_error(struct conf_parser *parser, const struct conf_setting *s
 	if (conversion->column && setting->source && setting->raw.data) {
 		size_t offset = (size_t)(setting->raw.data - setting->source->text.data);
 		place = conf_source_spot(parser->source, setting->source,
-					 offset + conf_value_offset(setting->raw, conversion->column - 1));
+					 offset + escape_offset(setting->raw, conversion->column - 1));
 	}
 	if (conversion->column && !place.column)
 		conf_error(parser->problems, place, label, "at character %zu of the value: %s", conversion->column,

@@ -32,8 +32,6 @@ enum { CONF_DELAY_MAX = 3600 /* seconds */ };
 
 /* Takes the quotes away and replaces the escapes, if the text begins with a double quote; otherwise it stays as it is. */
 bool conf_value_unquote(struct arena *arena, struct slice text, struct slice *out_r, struct error *error);
-/* Where byte `index` of the value stands in its written form `raw`: the two differ by quotes and escapes. */
-size_t conf_value_offset(struct slice raw, size_t index);
 /* "yes", "true", "no", "false", in any case. */
 bool conf_value_bool(struct slice text, bool *out_r, struct error *error);
 /* Decimal, 0 octal, 0x hexadecimal, a minus sign before it, and K, M or G after it. */
