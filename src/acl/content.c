@@ -55,14 +55,10 @@ bool acl_content_options(struct slice value, struct arena *arena, struct acl_con
 	return true;
 }
 
-bool acl_content_check(struct slice value, struct error *error)
+bool acl_content_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct acl_content_options options;
-	struct arena arena;
-	arena_init(&arena, 0);
-	bool good = acl_content_options(value, &arena, &options, error);
-	arena_free(&arena);
-	return good;
+	return acl_content_options(value, scratch, &options, error);
 }
 
 bool acl_content_is_off(struct slice value)
@@ -100,16 +96,11 @@ static bool compile(struct piece_text text, struct regex_scratch *scratch, struc
 	return true;
 }
 
-bool acl_regex_check(struct slice value, struct error *error)
+bool acl_regex_check(struct slice value, struct arena *scratch, struct error *error)
 {
-	struct expressions *list = xcalloc(1, sizeof *list);
-	struct regex_scratch *scratch = regex_scratch_new();
-	struct arena arena;
-	arena_init(&arena, 0);
-	bool good = compile(piece_text_plain(value, &arena), scratch, &arena, list, error);
-	arena_free(&arena);
-	regex_scratch_free(&scratch);
-	free(list);
+	struct regex_scratch *matching = regex_scratch_new();
+	bool good = compile(piece_text_plain(value, scratch), matching, scratch, arena_new(scratch, struct expressions), error);
+	regex_scratch_free(&matching);
 	return good;
 }
 

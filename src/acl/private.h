@@ -33,6 +33,9 @@ enum acl_step { ACL_YES, ACL_NO, ACL_LATER, ACL_DISCARDED, ACL_DROPPED, ACL_BROK
 
 typedef enum acl_step acl_word_run(struct acl_run *run, const struct acl_item *item, struct expand_value value);
 
+/* Whether the value can be used, wherever that is; *error says what was expected. `scratch`: for what it needs meanwhile. */
+typedef bool acl_word_check(struct slice value, struct arena *scratch, struct error *error);
+
 struct acl_word {
 	const char *name;
 	bool modifier;
@@ -42,8 +45,7 @@ struct acl_word {
 	const char *refused;
 	bool reads_content;   /* the session must keep the text of the message for it */
 	acl_word_run *run;    /* NULL for ACL_VALUE_NONE and ACL_VALUE_LATE, which run.c does */
-	/* Checks a constant value at load; NULL: any will do. */
-	bool (*check)(struct slice value, struct error *error);
+	acl_word_check *check; /* of a constant value, at load; NULL: any will do */
 	const char *help, *example;
 };
 
@@ -157,8 +159,7 @@ struct expand_value acl_text(struct slice text);
 
 /* word.c, for control.c and verify.c. */
 acl_word_run acl_control_run, acl_verify_run;
-bool acl_control_check(struct slice value, struct error *error);
-bool acl_verify_check(struct slice value, struct error *error);
+acl_word_check acl_control_check, acl_verify_check;
 /* Whether a constant value of that word could be used at this point; *name_r names what could not ("control=freeze"). */
 bool acl_control_allowed(struct slice value, enum acl_point point);
 bool acl_verify_allowed(struct slice value, enum acl_point point);
@@ -186,15 +187,14 @@ bool acl_parse_time(struct slice text, bool bare, int64_t *seconds_r);
 
 /* ratelimit.c and seen.c */
 acl_word_run acl_ratelimit_run, acl_seen_run;
-bool acl_ratelimit_check(struct slice value, struct error *error);
-bool acl_seen_check(struct slice value, struct error *error);
+acl_word_check acl_ratelimit_check, acl_seen_check;
 
 /* dnslist.c */
 struct acl_dnslist_found {
 	struct slice domain, matched, text, value;
 };
 acl_word_run acl_dnslists_run;
-bool acl_dnslists_check(struct slice value, struct error *error);
+acl_word_check acl_dnslists_check;
 /* $dnslist_domain and its kin: of the last list that had a key. False: it is none of them. */
 bool acl_dnslists_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 void acl_dnslists_free(struct acl_session *session);
@@ -202,13 +202,12 @@ void acl_dnslists_forget(struct acl_session *session);
 
 /* udpsend.c */
 acl_word_run acl_udpsend_run;
-bool acl_udpsend_check(struct slice value, struct error *error);
+acl_word_check acl_udpsend_check;
 
 /* content.c and scan.c */
 struct acl_content;
 acl_word_run acl_regex_run, acl_mime_regex_run, acl_decode_run, acl_malware_run, acl_spam_run;
-bool acl_regex_check(struct slice value, struct error *error);
-bool acl_content_check(struct slice value, struct error *error);
+acl_word_check acl_regex_check, acl_content_check;
 /* What they left for the message: false when it is none of their variables. */
 bool acl_content_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 void acl_content_free(struct acl_session *session);

@@ -144,16 +144,12 @@ static bool parse(const struct acl_fields *fields, struct arena *arena, struct l
 	return true;
 }
 
-bool acl_ratelimit_check(struct slice value, struct error *error)
+bool acl_ratelimit_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct acl_fields fields;
 	struct limit_words words;
-	struct arena arena;
-	arena_init(&arena, 0);
-	acl_fields_cut(&fields, piece_text_plain(value, &arena), &arena);
-	bool good = parse(&fields, &arena, &words, error);
-	arena_free(&arena);
-	return good;
+	acl_fields_cut(&fields, piece_text_plain(value, scratch), scratch);
+	return parse(&fields, scratch, &words, error);
 }
 
 /* A variable that holds a number; what is no number, or not known yet, is 0. */

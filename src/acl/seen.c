@@ -37,16 +37,12 @@ static bool parse(const struct acl_fields *fields, struct slice whole, struct li
 	return !bad_time || error_set(error, ERROR_USAGE, "failed to parse '%.*s'", SLICE_ARG(slice_first(whole, 200)));
 }
 
-bool acl_seen_check(struct slice value, struct error *error)
+bool acl_seen_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct acl_fields fields;
 	struct limit_seen seen;
-	struct arena arena;
-	arena_init(&arena, 0);
-	acl_fields_cut(&fields, piece_text_plain(value, &arena), &arena);
-	bool good = parse(&fields, value, &seen, error);
-	arena_free(&arena);
-	return good;
+	acl_fields_cut(&fields, piece_text_plain(value, scratch), scratch);
+	return parse(&fields, value, &seen, error);
 }
 
 enum acl_step acl_seen_run(struct acl_run *run, const struct acl_item *item, struct expand_value value)

@@ -162,9 +162,10 @@ bool acl_parse_time(struct slice text, bool bare, int64_t *seconds_r)
 	return interval_parse(text, &rule, seconds_r);
 }
 
-static bool check_delay(struct slice value, struct error *error)
+static bool check_delay(struct slice value, struct arena *scratch, struct error *error)
 {
 	int64_t seconds;
+	(void)scratch;
 	if (acl_parse_time(slice_trim(value), true, &seconds))
 		return true;
 	return error_set(error, ERROR_USAGE, "\"%.*s\" is not a time value; expected one such as 30s or 1m30s",
@@ -206,10 +207,11 @@ static bool parse_logs(struct slice text, char separator, unsigned *targets_r, s
 	return true;
 }
 
-static bool check_log_reject_target(struct slice value, struct error *error)
+static bool check_log_reject_target(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct slice wrong;
 	unsigned targets;
+	(void)scratch;
 	if (parse_logs(value, ':', &targets, &wrong))
 		return true;
 	return error_set(error, ERROR_USAGE, "there is no log \"%.*s\"; expected main, reject or panic", SLICE_ARG(slice_first(wrong, 64)));
