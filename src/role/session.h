@@ -161,7 +161,7 @@ struct session {
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
 	struct slice command, command_argument; /* while an event is handled: the line, and what follows its first word */
-	const char *notquit_reason;             /* why it ended, if not by QUIT; NULL before */
+	enum smtp_end ended;                    /* why, if not by QUIT, and it is in the log where it is to be */
 	const char *command_verb;               /* of HELO, EHLO, VRFY, EXPN and ETRN: the line is what follows it */
 };
 
@@ -282,9 +282,6 @@ struct policy {
 	struct arena arena;
 };
 
-/* Why a connection was closed, for the log. */
-#define POLICY_DROPPED "closed by DROP in ACL"
-
 void policy_init(struct session *session);
 void policy_free(struct session *session);
 /*
@@ -306,9 +303,6 @@ void policy_set_recipient(struct session *session, const struct mail_address *ad
 /* VRFY and EXPN. */
 bool session_on_address_command(struct session *session, const struct smtp_event *event);
 bool session_on_etrn(struct session *session, const struct smtp_event *event);
-/* $smtp_notquit_reason for why the core closed the connection, and for how reading ended. */
-const char *session_notquit_reason(const char *reason);
-const char *session_lost_reason(ssize_t result, bool in_data);
 /* Runs acl_smtp_notquit if the connection ended in such a way. */
 void session_notquit(struct session *session);
 

@@ -336,7 +336,7 @@ static bool may_have_message(struct session *session)
 	} else if (!go_on) {
 		smtp_body_done(&session->smtp, policy.answer.code, policy.answer.text);
 		if (policy.answer.drop)
-			smtp_server_close(&session->smtp, POLICY_DROPPED);
+			smtp_server_close(&session->smtp, SMTP_END_ACL);
 	} else if (policy.answer.text.len && !message->fake_code) {
 		message->fake_code = policy.answer.code;
 		message->fake_text = arena_copy(&message->arena, policy.answer.text);

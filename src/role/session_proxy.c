@@ -23,7 +23,7 @@
 
 /* The words of Exim's experimental-spec.txt on proxies. */
 static const struct smtp_shut negotiation_failed = {
-	503, "Command refused, required Proxy negotiation failed", "too many commands after PROXY negotiation failed",
+	503, "Command refused, required Proxy negotiation failed", SMTP_END_COMMANDS_WITHOUT_CLIENT,
 };
 
 static bool is_proxy(struct session *session)
