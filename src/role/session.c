@@ -20,9 +20,6 @@ enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
 /* A TLS handshake that takes longer is given up. */
 #define HANDSHAKE_TIMEOUT (60 * CLOCK_SECOND)
 
-/* How long a client that we turn away may take to read why. */
-#define LINGER_TIMEOUT (2 * CLOCK_SECOND)
-
 const char *session_peer(const struct session *session, char out[SESSION_PEER_MAX])
 {
 	memcpy(out, "H=", 2);
@@ -309,7 +306,7 @@ static bool on_refused(struct session *session, const struct smtp_event *event)
 static bool on_close(struct session *session, const struct smtp_event *event)
 {
 	if (session_flush(session))
-		stream_linger(&session->stream, clock_after(LINGER_TIMEOUT));
+		stream_linger(&session->stream, clock_after(SESSION_LINGER_TIMEOUT));
 	if (session->ended)
 		return false;
 	session->ended = event->end;
@@ -403,7 +400,7 @@ static void show_banner(struct session *session, struct slice text)
 		banner.text = session->conf->main.primary_hostname;
 	/* Whoever could not say who the client is has been judged: what else it sent is answered, with a refusal. */
 	bool early = !session->proxy.failed && session_guard_early(session);
-	if (early && !session->stream.ssl && session_unexpected_proxy(session, clock_after(LINGER_TIMEOUT)))
+	if (early && !session->stream.ssl && session_unexpected_proxy(session, clock_after(SESSION_LINGER_TIMEOUT)))
 		return;
 	if (early)
 		session_guard_log_early(session);

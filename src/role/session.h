@@ -36,6 +36,9 @@
 struct list;
 struct route_result;
 
+/* How long a client that we turn away may take to read why. */
+#define SESSION_LINGER_TIMEOUT (2 * CLOCK_SECOND)
+
 enum { EDITED_FIELDS_MAX = 50, EDITED_BYTES_MAX = 64 * 1024 };
 
 /* Texts and struct lie in the message's arena. */
@@ -205,7 +208,9 @@ bool session_flush(struct session *session);
 
 /* ---- Settings (session_settings.c) ---- */
 
-/* Whether the client is in this list; NULL is nobody. A list that cannot be evaluated is logged, and has nobody. */
+/* Whether the client is in this list; NULL is nobody. False with *error: that cannot be told. */
+bool session_find_host(struct session *session, const struct list *list, bool *in_r, struct error *error);
+/* The same as the answer. A list that cannot be evaluated is logged, and has nobody. */
 bool session_host_in(struct session *session, const struct list *list);
 /* The same; `in_doubt` is the answer for a list that cannot be evaluated. */
 bool session_host_matches(struct session *session, const struct list *list, bool in_doubt);
