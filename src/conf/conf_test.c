@@ -497,6 +497,21 @@ static void named_lists_may_come_in_any_order_but_not_in_a_circle(void **state)
 	expect_error("domainlist a = $sender_helo_name : +none\n", 1, "domainlist a");
 }
 
+static void the_domain_lists_of_custom_are_known_at_load(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "hostlist relay_to_domains = 192.0.2.0/24\ndomainlist local_domains = a.example : +relay_to_domains\n"
+		       "domainlist relay_to_domains = b.example\n");
+	struct list_subject subject = { .domain = SLICE("b.example") };
+	assert_true(f.conf->local_domains == &f.conf->lists[1] && f.conf->relay_to_domains == &f.conf->lists[2]);
+	assert_true(in_list(f.conf->local_domains->list, &subject) && in_list(f.conf->relay_to_domains->list, &subject));
+	done(&f);
+	parse_good(&f, "hostlist local_domains = 192.0.2.0/24\n");
+	assert_true(!f.conf->local_domains && !f.conf->relay_to_domains);
+	done(&f);
+}
+
 static struct expand_value helo_name(void *owner, enum expand_variable variable)
 {
 	(void)owner;
@@ -902,6 +917,7 @@ int main(void)
 		cmocka_unit_test(all_errors_are_reported_with_their_places),
 		cmocka_unit_test(no_more_than_a_hundred_problems_are_kept_but_all_are_counted),
 		cmocka_unit_test(named_lists_may_come_in_any_order_but_not_in_a_circle),
+		cmocka_unit_test(the_domain_lists_of_custom_are_known_at_load),
 		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
 		cmocka_unit_test(believing_every_hosts_proxy_header_is_warned_of),
