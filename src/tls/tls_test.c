@@ -31,12 +31,24 @@ static void take_pem(BIO *bio, char **text_r, size_t *len_r)
 	BIO_free(bio);
 }
 
+/* All have the same RSA key: to find its primes takes seconds under valgrind. */
+static EVP_PKEY *make_key(const char *type, const char *curve)
+{
+	static EVP_PKEY *rsa;
+	bool is_rsa = strcmp(type, "RSA") == 0;
+	if (!rsa && is_rsa)
+		rsa = EVP_PKEY_Q_keygen(NULL, NULL, type, (size_t)2048);
+	EVP_PKEY *key = is_rsa ? rsa : curve ? EVP_PKEY_Q_keygen(NULL, NULL, type, curve) : EVP_PKEY_Q_keygen(NULL, NULL, type);
+	ensure(key != NULL);
+	if (is_rsa)
+		EVP_PKEY_up_ref(key);
+	return key;
+}
+
 static struct pair make_pair(const char *type, const char *curve)
 {
 	struct pair pair;
-	EVP_PKEY *key = strcmp(type, "RSA") == 0 ? EVP_PKEY_Q_keygen(NULL, NULL, type, (size_t)2048) :
-			curve ? EVP_PKEY_Q_keygen(NULL, NULL, type, curve) : EVP_PKEY_Q_keygen(NULL, NULL, type);
-	ensure(key != NULL);
+	EVP_PKEY *key = make_key(type, curve);
 	X509 *certificate = X509_new();
 	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
