@@ -79,7 +79,7 @@ static const struct conf_option scram_options[] = {
 	  .help = "The salt of the user $auth1 in base64. With server_password it may be left out: then each login has its own.",
 	  .example = "${lookup{$auth1}lsearch{/etc/postern/salts}{$value}fail}" },
 	{ EXPANDED(server_scram_iter),
-	  .help = "How many iterations the keys take: 4096 (which is used when it is not set) to 10000000, with server_password to 20000.",
+	  .help = "How many iterations the keys take: 4096 (which is used when it is not set) to 10000000, with server_password to 1000000.",
 	  .example = "10000" },
 	{ EXPANDED(server_password),
 	  .help = "The password of the user $auth1 in clear, from which the keys are computed at each login; a forced failure if there is no "
