@@ -120,7 +120,8 @@ struct authenticator {
 	struct slice server_mech;                      /* scram: "SCRAM-SHA-256"; empty: public_name */
 	const struct expand_program *server_password, *server_scram_iter, *server_scram_salt, *server_skey, *server_key; /* scram */
 	const struct expand_program *server_params[3]; /* external (without the first), tls: $auth1 to $auth3 */
-	struct slice server_socket;                    /* dovecot: an absolute path */
+	struct slice server_socket;                    /* dovecot: an absolute path, */
+	int64_t server_timeout;                        /* and ns for each answer from there */
 };
 
 /* NULL: there is no such driver. */

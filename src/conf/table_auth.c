@@ -114,5 +114,9 @@ static const struct conf_option dovecot_options[] = {
 		  "lookup process must be allowed to write to it. public_name is a mechanism that Dovecot has; the name of the user who has "
 		  "proved to be there is $auth1, and the identity if server_set_id is not set.",
 	  .example = "/run/dovecot/auth-client" },
+	{ OPTION(server_timeout), .type = CONF_TIME, .fallback = "30s", .min = 1, .max = 300,
+	  .help = "How long the Dovecot server may take for each answer, the connection to it included; then the client is refused for now. "
+		  "Dovecot lets clients wait after failures, for up to 17 seconds.",
+	  .example = "20s" },
 };
 TABLE(dovecot, "Options of the dovecot authenticator", "dovecot");
