@@ -50,7 +50,7 @@ bool session_waits_for_run(struct session *session, struct buf *reasons)
 		return true;
 	if (main->smtp_accept_queue && session->queue.connections > main->smtp_accept_queue)
 		snprintf(text, sizeof text, "too many connections (%u, max %lld)", session->queue.connections, (long long)main->smtp_accept_queue);
-	else if (most && (int64_t)session->smtp.messages + 1 > most)
+	else if (!session->queue.loaded && most && (int64_t)session->smtp.messages + 1 > most)
 		snprintf(text, sizeof text, "more than %lld messages received in one connection", (long long)most);
 	else if (is_loaded(session))
 		snprintf(text, sizeof text, "load average %.2f", session->queue.load);
