@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import exim
-from harness import DOMAIN, ROOT, make_message, wait_for
+from harness import DOMAIN, POSTERN, ROOT, SANITIZER, end_with_us, make_message, wait_for
 
 RUN = r"(Start|End) (?:'(\S+)' )?queue run: pid=\d+(?: -qf)?$"
 # ETRN #name runs the queue of that name, ETRN #usual the one without.
@@ -297,6 +297,34 @@ def test_queues_are_run_by_the_clock(server):
     for name in ("", "bulk"):
         steps = [step for step, queue in re.findall(RUN, one.log_text(), re.M) if queue == name]
         assert all(step == ("Start", "End")[i % 2] for i, step in enumerate(steps))
+
+
+@pytest.mark.parametrize("flags", [["run", "-q", "1s", "-q", "bulk/1s", "-c"], ["-bdf", "-q1s", "-qGbulk/1s", "-C"]])
+def test_the_command_line_says_how_often_queues_are_run(server, flags):
+    """As with Exim's -q; it comes before the configuration, and holds over a reload."""
+    one = queueing(server, """  accept senders = bulk@client.test
+    queue = bulk
+    control = queue
+  accept control = queue
+""", {"queue_run_interval": "1d", "queue_run_named": "bulk/1d : night/1d"}, start=False)
+    with open(one.stderr, "ab") as stderr:
+        one.process = subprocess.Popen([POSTERN, *flags, str(one.conf)], stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
+                                       env={**os.environ, **SANITIZER}, cwd="/", preexec_fn=end_with_us)
+    one.wait_ready()
+    for _ in range(2):
+        start = one.mark()
+        with one.connect() as client:
+            client.ehlo()
+            send(client, "bulk@client.test", "usual@client.test")
+        one.wait_log("Completed", start, 2)
+        one.reload()
+    assert "night" not in one.log_text()
+
+
+@pytest.mark.parametrize("flags, words", [(["-bd", "-qff"], "-qff"), (["-bd", "-qGbulk"], "-qGbulk"), (["-q30m"], "-q: a queue run by hand")])
+def test_runs_by_hand_are_not_there_and_say_so(flags, words):
+    done = subprocess.run([POSTERN, *flags], capture_output=True, text=True, timeout=60, env={**os.environ, **SANITIZER}, check=False)
+    assert done.returncode == 2 and words in done.stderr and "not available in this version of Postern" in done.stderr
 
 
 def test_a_quarantine_stays_over_reload_and_restart_and_the_usual_queue_is_run(server):
