@@ -313,7 +313,8 @@ static const struct conf_option options[] = {
 	  .help = "The ACL for each MIME part of a message with a Content-Type: field, multiparts and attached messages too, before that of "
 		  "acl_smtp_data. What it does not accept is refused. Messages with over 1000 parts, or parts nested over 30 deep, are refused.",
 	  .example = "deny condition = ${if match{$mime_filename}{\\N\\.exe$\\N}}" },
-	{ ACL(smtp_etrn, ETRN), .help = "The ACL for ETRN. What it accepts starts a run of the whole queue. Unset: refused.",
+	{ ACL(smtp_etrn, ETRN), .help = "The ACL for ETRN. What it accepts starts a run of the whole queue, or of that which the ACL names with queue. "
+		  "Unset: refused.",
 	  .example = "accept hosts = 192.0.2.0/24" },
 	{ ACL(smtp_expn, EXPN), .help = "The ACL for EXPN. What it accepts is answered with what the routers say. Unset: refused.",
 	  .example = "accept hosts = 192.0.2.0/24" },
