@@ -55,7 +55,7 @@ static void open_again(struct fixture *f)
 {
 	struct error error = { 0 };
 	spool_free(f->spool);
-	f->spool = spool_open(f->root, NULL, &error);
+	f->spool = file_spool_open(f->root, NULL, &error);
 	if (!f->spool)
 		fail_msg("%s", error.text);
 	scan(f);
@@ -180,15 +180,15 @@ static void a_batch_syncs_each_file_and_each_directory_once(void **state)
 	struct error results[20];
 	spool_free(f->spool);
 	faults_init(&faults, f->root);
-	f->spool = spool_open(f->root, &faults.files, &results[0]);
+	f->spool = file_spool_open(f->root, &faults.files, &results[0]);
 	scan(f);
 	for (unsigned i = 0; i < 20; i++)
 		writers[i] = begin(f, i);
 	unsigned calls = faults.calls, syncs = faults.syncs;
 	spool_commit(f->spool, writers, 20, results);
 	assert_int_equal(faults.syncs - syncs, 20 + 1);
-	/* A small message is one write, one sync, one link. */
-	assert_int_equal(faults.calls - calls, 20 * 3 + 1);
+	/* A small message is one file, one write, one sync, one link. */
+	assert_int_equal(faults.calls - calls, 20 * 4 + 1);
 	spool_free(f->spool);
 	f->spool = NULL;
 	faults_free(&faults);
@@ -332,7 +332,7 @@ static void a_second_instance_is_told_so(void **state)
 {
 	struct fixture *f = *state;
 	struct error error;
-	assert_null(spool_open(f->root, NULL, &error));
+	assert_null(file_spool_open(f->root, NULL, &error));
 	assert_int_equal(error.number, EWOULDBLOCK);
 	assert_non_null(strstr(error.text, "another instance"));
 }
@@ -449,7 +449,7 @@ static void a_spool_that_cannot_be_written_says_where(void **state)
 		faults_init(&faults, f->root);
 		faults.fail_at = at;
 		faults.fail_errno = EROFS;
-		struct spool *spool = spool_open(f->root, &faults.files, &error);
+		struct spool *spool = file_spool_open(f->root, &faults.files, &error);
 		/* A way of linking that fails is not yet a failure of the spool. */
 		if (!spool)
 			assert_non_null(strstr(error.text, "the spool's"));
@@ -469,7 +469,7 @@ static void each_way_of_naming_a_file_stores_the_message(void **state)
 		spool_free(f->spool);
 		faults_init(&faults, f->root);
 		faults.worst_link = (enum files_link)how;
-		f->spool = spool_open(f->root, &faults.files, &error);
+		f->spool = file_spool_open(f->root, &faults.files, &error);
 		assert_non_null(f->spool);
 		scan(f);
 		store(f, how, SLICE("body"));
