@@ -106,6 +106,12 @@ static bool note_control(void *owner, enum acl_control control, struct slice opt
 	return true;
 }
 
+static void note_queue(void *owner, struct slice name)
+{
+	struct fixture *f = owner;
+	buf_printf(&f->log, "{queue %.*s}", SLICE_ARG(name));
+}
+
 static bool note_header(void *owner, enum acl_header_place place, struct slice line, struct error *error)
 {
 	struct fixture *f = owner;
@@ -170,7 +176,7 @@ static void set_up(struct fixture *f)
 	f->session = (struct acl_session){
 		.owner = f, .context = &f->context, .set = f->set, .connection = &f->connection, .message = &f->message,
 		.log = note_log, .delay = note_delay, .verify = verify_simple, .recipients = give_recipients, .control = note_control,
-		.add_header = note_header, .remove_header = note_removal,
+		.add_header = note_header, .remove_header = note_removal, .queue = note_queue,
 	};
 }
 
@@ -374,6 +380,12 @@ static const struct {
 	  "accept 250 {add 1 X-A: 1}{add 3 X-B: 2}{add 2 X-C: 3}" },
 	{ "a:\naccept add_header = X: 1\ncondition = no\naccept", "accept 250 {add 0 X: 1}" },
 	{ "a:\naccept remove_header = X-A : X-B", "accept 250 {remove X-A}{remove X-B}" },
+	{ "a:\naccept queue = Off-peak_2", "accept 250 {queue Off-peak_2}" },
+	{ "a:\naccept queue = ${lc:BULK}", "accept 250 {queue bulk}" },
+	{ "a:\naccept queue =", "accept 250 {queue }" },
+	{ "a:\naccept queue = q-$sender_address", BROKEN " | Tainted name 'q-alice@from.test' for queue not permitted" },
+	{ "a:\naccept queue = ${tr{a.b}{.}{/}}",
+	  BROKEN " | \"a/b\" is no name of a queue; expected letters, digits, \"_\" and \"-\", 63 at most" },
 	{ "a:\naccept control = fakereject/no thanks", "accept 250 {control 11 no thanks}" },
 	{ "a:\naccept control = no_multiline_responses\nmessage = one\\ntwo", "accept 250 one | one" },
 	{ "a:\nwarn control = caseful_local_part\ndeny message = $local_part", "deny 550 Bob | Bob" },
@@ -417,6 +429,9 @@ static const struct {
 	{ "a:\naccept domains = *", BROKEN " | cannot test domains condition in connection ACL", "a", ACL_POINT_CONNECT },
 	{ "a:\naccept add_header = X: y", BROKEN " | cannot use add_header condition in connection ACL", "a", ACL_POINT_CONNECT },
 	{ "a:\naccept control = fakereject", BROKEN " | cannot use \"control=fakereject\" in connection ACL", "a", ACL_POINT_CONNECT },
+	{ "a:\naccept queue = q", "accept 220 {queue q}", "a", ACL_POINT_CONNECT },
+	{ "a:\naccept queue = q", BROKEN " | cannot use queue condition in DATA ACL", "a", ACL_POINT_DATA },
+	{ "a:\naccept queue = q", BROKEN " | cannot use queue condition in MIME ACL", "a", ACL_POINT_MIME },
 	{ "a:\nwarn message = ignored\naccept", "accept 220", "a", ACL_POINT_CONNECT },
 	{ "a:\ndeny", "deny 252 Administrative prohibition", "a", ACL_POINT_VRFY },
 	{ "a:\ndeny message = 553 no", "deny 553 no | 553 no", "a", ACL_POINT_VRFY },
@@ -440,6 +455,8 @@ static const struct {
 	{ "a:\naccept set acl_m_a-b = y", "12: the name of the variable \"acl_m_a-b\" may hold only letters, digits and underscores\n" },
 	{ "a:\naccept condition = $nosuch", "20: unknown variable name \"nosuch\"\n" },
 	{ "a:\naccept delay = 1x", "16: delay: \"1x\" is not a time value; expected one such as 30s or 1m30s\n" },
+	{ "a:\naccept queue = a/b",
+	  "16: queue: \"a/b\" is no name of a queue; expected letters, digits, \"_\" and \"-\", 63 at most\n" },
 	{ "a:\naccept control = nosuch", "18: control: there is no control \"nosuch\"\n" },
 	{ "a:\naccept control = dscp/af99", "18: control: \"af99\" is not a class of packets; expected a name such as ef or a number up to 63\n" },
 	{ "a:\naccept control = no_pipelining/x", "18: control: \"no_pipelining\" takes no options\n" },

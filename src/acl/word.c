@@ -2,6 +2,7 @@
 /* The conditions and modifiers of ACLs: one row each (Exim's manual, chapter 44 §21 and §26). */
 #include "acl/private.h"
 
+#include "base/id.h"
 #include "base/interval.h"
 
 /* Sets of points that several rows have. EXPANSION stands for wherever the expansion is. */
@@ -9,6 +10,8 @@
 	(AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(DKIM) | AT(NOT_SMTP) | AT(NOT_SMTP_START) | \
 	 AT(NOT_SMTP_MIME) | AT(EXPANSION))
 #define NOT_SMTP_POINTS (AT(NOT_SMTP) | AT(NOT_SMTP_START) | AT(NOT_SMTP_MIME))
+#define BEFORE_DATA_POINTS \
+	(ACL_EVERYWHERE & ~(AT(DATA) | AT(PRDR) | AT(MIME) | AT(DKIM) | AT(NOT_SMTP) | AT(NOT_SMTP_MIME)))
 #define CONTENT_POINTS (AT(DATA) | AT(PRDR) | AT(NOT_SMTP) | AT(EXPANSION))
 #define MIME_POINTS (AT(MIME) | AT(NOT_SMTP_MIME))
 #define ADDRESS_POINTS (AT(RCPT) | AT(VRFY) | AT(PRDR) | AT(EXPANSION))
@@ -245,6 +248,35 @@ static enum acl_step run_logwrite(struct acl_run *run, const struct acl_item *it
 	return ACL_YES;
 }
 
+static bool check_queue_name(struct slice value, struct error *error)
+{
+	struct slice name = slice_trim(value);
+	return name.len == 0 || queue_name_valid(name) ||
+	       error_set(error, ERROR_USAGE, "\"%.*s\" is no name of a queue; expected letters, digits, \"_\" and \"-\", %d at most",
+			 SLICE_ARG(slice_first(name, 64)), QUEUE_NAME_MAX);
+}
+
+static bool check_queue(struct slice value, struct arena *arena, struct error *error)
+{
+	(void)arena;
+	return check_queue_name(value, error);
+}
+
+static enum acl_step run_queue(struct acl_run *run, const struct acl_item *item, struct expand_value value)
+{
+	struct slice name = slice_trim(value.text);
+	struct error error;
+	(void)item;
+	if (value.tainted)
+		return acl_broken(run, "Tainted name '%.*s' for queue not permitted", SLICE_ARG(slice_first(name, 64)));
+	if (!check_queue_name(name, &error))
+		return acl_broken(run, "%s", error.text);
+	if (!run->session->queue)
+		return acl_broken(run, "cannot use queue condition here: there is no message");
+	run->session->queue(run->session->owner, name);
+	return ACL_YES;
+}
+
 static enum acl_step run_set(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
 	struct acl_variables *store = item->family == EXPAND_ACL_C ? run->session->connection : run->session->message;
@@ -331,7 +363,12 @@ static const struct acl_word words[] = {
 	{ CONDITION("mime_regex"), .value = ACL_VALUE_PIECES, .points = MIME_POINTS, .run = acl_mime_regex_run, .check = acl_regex_check,
 	  .help = "Whether the first 32 KB of the decoded MIME part match one of these regular expressions, with the variables of regex.",
 	  .example = "mime_regex = ^MZ" },
-	{ MODIFIER("queue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .refused = "there is one queue only" },
+	{ MODIFIER("queue"), .value = ACL_VALUE_TEXT, .points = BEFORE_DATA_POINTS, .run = run_queue, .check = check_queue,
+	  .help = "The name of the queue whose runs take the message: letters, digits, \"_\" and \"-\", 63 at most; empty for the usual queue. It "
+		  "must not come from a peer. In the ACLs for MAIL, RCPT and DATA it holds for that message, in those before for all "
+		  "messages of the connection, and in that for ETRN it is the queue that is run. The first delivery is tried at once all "
+		  "the same, unless control = queue; what is left then waits for a run of that queue (queue_run_named).",
+	  .example = "queue = bulk" },
 	{ CONDITION("ratelimit"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_ratelimit_run, .check = acl_ratelimit_check,
 	  .help = "Measures a rate and compares it with a limit: true when it is not below. limit / period / options / key; options: per_conn, "
 		  "per_mail, per_rcpt, per_addr, per_byte, per_cmd, count=, unique=, strict, leaky, readonly. The default key is the client's "

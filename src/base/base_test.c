@@ -155,6 +155,20 @@ static void message_ids_are_unique_and_ordered(void **state)
 	assert_false(message_id_valid(SLICE("1wXyZa-000Kc3-2")));
 }
 
+static void names_of_queues_are_plain_and_short(void **state)
+{
+	(void)state;
+	static const char *const bad[] = { "", "a/b", "..", "a b", "a\n", "a%b", "caf\xc3\xa9" };
+	char longest[QUEUE_NAME_MAX + 2];
+	memset(longest, 'q', sizeof longest);
+	assert_true(queue_name_valid(SLICE("Off-peak_2")));
+	assert_true(queue_name_valid(slice_make(longest, QUEUE_NAME_MAX)));
+	assert_false(queue_name_valid(slice_make(longest, QUEUE_NAME_MAX + 1)));
+	assert_false(queue_name_valid(slice_make("a\0b", 3)));
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_false(queue_name_valid(slice_of(bad[i])));
+}
+
 static void dates_have_their_forms(void **state)
 {
 	(void)state;
@@ -449,6 +463,7 @@ int main(void)
 		cmocka_unit_test(arena_memory_is_zeroed_after_reset), cmocka_unit_test(an_array_grows_with_its_items),
 		cmocka_unit_test(buffers_keep_their_bound),
 		cmocka_unit_test(crc32c_gives_the_values_of_rfc3720), cmocka_unit_test(message_ids_are_unique_and_ordered),
+		cmocka_unit_test(names_of_queues_are_plain_and_short),
 		cmocka_unit_test(dates_have_their_forms), cmocka_unit_test(intervals_are_numbers_with_units), cmocka_unit_test(escapes_are_one_byte_each),
 		cmocka_unit_test(a_place_in_quotes_is_found_in_its_written_form),
 		cmocka_unit_test(intervals_have_bounds), cmocka_unit_test(an_interval_ends_where_no_number_follows),

@@ -116,8 +116,8 @@ static void defaults_are_those_of_the_tables(void **state)
 static void log_items_are_chosen(void **state)
 {
 	(void)state;
-	const unsigned standard = LOG_ITEM_CONNECTION_REJECT | LOG_ITEM_LOST_INCOMING_CONNECTION | LOG_ITEM_MSG_ID |
-				  LOG_ITEM_TLS_CERTIFICATE_VERIFIED | LOG_ITEM_TLS_CIPHER;
+	const unsigned standard = LOG_ITEM_CONNECTION_REJECT | LOG_ITEM_DELAY_DELIVERY | LOG_ITEM_LOST_INCOMING_CONNECTION |
+				  LOG_ITEM_MSG_ID | LOG_ITEM_QUEUE_RUN | LOG_ITEM_TLS_CERTIFICATE_VERIFIED | LOG_ITEM_TLS_CIPHER;
 	const struct {
 		const char *text;
 		unsigned items;
@@ -127,14 +127,14 @@ static void log_items_are_chosen(void **state)
 		{ "log_selector = +tls_peerdn -tls_cipher", (standard | LOG_ITEM_TLS_PEERDN) & ~(unsigned)LOG_ITEM_TLS_CIPHER },
 		{ "log_selector = +tls_sni+tls_resumption\t-msg_id ",
 		  (standard | LOG_ITEM_TLS_SNI | LOG_ITEM_TLS_RESUMPTION) & ~(unsigned)LOG_ITEM_MSG_ID },
-		{ "log_selector = +queue_run +dkim -tls_sni -subject -all", 0 },
+		{ "log_selector = +retry_defer +dkim -tls_sni -subject -all", 0 },
 		{ "log_selector = -all +tls_cipher", LOG_ITEM_TLS_CIPHER },
 		{ "log_selector = +received_sender +received_recipients +8bitmime",
 		  standard | LOG_ITEM_RECEIVED_SENDER | LOG_ITEM_RECEIVED_RECIPIENTS | LOG_ITEM_8BITMIME },
 		{ "no_tls_log_cipher", standard & ~(unsigned)LOG_ITEM_TLS_CIPHER },
 		{ "tls_log_peerdn", standard | LOG_ITEM_TLS_PEERDN },
 		{ "no_tls_log_cipher\nlog_selector = +tls_cipher", standard },
-		{ "log_selector = +all -tls_sni", (2 * LOG_ITEM_PROXY - 1) & ~(unsigned)LOG_ITEM_TLS_SNI },
+		{ "log_selector = +all -tls_sni", (2 * LOG_ITEM_QUEUE_RUN - 1) & ~(unsigned)LOG_ITEM_TLS_SNI },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct fixture f;
@@ -147,7 +147,40 @@ static void log_items_are_chosen(void **state)
 	expect_error("log_selector = +", 1, "unknown log item \"\"");
 	expect_error("log_selector = +tls_sni,+tls_cipher", 1, "expected names with + or -");
 	expect_error("log_selector = +subject", 1, "the log item \"subject\" cannot be added in this version");
-	expect_error("log_selector = -queue_run", 1, "the log item \"queue_run\" cannot be left out in this version");
+	expect_error("log_selector = -retry_defer", 1, "the log item \"retry_defer\" cannot be left out in this version");
+}
+
+static void assert_runs(const char *text, const struct conf_queue_run *want, size_t count)
+{
+	struct fixture f;
+	parse_good(&f, text);
+	assert_int_equal(f.conf->main.queue_run_count, count);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(slice_equal(f.conf->main.queue_runs[i].name, want[i].name));
+		assert_true(f.conf->main.queue_runs[i].interval == want[i].interval * CLOCK_SECOND);
+	}
+	done(&f);
+}
+
+static void queues_are_run_at_intervals(void **state)
+{
+	(void)state;
+	static const char wrong[] = "expected the name of a queue, a slash and a time up to 30 days";
+	const struct conf_queue_run standard = { .interval = 1800 };
+	const struct conf_queue_run runs[] = { { .interval = 900 }, { SLICE("bulk"), 600 }, { SLICE("night"), 86400 } };
+	char many[8192] = "queue_run_named = ";
+	assert_runs("", &standard, 1);
+	assert_runs("queue_run_interval = 15m\nqueue_run_named = bulk/10m : night / 1d", runs, 3);
+	assert_runs("queue_run_interval = 0s\nqueue_run_named = bulk/10m", runs + 1, 1);
+	expect_error("queue_run_named = bulk", 1, wrong);
+	expect_error("queue_run_named = /10m", 1, wrong);
+	expect_error("queue_run_named = a b/10m", 1, wrong);
+	expect_error("queue_run_named = bulk/0s", 1, wrong);
+	expect_error("queue_run_named = bulk/10m/5m", 1, wrong);
+	expect_error("queue_run_named = bulk/10m : bulk/5m", 1, "the queue \"bulk\" is there twice");
+	for (size_t i = 0, len = strlen(many); i <= 100; i++)
+		len += (size_t)snprintf(many + len, sizeof many - len, "%sq%zu/1h", i ? ":" : "", i);
+	expect_error(many, 1, "more than 100 queues");
 }
 
 static void booleans_take_both_forms(void **state)
@@ -902,6 +935,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_those_of_the_tables),
 		cmocka_unit_test(log_items_are_chosen),
+		cmocka_unit_test(queues_are_run_at_intervals),
 		cmocka_unit_test(booleans_take_both_forms),
 		cmocka_unit_test(integers_have_bases_units_and_ranges),
 		cmocka_unit_test(times_are_numbers_with_units),

@@ -9,6 +9,7 @@
  *   session_guard.c      what protects the server from it: who may connect, floods, delays
  *   session_proxy.c      a proxy in front of the client
  *   session_message.c    the mail transaction
+ *   session_queue.c      the queue that takes a message, and whether it is delivered at once
  *   session_content.c    the text of a message for ACLs that look into it
  *   session_points.c     VRFY, EXPN, ETRN, and the end without QUIT
  *   session_variables.c  what its expansions see
@@ -73,6 +74,7 @@ struct incoming_message {
 	unsigned recipient_count;
 	bool eight_bit_mime, smtputf8;
 	bool frozen, queue_only; /* controls of these names: what the queue does with it at first */
+	struct slice queue_name; /* by an ACL since MAIL; data NULL: that of the connection */
 	struct mail_header_scan scan;
 	struct buf body;       /* what was not handed to the queue yet */
 	uint64_t size;         /* of the message so far, with our Received: */
@@ -117,6 +119,14 @@ struct session_guard {
 	bool delayed, known;            /* whether smtp_ratelimit_hosts has it; whether that was found out */
 };
 
+/* What decides when its messages are delivered (session_queue.c). */
+struct session_queue {
+	char name[QUEUE_NAME_MAX + 1]; /* by an ACL before MAIL; empty: the usual queue */
+	unsigned connections;          /* of all clients, when this one began */
+	bool loaded;                   /* queue_only_load held once, and queue_only_load_latch is set */
+	double load;                   /* what it was then */
+};
+
 /* Who the client has proved to be (session_auth.c). */
 struct session_auth {
 	const struct authenticator *by;  /* NULL: nobody yet */
@@ -159,6 +169,7 @@ struct session {
 	struct tls_verify_report *verify_report; /* of the client's certificate; NULL: none was asked for */
 	char server_name[256];     /* that the client asks for while the handshake runs, if it is a host's */
 	struct session_guard guard;
+	struct session_queue queue;
 	struct session_auth auth;
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;
@@ -236,6 +247,18 @@ void session_guard_log_early(struct session *session);
 /* Before an event is handled: delays it, or refuses it and ends the connection (false). After it: counts what came of it. */
 bool session_guard_before(struct session *session, const struct smtp_event *event);
 void session_guard_after(struct session *session, const struct smtp_event *event);
+
+/* ---- Queueing (session_queue.c) ---- */
+
+/* The ACL modifier `queue`. The name is copied. */
+void session_set_queue(struct session *session, struct slice name);
+/* The queue of the message at hand, or of the next one; empty: the usual one. */
+struct slice session_queue_name(const struct session *session);
+/*
+ * Whether the message at hand is to wait for a run of its queue. Why, for the log, is put into `reasons` (ipc_list_add), one text for
+ * each; as with Exim there is none for queue_only.
+ */
+bool session_waits_for_run(struct session *session, struct buf *reasons);
 
 /* ---- Authentication (session_auth.c) ---- */
 

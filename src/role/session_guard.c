@@ -5,19 +5,12 @@
  * smtp_accept_max bounds how many there are.
  */
 #include "conf/log_selector.h"
+#include "expand/moment.h"
 #include "role/session.h"
 
 #include <stdio.h>
-#include <sys/sysinfo.h>
 
 /* ---- Connecting ---- */
-
-/* The system's load average of the last minute; 0 when it cannot be had. */
-static double load_average(void)
-{
-	struct sysinfo info;
-	return sysinfo(&info) < 0 ? 0 : (double)info.loads[0] / (1 << SI_LOAD_SHIFT);
-}
 
 static bool refuse(struct session *session, enum smtp_farewell farewell, const char *text)
 {
@@ -41,7 +34,7 @@ bool session_guard_admits(struct session *session, unsigned connections)
 		return refuse(session, SMTP_FAREWELL_REJECTED, text);
 	}
 	bool crowded = main->smtp_accept_max && main->smtp_accept_reserve && connections > main->smtp_accept_max - main->smtp_accept_reserve;
-	double load = main->smtp_load_reserve.set ? load_average() : 0;
+	double load = main->smtp_load_reserve.set ? expand_moment_load() : 0;
 	bool loaded = main->smtp_load_reserve.set && load > main->smtp_load_reserve.value;
 	if ((!crowded && !loaded) || session_host_in(session, main->smtp_reserve_hosts))
 		return true;

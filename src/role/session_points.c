@@ -72,16 +72,19 @@ bool session_on_etrn(struct session *session, const struct smtp_event *event)
 {
 	struct slice argument = slice_trim(event->argument);
 	struct ipc_peer *queue = session->front->queue;
-	struct ipc_run_queue message = { 0 };
 	struct policy policy;
 	if (!policy_has(session, ACL_POINT_ETRN)) {
 		smtp_accept(&session->smtp);
 		return true;
 	}
 	session_log(session, LOG_KIND_MAIN, "ETRN %.*s received", SLICE_ARG(slice_first(argument, 256)));
+	const struct session_queue before = session->queue;
 	bool go_on = policy_run(&policy, session, ACL_POINT_ETRN, "ETRN", argument);
+	/* The one that its ACL names. */
+	struct ipc_run_queue message = { session_queue_name(session) };
 	if (go_on && queue)
 		ipc_send(queue, run_queue, RUN_QUEUE, 0, &message, NULL, 0);
+	session->queue = before;
 	if (go_on && !policy.answer.text.len)
 		smtp_reply(&session->smtp, 250, SLICE("OK"));
 	else

@@ -166,6 +166,7 @@ static struct expand_value message_variable(struct session *session, enum expand
 	case EXPAND_MESSAGE_AGE: return number_value(session, 0);
 	case EXPAND_RECEIVED_TIME: return number_value(session, clock_wall_now() / CLOCK_SECOND);
 	case EXPAND_RCPT_COUNT: return number_value(session, message->rcpt_count);
+	case EXPAND_QUEUE_NAME: return text_value(session_queue_name(session));
 	case EXPAND_HEADERS_ADDED: return text_value(added_headers(session));
 	case EXPAND_LOCAL_PART: return text_value(session->rewriting ? session->rewriting->local_part : (struct slice){ 0 });
 	case EXPAND_DOMAIN: return text_value(session->rewriting ? session->rewriting->domain : (struct slice){ 0 });
