@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import spool_log
+
 TREE = Path(__file__).resolve().parent.parent
 POSTERN = os.environ.get("POSTERN", str(TREE / "build-check" / "postern"))
 ROOT = os.geteuid() == 0
@@ -348,12 +350,13 @@ class Server:
         self.conf.write_text("\n".join(lines) + f"\ndomainlist local_domains = {DOMAIN}\n{self.extra}\n"
                              f"begin routers\n\n{routers}\nbegin transports\n\n{transports}")
 
-    def start(self, *arguments, ready=True):
+    def start(self, *arguments, ready=True, before=end_with_us):
+        """`before` is called in the new process."""
         self.started_at = self.log.stat().st_size if self.log.exists() else 0
         with open(self.stderr, "ab") as stderr:
             self.process = subprocess.Popen([POSTERN, "run", "-c", str(self.conf), *arguments], stdin=subprocess.DEVNULL,
                                             stdout=stderr, stderr=stderr, env={**os.environ, **SANITIZER}, cwd="/",
-                                            preexec_fn=end_with_us)
+                                            preexec_fn=before)
         if ready:
             self.wait_ready()
         return self
@@ -459,9 +462,14 @@ class Server:
                                                          if name.startswith(prefix)), None))
 
     def queued(self):
-        """The messages in the spool."""
-        return [file for file in self.spool.glob("input/*/*") if re.fullmatch(r"[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}",
-                                                                             file.name)]
+        """The identifiers of the messages in the spool: in its log, or in files."""
+        name = r"[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}"
+        files = {file.name for file in self.spool.glob("input/*/*") if re.fullmatch(name, file.name)}
+        return sorted(files | set(spool_log.live(self.spool)))
+
+    def spool_file(self, name):
+        """The file of a message that stays."""
+        return wait_for(f"a file of {name}", lambda: next(self.spool.glob(f"input/*/{name}"), None))
 
     def wait_empty(self):
         wait_for("an empty spool", lambda: not self.queued())

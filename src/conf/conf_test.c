@@ -2,6 +2,7 @@
 /* Options: values, tables, sections, what is reported and where. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/interval.h"
 #include "base/test.h"
 #include "conf/conf.h"
 #include "conf/fake_system.h"
@@ -207,7 +208,7 @@ static void times_are_numbers_with_units(void **state)
 		char text[40];
 		assert_true(conf_value_time(slice_of(good[i].text), &value, &error));
 		assert_true(value == good[i].want);
-		conf_format_time(value, text, sizeof text);
+		interval_format(value, text, sizeof text);
 		assert_true(conf_value_time(slice_of(text), &value, &error) && value == good[i].want);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -249,6 +250,8 @@ static void quoted_strings_have_escapes(void **state)
 	arena_init(&arena, 0);
 	assert_true(conf_value_unquote(&arena, SLICE("\"a\\\\b\\n\\t\\r\\x41\\101\\\"\\z\""), &out, &error));
 	assert_slice(out, "a\\b\n\t\rAA\"z");
+	assert_true(conf_value_unquote(&arena, SLICE("\"\\b\\f\\v\""), &out, &error));
+	assert_slice(out, "\b\f\v");
 	assert_true(conf_value_unquote(&arena, SLICE("\" kept \" "), &out, &error));
 	assert_slice(out, " kept ");
 	assert_true(conf_value_unquote(&arena, SLICE("plain \\n \"x"), &out, &error));
@@ -257,6 +260,7 @@ static void quoted_strings_have_escapes(void **state)
 	assert_false(conf_value_unquote(&arena, SLICE("\"open\\"), &out, &error));
 	assert_false(conf_value_unquote(&arena, SLICE("\"a\" b"), &out, &error));
 	assert_false(conf_value_unquote(&arena, SLICE("\"a\\0\""), &out, &error));
+	assert_false(conf_value_unquote(&arena, SLICE("\"a\\xg\""), &out, &error));
 	arena_free(&arena);
 }
 
