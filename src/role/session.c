@@ -227,10 +227,14 @@ static bool on_starttls(struct session *session)
 	bool go_on = policy_run(&policy, session, ACL_POINT_STARTTLS, "STARTTLS", (struct slice){ 0 });
 	policy_answer(&policy, session);
 	policy_end(&policy);
-	if (go_on && session_flush(session))
-		return start_tls(session, server, handshake_deadline(session));
-	tls_server_unref(server);
-	return !go_on;
+	if (!go_on || !session_flush(session)) {
+		tls_server_unref(server);
+		return !go_on;
+	}
+	bool started = start_tls(session, server, handshake_deadline(session));
+	if (!started)
+		session->ended = SMTP_END_TLS_FAILED;
+	return started;
 }
 
 /* ---- Events ---- */
