@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import exim
-from harness import Server, wait_for
 
 SENDER = "nobody@example.test"
 # What acl_smtp_rcpt and acl_smtp_data are, the header section, and the recipients.

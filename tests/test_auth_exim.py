@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import exim
-from harness import Server, wait_for
+from harness import wait_for
 
 AUTHENTICATORS = """begin authenticators
 
@@ -158,14 +158,10 @@ def in_exim(directory, lines):
 
 
 @pytest.fixture(scope="module")
-def postern(certificates):
-    one = Server(certificates, extra=AUTHENTICATORS)
-    one.configure({"smtp_max_synprot_errors": 100, "acl_smtp_mail": "accept", "acl_smtp_rcpt": "deny", "auth_cleartext_hosts": "*",
-                   "front_processes": 1, "auth_fail_delay": "0s", "auth_fail_limit": "100000 / 1h"})
-    one.start()
-    yield one
-    one.stop()
-    one.remove()
+def postern(module_server):
+    return module_server(extra=AUTHENTICATORS, main={
+        "smtp_max_synprot_errors": 100, "acl_smtp_mail": "accept", "acl_smtp_rcpt": "deny", "auth_cleartext_hosts": "*",
+        "front_processes": 1, "auth_fail_delay": "0s", "auth_fail_limit": "100000 / 1h"})
 
 
 def in_postern(one, lines):
