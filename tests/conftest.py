@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: ISC
 """Fixtures: `server` and `module_server` (factories of servers for one test, for a file of tests), `shared` (one server for a file of
-tests that change nothing in it), `nsd` (a name server)."""
+tests that change nothing in it), `directory` (that every user may enter), `nsd` (a name server)."""
 import contextlib
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,15 @@ def module_server(request, certificates):
 def shared(module_server):
     """One as it comes."""
     return module_server()
+
+
+@pytest.fixture(scope="module")
+def directory():
+    """One that every user may enter: pytest's own are closed to the users that Exim and other daemons drop to."""
+    made = Path(tempfile.mkdtemp(prefix="postern-test-open-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
 
 
 @pytest.fixture(scope="module")

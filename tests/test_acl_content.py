@@ -5,8 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -21,14 +19,6 @@ def listens(port):
         return True
     except OSError:
         return False
-
-
-@pytest.fixture(scope="module")
-def directory():
-    path = Path(tempfile.mkdtemp(prefix="postern-test-scan-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def daemon(directory, command, ready):

@@ -3,10 +3,7 @@
 lines must be the same. DIFFERENCES lists those that differ, and why."""
 import base64
 import re
-import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -130,15 +127,6 @@ def general(text):
     text = re.sub(r"\[(127\.0\.0\.1|192\.0\.2\.1)\](:\d+)?", "[A]", text)
     text = re.sub(r"^334 PD\S+", "334 CHALLENGE", text)
     return re.sub(r"\(last (command )?was .*", "(last", text)
-
-
-@pytest.fixture(scope="module")
-def directory():
-    # Below /tmp itself: pytest's own directories are closed to the user that Exim drops to.
-    made = Path(tempfile.mkdtemp(prefix="postern-test-exim-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
 
 
 def in_exim(directory, lines):

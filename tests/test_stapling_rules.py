@@ -264,15 +264,19 @@ def test_dane_ee_needs_the_self_signed_certificate_alone(server):
     assert not dane(one, "3 1 2 " + "00" * 64)[1]
 
 
-def test_dane_ta_needs_the_whole_chain_with_the_authority_which_is_sent(server, authority):
-    """A private authority that no client knows: the handshake carries it, from the file of the certificate."""
+def anchored(server, authority):
+    """A server whose certificate's file has the whole chain with the authority, the chain without it, and the TLSA record of the authority."""
     one = server(start=False)
     chain, key = authority.server("mx.example.test")
     whole = one.dir / "chain.pem"
     whole.write_text(chain.read_text() + (authority.dir / "root.pem").read_text())
     one.configure({"tls_certificate": whole, "tls_privatekey": key})
-    one.start()
-    data = record("--usage", "DANE-TA", "--selector", "SPKI", "--matching", "SHA2-512", whole)
+    return one.start(), chain, record("--usage", "DANE-TA", "--selector", "SPKI", "--matching", "SHA2-512", whole)
+
+
+def test_dane_ta_needs_the_whole_chain_with_the_authority_which_is_sent(server, authority):
+    """A private authority that no client knows: the handshake carries it, from the file of the certificate."""
+    one, chain, data = anchored(server, authority)
     assert data.startswith("2 1 2 ")
     answer, trusted = dane(one, data)
     assert trusted and "matched TA certificate" in answer.text and sent(answer) == 3, answer.text
@@ -283,13 +287,7 @@ def test_dane_ta_needs_the_whole_chain_with_the_authority_which_is_sent(server, 
 
 
 def test_with_dane_ta_the_certificate_must_have_the_servers_name(server, authority):
-    one = server(start=False)
-    chain, key = authority.server("mx.example.test")
-    whole = one.dir / "chain.pem"
-    whole.write_text(chain.read_text() + (authority.dir / "root.pem").read_text())
-    one.configure({"tls_certificate": whole, "tls_privatekey": key})
-    one.start()
-    data = record("--usage", "DANE-TA", "--selector", "SPKI", "--matching", "SHA2-512", whole)
+    one, _, data = anchored(server, authority)
     answer, trusted = dane(one, data, name="other.test")
     assert not trusted and "hostname mismatch" in answer.text, answer.text
     assert dane(one, data)[1]
