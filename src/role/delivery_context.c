@@ -156,6 +156,7 @@ static struct expand_value variable_value(void *owner, enum expand_variable vari
 	case EXPAND_AUTHENTICATED_SENDER: return peer_value(envelope->authenticated_sender);
 	case EXPAND_SENDER_HELO_NAME: return peer_value(envelope->helo);
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(envelope->protocol);
+	case EXPAND_QUEUE_NAME: return text_value(envelope->queue_name);
 	default: return tls_variable(context, variable);
 	}
 }
@@ -191,6 +192,6 @@ void delivery_context_init(struct delivery_context *context, struct queue_entry 
 	*context = (struct delivery_context){ .entry = entry, .conf = conf };
 	context->expansions = (struct expand_context){
 		.owner = context, .variable = variable_value, .named = named, .ask = ask, .headers = headers, .language = &conf->language,
-		.list_cache = list_cache_new(&entry->arena),
+		.list_cache = list_cache_new(&entry->arena), .queue_running = entry->in_run,
 	};
 }

@@ -10,12 +10,12 @@
 
 /*
  * A small message is kept in `buffer` with first line and envelope in front of it, and written once, when all of it is
- * known. Of a longer one the buffer holds what was not written yet, and the first line is written again at the end.
+ * known; until then it has no file. Of a longer one the buffer holds what was not written yet, and the first line is written again at the end.
  */
 struct writer {
 	struct spool_writer base; /* first */
 	struct spool_entry entry;
-	int fd;
+	int fd;           /* -1: no file yet */
 	bool named;       /* the file has its temporary name, to be taken away */
 	bool failed;      /* only good for abort */
 	uint32_t crc;     /* of envelope, blank line and the body so far */
@@ -38,15 +38,23 @@ static bool storing_failed(struct writer *writer, int failure, struct error *err
 	return false;
 }
 
-static int open_file(struct file_spool *spool, const struct message_id *id, bool *named_r)
+static bool open_file(struct writer *writer, struct error *error)
 {
+	struct file_spool *spool = spool_of(writer);
+	const struct file_ops *ops = spool->files->ops;
 	char name[FILE_SPOOL_NAME];
-	int dir = file_spool_dir(spool, id);
-	*named_r = spool->how == FILES_LINK_NONE;
-	if (!*named_r)
-		return spool->files->ops->open(spool->files, dir, ".", O_WRONLY | O_TMPFILE, 0600);
-	file_spool_temporary_name(id, name);
-	return spool->files->ops->open(spool->files, dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	int dir = file_spool_dir(spool, &writer->entry.id);
+	bool named = spool->how == FILES_LINK_NONE;
+	if (writer->fd >= 0)
+		return true;
+	file_spool_temporary_name(&writer->entry.id, name);
+	int fd = named ? ops->open(spool->files, dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600) :
+			 ops->open(spool->files, dir, ".", O_WRONLY | O_TMPFILE, 0600);
+	if (fd < 0)
+		return storing_failed(writer, fd, error);
+	writer->fd = fd;
+	writer->named = named;
+	return true;
 }
 
 static void end_writer(struct writer *writer)
@@ -100,13 +108,6 @@ bool file_spool_begin(struct spool *base, const struct spool_envelope *envelope,
 	}
 	writer->entry = (struct spool_entry){ .id = envelope->id, .recipients = (uint32_t)envelope->recipient_count,
 					      .received_ns = envelope->received_ns };
-	writer->fd = open_file(spool, &envelope->id, &writer->named);
-	if (writer->fd < 0) {
-		storing_failed(writer, writer->fd, error);
-		writer->named = false;
-		end_writer(writer);
-		return false;
-	}
 	*writer_r = &writer->base;
 	return true;
 }
@@ -115,6 +116,8 @@ static bool flush(struct writer *writer, struct error *error)
 {
 	struct file_spool *spool = spool_of(writer);
 	struct slice waiting = buf_slice(&writer->buffer);
+	if (!open_file(writer, error))
+		return false;
 	int result = files_write_all(spool->files, writer->fd, waiting.data, waiting.len, writer->written);
 	if (result < 0)
 		return storing_failed(writer, result, error);
@@ -172,21 +175,40 @@ bool file_spool_append_bytes(struct spool_writer *base, struct slice bytes, stru
 	return true;
 }
 
+static void format_first_line(const struct writer *writer, char line[SPOOL_HEADER_LEN + 1])
+{
+	uint64_t size = writer->entry.body_size;
+	uint32_t crc = spool_header_crc(writer->crc, size, writer->envelope_size);
+	spool_header_format(&(struct spool_header){ size, crc, writer->envelope_size }, line);
+}
+
+bool file_spool_text(struct spool_writer *base, struct spool_entry *entry_r, struct slice *text_r)
+{
+	struct writer *writer = (struct writer *)base;
+	char line[SPOOL_HEADER_LEN + 1];
+	if (writer->failed || writer->written > 0)
+		return false;
+	format_first_line(writer, line);
+	memcpy(writer->buffer.data + writer->buffer.start, line, SPOOL_HEADER_LEN);
+	*text_r = buf_slice(&writer->buffer);
+	*entry_r = writer->entry;
+	return true;
+}
+
 /* Writes what is left, and the first line now that it is known. */
 static bool finish_writer(struct writer *writer, struct error *error)
 {
 	char line[SPOOL_HEADER_LEN + 1];
+	struct spool_entry entry;
+	struct slice text;
 	if (writer->failed)
 		return error_set(error, ERROR_TEMPORARY, "storing message %s failed before", writer->entry.id.text);
-	uint64_t size = writer->entry.body_size;
-	uint32_t crc = spool_header_crc(writer->crc, size, writer->envelope_size);
-	spool_header_format(&(struct spool_header){ size, crc, writer->envelope_size }, line);
-	if (writer->written == 0) {
-		memcpy(writer->buffer.data + writer->buffer.start, line, SPOOL_HEADER_LEN);
-		return flush(writer, error);
-	}
+	bool small = file_spool_text(&writer->base, &entry, &text);
 	if (!flush(writer, error))
 		return false;
+	if (small)
+		return true;
+	format_first_line(writer, line);
 	const struct files *files = spool_of(writer)->files;
 	int result = files_write_all(files, writer->fd, line, SPOOL_HEADER_LEN, 0);
 	return result == 0 || storing_failed(writer, result, error);

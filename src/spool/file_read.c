@@ -50,6 +50,30 @@ static bool read_lines(struct file_spool *spool, int fd, uint64_t file_size, con
 	return true;
 }
 
+static bool check_identifier(const struct spool_envelope *envelope, const struct message_id *id, struct error *error)
+{
+	return slice_equal(slice_of(envelope->id.text), slice_of(id->text)) || damaged(error, "its envelope has another identifier");
+}
+
+bool file_spool_parse(struct slice text, const struct message_id *id, struct arena *arena, struct spool_envelope *envelope_r,
+		      struct slice *body_r, struct error *error)
+{
+	struct spool_header header;
+	if (!spool_header_parse(slice_first(text, SPOOL_HEADER_LEN), &header))
+		return damaged(error, "the first line is not that of a message");
+	uint64_t lines = (uint64_t)SPOOL_HEADER_LEN + header.envelope_size + 1;
+	if (lines > text.len || text.len - lines != header.body_size || text.data[lines - 1] != '\n')
+		return damaged(error, "its length is not what its first line says");
+	struct slice rest = slice_from(text, SPOOL_HEADER_LEN);
+	if (spool_header_crc(crc32c(0, rest.data, rest.len), header.body_size, header.envelope_size) != header.crc)
+		return damaged(error, "its bytes are not those of its check (CRC-32C)");
+	if (!spool_envelope_parse(slice_first(rest, header.envelope_size), arena, envelope_r, error) || !check_identifier(envelope_r, id, error))
+		return false;
+	envelope_r->body_size = header.body_size;
+	*body_r = slice_from(text, (size_t)lines);
+	return true;
+}
+
 bool file_spool_load(struct file_spool *spool, const struct message_id *id, struct arena *arena,
 		     struct spool_message *message_r, struct spool_header *header_r, struct error *error)
 {
@@ -66,10 +90,8 @@ bool file_spool_load(struct file_spool *spool, const struct message_id *id, stru
 	if (!S_ISREG(stat.st_mode))
 		return damaged(error, "it is not a file");
 	if (!read_lines(spool, fd, (uint64_t)stat.st_size, id, arena, header_r, &lines, error) ||
-	    !spool_envelope_parse(lines, arena, &message.envelope, error))
+	    !spool_envelope_parse(lines, arena, &message.envelope, error) || !check_identifier(&message.envelope, id, error))
 		return false;
-	if (!slice_equal(slice_of(message.envelope.id.text), slice_of(id->text)))
-		return damaged(error, "its envelope has another identifier");
 	message.envelope.body_size = message.body_size = header_r->body_size;
 	message.body_offset = (uint64_t)SPOOL_HEADER_LEN + header_r->envelope_size + 1;
 	message.fd = fd_take(&fd);

@@ -70,18 +70,22 @@ bool file_spool_find(struct file_spool *spool, const struct message_id *id, stru
 	return error_set_errno(error, ENOENT, "message %.16s in the spool", id->text);
 }
 
+bool file_spool_has(struct spool *base, const struct message_id *id)
+{
+	struct file_spool *spool = file_spool_of(base);
+	pthread_mutex_lock(&spool->mutex);
+	bool found = spool_table_find(&spool->table, id) != NULL;
+	pthread_mutex_unlock(&spool->mutex);
+	return found;
+}
+
 static void file_spool_figures(struct spool *base, struct spool_figures *figures_r)
 {
 	struct file_spool *spool = file_spool_of(base);
 	pthread_mutex_lock(&spool->mutex);
-	struct spool_figures figures = { .count = spool->table.count, .bytes = spool->table.bytes };
-	for (size_t i = 0; i < spool->table.size; i++) {
-		const struct spool_entry *entry = &spool->table.places[i];
-		if (entry->id.text[0] && (figures.oldest_ns == 0 || entry->received_ns < figures.oldest_ns))
-			figures.oldest_ns = entry->received_ns;
-	}
+	*figures_r = (struct spool_figures){ 0 };
+	spool_table_figures(&spool->table, figures_r);
 	pthread_mutex_unlock(&spool->mutex);
-	*figures_r = figures;
 }
 
 static bool file_spool_is_broken(struct spool *spool)
@@ -174,7 +178,7 @@ static bool prepare(struct file_spool *spool, int dir, struct error *error)
 	return result == 0 || error_set_errno(error, -result, "writing into the spool's directory input/0");
 }
 
-struct spool *spool_open(int dir, const struct files *files, struct error *error)
+struct spool *file_spool_open(int dir, const struct files *files, struct error *error)
 {
 	struct file_spool *spool = xcalloc(1, sizeof *spool);
 	spool->spool.ops = &file_ops;

@@ -39,7 +39,7 @@
 
 enum {
 	FILE_SPOOL_DIRECTORIES = 62,
-	FILE_SPOOL_BUFFER = 64 * 1024, /* most bytes of a message that wait in memory */
+	FILE_SPOOL_BUFFER = 256 * 1024, /* most bytes of a message that wait in memory */
 	FILE_SPOOL_NAME = 32,          /* room for each name that the spool makes */
 };
 
@@ -91,6 +91,19 @@ bool file_spool_check(struct file_spool *spool, const struct spool_message *mess
 bool file_spool_load_journal(struct file_spool *spool, struct arena *arena, struct spool_envelope *envelope, bool *exists_r,
 			     struct spool_journal_report *report_r, struct error *error);
 
+/*
+ * For the log (log_spool.c): a message that has no file yet, as it would be in its file, first line and envelope included; and what the
+ * table is to know of it. False when parts of it are in a file already, or it failed. The text is the writer's.
+ */
+bool file_spool_text(struct spool_writer *writer, struct spool_entry *entry_r, struct slice *text_r);
+/* The parts of such a text, checked as a file is. False with error->number 0: it is damaged. The body lies in the text. */
+bool file_spool_parse(struct slice text, const struct message_id *id, struct arena *arena, struct spool_envelope *envelope_r,
+		      struct slice *body_r, struct error *error);
+/* Whether this message has a file here. */
+bool file_spool_has(struct spool *spool, const struct message_id *id);
+
+/* As spool_open, without a log. */
+struct spool *file_spool_open(int dir, const struct files *files, struct error *error);
 bool file_spool_begin(struct spool *spool, const struct spool_envelope *envelope, struct spool_writer **writer_r,
 		      struct error *error);
 bool file_spool_append(struct spool_writer *writer, int fd, uint64_t offset, uint64_t size, struct error *error);

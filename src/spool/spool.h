@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The spool: messages that this server has answered for. One interface; the first implementation keeps one file a message
- * (file_spool.h describes its layout and its invariants).
+ * The spool: messages that this server has answered for. One interface, two implementations: one file a message (file_spool.h
+ * describes its layout and its invariants), and a log before such files (log_spool.c), which is what spool_open gives.
  *
  * What holds for every implementation:
  *  1. A message whose result from spool_commit is ERROR_NONE survives any crash, until spool_remove is called for it.
@@ -44,6 +44,7 @@ enum spool_problem_kind {
 	SPOOL_PROBLEM_TORN_JOURNAL,    /* trace of a crash, cut off: a delivery may be repeated */
 	SPOOL_PROBLEM_DAMAGED_JOURNAL, /* records are unreadable; the message is presented, deliveries may be repeated */
 	SPOOL_PROBLEM_DAMAGED_MESSAGE, /* moved to damaged/ */
+	SPOOL_PROBLEM_TORN_MESSAGE,    /* trace of a crash (it was not answered for yet), or damage: kept in damaged/ */
 	SPOOL_PROBLEM_UNREADABLE,      /* the system cannot read it; left in its place */
 	SPOOL_PROBLEM_STRANGE,         /* a name that is none of the spool's; left in its place */
 };

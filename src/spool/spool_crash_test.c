@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The spool through crashes: a script of messages, records and removals runs until call N, for every N, on files that forget what
- * was not synced (faults.h). Then the spool is opened again, and what it presents is compared with what it had promised.
+ * was not synced (faults.h). Then the spool is opened again, and what it presents is compared with what it had promised. All of it for
+ * the spool of files alone, and for the one with a log, whose segments are so small here that every few messages begin a new one.
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "base/test.h"
 #include "spool/faults.h"
-#include "spool/spool.h"
+#include "spool/file_spool.h"
+#include "spool/log_spool.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MESSAGES = 9, RECIPIENTS = 4, BODY_MAX = 150000 };
+enum { MESSAGES = 10, RECIPIENTS = 4, BODY_MAX = 150000 };
 
 /* What the script asked for, and what was answered. */
 struct promise {
@@ -23,15 +25,26 @@ struct promise {
 	int seen; /* in the scan under way */
 };
 
+static const struct spool_log_sizes sizes = { .segment = 4 * SPOOL_LOG_PAGE, .step = SPOOL_LOG_PAGE, .message = 6000 };
+
+/* The group's state says which spool. */
+static bool with_log;
+
+static struct spool *open_spool(int root, const struct files *files, struct error *error)
+{
+	return with_log ? log_spool_open(root, files, &sizes, error) : file_spool_open(root, files, error);
+}
+
 struct script {
+	unsigned opened; /* calls until it was open */
 	struct faults faults;
 	struct spool *spool;
 	struct promise promises[MESSAGES];
 	int bodies; /* memfd: message i begins at i * BODY_MAX */
 };
 
-static const size_t body_sizes[MESSAGES] = { 10, 4096, BODY_MAX, 0, 70000, 513, 65536, 1, 3000 };
-static const size_t recipients_of[MESSAGES] = { 1, 3, 2, 1, 4, 2, 1, 1, 2 };
+static const size_t body_sizes[MESSAGES] = { 3700, 4096, BODY_MAX, 0, 70000, 513, 65536, 1, 3000, 5000 };
+static const size_t recipients_of[MESSAGES] = { 1, 3, 2, 1, 4, 2, 1, 1, 2, 1 };
 
 static struct message_id id_of(size_t message)
 {
@@ -143,11 +156,12 @@ static const struct spool_scan ignore = { ignore_message, ignore_problem, NULL }
 static void run_script(struct script *script, int root)
 {
 	struct error error;
-	script->spool = spool_open(root, &script->faults.files, &error);
+	script->spool = open_spool(root, &script->faults.files, &error);
 	if (!script->spool)
 		return;
 	if (!spool_scan(script->spool, &ignore, &error))
 		goto end;
+	script->opened = script->faults.calls;
 	accept_messages(script, 0, 3);
 	struct spool_record first[] = {
 		{ .id = id_of(1), .kind = SPOOL_RECORD_DELIVERED, .recipient = 2, .text = SLICE("250 OK") },
@@ -172,6 +186,11 @@ static void run_script(struct script *script, int root)
 		{ .id = id_of(8), .kind = SPOOL_RECORD_FAILED, .recipient = 1, .text = SLICE("550 no") },
 	};
 	record(script, third, 2);
+	/* What its file knows must not be forgotten by an older copy in the log. */
+	struct spool_record fourth = { .id = id_of(8), .kind = SPOOL_RECORD_DELIVERED, .recipient = 0 };
+	record(script, &fourth, 1);
+	remove_messages(script, 8, 1, false);
+	accept_messages(script, 9, 1);
 end:
 	spool_free(script->spool);
 	script->spool = NULL;
@@ -236,7 +255,7 @@ static void check_problem(void *context, const struct spool_problem *problem)
 	struct check *check = context;
 	if (check->expect_clean ||
 	    (problem->kind != SPOOL_PROBLEM_LEFTOVER && problem->kind != SPOOL_PROBLEM_TORN_JOURNAL &&
-	     problem->kind != SPOOL_PROBLEM_DAMAGED_JOURNAL))
+	     problem->kind != SPOOL_PROBLEM_TORN_MESSAGE && problem->kind != SPOOL_PROBLEM_DAMAGED_JOURNAL))
 		fail_msg("call %u, variant %d: %s: %s", check->at, check->variant, problem->name, problem->text);
 }
 
@@ -249,7 +268,7 @@ static void check_spool(struct check *check, int root)
 		check->expect_clean = round > 0;
 		for (size_t i = 0; i < MESSAGES; i++)
 			check->script->promises[i].seen = 0;
-		check->spool = spool_open(root, NULL, &error);
+		check->spool = open_spool(root, NULL, &error);
 		if (!check->spool || !spool_scan(check->spool, &scan, &error))
 			fail_msg("call %u, variant %d: %s", check->at, check->variant, error.text);
 		for (size_t i = 0; i < MESSAGES; i++) {
@@ -269,7 +288,7 @@ static void crash_in_recovery(struct check *check, int root, unsigned again, int
 	faults_init(&faults, root);
 	faults.crash_at = again;
 	faults.seed = check->at * 31 + again;
-	struct spool *spool = spool_open(root, &faults.files, &error);
+	struct spool *spool = open_spool(root, &faults.files, &error);
 	if (spool)
 		spool_scan(spool, &ignore, &error);
 	spool_free(spool);
@@ -309,7 +328,7 @@ static unsigned run(struct script *script, const struct plan *plan, bool existin
 	script->bodies = make_bodies();
 	*root_r = faults_directory_make(path);
 	if (existing) {
-		struct spool *spool = spool_open(*root_r, NULL, &error);
+		struct spool *spool = open_spool(*root_r, NULL, &error);
 		assert_non_null(spool);
 		spool_free(spool);
 	}
@@ -344,7 +363,8 @@ static void run_and_check(const struct plan *plan, bool existing, unsigned varia
 	end_run(&script, path, root);
 }
 
-static unsigned count_calls(const struct plan *plan, bool existing)
+/* All calls of the script, and those until the spool was open. */
+static unsigned count_calls(const struct plan *plan, bool existing, unsigned *opened_r)
 {
 	struct script script;
 	char path[64];
@@ -354,6 +374,7 @@ static unsigned count_calls(const struct plan *plan, bool existing)
 		assert_true(script.promises[i].accepted);
 	assert_true(script.promises[1].delivered[1] && script.promises[5].frozen && script.promises[7].removed);
 	end_run(&script, path, root);
+	*opened_r = script.opened;
 	return calls;
 }
 
@@ -362,10 +383,10 @@ enum { ALL_VARIANTS = (1 << FAULTS_VARIANTS) - 1 };
 static void nothing_promised_is_lost_at_any_crash(void **state)
 {
 	(void)state;
-	unsigned calls = count_calls(&(struct plan){ 0 }, true);
-	assert_true(calls > 150);
-	/* Opening what exists takes two calls a directory and changes nothing: one crash there is enough. */
-	for (unsigned at = 100; at <= calls + 1; at++)
+	unsigned opened, calls = count_calls(&(struct plan){ 0 }, true, &opened);
+	assert_true(calls > opened + 50);
+	/* Opening takes two calls a directory and changes nothing: a few crashes there are enough. */
+	for (unsigned at = opened - 20; at <= calls + 1; at++)
 		run_and_check(&(struct plan){ .crash_at = at }, true, ALL_VARIANTS);
 }
 
@@ -373,8 +394,8 @@ static void nothing_is_lost_without_unnamed_files_and_with_short_writes(void **s
 {
 	(void)state;
 	struct plan plan = { .no_tmpfile = true, .short_io = true };
-	unsigned calls = count_calls(&plan, true);
-	for (plan.crash_at = 130; plan.crash_at <= calls + 1; plan.crash_at += 5)
+	unsigned opened, calls = count_calls(&plan, true, &opened);
+	for (plan.crash_at = opened - 20; plan.crash_at <= calls + 1; plan.crash_at += 5)
 		run_and_check(&plan, true, ALL_VARIANTS);
 }
 
@@ -389,8 +410,8 @@ static void any_failed_call_costs_no_promise(void **state)
 {
 	(void)state;
 	static const int failures[] = { ENOSPC, EIO };
-	unsigned calls = count_calls(&(struct plan){ 0 }, true);
-	for (unsigned at = 127; at <= calls; at++)
+	unsigned opened, calls = count_calls(&(struct plan){ 0 }, true, &opened);
+	for (unsigned at = opened - 20; at <= calls; at++)
 		run_and_check(&(struct plan){ .fail_at = at, .fail_errno = failures[at % 2] }, true,
 			      1u << FAULTS_LOSE_ALL | 1u << FAULTS_RANDOM);
 }
@@ -398,8 +419,8 @@ static void any_failed_call_costs_no_promise(void **state)
 static void a_crash_during_recovery_loses_nothing(void **state)
 {
 	(void)state;
-	unsigned calls = count_calls(&(struct plan){ 0 }, true);
-	for (unsigned at = 200; at <= calls; at += 5) {
+	unsigned opened, calls = count_calls(&(struct plan){ 0 }, true, &opened);
+	for (unsigned at = opened + 30; at <= calls; at += 5) {
 		struct plan plan = { .crash_at = at };
 		struct script script;
 		char path[64];
@@ -422,10 +443,12 @@ static void a_failed_sync_breaks_the_spool_and_promises_nothing_more(void **stat
 	char path[64];
 	int root = faults_directory_make(path);
 	faults_init(&script.faults, root);
-	struct spool *spool = spool_open(root, &script.faults.files, &error);
+	struct spool *spool = open_spool(root, &script.faults.files, &error);
 	assert_non_null(spool);
+	assert_true(spool_scan(spool, &ignore, &error));
 	assert_true(spool_begin(spool, &envelope, &writer, &error));
-	script.faults.fail_at = script.faults.calls + 2; /* the write, then the sync */
+	/* Of the file: opening, writing, syncing. Of the log: space, the records, syncing. */
+	script.faults.fail_at = script.faults.calls + 3;
 	script.faults.fail_errno = EIO;
 	spool_commit(spool, &writer, 1, &result);
 	assert_int_equal(result.kind, ERROR_TEMPORARY);
@@ -438,6 +461,20 @@ static void a_failed_sync_breaks_the_spool_and_promises_nothing_more(void **stat
 	faults_directory_remove(path, root);
 }
 
+static int use_files(void **state)
+{
+	(void)state;
+	with_log = false;
+	return 0;
+}
+
+static int use_log(void **state)
+{
+	(void)state;
+	with_log = true;
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,5 +485,6 @@ int main(void)
 		cmocka_unit_test(a_crash_during_recovery_loses_nothing),
 		cmocka_unit_test(a_failed_sync_breaks_the_spool_and_promises_nothing_more),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("files", tests, use_files, NULL);
+	return failed + cmocka_run_group_tests_name("log", tests, use_log, NULL);
 }

@@ -83,3 +83,14 @@ void spool_table_remove(struct spool_table *table, const struct message_id *id)
 	}
 	table->places[hole] = (struct spool_entry){ 0 };
 }
+
+void spool_table_figures(const struct spool_table *table, struct spool_figures *figures)
+{
+	figures->count += table->count;
+	figures->bytes += table->bytes;
+	for (size_t i = 0; i < table->size; i++) {
+		const struct spool_entry *entry = &table->places[i];
+		if (entry->id.text[0] && (figures->oldest_ns == 0 || entry->received_ns < figures->oldest_ns))
+			figures->oldest_ns = entry->received_ns;
+	}
+}
