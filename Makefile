@@ -19,6 +19,7 @@ FUZZ_SECONDS ?= 600
 CRASH_ROUNDS ?= 200
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+MESON_ARGS ?=
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -32,7 +33,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@tools/deps.sh build
-	@meson setup $(BUILD) --prefix=$(PREFIX) -Dbuildtype=release
+	@meson setup $(BUILD) --prefix=$(PREFIX) -Dbuildtype=release $(MESON_ARGS)
 
 try: all
 	@tools/deps.sh try

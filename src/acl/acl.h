@@ -221,6 +221,8 @@ struct acl_session {
 	void (*recipients)(void *owner, bool (*each)(void *arg, struct slice address), void *arg);
 	/* Options: what follows the control's name and its slash. False with *error when it cannot be done. */
 	bool (*control)(void *owner, enum acl_control control, struct slice options, struct error *error);
+	/* The queue of the message, or of all to come: queue_name_valid, or empty for the usual one. */
+	void (*queue)(void *owner, struct slice name);
 	/* One header line, without a newline at its end; it may have continuation lines. */
 	bool (*add_header)(void *owner, enum acl_header_place place, struct slice line, struct error *error);
 	bool (*remove_header)(void *owner, struct slice name, struct error *error);

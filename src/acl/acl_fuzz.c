@@ -6,6 +6,7 @@
 #include "acl/acl.h"
 
 #include "base/fatal.h"
+#include "base/id.h"
 #include "limit/ask.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -44,6 +45,12 @@ static enum expand_result list_match_any(const struct list *list, const struct e
 	*yes_r = first == '*';
 	found_r->data = text;
 	return first == 'd' ? EXPAND_DEFER : EXPAND_OK;
+}
+
+static void take_queue(void *owner, struct slice name)
+{
+	(void)owner;
+	ensure(name.len == 0 || queue_name_valid(name));
 }
 
 static bool take_header(void *owner, enum acl_header_place place, struct slice line, struct error *error)
@@ -113,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct acl_set *set = acl_set_new(&arena, &language);
 	struct acl_session session = {
 		.owner = &source, .context = &context, .set = set, .connection = &connection, .message = &message,
-		.add_header = take_header,
+		.add_header = take_header, .queue = take_queue,
 		.facts = { .host_address = SLICE("192.0.2.1"), .has_recipient = true, .recipient = source, .local_part = source },
 	};
 	compile_section(set, source, &report);

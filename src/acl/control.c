@@ -56,7 +56,7 @@ static const struct control {
 	{ "no_pipelining", ACL_CONTROL_NO_PIPELINING, false, ACL_EVERYWHERE & ~NOT_SMTP, NULL,
 	  "PIPELINING is not offered with the next EHLO." },
 	{ "queue", ACL_CONTROL_QUEUE, true, MESSAGE, NULL,
-	  "The message is not delivered at once, but by the next run of the queue: after 15 minutes, at a start or a reload.",
+	  "The message is not delivered at once, but by the next run of its queue (queue_run_interval, queue_run_named).",
 	  "queue" },
 	{ "queue_only", ACL_CONTROL_QUEUE, true, MESSAGE, NULL, "The older name of queue.", "queue_only" },
 	{ "submission", ACL_CONTROL_SUBMISSION, true, AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(EXPANSION), NULL,
@@ -124,10 +124,11 @@ static const struct control *find(struct slice value, struct slice *options_r, s
 	return NULL;
 }
 
-bool acl_control_check(struct slice value, struct error *error)
+bool acl_control_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct slice options;
 	struct acl_submission submission;
+	(void)scratch;
 	const struct control *control = find(value, &options, error);
 	return control && (control->control != ACL_CONTROL_SUBMISSION || acl_submission_parse(options, &submission, error));
 }

@@ -45,6 +45,14 @@ bool message_id_valid(struct slice s)
 	return true;
 }
 
+bool queue_name_valid(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!ascii_is_alnum(s.data[i]) && s.data[i] != '_' && s.data[i] != '-')
+			return false;
+	return s.len > 0 && s.len <= QUEUE_NAME_MAX;
+}
+
 int64_t message_id_seconds(const struct message_id *id)
 {
 	int64_t value = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Message identifiers in Exim's form, 16 characters: "1wXyZa-000Kc3-2B": seconds, process and tick in base 62. Scripts that read
- * Exim's logs know it, and within a second the identifiers of one process sort in the order of their making.
+ * Exim's logs know it, and within a second the identifiers of one process sort in the order of their making. And the names of queues.
  */
 #ifndef POSTERN_BASE_ID_H
 #define POSTERN_BASE_ID_H
@@ -28,5 +28,10 @@ struct message_id message_id_make(struct message_id_source *source);
 bool message_id_valid(struct slice s);
 /* The second in which it was made, from its first part. */
 int64_t message_id_seconds(const struct message_id *id);
+
+enum { QUEUE_NAME_MAX = 63 };
+
+/* The name of a queue: 1 to QUEUE_NAME_MAX letters, digits, "_" and "-". The usual queue has none. */
+bool queue_name_valid(struct slice s);
 
 #endif

@@ -18,6 +18,7 @@ enum action {
 	ACTION_TRACE,
 	ACTION_BARE,
 	ACTION_VERBOSE,
+	ACTION_QUEUE_RUN,
 	ACTION_IGNORE,        /* Postern does so anyway */
 	ACTION_ABSENT,        /* `what` is not in this version */
 };
@@ -89,7 +90,7 @@ static const struct exim_flag table[] = {
 	TAKE("-i", SHAPE_WHOLE, ACTION_IGNORE, "nothing, it is about messages from standard input"),
 	TAKE("-t", SHAPE_WHOLE, ACTION_IGNORE, "nothing, it is about messages from standard input"),
 	TAKE("-ti", SHAPE_WHOLE, ACTION_IGNORE, "nothing, it is about messages from standard input"),
-	TAKE("-q", SHAPE_PREFIX, ACTION_IGNORE, "with -bd and -bdf: nothing, the server runs its queue itself"),
+	TAKE("-q", SHAPE_PREFIX, ACTION_QUEUE_RUN, "with -bd and -bdf: -qTIME and -qGNAME/TIME, how often queues are run: postern run -q"),
 };
 
 bool exim_flags_row(size_t row, const char **flag_r, const char **what_r, bool *available_r)
@@ -111,6 +112,8 @@ struct request {
 	size_t macro_count;
 	const char *session[64]; /* flags and values for postern expand */
 	size_t session_count;
+	const char *queue_runs[COMMAND_MACROS_MAX]; /* for postern run -q */
+	size_t queue_run_count;
 	bool trace, bare, verbose, queue_run;
 	char **rest;
 	int rest_count;
@@ -180,6 +183,21 @@ static int take_session(struct request *request, const struct exim_flag *flag, c
 	return COMMAND_DONE;
 }
 
+/* What follows -q: "30m", "Gbulk/30m"; nothing is one run, which the server makes at its start anyway. */
+static int take_queue_run(struct request *request, const char *value)
+{
+	request->queue_run = true;
+	bool named = value[0] == 'G';
+	if (!*value)
+		return COMMAND_DONE;
+	if (named ? !strchr(value, '/') : !ascii_is_digit(value[0]))
+		return complain("not available in this version of Postern are runs of the queue other than -qTIME and -qGNAME/TIME: -q", value);
+	if (request->queue_run_count == COMMAND_MACROS_MAX)
+		return complain("too many queues with -q", "");
+	request->queue_runs[request->queue_run_count++] = value + named;
+	return COMMAND_DONE;
+}
+
 static int take_flag(struct request *request, const struct exim_flag *flag, const char *value)
 {
 	if (flag->mode != MODE_NONE)
@@ -199,7 +217,8 @@ static int take_flag(struct request *request, const struct exim_flag *flag, cons
 	case ACTION_ABSENT:
 		fprintf(stderr, "postern: %s: %s is not available in this version of Postern\n", flag->text, flag->what);
 		return COMMAND_USAGE;
-	case ACTION_IGNORE: request->queue_run |= flag->text[1] == 'q'; break;
+	case ACTION_QUEUE_RUN: return take_queue_run(request, value);
+	case ACTION_IGNORE:
 	case ACTION_MODE: break;
 	}
 	return COMMAND_DONE;
@@ -217,6 +236,8 @@ static int read_flags(int argc, char **argv, struct request *request)
 		const char *value = NULL;
 		if (!flag)
 			return complain("there is no flag ", argv[at]);
+		if (flag->shape == SHAPE_PREFIX)
+			value = argv[at] + strlen(flag->text);
 		if (flag->shape == SHAPE_VALUE) {
 			value = argv[at] + strlen(flag->text);
 			if (!*value && ++at == argc)
@@ -332,6 +353,10 @@ static int run_daemon(const struct request *request)
 	add_configuration(&arguments, request);
 	if (request->verbose)
 		add(&arguments, "-v");
+	for (size_t i = 0; i < request->queue_run_count; i++) {
+		add(&arguments, "-q");
+		add(&arguments, request->queue_runs[i]);
+	}
 	if (request->mode == MODE_DAEMON)
 		add(&arguments, "-d");
 	return run_command(&command_run, &arguments, request);

@@ -40,16 +40,49 @@ const struct command command_run = {
 	.name = "run",
 	.run = run_command,
 	.summary = "run the server",
-	.usage = "[-c FILE] [-D MACRO=TEXT] [-v] [-d]",
+	.usage = "[-c FILE] [-D MACRO=TEXT] [-q [NAME/]TIME] [-v] [-d]",
 	.help = "-c FILE        the configuration\n"
 		"-D MACRO=TEXT  define a macro, overriding the file's\n"
+		"-q TIME        run the queue so often: queue_run_interval, whatever the file says\n"
+		"-q NAME/TIME   run the queue of that name; all that are given are queue_run_named\n"
 		"-v             copy the log to standard error, in colour on a terminal\n"
 		"-d             go to the background once everything runs\n"
 		"SIGHUP reloads the configuration and opens the logs anew; SIGTERM lets sessions and deliveries end.\n",
 };
 
+/* What -q says, as settings of the main section. */
+struct queue_runs {
+	char named[4096];
+	struct conf_fact settings[2];
+	size_t count;
+};
+
+static void set_option(struct queue_runs *runs, const char *option, const char *value)
+{
+	size_t at = 0;
+	while (at < runs->count && !slice_equal(runs->settings[at].name, slice_of(option)))
+		at++;
+	runs->count += at == runs->count;
+	runs->settings[at] = (struct conf_fact){ .kind = CONF_FACT_OPTION, .present = true, .name = slice_of(option), .value = slice_of(value) };
+}
+
+/* "30m" or "bulk/30m". False: too many. */
+static bool add_queue_run(struct queue_runs *runs, const char *text)
+{
+	size_t len = strlen(runs->named), room = sizeof runs->named - len;
+	if (!strchr(text, '/')) {
+		set_option(runs, "queue_run_interval", text);
+		return true;
+	}
+	if ((size_t)snprintf(runs->named + len, room, "%s%s", len ? " : " : "", text) >= room)
+		return false;
+	set_option(runs, "queue_run_named", runs->named);
+	return true;
+}
+
 static int run_command(int argc, char **argv)
 {
+	struct queue_runs runs = { .count = 0 };
 	struct command_configuration configuration = { 0 };
 	struct master_options options = { .ready_fd = -1 };
 	struct error error;
@@ -57,11 +90,15 @@ static int run_command(int argc, char **argv)
 	char file[4096];
 	static const struct option none[] = { { 0 } }; /* long options get a clear answer too */
 	opterr = 0;
-	for (int option; (option = getopt_long(argc, argv, "+c:D:vd", none, NULL)) != -1;) {
+	for (int option; (option = getopt_long(argc, argv, "+c:D:q:vd", none, NULL)) != -1;) {
 		switch (option) {
 		case 'c': configuration.file = optarg; break;
 		case 'v': options.verbose = true; break;
 		case 'd': background = true; break;
+		case 'q':
+			if (!add_queue_run(&runs, optarg))
+				return command_usage_error(&command_run, "too many queues with -q");
+			break;
 		case 'D':
 			if (!command_add_macro(&configuration, optarg, &error))
 				return command_usage_error(&command_run, "%s", error.text);
@@ -80,6 +117,8 @@ static int run_command(int argc, char **argv)
 	options.file = file;
 	options.macros = configuration.macros;
 	options.macro_count = configuration.macro_count;
+	options.settings = runs.settings;
+	options.setting_count = runs.count;
 	if (background && (options.ready_fd = enter_background()) < 0) {
 		fprintf(stderr, "postern: cannot go to the background: %s\n", strerror(errno));
 		return COMMAND_TEMPORARY;

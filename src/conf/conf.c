@@ -117,6 +117,19 @@ const struct conf_acl *conf_acl_find(const struct conf *conf, struct slice name)
 	return NULL;
 }
 
+static void take_command_line(struct conf_parser *parser)
+{
+	for (size_t i = 0; i < parser->source->fact_count; i++) {
+		const struct conf_fact *fact = &parser->source->facts[i];
+		const struct conf_option *option =
+			fact->kind == CONF_FACT_OPTION ? conf_option_find(conf_table(CONF_TABLE_MAIN), fact->name) : NULL;
+		if (!option)
+			continue;
+		struct conf_setting *setting = conf_main_setting(parser, option->name);
+		*setting = (struct conf_setting){ .option = option, .text = arena_copy(&parser->conf->arena, fact->value), .given = true };
+	}
+}
+
 struct conf *conf_parse(struct conf_source *source, struct conf_problems *problems)
 {
 	struct conf *conf = xcalloc(1, sizeof *conf);
@@ -128,6 +141,7 @@ struct conf *conf_parse(struct conf_source *source, struct conf_problems *proble
 	if (source->file_count)
 		conf->config_file = arena_copy(&conf->arena, source->files[0]);
 	conf_collect(&parser);
+	take_command_line(&parser);
 	conf_convert_block(&parser, &conf->main_block, &conf->main, false);
 	conf_settle_names(&parser);
 	conf_declare_acls(&parser);

@@ -50,6 +50,12 @@ struct conf_number {
 bool conf_number_value(const struct conf_number *number, const struct expand_context *context, struct arena *arena, int64_t *value_r,
 		       struct error *error);
 
+/* Runs of a queue by the clock. */
+struct conf_queue_run {
+	struct slice name; /* queue_name_valid; empty: the usual queue */
+	int64_t interval;  /* ns */
+};
+
 /* The main section. What each option means is in its table (table_main.c) and in docs/reference.md. */
 struct conf_main {
 	struct slice primary_hostname, qualify_domain, qualify_recipient; /* never empty */
@@ -145,6 +151,14 @@ struct conf_main {
 	int64_t shutdown_timeout; /* ns */
 	int64_t front_processes;  /* 0: one a core, less one */
 	int64_t retry_interval_max, retry_data_expire; /* ns */
+	/* When messages wait for a run of their queue, and when there is one. */
+	bool queue_only, queue_only_load_latch;
+	struct conf_fixed queue_only_load;
+	int64_t smtp_accept_queue, smtp_accept_queue_per_connection; /* 0: no limit */
+	int64_t queue_run_interval; /* ns; 0: none by the clock */
+	struct conf_strings queue_run_named;
+	struct conf_queue_run *queue_runs; /* both, understood */
+	size_t queue_run_count;
 };
 
 /* Where the daemon listens: local_interfaces and daemon_smtp_ports put together. */
@@ -223,6 +237,8 @@ struct conf {
 	size_t authenticator_count;
 	struct conf_named_list *lists;
 	size_t list_count, list_room;
+	/* The domain lists of these names, which Exim's users have by custom for what is theirs (role/session_message.c); NULL: there is none. */
+	const struct conf_named_list *local_domains, *relay_to_domains;
 	/* Directories below which lookups may read files: those that expansions and lists name as constant text. */
 	struct slice *lookup_directories;
 	size_t lookup_directory_count, lookup_directory_room;

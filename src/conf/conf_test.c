@@ -2,6 +2,7 @@
 /* Options: values, tables, sections, what is reported and where. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/interval.h"
 #include "base/test.h"
 #include "conf/conf.h"
 #include "conf/fake_system.h"
@@ -115,8 +116,8 @@ static void defaults_are_those_of_the_tables(void **state)
 static void log_items_are_chosen(void **state)
 {
 	(void)state;
-	const unsigned standard = LOG_ITEM_CONNECTION_REJECT | LOG_ITEM_LOST_INCOMING_CONNECTION | LOG_ITEM_MSG_ID |
-				  LOG_ITEM_TLS_CERTIFICATE_VERIFIED | LOG_ITEM_TLS_CIPHER;
+	const unsigned standard = LOG_ITEM_CONNECTION_REJECT | LOG_ITEM_DELAY_DELIVERY | LOG_ITEM_LOST_INCOMING_CONNECTION |
+				  LOG_ITEM_MSG_ID | LOG_ITEM_QUEUE_RUN | LOG_ITEM_TLS_CERTIFICATE_VERIFIED | LOG_ITEM_TLS_CIPHER;
 	const struct {
 		const char *text;
 		unsigned items;
@@ -126,14 +127,14 @@ static void log_items_are_chosen(void **state)
 		{ "log_selector = +tls_peerdn -tls_cipher", (standard | LOG_ITEM_TLS_PEERDN) & ~(unsigned)LOG_ITEM_TLS_CIPHER },
 		{ "log_selector = +tls_sni+tls_resumption\t-msg_id ",
 		  (standard | LOG_ITEM_TLS_SNI | LOG_ITEM_TLS_RESUMPTION) & ~(unsigned)LOG_ITEM_MSG_ID },
-		{ "log_selector = +queue_run +dkim -tls_sni -subject -all", 0 },
+		{ "log_selector = +retry_defer +dkim -tls_sni -subject -all", 0 },
 		{ "log_selector = -all +tls_cipher", LOG_ITEM_TLS_CIPHER },
 		{ "log_selector = +received_sender +received_recipients +8bitmime",
 		  standard | LOG_ITEM_RECEIVED_SENDER | LOG_ITEM_RECEIVED_RECIPIENTS | LOG_ITEM_8BITMIME },
 		{ "no_tls_log_cipher", standard & ~(unsigned)LOG_ITEM_TLS_CIPHER },
 		{ "tls_log_peerdn", standard | LOG_ITEM_TLS_PEERDN },
 		{ "no_tls_log_cipher\nlog_selector = +tls_cipher", standard },
-		{ "log_selector = +all -tls_sni", (2 * LOG_ITEM_PROXY - 1) & ~(unsigned)LOG_ITEM_TLS_SNI },
+		{ "log_selector = +all -tls_sni", (2 * LOG_ITEM_QUEUE_RUN - 1) & ~(unsigned)LOG_ITEM_TLS_SNI },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct fixture f;
@@ -146,7 +147,40 @@ static void log_items_are_chosen(void **state)
 	expect_error("log_selector = +", 1, "unknown log item \"\"");
 	expect_error("log_selector = +tls_sni,+tls_cipher", 1, "expected names with + or -");
 	expect_error("log_selector = +subject", 1, "the log item \"subject\" cannot be added in this version");
-	expect_error("log_selector = -queue_run", 1, "the log item \"queue_run\" cannot be left out in this version");
+	expect_error("log_selector = -retry_defer", 1, "the log item \"retry_defer\" cannot be left out in this version");
+}
+
+static void assert_runs(const char *text, const struct conf_queue_run *want, size_t count)
+{
+	struct fixture f;
+	parse_good(&f, text);
+	assert_int_equal(f.conf->main.queue_run_count, count);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(slice_equal(f.conf->main.queue_runs[i].name, want[i].name));
+		assert_true(f.conf->main.queue_runs[i].interval == want[i].interval * CLOCK_SECOND);
+	}
+	done(&f);
+}
+
+static void queues_are_run_at_intervals(void **state)
+{
+	(void)state;
+	static const char wrong[] = "expected the name of a queue, a slash and a time up to 30 days";
+	const struct conf_queue_run standard = { .interval = 1800 };
+	const struct conf_queue_run runs[] = { { .interval = 900 }, { SLICE("bulk"), 600 }, { SLICE("night"), 86400 } };
+	char many[8192] = "queue_run_named = ";
+	assert_runs("", &standard, 1);
+	assert_runs("queue_run_interval = 15m\nqueue_run_named = bulk/10m : night / 1d", runs, 3);
+	assert_runs("queue_run_interval = 0s\nqueue_run_named = bulk/10m", runs + 1, 1);
+	expect_error("queue_run_named = bulk", 1, wrong);
+	expect_error("queue_run_named = /10m", 1, wrong);
+	expect_error("queue_run_named = a b/10m", 1, wrong);
+	expect_error("queue_run_named = bulk/0s", 1, wrong);
+	expect_error("queue_run_named = bulk/10m/5m", 1, wrong);
+	expect_error("queue_run_named = bulk/10m : bulk/5m", 1, "the queue \"bulk\" is there twice");
+	for (size_t i = 0, len = strlen(many); i <= 100; i++)
+		len += (size_t)snprintf(many + len, sizeof many - len, "%sq%zu/1h", i ? ":" : "", i);
+	expect_error(many, 1, "more than 100 queues");
 }
 
 static void booleans_take_both_forms(void **state)
@@ -207,7 +241,7 @@ static void times_are_numbers_with_units(void **state)
 		char text[40];
 		assert_true(conf_value_time(slice_of(good[i].text), &value, &error));
 		assert_true(value == good[i].want);
-		conf_format_time(value, text, sizeof text);
+		interval_format(value, text, sizeof text);
 		assert_true(conf_value_time(slice_of(text), &value, &error) && value == good[i].want);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -249,6 +283,8 @@ static void quoted_strings_have_escapes(void **state)
 	arena_init(&arena, 0);
 	assert_true(conf_value_unquote(&arena, SLICE("\"a\\\\b\\n\\t\\r\\x41\\101\\\"\\z\""), &out, &error));
 	assert_slice(out, "a\\b\n\t\rAA\"z");
+	assert_true(conf_value_unquote(&arena, SLICE("\"\\b\\f\\v\""), &out, &error));
+	assert_slice(out, "\b\f\v");
 	assert_true(conf_value_unquote(&arena, SLICE("\" kept \" "), &out, &error));
 	assert_slice(out, " kept ");
 	assert_true(conf_value_unquote(&arena, SLICE("plain \\n \"x"), &out, &error));
@@ -257,6 +293,7 @@ static void quoted_strings_have_escapes(void **state)
 	assert_false(conf_value_unquote(&arena, SLICE("\"open\\"), &out, &error));
 	assert_false(conf_value_unquote(&arena, SLICE("\"a\" b"), &out, &error));
 	assert_false(conf_value_unquote(&arena, SLICE("\"a\\0\""), &out, &error));
+	assert_false(conf_value_unquote(&arena, SLICE("\"a\\xg\""), &out, &error));
 	arena_free(&arena);
 }
 
@@ -491,6 +528,21 @@ static void named_lists_may_come_in_any_order_but_not_in_a_circle(void **state)
 	expect_error("domainlist a = ^re(gex\n", 1, "domainlist a");
 	expect_error("domainlist a = nosuch;/x\n", 1, "domainlist a");
 	expect_error("domainlist a = $sender_helo_name : +none\n", 1, "domainlist a");
+}
+
+static void the_domain_lists_of_custom_are_known_at_load(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "hostlist relay_to_domains = 192.0.2.0/24\ndomainlist local_domains = a.example : +relay_to_domains\n"
+		       "domainlist relay_to_domains = b.example\n");
+	struct list_subject subject = { .domain = SLICE("b.example") };
+	assert_true(f.conf->local_domains == &f.conf->lists[1] && f.conf->relay_to_domains == &f.conf->lists[2]);
+	assert_true(in_list(f.conf->local_domains->list, &subject) && in_list(f.conf->relay_to_domains->list, &subject));
+	done(&f);
+	parse_good(&f, "hostlist local_domains = 192.0.2.0/24\n");
+	assert_true(!f.conf->local_domains && !f.conf->relay_to_domains);
+	done(&f);
 }
 
 static struct expand_value helo_name(void *owner, enum expand_variable variable)
@@ -883,6 +935,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_those_of_the_tables),
 		cmocka_unit_test(log_items_are_chosen),
+		cmocka_unit_test(queues_are_run_at_intervals),
 		cmocka_unit_test(booleans_take_both_forms),
 		cmocka_unit_test(integers_have_bases_units_and_ranges),
 		cmocka_unit_test(times_are_numbers_with_units),
@@ -898,6 +951,7 @@ int main(void)
 		cmocka_unit_test(all_errors_are_reported_with_their_places),
 		cmocka_unit_test(no_more_than_a_hundred_problems_are_kept_but_all_are_counted),
 		cmocka_unit_test(named_lists_may_come_in_any_order_but_not_in_a_circle),
+		cmocka_unit_test(the_domain_lists_of_custom_are_known_at_load),
 		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
 		cmocka_unit_test(believing_every_hosts_proxy_header_is_warned_of),

@@ -23,6 +23,8 @@ enum log_item {
 	LOG_ITEM_SMTP_SYNTAX_ERROR = 1 << 12,
 	LOG_ITEM_SMTP_MAILAUTH = 1 << 13,
 	LOG_ITEM_PROXY = 1 << 14,
+	LOG_ITEM_DELAY_DELIVERY = 1 << 15,
+	LOG_ITEM_QUEUE_RUN = 1 << 16,
 };
 
 /* What is logged without the option. */

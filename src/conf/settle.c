@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* Defaults that are computed, and options checked against each other. */
 #include "conf/parse.h"
+#include "base/id.h"
 #include "dns/dns.h"
 
 #include <string.h>
 
-enum { LISTENERS_MAX = 1024 };
+enum { LISTENERS_MAX = 1024, QUEUE_RUNS_MAX = 100, QUEUE_RUN_MAX = 30 * 24 * 3600 /* s */ };
 
 /* A name of labels, or an address in brackets; enough that it can stand in a greeting and a Received: line. */
 static bool is_host_name(struct slice name)
@@ -205,6 +206,38 @@ static void settle_users(struct conf_parser *parser)
 			   FAILURES_LIMIT_MAX, FAILURES_PERIOD_MAX / 86400);
 }
 
+static bool add_queue_run(struct conf_main *conf, struct slice name, int64_t interval)
+{
+	for (size_t i = 0; i < conf->queue_run_count; i++)
+		if (slice_equal(conf->queue_runs[i].name, name))
+			return false;
+	conf->queue_runs[conf->queue_run_count++] = (struct conf_queue_run){ name, interval };
+	return true;
+}
+
+/* "bulk/10m", Exim's -qGbulk/10m. */
+static void settle_queue_runs(struct conf_parser *parser)
+{
+	struct conf_main *conf = &parser->conf->main;
+	struct error why = { 0 };
+	conf->queue_runs = arena_array(&parser->conf->arena, QUEUE_RUNS_MAX + 1, sizeof *conf->queue_runs);
+	if (conf->queue_run_interval)
+		add_queue_run(conf, (struct slice){ 0 }, conf->queue_run_interval);
+	if (conf->queue_run_named.count > QUEUE_RUNS_MAX) {
+		conf_main_error(parser, "queue_run_named", "more than %d queues", QUEUE_RUNS_MAX);
+		return;
+	}
+	for (size_t i = 0; i < conf->queue_run_named.count; i++) {
+		struct slice item = conf->queue_run_named.items[i], rest = item, name = slice_trim(slice_cut(&rest, '/'));
+		int64_t seconds = 0;
+		if (!queue_name_valid(name) || !conf_value_time(slice_trim(rest), &seconds, &why) || seconds <= 0 || seconds > QUEUE_RUN_MAX)
+			conf_main_error(parser, "queue_run_named", "expected the name of a queue, a slash and a time up to %d days, such as bulk/10m; "
+				   "found \"%.*s\"", QUEUE_RUN_MAX / 86400, SLICE_ARG(slice_first(item, 100)));
+		else if (!add_queue_run(conf, name, seconds * CLOCK_SECOND))
+			conf_main_error(parser, "queue_run_named", "the queue \"%.*s\" is there twice", SLICE_ARG(name));
+	}
+}
+
 /* A header of the PROXY protocol is believed: whoever may send one may be anybody. */
 static void settle_proxies(struct conf_parser *parser)
 {
@@ -247,6 +280,7 @@ void conf_settle_names(struct conf_parser *parser)
 	settle_users(parser);
 	settle_pam(parser);
 	settle_role_users(parser);
+	settle_queue_runs(parser);
 }
 
 void conf_settle(struct conf_parser *parser)

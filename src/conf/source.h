@@ -36,6 +36,7 @@ enum conf_fact_kind {
 	CONF_FACT_USER,     /* "UID GID HOME" */
 	CONF_FACT_GROUP,    /* "GID" */
 	CONF_FACT_ADDRESSES, /* name "": the addresses of all interfaces, separated by spaces */
+	CONF_FACT_OPTION,    /* never asked for: the value of a main option by the command line, which comes before the file's */
 	CONF_FACT_KINDS,
 };
 

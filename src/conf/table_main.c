@@ -166,7 +166,7 @@ static const struct conf_option options[] = {
 	  .help = "Log the name in the client's certificate (DN=).", .example = "true" },
 	{ OPTION(log_selector), .type = CONF_STRING,
 	  .help = "What log lines hold: names of items, each with + to add or - to leave it out. Logged unless left out: tls_cipher "
-		  "(X=), tls_certificate_verified (CV=), msg_id (id=), connection_reject, lost_incoming_connection. To be added: "
+		  "(X=), tls_certificate_verified (CV=), msg_id (id=), connection_reject, delay_delivery, lost_incoming_connection, queue_run. To be added: "
 		  "proxy (PRX=, and what a proxy tells of the client's TLS), tls_peerdn (DN=), tls_sni (SNI=), tls_resumption (a * behind the cipher of a resumed session), 8bitmime (M8S=), "
 		  "received_sender, received_recipients, all. Other names of Exim's are errors, but for adding what Exim logs anyway.",
 	  .example = "+tls_certificate_verified +tls_peerdn +tls_sni" },
@@ -250,7 +250,7 @@ static const struct conf_option options[] = {
 		  "version 1 or 2, which says who the client is; before TLS on tls_on_connect_ports. From then on that client is the host of "
 		  "the session, for limits, lists, ACLs and the log. Without a good header in time only QUIT is done, and "
 		  "TLS on connect does not begin. Other hosts that send such a header are refused: the list must hold nobody "
-		  "who is not a proxy.",
+		  "who is not a proxy. While the list cannot be evaluated, connections are turned away with 421.",
 	  .example = "<; 192.0.2.7 ; 2001:db8::7" },
 	{ OPTION(proxy_required_hosts), .type = CONF_HOSTS, .modern = "hosts_proxy",
 	  .help = "Proxies, as in hosts_proxy.", .example = "192.0.2.7" },
@@ -313,7 +313,8 @@ static const struct conf_option options[] = {
 	  .help = "The ACL for each MIME part of a message with a Content-Type: field, multiparts and attached messages too, before that of "
 		  "acl_smtp_data. What it does not accept is refused. Messages with over 1000 parts, or parts nested over 30 deep, are refused.",
 	  .example = "deny condition = ${if match{$mime_filename}{\\N\\.exe$\\N}}" },
-	{ ACL(smtp_etrn, ETRN), .help = "The ACL for ETRN. What it accepts starts a run of the whole queue. Unset: refused.",
+	{ ACL(smtp_etrn, ETRN), .help = "The ACL for ETRN. What it accepts starts a run of the whole queue, or of that which the ACL names with queue. "
+		  "Unset: refused.",
 	  .example = "accept hosts = 192.0.2.0/24" },
 	{ ACL(smtp_expn, EXPN), .help = "The ACL for EXPN. What it accepts is answered with what the routers say. Unset: refused.",
 	  .example = "accept hosts = 192.0.2.0/24" },
@@ -335,6 +336,33 @@ static const struct conf_option options[] = {
 	  .help = "The most Received: lines of a message; more mean a loop.", .example = "50" },
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
 	  .help = "The most bytes of a message's header section.", .example = "256K" },
+	{ OPTION(queue_only), .type = CONF_BOOL, .fallback = "false",
+	  .help = "Messages are not delivered when they arrive, but by the next run of the queue (queue_run_interval).", .example = "true" },
+	{ OPTION(queue_only_load), .type = CONF_FIXED,
+	  .help = "The load average of the system above which messages wait for a run of the queue. Unset: it does not matter.",
+	  .example = "8" },
+	{ OPTION(queue_only_load_latch), .type = CONF_BOOL, .fallback = "true",
+	  .help = "Once queue_only_load has held for a message, it holds for all that follow in the same connection. Otherwise the load is "
+		  "looked at for each message.",
+	  .example = "false" },
+	{ OPTION(smtp_accept_queue), .type = CONF_INTEGER, .fallback = "0", .max = 1000000,
+	  .help = "Messages of a connection wait for a run of the queue if there were more than so many connections when it began; 0 for no "
+		  "limit.",
+	  .example = "200" },
+	{ OPTION(smtp_accept_queue_per_connection), .type = CONF_INTEGER, .fallback = "0", .max = 1000000,
+	  .help = "How many messages of one connection are delivered at once; those that follow wait for a run of the queue. 0 for no limit. "
+		  "Exim's default is 10, for it starts a process for each; here it costs the server nothing.",
+	  .example = "100" },
+	{ OPTION(queue_run_interval), .type = CONF_TIME, .fallback = "30m", .max = 30 * 24 * 3600,
+	  .help = "How often the queue is run, as Exim's -q30m says it: what waits for that is tried. A start, a reload and ETRN are runs as "
+		  "well. 0s: only these. Messages that were deferred need no run, they are tried when their retry time has come; "
+		  "frozen ones stay frozen.",
+	  .example = "15m" },
+	{ OPTION(queue_run_named), .type = CONF_STRINGS,
+	  .help = "The queues with a name (ACL modifier queue) that are run by the clock, and how often, as Exim's -qGbulk/10m says it: a list "
+		  "of names, each with a slash and a time. A run tries what waits for one, and what was deferred and whose retry time has "
+		  "come; a start and a reload are runs of these queues as well. A queue that is not named here waits for ETRN.",
+	  .example = "bulk/10m : night/1d" },
 	{ OPTION(retry_interval_max), .type = CONF_TIME, .fallback = "1d", .min = 1, .max = 24 * 3600,
 	  .help = "The longest time between two tries, whatever the retry rules say.", .example = "8h" },
 	{ OPTION(retry_data_expire), .type = CONF_TIME, .fallback = "7d", .max = 366 * 24 * 3600,

@@ -5,13 +5,11 @@
 
 #include <sys/sysinfo.h>
 
-/* Times 1000. Without a file: those who ask may be confined. */
-static struct slice load_average(struct arena *arena)
+/* Without a file: those who ask may be confined. */
+double expand_moment_load(void)
 {
 	struct sysinfo info;
-	if (sysinfo(&info) < 0)
-		return SLICE("");
-	return arena_printf(arena, "%lu", info.loads[0] * 1000 >> SI_LOAD_SHIFT);
+	return sysinfo(&info) < 0 ? 0 : (double)info.loads[0] / (1 << SI_LOAD_SHIFT);
 }
 
 bool expand_moment_variable(enum expand_variable variable, int64_t now, struct arena *arena, struct slice *text_r)
@@ -25,7 +23,7 @@ bool expand_moment_variable(enum expand_variable variable, int64_t now, struct a
 	};
 	char text[64];
 	if (variable == EXPAND_LOAD_AVERAGE) {
-		*text_r = load_average(arena);
+		*text_r = arena_printf(arena, "%.0f", expand_moment_load() * 1000);
 		return true;
 	}
 	if (variable == EXPAND_TOD_EPOCH || variable == EXPAND_TOD_EPOCH_L) {

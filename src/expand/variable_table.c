@@ -508,7 +508,7 @@ const struct expand_variable_info expand_variable_table[] = {
 	{ "return_size_limit", EXPAND_BOUNCE_RETURN_SIZE_LIMIT, NUMBER, COMMAND, false,
 	  "Older name of bounce_return_size_limit.",
 	  "$return_size_limit" },
-	{ "queue_name", EXPAND_QUEUE_NAME, TEXT, ENVELOPE, false,
+	{ "queue_name", EXPAND_QUEUE_NAME, TEXT, CONNECTION, false,
 	  "The name of the queue of this message; empty for the usual one.",
 	  "queue $queue_name" },
 	{ "verify_mode", EXPAND_VERIFY_MODE, TEXT, COMMAND, false,

@@ -67,15 +67,16 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 	F(number, host_port) F(bytes, protocol) F(bytes, cipher) F(bytes, cipher_standard) F(bytes, peer_name)  \
 	F(bytes, server_name) F(bytes, authenticated) F(bytes, authenticated_id)                                \
 	F(bytes, authenticated_sender) F(number, verified) F(number, resumption) F(number, ocsp) F(bytes, message_id)    \
-	F(number, flags) F(bytes, variables) F(bytes, proxy)
+	F(number, flags) F(bytes, variables) F(bytes, proxy) F(bytes, queue_name) F(bytes, delays)
 /*
  * submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. proxy: its address, for the log.
+ * queue_name: the queue whose runs take it, or empty. delays: a list of texts, why it is not delivered at once, for the log.
  * Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), frozen from the start, not to be delivered at once.
  */
 enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, SUBMIT_QUEUED = 8 };
 #define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete)
-/* ETRN: what waits in the queue is tried now. */
-#define IPC_RUN_QUEUE(F) F(number, unused)
+/* ETRN: what waits in the queue of that name (empty: the usual one) is tried now. */
+#define IPC_RUN_QUEUE(F) F(bytes, queue_name)
 #define IPC_ABORT(F) F(number, transaction)
 /* kind: enum error_kind; ERROR_NONE for a part that was taken, and for the last one: the message is durable. */
 #define IPC_TAKEN(F) F(number, kind) F(bytes, problem)

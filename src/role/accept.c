@@ -163,6 +163,8 @@ static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *me
 	drop_duplicates(envelope);
 	if (envelope->recipient_count == 0 || !read_variables(entry, envelope, message->variables))
 		return false;
+	if (message->queue_name.len && !queue_name_valid(message->queue_name))
+		return false;
 	envelope->id = entry->id;
 	envelope->received_ns = entry->received_ns;
 	envelope->sender = arena_copy(&entry->arena, message->sender);
@@ -185,6 +187,9 @@ static bool read_envelope(struct queue_entry *entry, const struct ipc_submit *me
 	envelope->smtputf8 = message->flags & SUBMIT_SMTPUTF8;
 	envelope->frozen = message->flags & SUBMIT_FROZEN;
 	envelope->queue_only = message->flags & SUBMIT_QUEUED;
+	envelope->queue_name = arena_copy(&entry->arena, message->queue_name);
+	entry->delays = arena_copy(&entry->arena, message->delays);
+	queue_runs_enter(entry, envelope->queue_name);
 	entry->message_id = arena_copy(&entry->arena, message->message_id);
 	entry->proxy = arena_copy(&entry->arena, message->proxy);
 	entry->envelope = envelope;
@@ -332,7 +337,7 @@ static void log_arrival(struct queue *queue, const struct queue_entry *entry, ui
 	unsigned items = queue->role->conf->main.log_items;
 	struct slice sender = envelope->sender.len ? envelope->sender : SLICE("<>");
 	char host[640] = "", tls[TLS_LOG_MAX], message_id[300] = "", from[600] = "", recipients[4096] = "", proxy[64] = "";
-	char authenticated[AUTHENTICATED_MAX] = "";
+	char authenticated[AUTHENTICATED_MAX] = "", queue_name[QUEUE_NAME_MAX + 4] = "";
 	if (envelope->host_address.len)
 		mail_host_format(envelope->host_name, envelope->helo, envelope->host_address, host, sizeof host);
 	const struct tls_log log = {
@@ -350,10 +355,12 @@ static void log_arrival(struct queue *queue, const struct queue_entry *entry, ui
 		list_recipients(envelope, recipients, sizeof recipients);
 	if (envelope->authenticated.len)
 		log_authenticated(envelope, items, authenticated, sizeof authenticated);
+	if (envelope->queue_name.len)
+		snprintf(queue_name, sizeof queue_name, " Q=%.*s", SLICE_ARG(envelope->queue_name));
 	const char *bits = !(items & LOG_ITEM_8BITMIME) ? "" : envelope->eight_bit_mime ? " M8S=8" : " M8S=0";
-	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s%s P=%.*s%s%s%s S=%llu%s%s%s%s", entry->id.text, SLICE_ARG(sender),
-		 *host ? " H=" : "", host, SLICE_ARG(envelope->protocol), tls, authenticated, proxy, (unsigned long long)size, bits, message_id, from,
-		 recipients);
+	log_line(&queue->role->log, LOG_KIND_MAIN, "%s <= %.*s%s%s P=%.*s%s%s%s S=%llu%s%s%s%s%s", entry->id.text, SLICE_ARG(sender),
+		 *host ? " H=" : "", host, SLICE_ARG(envelope->protocol), tls, authenticated, proxy, (unsigned long long)size, bits, queue_name, message_id,
+		 from, recipients);
 }
 
 /* The message is durable: log it, answer, deliver. A whole small message goes on from memory, without reading it back. */

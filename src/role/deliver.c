@@ -360,11 +360,13 @@ static void log_delivery(struct delivering *delivering, const struct delivery *d
 	struct log *log = &delivering->entry->queue->role->log;
 	const char *id = delivering->entry->id.text;
 	struct mail_address_parts parts;
-	char by[300] = "";
+	char by[400] = "";
 	size_t n = 0;
 	split_address(delivery->address, &parts);
+	if (*delivering->entry->named->name)
+		n += (size_t)snprintf(by, sizeof by, " Q=%s", delivering->entry->named->name);
 	if (delivery->router.len)
-		n += (size_t)snprintf(by, sizeof by, " R=%.*s", SLICE_ARG(slice_first(delivery->router, 100)));
+		n += (size_t)snprintf(by + n, sizeof by - n, " R=%.*s", SLICE_ARG(slice_first(delivery->router, 100)));
 	if (delivery->transport.len)
 		snprintf(by + n, sizeof by - n, " T=%.*s", SLICE_ARG(slice_first(delivery->transport, 100)));
 	if (delivery->delivered)

@@ -176,6 +176,7 @@ static struct expand_value variable_value(void *owner, enum expand_variable vari
 	case EXPAND_SPAM_SCORE_INT:
 	case EXPAND_SPAM_BAR:
 	case EXPAND_SPAM_ACTION: kept_value(context, slice_of(expand_variable_name(variable)), &kept); return kept;
+	case EXPAND_QUEUE_NAME: return text_value(envelope->queue_name);
 	default: return tls_variable(context, variable);
 	}
 }
@@ -205,6 +206,6 @@ void delivery_context_init(struct delivery_context *context, struct queue_entry 
 	*context = (struct delivery_context){ .entry = entry, .conf = conf };
 	context->expansions = (struct expand_context){
 		.owner = context, .variable = variable_value, .named = named, .ask = ask, .headers = headers, .language = &conf->language,
-		.list_cache = list_cache_new(&entry->arena),
+		.list_cache = list_cache_new(&entry->arena), .queue_running = entry->in_run,
 	};
 }

@@ -64,6 +64,8 @@ static struct conf *read_configuration(struct master *master, int *source_fd_r)
 	conf_problems_init(&problems);
 	struct conf_source *source = conf_source_read(master->options.file, master->options.macros, master->options.macro_count,
 						      conf_system_local(), &problems);
+	for (size_t i = 0; i < master->options.setting_count; i++)
+		*conf_source_add_fact(source) = master->options.settings[i];
 	if (source->file_count)
 		conf = conf_parse(source, &problems);
 	complain_of(master, &problems);

@@ -25,6 +25,8 @@ struct master_options {
 	const char *file;               /* the configuration's */
 	const struct conf_macro *macros; /* of the command line */
 	size_t macro_count;
+	const struct conf_fact *settings; /* likewise: CONF_FACT_OPTION */
+	size_t setting_count;
 	bool verbose;                   /* copy the log to standard error */
 	int ready_fd;                   /* gets one byte when all runs, and is closed then; or -1 */
 };

@@ -61,6 +61,11 @@ static bool hold_message(struct session *session, struct slice options, bool *ho
 	return true;
 }
 
+static void policy_queue(void *owner, struct slice name)
+{
+	session_set_queue(owner, name);
+}
+
 static bool set_dscp(struct session *session, struct slice options, struct error *error)
 {
 	unsigned value;
@@ -263,7 +268,7 @@ void policy_init(struct session *session)
 		.owner = session, .context = &session->expansions, .set = session->conf->acl_set,
 		.connection = &session->acl_connection, .message = &session->acl_message,
 		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .recipients = policy_recipients, .control = policy_control,
-		.add_header = policy_add_header, .remove_header = policy_remove_header, .content = policy_content, .scan = policy_scan,
+		.add_header = policy_add_header, .queue = policy_queue, .remove_header = policy_remove_header, .content = policy_content, .scan = policy_scan,
 		.av_scanner = session->conf->main.av_scanner, .spamd_address = session->conf->main.spamd_address,
 		.trace = session->front->watch ? policy_trace : NULL, .where = policy_where,
 	};
@@ -376,5 +381,5 @@ void policy_answer(const struct policy *policy, struct session *session)
 	else
 		smtp_accept(&session->smtp);
 	if (policy->answer.drop)
-		smtp_server_close(&session->smtp, POLICY_DROPPED);
+		smtp_server_close(&session->smtp, SMTP_END_ACL);
 }

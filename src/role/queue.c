@@ -59,13 +59,20 @@ static void find_user(struct queue *queue, struct ipc_peer *peer, struct ipc_inc
 	task_spawn(queue->role->loop, user_task, question, "find user");
 }
 
+static void run_queue(struct queue *queue, const struct ipc_incoming *incoming)
+{
+	struct ipc_run_queue message;
+	if (ipc_unpack_run_queue(incoming->body, &message) && (message.queue_name.len == 0 || queue_name_valid(message.queue_name)))
+		queue_runs_ask(queue, message.queue_name);
+}
+
 static void from_front(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
 {
 	struct queue *queue = owner;
 	if (incoming->type == IPC_FIND_USER_MESSAGE)
 		find_user(queue, peer, incoming);
 	else if (incoming->type == IPC_RUN_QUEUE_MESSAGE)
-		schedule_run(queue);
+		run_queue(queue, incoming);
 	else
 		accept_submit(queue, peer, incoming);
 }
@@ -108,16 +115,15 @@ static void queue_material(struct role_process *role, struct ipc_incoming *incom
 static void scanned_message(void *context, const struct spool_envelope *envelope)
 {
 	struct queue *queue = context;
-	if (envelope->frozen)
-		return;
-	struct queue_entry *entry = queue_entry_new(queue, &envelope->id, envelope->received_ns);
-	schedule_now(queue, entry);
+	if (!envelope->frozen)
+		schedule_found(queue, queue_entry_new(queue, &envelope->id, envelope->received_ns), envelope);
 }
 
 static void scanned_problem(void *context, const struct spool_problem *problem)
 {
 	struct queue *queue = context;
-	bool serious = problem->kind != SPOOL_PROBLEM_LEFTOVER && problem->kind != SPOOL_PROBLEM_TORN_JOURNAL;
+	bool serious = problem->kind != SPOOL_PROBLEM_LEFTOVER && problem->kind != SPOOL_PROBLEM_TORN_JOURNAL &&
+		       problem->kind != SPOOL_PROBLEM_TORN_MESSAGE;
 	log_line(&queue->role->log, serious ? LOG_KIND_PANIC : LOG_KIND_MAIN, "spool file %s: %s", problem->name, problem->text);
 }
 
@@ -140,6 +146,7 @@ static bool queue_start(struct role_process *role, struct error *error)
 	queue->role = role;
 	queue->spool_dir = -1;
 	queue->retries = retries_new();
+	queue_runs_init(queue);
 	umask(077);
 	/* Loads the name service's libraries while they can still be found without restriction. */
 	struct user_lookup lookup = { .name = "root" };
@@ -151,7 +158,7 @@ static bool queue_apply(struct role_process *role, struct error *error)
 {
 	struct queue *queue = role->state;
 	if (queue->spool) {
-		schedule_all_now(queue);
+		queue_runs_reload(queue);
 		return true;
 	}
 	if (queue->spool_dir < 0)
@@ -165,6 +172,7 @@ static bool queue_apply(struct role_process *role, struct error *error)
 		log_line(&role->log, LOG_KIND_MAIN, "queue: %zu messages found in the spool", queue->entries);
 	accept_start(queue);
 	schedule_start(queue);
+	queue_runs_start(queue);
 	return true;
 }
 

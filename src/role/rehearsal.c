@@ -100,8 +100,9 @@ static void log_message(struct stage *stage, const struct ipc_submit *message)
 	struct slice sender = message->sender.len ? message->sender : SLICE("<>");
 	char host[SESSION_PEER_MAX];
 	size_t len = mail_host_format(message->host_name, message->helo, message->host_address, host, sizeof host);
-	log_line(&stage->log, LOG_KIND_MAIN, "%.*s <= %.*s H=%.*s P=%.*s S=%llu", SLICE_ARG(message->id), SLICE_ARG(sender), (int)len, host,
-		 SLICE_ARG(message->protocol), (unsigned long long)message->size);
+	struct slice queue = message->queue_name;
+	log_line(&stage->log, LOG_KIND_MAIN, "%.*s <= %.*s H=%.*s P=%.*s S=%llu%s%.*s", SLICE_ARG(message->id), SLICE_ARG(sender), (int)len,
+		 host, SLICE_ARG(message->protocol), (unsigned long long)message->size, queue.len ? " Q=" : "", SLICE_ARG(queue));
 }
 
 static void answer_user(struct ipc_peer *peer, const struct ipc_incoming *incoming)

@@ -48,9 +48,9 @@ static const int calls_of_front[] = {
 	CALL(getdents64), CALL(ftruncate), CALL(fallocate), CALL(flock), CALL(fstatfs), CALL(copy_file_range), CALL(sendfile), \
 	CALL(fchmod), CALL(faccessat), CALL(faccessat2), CALL(umask), CALL(statx), CALL(utimensat)
 
-/* The queue looks local users up, by whatever /etc/nsswitch.conf names. */
+/* The queue looks local users up, by whatever /etc/nsswitch.conf names. A message of the spool's log is handed on in a memory file. */
 static const int calls_of_queue[] = {
-	CALLS_OF_FILES, CALL(socket), CALL(connect), CALL(poll), CALL(ppoll), CALL(recvfrom), CALL(sendto), CALL(getsockopt),
+	CALLS_OF_FILES, CALL(memfd_create), CALL(socket), CALL(connect), CALL(poll), CALL(ppoll), CALL(recvfrom), CALL(sendto), CALL(getsockopt),
 	CALL(setsockopt), CALL(access), CALL(readlink), CALL(readlinkat), CALL(geteuid), CALL(getuid), CALL(getegid), CALL(getgid),
 };
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * When messages are delivered: at once when they are new, later when they were deferred. Only the identifier of a waiting
- * message is in memory; its envelope is read again when it is due.
+ * When messages are delivered: at once when they are new, later when they were deferred or are to wait for a run of their queue. Only
+ * the identifier of a waiting message is in memory; its envelope is read again when it is due.
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "conf/log_selector.h"
 #include "role/queue.h"
 #include "task/offload.h"
 
@@ -14,11 +15,6 @@
 #include <unistd.h>
 
 enum { REMOVALS_AT_ONCE = 256 };
-
-/* ETRN costs a client nothing, but the queue a look at each message. */
-#define RUNS_APART (10 * CLOCK_SECOND)
-/* How long a message waits that is not to be delivered at once; a start and a reload are runs of the queue as well. */
-#define QUEUE_RUN_INTERVAL (15 * 60 * CLOCK_SECOND)
 
 struct queue_entry *queue_entry_new(struct queue *queue, const struct message_id *id, int64_t received_ns)
 {
@@ -34,6 +30,7 @@ void queue_entry_free(struct queue_entry *entry)
 	if (!entry)
 		return;
 	entry->queue->entries--;
+	queue_runs_leave(entry);
 	arena_free(&entry->arena);
 	fd_close(&entry->fd);
 	free(entry);
@@ -79,56 +76,82 @@ static struct queue_entry *take_first_waiting(struct queue *queue)
 	return entry;
 }
 
+/* Of what is not tried now only the identifier is kept. */
+static void forget_text(struct queue_entry *entry)
+{
+	entry->envelope = NULL;
+	entry->message_id = entry->proxy = entry->delays = (struct slice){ 0 };
+	arena_free(&entry->arena);
+	fd_close(&entry->fd);
+}
+
 void schedule_retry(struct queue *queue, struct queue_entry *entry, int64_t when_ns)
 {
 	int64_t wait = when_ns - clock_wall_now();
 	/* Whoever was under way when all were to be tried is tried again: by the configuration that is in force now. */
-	bool again = entry->round != queue->round;
+	bool again = entry->round != queue->round && entry->named == queue->usual;
 	entry->due = clock_after(wait > 0 ? wait : 0);
 	entry->waited = !again;
-	entry->envelope = NULL;
-	entry->message_id = (struct slice){ 0 };
-	arena_free(&entry->arena);
-	fd_close(&entry->fd);
+	entry->in_run = false;
+	forget_text(entry);
 	if (again) {
 		schedule_now(queue, entry);
-		return;
+	} else if (entry->named != queue->usual) {
+		queue_runs_hold(entry, entry->due);
+	} else {
+		insert_waiting(queue, entry);
+		wait_list_wake_one(&queue->schedule_changed);
 	}
-	insert_waiting(queue, entry);
-	wait_list_wake_one(&queue->schedule_changed);
+}
+
+static void log_arrival_state(struct queue *queue, const struct queue_entry *entry)
+{
+	struct log *log = &queue->role->log;
+	struct slice reasons = entry->delays, reason;
+	if (entry->envelope->frozen)
+		log_line(log, LOG_KIND_MAIN, "%s frozen by ACL", entry->id.text);
+	while (queue->role->conf->main.log_items & LOG_ITEM_DELAY_DELIVERY && ipc_list_next(&reasons, &reason))
+		log_line(log, LOG_KIND_MAIN, "%s no immediate delivery: %.*s", entry->id.text, SLICE_ARG(reason));
 }
 
 void schedule_arrival(struct queue *queue, struct queue_entry *entry)
 {
-	struct log *log = &queue->role->log;
 	entry->round = queue->round;
+	log_arrival_state(queue, entry);
 	if (entry->envelope->frozen) {
-		log_line(log, LOG_KIND_MAIN, "%s frozen by ACL", entry->id.text);
 		queue_entry_free(entry);
 	} else if (entry->envelope->queue_only) {
-		log_line(log, LOG_KIND_MAIN, "%s no immediate delivery: queued by ACL", entry->id.text);
-		schedule_retry(queue, entry, clock_wall_now() + QUEUE_RUN_INTERVAL);
+		entry->waited = true;
+		forget_text(entry);
+		queue_runs_hold(entry, 0);
 	} else {
 		schedule_now(queue, entry);
 	}
 }
 
-void schedule_all_now(struct queue *queue)
+void schedule_found(struct queue *queue, struct queue_entry *entry, const struct spool_envelope *envelope)
 {
-	queue->round++;
-	while (queue->waiting) {
-		struct queue_entry *entry = take_first_waiting(queue);
-		entry->waited = false;
-		schedule_now(queue, entry);
-	}
+	int64_t wait = envelope->deferred_until_ns - clock_wall_now();
+	queue_runs_enter(entry, envelope->queue_name);
+	if (entry->named == queue->usual)
+		queue_runs_hold(entry, 0);
+	else if (envelope->queue_only || envelope->deferred_until_ns)
+		queue_runs_hold(entry, clock_after(wait > 0 ? wait : 0));
+	else
+		schedule_now(queue, entry); /* its first delivery, at once, has not come to an end */
 }
 
-void schedule_run(struct queue *queue)
+size_t schedule_waiting_now(struct queue *queue)
 {
-	if (queue->last_run && clock_now() - queue->last_run < RUNS_APART)
-		return;
-	queue->last_run = clock_now();
-	schedule_all_now(queue);
+	size_t count = 0;
+	queue->round++;
+	for (; queue->waiting; count++) {
+		struct queue_entry *entry = take_first_waiting(queue);
+		entry->waited = false;
+		entry->in_run = true;
+		schedule_now(queue, entry);
+	}
+	return count;
 }
 
 static void move_due(struct queue *queue)
@@ -136,6 +159,16 @@ static void move_due(struct queue *queue)
 	int64_t now = clock_now();
 	while (queue->waiting && queue->waiting->due <= now)
 		schedule_now(queue, take_first_waiting(queue));
+}
+
+static void delivery_task(void *arg)
+{
+	struct queue_entry *entry = arg;
+	struct queue *queue = entry->queue;
+	struct named_queue *run = entry->in_run ? entry->named : NULL;
+	deliver_task(entry);
+	if (run)
+		queue_runs_delivered(queue, run);
 }
 
 static void schedule_task(void *arg)
@@ -150,7 +183,7 @@ static void schedule_task(void *arg)
 				queue->due_last = NULL;
 			queue->active++;
 			entry->round = queue->round;
-			task_spawn(queue->role->loop, deliver_task, entry, "delivery");
+			task_spawn(queue->role->loop, delivery_task, entry, "delivery");
 		}
 		int64_t deadline = queue->waiting ? queue->waiting->due : CLOCK_NEVER;
 		if (wait_list_wait(&queue->schedule_changed, deadline) == -ECANCELED)

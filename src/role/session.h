@@ -9,6 +9,7 @@
  *   session_guard.c      what protects the server from it: who may connect, floods, delays
  *   session_proxy.c      a proxy in front of the client
  *   session_message.c    the mail transaction
+ *   session_queue.c      the queue that takes a message, and whether it is delivered at once
  *   session_content.c    the text of a message for ACLs that look into it
  *   session_points.c     VRFY, EXPN, ETRN, and the end without QUIT
  *   session_variables.c  what its expansions see
@@ -35,6 +36,9 @@
 
 struct list;
 struct route_result;
+
+/* How long a client that we turn away may take to read why. */
+#define SESSION_LINGER_TIMEOUT (2 * CLOCK_SECOND)
 
 enum { EDITED_FIELDS_MAX = 50, EDITED_BYTES_MAX = 64 * 1024 };
 
@@ -70,6 +74,7 @@ struct incoming_message {
 	unsigned recipient_count;
 	bool eight_bit_mime, smtputf8;
 	bool frozen, queue_only; /* controls of these names: what the queue does with it at first */
+	struct slice queue_name; /* by an ACL since MAIL; data NULL: that of the connection */
 	struct mail_header_scan scan;
 	struct buf body;       /* what was not handed to the queue yet */
 	uint64_t size;         /* of the message so far, with our Received: */
@@ -114,6 +119,14 @@ struct session_guard {
 	bool delayed, known;            /* whether smtp_ratelimit_hosts has it; whether that was found out */
 };
 
+/* What decides when its messages are delivered (session_queue.c). */
+struct session_queue {
+	char name[QUEUE_NAME_MAX + 1]; /* by an ACL before MAIL; empty: the usual queue */
+	unsigned connections;          /* of all clients, when this one began */
+	bool loaded;                   /* queue_only_load held once, and queue_only_load_latch is set */
+	double load;                   /* what it was then */
+};
+
 /* Who the client has proved to be (session_auth.c). */
 struct session_auth {
 	const struct authenticator *by;  /* NULL: nobody yet */
@@ -156,12 +169,13 @@ struct session {
 	struct tls_verify_report *verify_report; /* of the client's certificate; NULL: none was asked for */
 	char server_name[256];     /* that the client asks for while the handshake runs, if it is a host's */
 	struct session_guard guard;
+	struct session_queue queue;
 	struct session_auth auth;
 	struct acl_session acl;
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
 	struct slice command, command_argument; /* while an event is handled: the line, and what follows its first word */
-	const char *notquit_reason;             /* why it ended, if not by QUIT; NULL before */
+	enum smtp_end ended;                    /* why, if not by QUIT, and it is in the log where it is to be */
 	const char *command_verb;               /* of HELO, EHLO, VRFY, EXPN and ETRN: the line is what follows it */
 };
 
@@ -205,7 +219,9 @@ bool session_flush(struct session *session);
 
 /* ---- Settings (session_settings.c) ---- */
 
-/* Whether the client is in this list; NULL is nobody. A list that cannot be evaluated is logged, and has nobody. */
+/* Whether the client is in this list; NULL is nobody. False with *error: that cannot be told. */
+bool session_find_host(struct session *session, const struct list *list, bool *in_r, struct error *error);
+/* The same as the answer. A list that cannot be evaluated is logged, and has nobody. */
 bool session_host_in(struct session *session, const struct list *list);
 /* The same; `in_doubt` is the answer for a list that cannot be evaluated. */
 bool session_host_matches(struct session *session, const struct list *list, bool in_doubt);
@@ -231,6 +247,18 @@ void session_guard_log_early(struct session *session);
 /* Before an event is handled: delays it, or refuses it and ends the connection (false). After it: counts what came of it. */
 bool session_guard_before(struct session *session, const struct smtp_event *event);
 void session_guard_after(struct session *session, const struct smtp_event *event);
+
+/* ---- Queueing (session_queue.c) ---- */
+
+/* The ACL modifier `queue`. The name is copied. */
+void session_set_queue(struct session *session, struct slice name);
+/* The queue of the message at hand, or of the next one; empty: the usual one. */
+struct slice session_queue_name(const struct session *session);
+/*
+ * Whether the message at hand is to wait for a run of its queue. Why, for the log, is put into `reasons` (ipc_list_add), one text for
+ * each; as with Exim there is none for queue_only.
+ */
+bool session_waits_for_run(struct session *session, struct buf *reasons);
 
 /* ---- Authentication (session_auth.c) ---- */
 
@@ -282,9 +310,6 @@ struct policy {
 	struct arena arena;
 };
 
-/* Why a connection was closed, for the log. */
-#define POLICY_DROPPED "closed by DROP in ACL"
-
 void policy_init(struct session *session);
 void policy_free(struct session *session);
 /*
@@ -306,9 +331,6 @@ void policy_set_recipient(struct session *session, const struct mail_address *ad
 /* VRFY and EXPN. */
 bool session_on_address_command(struct session *session, const struct smtp_event *event);
 bool session_on_etrn(struct session *session, const struct smtp_event *event);
-/* $smtp_notquit_reason for why the core closed the connection, and for how reading ended. */
-const char *session_notquit_reason(const char *reason);
-const char *session_lost_reason(ssize_t result, bool in_data);
 /* Runs acl_smtp_notquit if the connection ended in such a way. */
 void session_notquit(struct session *session);
 

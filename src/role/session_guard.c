@@ -5,19 +5,12 @@
  * smtp_accept_max bounds how many there are.
  */
 #include "conf/log_selector.h"
+#include "expand/moment.h"
 #include "role/session.h"
 
 #include <stdio.h>
-#include <sys/sysinfo.h>
 
 /* ---- Connecting ---- */
-
-/* The system's load average of the last minute; 0 when it cannot be had. */
-static double load_average(void)
-{
-	struct sysinfo info;
-	return sysinfo(&info) < 0 ? 0 : (double)info.loads[0] / (1 << SI_LOAD_SHIFT);
-}
 
 static bool refuse(struct session *session, enum smtp_farewell farewell, const char *text)
 {
@@ -41,7 +34,7 @@ bool session_guard_admits(struct session *session, unsigned connections)
 		return refuse(session, SMTP_FAREWELL_REJECTED, text);
 	}
 	bool crowded = main->smtp_accept_max && main->smtp_accept_reserve && connections > main->smtp_accept_max - main->smtp_accept_reserve;
-	double load = main->smtp_load_reserve.set ? load_average() : 0;
+	double load = main->smtp_load_reserve.set ? expand_moment_load() : 0;
 	bool loaded = main->smtp_load_reserve.set && load > main->smtp_load_reserve.value;
 	if ((!crowded && !loaded) || session_host_in(session, main->smtp_reserve_hosts))
 		return true;
@@ -95,11 +88,11 @@ void session_guard_log_early(struct session *session)
 
 /* ---- Commands ---- */
 
-static bool end(struct session *session, const char *reason)
+static bool end(struct session *session, enum smtp_end why)
 {
 	/* Before the reply: the first reason is the one that is logged. */
-	smtp_server_close(&session->smtp, reason);
-	smtp_reply(&session->smtp, 421, slice_of(reason));
+	smtp_server_close(&session->smtp, why);
+	smtp_reply(&session->smtp, 421, slice_of(smtp_end_text(why)));
 	return false;
 }
 
@@ -135,7 +128,7 @@ static bool before_mail(struct session *session)
 	const struct conf_main *main = &session->conf->main;
 	struct session_guard *guard = &session->guard;
 	if (is_over(++guard->mails, main->smtp_max_empty_mail))
-		return end(session, "too many MAIL commands without a message");
+		return end(session, SMTP_END_MAILS);
 	guard->rcpts = 0;
 	guard->rcpt_delay = 0;
 	delay_command(session, &main->smtp_ratelimit_mail, ++guard->all_mails, &guard->mail_delay);
@@ -147,7 +140,7 @@ static bool before_rcpt(struct session *session)
 	const struct conf_main *main = &session->conf->main;
 	struct session_guard *guard = &session->guard;
 	if (main->smtp_max_rejected_rcpt && guard->rejected_rcpts >= main->smtp_max_rejected_rcpt)
-		return end(session, "too many rejected recipients");
+		return end(session, SMTP_END_REJECTED_RECIPIENTS);
 	delay_command(session, &main->smtp_ratelimit_rcpt, ++guard->rcpts, &guard->rcpt_delay);
 	return true;
 }
@@ -159,7 +152,7 @@ bool session_guard_before(struct session *session, const struct smtp_event *even
 	switch (event->kind) {
 	case SMTP_HELO:
 		if (is_over(++guard->helos, session->conf->main.smtp_max_helo))
-			return end(session, "too many HELO or EHLO commands");
+			return end(session, SMTP_END_HELOS);
 		return true;
 	case SMTP_MAIL: return before_mail(session);
 	case SMTP_RCPT: return before_rcpt(session);

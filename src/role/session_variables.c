@@ -121,7 +121,7 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	case EXPAND_RECEIVED_IP_ADDRESS: return text_value(interface_text(session));
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(slice_of(submission_protocol(session)));
 	case EXPAND_SMTP_COMMAND: return text_value(command_line(session));
-	case EXPAND_SMTP_NOTQUIT_REASON: return text_value(session->notquit_reason ? slice_of(session->notquit_reason) : (struct slice){ 0 });
+	case EXPAND_SMTP_NOTQUIT_REASON: return text_value(slice_of(smtp_end_notquit(session->ended)));
 	case EXPAND_SMTP_COMMAND_ARGUMENT: return text_value(session->command_argument);
 	case EXPAND_PROXY_SESSION:
 	case EXPAND_PROXY_LOCAL_ADDRESS:
@@ -166,6 +166,7 @@ static struct expand_value message_variable(struct session *session, enum expand
 	case EXPAND_MESSAGE_AGE: return number_value(session, 0);
 	case EXPAND_RECEIVED_TIME: return number_value(session, clock_wall_now() / CLOCK_SECOND);
 	case EXPAND_RCPT_COUNT: return number_value(session, message->rcpt_count);
+	case EXPAND_QUEUE_NAME: return text_value(session_queue_name(session));
 	case EXPAND_HEADERS_ADDED: return text_value(added_headers(session));
 	case EXPAND_LOCAL_PART: return text_value(session->rewriting ? session->rewriting->local_part : (struct slice){ 0 });
 	case EXPAND_DOMAIN: return text_value(session->rewriting ? session->rewriting->domain : (struct slice){ 0 });

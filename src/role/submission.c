@@ -20,6 +20,7 @@ enum {
 	BODY_MAX = PART_SIZE + 128 * 1024, /* a part, the run that filled it, and our header */
 	HEADER_ROOM = 64 * 1024, /* a run of the body behind a header of the largest size */
 	VARIABLES_BYTES_MAX = 40 * 1024,   /* of ACLs, with their names */
+	DELAYS_BYTES_MAX = 1024, /* why it is not delivered at once */
 	RECEIVED_MAX = 8 * 1024,
 	RECIPIENTS_BYTES_MAX = 128 * 1024, /* leaves room in a message of IPC_MESSAGE_MAX for the rest of the envelope */
 };
@@ -192,6 +193,9 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		session_log(session, LOG_KIND_PANIC, "the variables that ACLs set are more than %d bytes", VARIABLES_BYTES_MAX);
 		return -EMSGSIZE;
 	}
+	struct buf delays;
+	buf_init(&delays, DELAYS_BYTES_MAX);
+	bool waits = session_waits_for_run(session, &delays);
 	const SSL *ssl = session->stream.ssl;
 	char peer_name[CERTIFICATE_NAME_MAX] = "";
 	if (ssl)
@@ -222,12 +226,15 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.ocsp = session->tls.ocsp,
 		.message_id = mail_header_scan_message_id(&message->scan),
 		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u) |
-			 (message->frozen ? SUBMIT_FROZEN : 0u) | (message->queue_only ? SUBMIT_QUEUED : 0u),
+			 (message->frozen ? SUBMIT_FROZEN : 0u) | (waits ? SUBMIT_QUEUED : 0u),
 		.variables = buf_slice(&gathering.list),
 		.proxy = slice_of(proxy.text),
+		.queue_name = session_queue_name(session),
+		.delays = buf_slice(&delays),
 	};
 	int result = ipc_call(queue, submit, SUBMIT, &submit, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);
 	buf_free(&gathering.list);
+	buf_free(&delays);
 	return result;
 }
 

@@ -156,8 +156,20 @@ static bool read_flag(struct slice text, struct arena *arena, void *value_r)
 	return slice_equal(text, SLICE("yes"));
 }
 
+static bool write_queue(const void *value, struct buf *out)
+{
+	const struct slice *name = value;
+	return name->len == 0 || (queue_name_valid(*name) && buf_append(out, *name));
+}
+
+static bool read_queue(struct slice text, struct arena *arena, void *value_r)
+{
+	*(struct slice *)value_r = arena_copy(arena, text);
+	return queue_name_valid(text);
+}
+
 static const struct kind id_kind = { write_id, read_id }, time_kind = { write_time, read_time },
-	text_kind = { write_text, read_text }, port_kind = { write_port, read_port }, flag_kind = { write_flag, read_flag };
+	text_kind = { write_text, read_text }, queue_kind = { write_queue, read_queue }, port_kind = { write_port, read_port }, flag_kind = { write_flag, read_flag };
 
 /* The fields in the order in which they are written; variables and recipients follow. */
 static const struct field {
@@ -186,6 +198,7 @@ static const struct field {
 	{ { "OCSP", 4 }, offsetof(struct spool_envelope, tls_ocsp), &port_kind, false },
 	{ { "8BITMIME", 8 }, offsetof(struct spool_envelope, eight_bit_mime), &flag_kind, false },
 	{ { "SMTPUTF8", 8 }, offsetof(struct spool_envelope, smtputf8), &flag_kind, false },
+	{ { "Queue", 5 }, offsetof(struct spool_envelope, queue_name), &queue_kind, false },
 	{ { "Queue-Only", 10 }, offsetof(struct spool_envelope, queue_only), &flag_kind, false },
 	{ { "Frozen", 6 }, offsetof(struct spool_envelope, frozen), &flag_kind, false },
 };

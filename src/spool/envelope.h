@@ -76,7 +76,8 @@ struct spool_envelope {
 	bool verified;                              /* the client's certificate */
 	bool eight_bit_mime;                        /* BODY=8BITMIME (RFC 6152) */
 	bool smtputf8;                              /* RFC 6531 */
-	bool queue_only;                            /* it waits for the next run of the queue (control = queue) */
+	struct slice queue_name;                    /* the queue whose runs take it (queue_name_valid); empty: the usual one */
+	bool queue_only;                            /* it waits for the next run of its queue, and is not tried before */
 	bool frozen;                                /* it arrived so (control = freeze), or became so by its journal */
 	struct spool_variable *variables;
 	size_t variable_count;

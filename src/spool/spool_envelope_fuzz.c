@@ -15,7 +15,8 @@ static bool same(const struct spool_envelope *a, const struct spool_envelope *b)
 		slice_equal(a->authenticated, b->authenticated) && slice_equal(a->authenticated_id, b->authenticated_id) &&
 		slice_equal(a->authenticated_sender, b->authenticated_sender) &&
 		a->tls_resumption == b->tls_resumption && a->tls_ocsp == b->tls_ocsp && a->port == b->port && a->eight_bit_mime == b->eight_bit_mime &&
-		a->smtputf8 == b->smtputf8 && a->recipient_count == b->recipient_count;
+		a->smtputf8 == b->smtputf8 && slice_equal(a->queue_name, b->queue_name) && a->queue_only == b->queue_only && a->frozen == b->frozen &&
+		a->recipient_count == b->recipient_count;
 	for (size_t i = 0; equal && i < a->recipient_count; i++)
 		equal = slice_equal(a->recipients[i].address, b->recipients[i].address);
 	return equal;

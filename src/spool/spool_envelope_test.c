@@ -33,7 +33,7 @@ static void an_envelope_reads_as_it_was_written(void **state)
 		.cipher_standard = SLICE("TLS_X"), .peer_name = SLICE("/CN=a b"), .server_name = SLICE("mx.test"), .authenticated = SLICE("plain"), .authenticated_id = SLICE("a b"),
 		.authenticated_sender = SLICE("c@d.test"), .verified = true,
 		.tls_resumption = 31, .tls_ocsp = 4,
-		.port = 65535, .eight_bit_mime = true, .smtputf8 = true,
+		.port = 65535, .eight_bit_mime = true, .smtputf8 = true, .queue_name = SLICE("off-peak_2"), .queue_only = true, .frozen = true,
 	}, after;
 	struct buf text;
 	struct arena arena;
@@ -64,6 +64,8 @@ static void an_envelope_reads_as_it_was_written(void **state)
 	assert_slice(after.authenticated_id, "a b");
 	assert_slice(after.authenticated_sender, "c@d.test");
 	assert_true(after.verified && after.tls_resumption == 31 && after.tls_ocsp == 4);
+	assert_slice(after.queue_name, "off-peak_2");
+	assert_true(after.queue_only && after.frozen);
 	buf_free(&text);
 	arena_free(&arena);
 }
@@ -88,7 +90,7 @@ static void what_could_not_be_read_again_is_not_written(void **state)
 	memset(longest, 'a', sizeof longest);
 	struct spool_recipient recipient = { .address = SLICE("a@e") };
 	struct spool_envelope good = { .id = { "1wXyZa-000Kc3-2B" }, .recipients = &recipient, .recipient_count = 1 };
-	struct spool_envelope bad[5] = { good, good, good, good, good };
+	struct spool_envelope bad[] = { good, good, good, good, good, good };
 	struct spool_recipient nobody = { 0 };
 	struct error error;
 	bad[0].recipient_count = 0;
@@ -96,7 +98,8 @@ static void what_could_not_be_read_again_is_not_written(void **state)
 	bad[2].sender = slice_make(longest, sizeof longest);
 	bad[3].recipients = &nobody;
 	bad[4].received_ns = -1;
-	for (size_t i = 0; i < 5; i++) {
+	bad[5].queue_name = SLICE("../x");
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct buf text;
 		buf_init(&text, 10000);
 		assert_false(spool_envelope_format(&bad[i], &text, &error));
@@ -127,6 +130,10 @@ static void each_rule_of_the_syntax_is_enforced(void **state)
 	assert_parse(SLICE(BASICS "Port: 0\nTo: a@e\n"), "\"Port\"");
 	assert_parse(SLICE(BASICS "Helo: \nTo: a@e\n"), "\"Helo\"");
 	assert_parse(SLICE(BASICS "8BITMIME: no\nTo: a@e\n"), "\"8BITMIME\"");
+	assert_parse(SLICE(BASICS "Queue: off-peak_2\nQueue-Only: yes\nTo: a@e\n"), NULL);
+	assert_parse(SLICE(BASICS "Queue: off peak\nTo: a@e\n"), "\"Queue\"");
+	assert_parse(SLICE(BASICS "Queue: ../x\nTo: a@e\n"), "\"Queue\"");
+	assert_parse(SLICE(BASICS "Queue: \nTo: a@e\n"), "\"Queue\"");
 	assert_parse(SLICE(BASICS "Helo:x\nTo: a@e\n"), "no \"Name: value\"");
 	assert_parse(SLICE(BASICS "\nTo: a@e\n"), "no \"Name: value\"");
 	assert_parse(SLICE(BASICS "To: a%0De\n"), NULL);
