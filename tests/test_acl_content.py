@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import Listener, end_with_us, free_ports, make_message, wait_for
+from harness import ROOT, Listener, Maildir, end_with_us, free_ports, make_message, wait_for
 
 MARK = "EVIL-MARKER-12345"
 
@@ -297,6 +297,35 @@ def test_rspamd_is_told_the_envelope_and_recommends_an_action(server, played):
     assert lines[0] == b"CHECK RSPAMC/1.3" and b"From: <sender@client.test>" in lines and b"Rcpt: <user@example.test>" in lines
     assert b"IP: 127.0.0.1" in lines and b"Helo: client.test" in lines and b"Content-length: %d" % len(text) in lines
     assert text.startswith(b"X-Envelope-From: <sender@client.test>\r\nX-Envelope-To: <user@example.test>\r\nReceived: ")
+
+
+JUNK = """maildir:
+  driver = appendfile
+  directory = MAIL/${if >{$spam_score_int}{100}{junk}{good}}/$spam_score,$spam_bar,${if eq{$spam_action}{add header}{marked}},${if def:spam_report{!}}
+  create_directory
+  maildir_format
+USER"""
+
+
+def test_what_spam_found_is_there_when_that_message_is_delivered_also_by_another_process(server, played):
+    rspamd = played(RSPAMD)
+    one = server(main={"acl_smtp_rcpt": "accept", "acl_smtp_data": "check_data", "acl_smtp_etrn": "accept",
+                       "spamd_address": f"127.0.0.1 {rspamd.port} variant=rspamd"}, start=False,
+                 extra="begin acl\ncheck_data:\n  warn spam = nobody:true\n    control = queue\n  accept\n")
+    user = "  user = nobody\n  group = nogroup\n" if ROOT else ""
+    one.transports = JUNK.replace("MAIL", str(one.mail)).replace("USER", user)
+    one.configure()
+    one.start()
+    message = make_message()
+    with one.connect() as client:
+        client.ehlo()
+        client.deliver(message)
+        one.stop()
+    one.start()
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(250, "ETRN #")
+    Maildir(one.mail / "junk" / "12.3,++++++++++++,marked,").holds(message)
 
 
 def test_a_server_of_higher_priority_is_asked_first(server, played):

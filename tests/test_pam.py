@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """${if pam}: PAM's modules by a service file of the test's own, in `postern expand` and in a running server, where a role of its own asks them."""
+import ctypes
+import grp
 import os
 import signal
 import subprocess
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEADLINE, POSTERN, ROOT, SANITIZER, alive, children, proc_status, wait_for
+from harness import DEADLINE, POSTERN, ROOT, SANITIZER, alive, children, end_with_us, proc_status, wait_for
 
 CHECK = r"""
 while read -r user password; do
@@ -164,3 +166,54 @@ def test_without_the_condition_there_is_no_such_role(running):
 def banner(one):
     with one.connect() as client:
         return "\n".join(client.banner[1])
+
+
+# ---- pam_unix ----
+
+def see_instead(files):
+    """For Popen, as root: the process and its children see these files in place of others; nobody else does."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    new_mounts, bind, private = 0x20000, 4096, 0x44000
+
+    def before():
+        end_with_us()
+        if libc.unshare(new_mounts) or libc.mount(b"none", b"/", None, private, None):
+            os._exit(71)
+        for theirs, ours in files.items():
+            if libc.mount(os.fsencode(ours), theirs.encode(), None, bind, None):
+                os._exit(72)
+    return before
+
+
+def accounts(directory, groups):
+    """Files with a user `user` whose password is "right", and a user for the pam role, who is a member of the groups."""
+    directory.mkdir()
+    hashed = subprocess.run(["openssl", "passwd", "-6", "right"], capture_output=True, text=True, check=True).stdout.strip()
+    shadow_id = grp.getgrnam("shadow").gr_gid
+    texts = {
+        "passwd": "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\nuser:x:61201:61201::/:/bin/sh\npostern-pam:x:61202:61202::/:/bin/false\n",
+        "group": f"root:x:0:\nnogroup:x:65534:\nuser:x:61201:\npostern-pam:x:61202:\nshadow:x:{shadow_id}:{','.join(groups)}\n",
+        "shadow": f"root:*:19000:0:99999:7:::\nuser:{hashed}:19000:0:99999:7:::\n",
+    }
+    for name, text in texts.items():
+        (directory / name).write_text(text)
+        (directory / name).chmod(0o640 if name == "shadow" else 0o644)
+    os.chown(directory / "shadow", 0, shadow_id)
+    return {f"/etc/{name}": directory / name for name in texts}
+
+
+@pytest.mark.parametrize("groups", [["postern-pam"], []], ids=["in group shadow", "not in it"])
+def test_the_systems_passwords_are_checked_where_the_roles_user_may_read_them(running, tmp_path, groups):
+    one, service = running
+    service.write("auth required pam_unix.so\naccount required pam_unix.so\n")
+    one.configure()
+    one.conf.write_text(one.conf.read_text() + ACL)
+    if ROOT:
+        one.start(before=see_instead(accounts(tmp_path / "etc", groups)))
+    else:
+        one.start()  # as one user, who reads no passwords
+    if ROOT and groups:
+        assert [answer(one, *who)[0] for who in (("user", "right"), ("user", "wrong"), ("nobody", "right"))] == [250, 550, 550]
+    else:
+        for password in ("right", "wrong"):
+            assert answer(one, "user", password)[0] in ((451,) if ROOT else (451, 550))

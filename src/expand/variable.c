@@ -37,6 +37,15 @@ const struct expand_variable_info *expand_variable_find(struct slice name)
 	return NULL;
 }
 
+const char *expand_variable_name(enum expand_variable variable)
+{
+	size_t i = 0;
+	while (i < expand_variable_rows && expand_variable_table[i].variable != variable)
+		i++;
+	ensure(i < expand_variable_rows);
+	return expand_variable_table[i].name;
+}
+
 const char *expand_variable_nearest(struct slice name)
 {
 	const char *nearest = NULL;

@@ -251,6 +251,8 @@ struct expand_variable_info {
 const struct expand_variable_info *expand_variables(size_t *count_r);
 /* NULL when there is none of that name (names are case-sensitive, as in Exim). */
 const struct expand_variable_info *expand_variable_find(struct slice name);
+/* Today's name of a variable. */
+const char *expand_variable_name(enum expand_variable variable);
 /* Whether it is a variable of Exim's that this server does not have. */
 bool expand_variable_is_foreign(struct slice name);
 /* The known name nearest to a mistyped one, or NULL when none is near. */

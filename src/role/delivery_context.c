@@ -8,6 +8,7 @@
 #include "mail/host.h"
 #include "role/queue.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 static struct expand_value text_value(struct slice text)
@@ -132,11 +133,26 @@ static struct expand_value tls_variable(struct delivery_context *context, enum e
 	}
 }
 
+/* A variable of the envelope; false: there is none of that name. */
+static bool kept_value(const struct delivery_context *context, struct slice name, struct expand_value *value_r)
+{
+	const struct spool_envelope *envelope = context->entry->envelope;
+	for (size_t i = 0; i < envelope->variable_count; i++) {
+		const struct spool_variable *variable = &envelope->variables[i];
+		if (!slice_equal(variable->name, name))
+			continue;
+		*value_r = (struct expand_value){ variable->value, variable->tainted };
+		return true;
+	}
+	return false;
+}
+
 static struct expand_value variable_value(void *owner, enum expand_variable variable)
 {
 	struct delivery_context *context = owner;
 	const struct spool_envelope *envelope = context->entry->envelope;
 	size_t at = slice_find_last(envelope->sender, '@');
+	struct expand_value kept = { 0 };
 	switch (variable) {
 	case EXPAND_MESSAGE_EXIM_ID: return text_value(slice_of(context->entry->id.text));
 	case EXPAND_MESSAGE_SIZE: return number_value(context, (int64_t)envelope->body_size);
@@ -156,6 +172,10 @@ static struct expand_value variable_value(void *owner, enum expand_variable vari
 	case EXPAND_AUTHENTICATED_SENDER: return peer_value(envelope->authenticated_sender);
 	case EXPAND_SENDER_HELO_NAME: return peer_value(envelope->helo);
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(envelope->protocol);
+	case EXPAND_SPAM_SCORE:
+	case EXPAND_SPAM_SCORE_INT:
+	case EXPAND_SPAM_BAR:
+	case EXPAND_SPAM_ACTION: kept_value(context, slice_of(expand_variable_name(variable)), &kept); return kept;
 	case EXPAND_QUEUE_NAME: return text_value(envelope->queue_name);
 	default: return tls_variable(context, variable);
 	}
@@ -164,17 +184,11 @@ static struct expand_value variable_value(void *owner, enum expand_variable vari
 /* What ACLs set when the message came in. */
 static bool named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
 {
-	const struct delivery_context *context = owner;
-	const struct spool_envelope *envelope = context->entry->envelope;
-	char letter = family == EXPAND_ACL_C ? 'c' : family == EXPAND_ACL_M ? 'm' : '\0';
-	for (size_t i = 0; i < envelope->variable_count; i++) {
-		const struct spool_variable *variable = &envelope->variables[i];
-		if (variable->name.data[0] != letter || !slice_equal(slice_from(variable->name, 1), name))
-			continue;
-		*value_r = (struct expand_value){ variable->value, variable->tainted };
-		return true;
-	}
-	return false;
+	char full[SPOOL_VARIABLE_NAME_MAX + 1];
+	if (family != EXPAND_ACL_C && family != EXPAND_ACL_M)
+		return false;
+	int len = snprintf(full, sizeof full, "%c%.*s", family == EXPAND_ACL_C ? 'c' : 'm', SLICE_ARG(name));
+	return (size_t)len < sizeof full && kept_value(owner, slice_make(full, (size_t)len), value_r);
 }
 
 static enum expand_result ask(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,

@@ -160,6 +160,17 @@ static bool gather_variable(void *owner, struct slice name, struct expand_value 
 	return fits;
 }
 
+/* What the condition `spam` found (Exim's manual, chapter 45 §2): all but the report. */
+static void gather_spam(const struct session *session, struct gathering *gathering)
+{
+	static const enum expand_variable kept[] = { EXPAND_SPAM_SCORE, EXPAND_SPAM_SCORE_INT, EXPAND_SPAM_BAR, EXPAND_SPAM_ACTION };
+	struct expand_value value;
+	gathering->family = "";
+	for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+		if (acl_session_variable(&session->acl, kept[i], &value) && value.text.len)
+			gather_variable(gathering, slice_of(expand_variable_name(kept[i])), value);
+}
+
 /* What ACLs set stays with the message. False when that is too much: routers must not decide without it. */
 static bool gather_variables(struct session *session, struct gathering *gathering)
 {
@@ -169,6 +180,7 @@ static bool gather_variables(struct session *session, struct gathering *gatherin
 	acl_variables_each(&session->acl_connection, gather_variable, gathering);
 	gathering->family = "m";
 	acl_variables_each(&session->acl_message, gather_variable, gathering);
+	gather_spam(session, gathering);
 	return !gathering->full;
 }
 

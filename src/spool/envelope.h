@@ -48,9 +48,12 @@ struct spool_recipient {
 	enum spool_recipient_state state; /* from the journal; not part of the text */
 };
 
-/* What an ACL set: $acl_c_x, $acl_m_x (Exim's manual, chapter 44 §19: they are kept with the message). */
+/*
+ * What an ACL set: $acl_c_x, $acl_m_x (Exim's manual, chapter 44 §19: they are kept with the message), or what a condition of an ACL found
+ * ($spam_score).
+ */
 struct spool_variable {
-	struct slice name; /* "c_x", "m_x": letters, digits and underscores */
+	struct slice name; /* "c_x", "m_x", "spam_score": letters, digits and underscores */
 	struct slice value;
 	bool tainted;      /* a peer had a hand in it */
 };
