@@ -401,3 +401,62 @@ def test_log_selector_has_runs_and_delays(server):
         client.expect(250, "ETRN #usual")
     one.wait_log("Completed")
     assert "queue run" not in one.log_text() and "no immediate" not in one.log_text()
+
+
+@pytest.mark.parametrize("how", ["DATA", "BDAT"])
+def test_a_large_message_is_frozen_or_queued_when_all_of_it_is_here(server, how):
+    """It is with the queue in parts by then, which hold it until the last one says. Over the death of the queue, too."""
+    acl = """data:
+  accept condition = ${if match{$h_subject:}{bad}}
+    control = freeze
+  accept condition = ${if match{$h_subject:}{later}}
+    control = queue
+  accept
+"""
+    one = queueing(server, "  accept queue = burst\n", {"acl_smtp_data": "data"}, acl)
+    messages = {subject: make_message(subject, size=1 << 20) for subject in ("bad", "later", "good")}
+    with one.connect() as client:
+        client.ehlo()
+        for subject, message in messages.items():
+            client.envelope(sender=f"{subject}@client.test")
+            if how == "DATA":
+                assert client.data_of(message)[0] == 250
+            else:
+                client.send(f"BDAT {len(message)} LAST\r\n".encode() + message)
+                client.expect(250)
+    one.maildir().holds(messages["good"])
+    one.wait_log("Completed")
+    one.wait_log(r"(\S{16}) <= bad@client\.test .*\n.*\1 frozen by ACL$")
+    one.wait_log(r"(\S{16}) <= later@client\.test .*\n.*\1 no immediate delivery: queued in burst by ACL$")
+    start = one.mark()
+    os.kill(one.role("queue"), signal.SIGKILL)
+    one.wait_log("End queue run", start)
+    assert len(one.queued()) == 2 and len(one.maildir().files()) == 1
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(250, "ETRN #burst")
+    one.maildir().holds(messages["later"])
+    one.wait_log("Completed", start)
+    wait_for("the delivered message to leave the queue", lambda: len(one.queued()) == 1)
+
+
+def test_a_large_message_that_is_cut_off_leaves_nothing(server):
+    one = queueing(server, "  accept\n", {"acl_smtp_data": "data"}, "data:\n  deny condition = ${if match{$h_subject:}{no}}\n"
+                   "  accept control = ${if match{$h_subject:}{bad}{freeze}{no_enforce_sync}}\n")
+    with one.connect() as client:
+        client.ehlo()
+        client.envelope()
+        assert client.data_of(make_message("no", size=1 << 20))[0] == 550
+        client.envelope()
+        client.expect(354, "DATA")
+        client.send(make_message("gone", size=1 << 20))
+    with one.connect() as client:
+        client.ehlo()
+        client.deliver(make_message("good", size=1 << 20))
+    one.wait_log("Completed")
+    one.wait_empty()
+    one.stop()
+    start = one.mark()
+    one.start()
+    one.wait_log("End queue run", start)
+    assert not one.queued() and len(one.maildir().files()) == 1

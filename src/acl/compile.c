@@ -148,7 +148,10 @@ static bool compile_value(struct compiler *c, struct acl_item *item, struct slic
 	/* The whole was compiled first: its errors have their place in the line. */
 	if (item->word->value == ACL_VALUE_PARTS && !acl_parts_compile(c->arena, c->set, text, item))
 		FAIL(c, text, "%s: the parts between the slashes must be whole expansions, at most %d of them", item->word->name, ACL_PARTS_MAX);
-	if (!item->word->check || !expand_constant(item->program, &constant) || item->word->check(constant, &error))
+	bool known = expand_constant(item->program, &constant);
+	if (item->word->run == acl_control_run)
+		c->acl->uses |= known ? acl_control_uses(constant) : ACL_USE_HOLD;
+	if (!item->word->check || !known || item->word->check(constant, &error))
 		return true;
 	error_context(&error, "%s", item->word->name);
 	return fail(c, text, &error);
@@ -187,7 +190,7 @@ static bool compile_item(struct compiler *c, struct slice rest, bool negated)
 	item->word = word;
 	item->negated = negated;
 	item->line = c->line;
-	c->acl->reads_content |= word->reads_content;
+	c->acl->uses |= word->uses;
 	if (word->value == ACL_VALUE_SET && !take_variable(c, item, &rest))
 		return false;
 	if (word->value == ACL_VALUE_NONE) {
@@ -248,7 +251,7 @@ bool acl_compile(struct acl_set *set, struct acl *acl, const struct acl_line *li
 		c.line = (struct acl_line){ arena_copy(set->arena, lines[i].text), lines[i].place };
 		compile_line(&c, c.line.text);
 	}
-	set->reads_content |= acl->reads_content;
+	set->uses |= acl->uses;
 	return !c.failed;
 }
 
