@@ -6,6 +6,7 @@
 #   make check      sanitizer build, unit and whole-program tests; the last line is "N passed, N failed"
 #   make fuzz       every fuzz target for FUZZ_SECONDS (600)
 #   make bench      side by side with Postfix and Exim, in one run
+#   make bench-auth logins: what bounds them, and what they do to other sessions
 #   make crash      kill -9 of roles under load, CRASH_ROUNDS (200) times
 #   make install    DESTDIR= PREFIX=/usr/local
 
@@ -18,6 +19,7 @@ FUZZ_SECONDS ?= 600
 CRASH_ROUNDS ?= 200
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+MESON_ARGS ?=
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -31,7 +33,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@tools/deps.sh build
-	@meson setup $(BUILD) --prefix=$(PREFIX) -Dbuildtype=release
+	@meson setup $(BUILD) --prefix=$(PREFIX) -Dbuildtype=release $(MESON_ARGS)
 
 try: all
 	@tools/deps.sh try
@@ -63,6 +65,10 @@ bench: all
 	@tools/deps.sh bench exim
 	@BUILD=$(BUILD) bench/compare.sh $(BENCH_ARGS)
 
+bench-auth: all
+	@tools/deps.sh bench
+	@BUILD=$(BUILD) /usr/bin/python3 bench/auth.py $(BENCH_ARGS)
+
 # The campaign at full size, on the sanitizer build, with the heavier limits beside it.
 crash: test-deps build-check/build.ninja
 	@$(NINJA) build-check
@@ -75,4 +81,4 @@ install: all
 clean:
 	rm -rf build build-check build-fuzz build-werror-gcc build-werror-clang
 
-.PHONY: all try check test-deps fuzz-build fuzz bench crash install clean
+.PHONY: all try check test-deps fuzz-build fuzz bench bench-auth crash install clean

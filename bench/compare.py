@@ -476,8 +476,8 @@ def main():
     # Each server in block groups of its own (chattr +T spreads what is below), so that none passes over another's inodes.
     subprocess.run(["chattr", "+T", WORK], stderr=subprocess.DEVNULL)
     load, certificate, key = WORK / "load", WORK / "cert.pem", WORK / "key.pem"
-    run(os.environ.get("CC", "gcc"), "-std=gnu17", "-O2", "-o", load, TREE / "bench/load.c", "-lssl", "-lcrypto", "-lpthread",
-        "-lmimalloc")  # the generator shares the processors: what it saves, both servers get
+    run(os.environ.get("CC", "gcc"), "-std=gnu17", "-O2", "-o", load, TREE / "bench/load.c", TREE / "bench/login.c", "-lssl", "-lcrypto",
+        "-lpthread", "-lmimalloc")  # the generator shares the processors: what it saves, both servers get
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
         "-subj", "/CN=mx.example.test", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate)
     kinds = [kind for kind in (Postfix, Exim, Postern) if not options.only or kind.name.lower() in options.only]
@@ -510,4 +510,5 @@ def main():
     return 1 if missed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,14 +5,19 @@
  *
  *   load mail       send COUNT messages, PER messages a connection
  *   load handshake  make COUNT connections: greeting, EHLO, STARTTLS and EHLO again, QUIT
+ *   load login      make COUNT connections, each with a login: users PREFIX0, PREFIX1 and so on, all with the password "secret"
  *   load idle       open CONNECTIONS, say EHLO (and STARTTLS, EHLO), print a line, hold them until standard input ends
  *
  *   --port N --host ADDRESS --tls none|starttls|implicit --connections N (at a time) --count N --per N --size BYTES
  *   --recipient ADDRESS --pipeline (MAIL, RCPT and DATA in one write) --resume (TLS sessions)
+ *   --rate N: a connection each 1/N second, whether those before have ended or not, as long as --connections allows it;
+ *   times count from when it was due --mechanism PLAIN|SCRAM-SHA-256 --user PREFIX
  *
- * One line of results, name=value each: done, failed, resumed (connections), seconds, rate (a second), p50_ms and p99_ms (of a connection
- * with all that was done on it). Exit status 1 when anything failed. Certificates are not verified: the server is what is measured.
+ * One line of results, name=value each: done, failed, later (logins that got a temporary refusal), resumed (connections), seconds, rate (of
+ * what was done, a second), p50_ms and p99_ms (of a connection with all that was done on it), wait_p99_ms (of a single reply). Exit status 1 when anything failed. Certificates are not verified: the server is what is measured.
  */
+#include "login.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -39,7 +44,10 @@ struct plan {
 	uint16_t port;
 	enum tls tls;
 	unsigned connections, count, per, size;
-	bool pipeline, resume, idle, handshake;
+	unsigned rate; /* connections a second; 0: as they come */
+	bool pipeline, resume, idle, handshake, login, scram;
+	const char *user;
+	double begun;
 	SSL_CTX *context;
 	char *message; /* the body of DATA with its end, the same for all */
 	size_t message_size;
@@ -47,19 +55,22 @@ struct plan {
 
 /* What the threads count together. */
 struct tally {
-	atomic_uint taken, done, failed, resumed;
+	atomic_uint taken, done, failed, later, resumed;
 	double *times; /* seconds of each connection, by number */
-	atomic_uint timed;
+	double *waits; /* seconds of each reply, as far as there is room */
+	atomic_uint timed, waited;
 };
 
 struct worker {
 	const struct plan *plan;
 	struct tally *tally;
 	SSL_SESSION *session;
+	struct login login;
 	pthread_t thread;
 };
 
 struct peer {
+	struct tally *tally; /* NULL: single replies are not timed */
 	int fd;
 	SSL *ssl;
 	size_t start, end;
@@ -115,8 +126,10 @@ static bool fill(struct peer *p)
 	return true;
 }
 
-/* The first digit of the next reply, all its lines read; 0 when the connection broke. */
-static int reply(struct peer *p)
+enum { WAITS_MAX = 4000000 };
+
+/* The first digit of the next reply, all its lines read; 0 when the connection broke. `text`, of LOGIN_LINE bytes: its last line's. */
+static int read_reply(struct peer *p, char *text)
 {
 	for (;;) {
 		const char *line = p->in + p->start;
@@ -130,14 +143,32 @@ static int reply(struct peer *p)
 		p->start += length;
 		if (length < 4)
 			return 0;
-		if (line[3] != '-')
-			return line[0] - '0';
+		if (line[3] == '-')
+			continue;
+		if (text)
+			snprintf(text, LOGIN_LINE, "%.*s", (int)strcspn(line + 4, "\r\n"), line + 4);
+		return line[0] - '0';
 	}
+}
+
+static int ask(struct peer *p, const char *line, char *text)
+{
+	double begun = seconds();
+	int code = put(p, line, strlen(line)) ? read_reply(p, text) : 0;
+	unsigned at = p->tally ? atomic_fetch_add(&p->tally->waited, 1) : WAITS_MAX;
+	if (at < WAITS_MAX)
+		p->tally->waits[at] = seconds() - begun;
+	return code;
+}
+
+static int reply(struct peer *p)
+{
+	return read_reply(p, NULL);
 }
 
 static bool say(struct peer *p, const char *text, int want)
 {
-	return put(p, text, strlen(text)) && reply(p) == want;
+	return ask(p, text, NULL) == want;
 }
 
 static bool secure(struct worker *w, struct peer *p)
@@ -176,6 +207,7 @@ static bool begin(struct worker *w, struct peer *p)
 	struct timeval patience = {.tv_sec = 60};
 	const int on = 1;
 
+	p->tally = w->tally;
 	p->ssl = NULL;
 	p->start = p->end = 0;
 	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -224,16 +256,43 @@ static bool envelope(const struct plan *plan, struct peer *p)
 
 static bool send_message(const struct plan *plan, struct peer *p)
 {
-	return envelope(plan, p) && put(p, plan->message, plan->message_size) && reply(p) == 2;
+	return envelope(plan, p) && say(p, plan->message, 2);
 }
 
-/* Takes up to `per` of what is left to do; 0 when all is taken. */
-static unsigned take(const struct plan *plan, struct tally *tally)
+/* The first digit of the last reply. */
+static int log_in(struct worker *w, struct peer *p, unsigned number)
+{
+	char line[LOGIN_LINE], text[LOGIN_LINE], user[64];
+	snprintf(user, sizeof(user), "%s%u", w->plan->user, number);
+	w->login.scram = w->plan->scram;
+	w->login.user = user;
+	w->login.password = "secret";
+	login_begin(&w->login, line);
+	int code = ask(p, line, text);
+	while (code == 3 && login_answer(&w->login, text, line))
+		code = ask(p, line, text);
+	return code;
+}
+
+/* Takes up to `per` of what is left to do, from *from_r on; 0 when all is taken. */
+static unsigned take(const struct plan *plan, struct tally *tally, unsigned *from_r)
 {
 	unsigned from = atomic_fetch_add(&tally->taken, plan->per);
+	*from_r = from;
 	if (from >= plan->count)
 		return 0;
 	return plan->count - from < plan->per ? plan->count - from : plan->per;
+}
+
+/* When a connection begins, or was to begin. */
+static double wait_until_due(const struct plan *plan, unsigned number)
+{
+	double due = plan->begun + (double)number / plan->rate;
+	for (double now = seconds(); now < due; now = seconds()) {
+		struct timespec rest = {.tv_sec = (time_t)(due - now), .tv_nsec = (long)((due - now - (double)(time_t)(due - now)) * 1e9)};
+		nanosleep(&rest, NULL);
+	}
+	return due;
 }
 
 static void *work(void *argument)
@@ -241,14 +300,18 @@ static void *work(void *argument)
 	struct worker *w = argument;
 	const struct plan *plan = w->plan;
 	struct tally *tally = w->tally;
-	unsigned share;
+	unsigned share, from;
 
-	while ((share = take(plan, tally)) > 0) {
+	while ((share = take(plan, tally, &from)) > 0) {
 		struct peer p;
-		double begun = seconds();
-		unsigned done = 0;
+		double begun = plan->rate ? wait_until_due(plan, from / plan->per) : seconds();
+		unsigned done = 0, later = 0;
 		bool good = begin(w, &p);
-		if (plan->handshake)
+		if (plan->login) {
+			int code = good ? log_in(w, &p, from) : 0;
+			done = code == 2;
+			later = code == 4;
+		} else if (plan->handshake)
 			done = good ? 1 : 0;
 		else
 			while (good && done < share && (good = send_message(plan, &p)))
@@ -258,7 +321,8 @@ static void *work(void *argument)
 		end(&p);
 		tally->times[atomic_fetch_add(&tally->timed, 1)] = seconds() - begun;
 		atomic_fetch_add(&tally->done, done);
-		atomic_fetch_add(&tally->failed, share - done);
+		atomic_fetch_add(&tally->later, later);
+		atomic_fetch_add(&tally->failed, share - done - later);
 	}
 	SSL_SESSION_free(w->session);
 	return NULL;
@@ -270,13 +334,29 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int run_threads(const struct plan *plan)
+/* In milliseconds; sorts. */
+static double part_of(double *times, size_t count, double part)
 {
-	struct tally tally = {.times = calloc(plan->count + 1, sizeof(double))};
+	qsort(times, count, sizeof(double), by_size);
+	return count ? times[(size_t)((double)(count - 1) * part)] * 1000 : 0;
+}
+
+static void print_results(struct tally *tally, double took)
+{
+	unsigned timed = atomic_load(&tally->timed), done = atomic_load(&tally->done), waited = atomic_load(&tally->waited);
+	printf("done=%u failed=%u later=%u resumed=%u seconds=%.3f rate=%.1f p50_ms=%.2f p99_ms=%.2f wait_p99_ms=%.2f\n", done,
+		atomic_load(&tally->failed), atomic_load(&tally->later), atomic_load(&tally->resumed), took, (double)done / took,
+		part_of(tally->times, timed, 0.5), part_of(tally->times, timed, 0.99),
+		part_of(tally->waits, waited < WAITS_MAX ? waited : WAITS_MAX, 0.99));
+}
+
+static int run_threads(struct plan *plan)
+{
+	struct tally tally = {.times = calloc(plan->count + 1, sizeof(double)), .waits = calloc(WAITS_MAX, sizeof(double))};
 	struct worker *workers = calloc(plan->connections, sizeof(*workers));
-	if (!tally.times || !workers)
+	if (!tally.times || !tally.waits || !workers)
 		return 2;
-	double begun = seconds();
+	plan->begun = seconds();
 	for (unsigned i = 0; i < plan->connections; i++) {
 		workers[i] = (struct worker){.plan = plan, .tally = &tally};
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
@@ -284,15 +364,11 @@ static int run_threads(const struct plan *plan)
 	}
 	for (unsigned i = 0; i < plan->connections; i++)
 		pthread_join(workers[i].thread, NULL);
-	double took = seconds() - begun;
-	unsigned timed = atomic_load(&tally.timed), done = atomic_load(&tally.done), failed = atomic_load(&tally.failed);
-	qsort(tally.times, timed, sizeof(double), by_size);
-	printf("done=%u failed=%u resumed=%u seconds=%.3f rate=%.1f p50_ms=%.2f p99_ms=%.2f\n", done, failed, atomic_load(&tally.resumed),
-		took, (double)done / took,
-		timed ? tally.times[timed / 2] * 1000 : 0, timed ? tally.times[timed - 1 - timed / 100] * 1000 : 0);
+	print_results(&tally, seconds() - plan->begun);
 	free(tally.times);
+	free(tally.waits);
 	free(workers);
-	return failed > 0;
+	return atomic_load(&tally.failed) > 0;
 }
 
 /* Opens the connections one after the other and holds them until standard input ends. */
@@ -370,6 +446,17 @@ static enum tls tls_named(const char *name)
 	exit(2);
 }
 
+/* Whether it is SCRAM-SHA-256. */
+static bool mechanism_named(const char *name)
+{
+	if (!strcmp(name, "SCRAM-SHA-256"))
+		return true;
+	if (!strcmp(name, "PLAIN"))
+		return false;
+	fprintf(stderr, "load: --mechanism is PLAIN or SCRAM-SHA-256, not \"%s\"\n", name);
+	exit(2);
+}
+
 static void read_options(struct plan *plan, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -377,7 +464,8 @@ static void read_options(struct plan *plan, int argc, char **argv)
 		{"tls", required_argument, NULL, 't'}, {"connections", required_argument, NULL, 'c'},
 		{"count", required_argument, NULL, 'n'}, {"per", required_argument, NULL, 'm'},
 		{"size", required_argument, NULL, 's'}, {"recipient", required_argument, NULL, 'r'},
-		{"pipeline", no_argument, NULL, 'P'}, {"resume", no_argument, NULL, 'R'}, {0},
+		{"pipeline", no_argument, NULL, 'P'}, {"resume", no_argument, NULL, 'R'}, {"rate", required_argument, NULL, 'e'},
+		{"user", required_argument, NULL, 'u'}, {"mechanism", required_argument, NULL, 'a'}, {0},
 	};
 	int c;
 
@@ -393,6 +481,9 @@ static void read_options(struct plan *plan, int argc, char **argv)
 		case 'r': plan->recipient = optarg; break;
 		case 'P': plan->pipeline = true; break;
 		case 'R': plan->resume = true; break;
+		case 'e': plan->rate = number(optarg, 100000); break;
+		case 'u': plan->user = optarg; break;
+		case 'a': plan->scram = mechanism_named(optarg); break;
 		default: exit(2);
 		}
 	}
@@ -400,21 +491,22 @@ static void read_options(struct plan *plan, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct plan plan = {.host = "127.0.0.1", .recipient = "user@example.test", .port = 2525, .connections = 20, .count = 1000,
-		.per = 1, .size = 4096};
+	struct plan plan = {.host = "127.0.0.1", .recipient = "user@example.test", .user = "user", .port = 2525,
+		.connections = 20, .count = 1000, .per = 1, .size = 4096};
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: load mail|handshake|idle [--port N] ... (see the head of load.c)\n");
+		fprintf(stderr, "usage: load mail|handshake|login|idle [--port N] ... (see the head of load.c)\n");
 		return 2;
 	}
 	plan.idle = !strcmp(argv[1], "idle");
 	plan.handshake = !strcmp(argv[1], "handshake");
-	if (!plan.idle && !plan.handshake && strcmp(argv[1], "mail") != 0) {
+	plan.login = !strcmp(argv[1], "login");
+	if (!plan.idle && !plan.handshake && !plan.login && strcmp(argv[1], "mail") != 0) {
 		fprintf(stderr, "load: unknown work \"%s\"\n", argv[1]);
 		return 2;
 	}
 	read_options(&plan, argc - 1, argv + 1);
-	if (plan.handshake)
+	if (plan.handshake || plan.login)
 		plan.per = 1;
 	signal(SIGPIPE, SIG_IGN);
 	if (!make_message(&plan) || !make_context(&plan))

@@ -7,6 +7,14 @@ import pytest
 
 from harness import Server
 
+# They take longest, in this order: begun first, so that no worker is left with one of them when all others have ended.
+LONGEST = ("chapter_38", "ocsp", "hardening_guide", "stapling_rules", "delivery", "tls", "ratelimit", "proxy", "password_checks")
+
+
+def pytest_collection_modifyitems(items):
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):

@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import spool_log
+
 TREE = Path(__file__).resolve().parent.parent
 POSTERN = os.environ.get("POSTERN", str(TREE / "build-check" / "postern"))
 ROOT = os.geteuid() == 0
@@ -51,28 +53,45 @@ def wait_for(what, probe, deadline=None, interval=0.02):
         time.sleep(interval)
 
 
-def port_range():
-    """Where tests take ports from: below those that the kernel gives outgoing connections; each worker of pytest-xdist its own part."""
-    workers, worker = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    size = 22000 // workers
-    first = 10000 + size * int(worker.removeprefix("gw"))
-    return first, first + size - 1
+# Ports of tests: below those that the kernel gives outgoing connections, in blocks, of which each belongs to one process of tests.
+PORTS, BLOCK = range(10000, 32000), 200
+_claims, _ports = [], []
+
+
+def claim_ports():
+    """A block for this process. Whoever binds the name has the block, until its end, so other tests of this machine never take its ports."""
+    blocks = [PORTS[at:at + BLOCK] for at in range(0, len(PORTS), BLOCK)]
+    for block in random.sample(blocks, len(blocks)):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0postern-tests-ports-{block.start}")
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return list(block)
+    raise AssertionError("all ports for tests are claimed by other processes")
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
 
 
 def free_ports(count):
-    """Ports that nobody listens on."""
-    held, ports = [], []
+    """Ports that nobody listens on, and nobody will but who is given them here: the same one comes again only after many others."""
+    ports = []
     while len(ports) < count:
-        s = socket.socket()
-        try:
-            s.bind(("127.0.0.1", random.randint(*port_range())))
-        except OSError:
-            s.close()
+        at = next((n for n, port in enumerate(_ports) if port not in ports and is_free(port)), None)
+        if at is None:
+            _ports[:0] = claim_ports()
             continue
-        held.append(s)
-        ports.append(s.getsockname()[1])
-    for s in held:
-        s.close()
+        ports.append(_ports.pop(at))
+        _ports.append(ports[-1])
     return ports
 
 
@@ -331,12 +350,13 @@ class Server:
         self.conf.write_text("\n".join(lines) + f"\ndomainlist local_domains = {DOMAIN}\n{self.extra}\n"
                              f"begin routers\n\n{routers}\nbegin transports\n\n{transports}")
 
-    def start(self, *arguments, ready=True):
+    def start(self, *arguments, ready=True, before=end_with_us):
+        """`before` is called in the new process."""
         self.started_at = self.log.stat().st_size if self.log.exists() else 0
         with open(self.stderr, "ab") as stderr:
             self.process = subprocess.Popen([POSTERN, "run", "-c", str(self.conf), *arguments], stdin=subprocess.DEVNULL,
                                             stdout=stderr, stderr=stderr, env={**os.environ, **SANITIZER}, cwd="/",
-                                            preexec_fn=end_with_us)
+                                            preexec_fn=before)
         if ready:
             self.wait_ready()
         return self
@@ -442,9 +462,14 @@ class Server:
                                                          if name.startswith(prefix)), None))
 
     def queued(self):
-        """The messages in the spool."""
-        return [file for file in self.spool.glob("input/*/*") if re.fullmatch(r"[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}",
-                                                                             file.name)]
+        """The identifiers of the messages in the spool: in its log, or in files."""
+        name = r"[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}"
+        files = {file.name for file in self.spool.glob("input/*/*") if re.fullmatch(name, file.name)}
+        return sorted(files | set(spool_log.live(self.spool)))
+
+    def spool_file(self, name):
+        """The file of a message that stays."""
+        return wait_for(f"a file of {name}", lambda: next(self.spool.glob(f"input/*/{name}"), None))
 
     def wait_empty(self):
         wait_for("an empty spool", lambda: not self.queued())

@@ -86,6 +86,15 @@ def test_a_message_without_content_type_has_no_parts(server):
     one.wait_log(r"data after -1$")
 
 
+def test_only_a_field_of_that_name_is_a_content_type(server):
+    one = checking(server, "  deny message = part of type <$mime_content_type>\n")
+    for header, type_of_part in [(b"Subject: folded\r\n Content-Type: text/html", None), (b"X-Content-Type: text/html", None),
+                                 (b"Subject: x\r\ncontent-type : text/html", "text/html"),
+                                 (b"Content-Type:\r\n text/html", "text/html")]:
+        code, texts = send(one, header + b"\r\n\r\nx\r\n")
+        assert (code, texts) == (550, [f"part of type <{type_of_part}>"]) if type_of_part else code == 250, header
+
+
 def test_discard_in_a_part_takes_the_message_away(server):
     one = checking(server, "  discard condition = ${if eq{$mime_content_type}{text/html}}\n  accept")
     assert send(one, letter())[0] == 250

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """ACLs of VRFY, EXPN and ETRN, of connections that end without QUIT, and the controls that say what the queue does with a message."""
+import signal
 import socket
 
 import pytest
@@ -21,7 +22,7 @@ etrn:
     message = 459 not for you
   accept
 notquit:
-  warn logwrite = ended: $smtp_notquit_reason
+  warn logwrite = <$sender_helo_name> ended: $smtp_notquit_reason
   accept
 rcpt:
   drop local_parts = dropme
@@ -31,12 +32,26 @@ rcpt:
     control = queue
     control = dscp/ef
   accept
+
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_condition = false
 """
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+        return True
+    except OSError:
+        return False
 
 
 def deciding(server, **main):
     return server(main={"acl_smtp_vrfy": "vrfy", "acl_smtp_expn": "expn", "acl_smtp_etrn": "etrn", "acl_smtp_notquit": "notquit",
-                        "acl_smtp_rcpt": "rcpt", **main}, extra=ACLS)
+                        "acl_smtp_rcpt": "rcpt", "auth_cleartext_hosts": "*", **main}, extra=ACLS)
 
 
 def test_vrfy_and_expn_are_answered_by_acl_and_routers(server):
@@ -93,7 +108,8 @@ def test_a_frozen_message_stays_frozen_over_a_restart(server):
 
 
 @pytest.mark.parametrize("how, reason", [("lost", "connection-lost"), ("drop", "acl-drop"), ("unknown", "bad-commands"),
-                                         ("early", "synchronization-error"), ("slow", "command-timeout"), ("quit", None)])
+                                         ("mechanism", "bad-commands"), ("early", "synchronization-error"),
+                                         ("slow", "command-timeout"), ("quit", None)])
 def test_the_end_without_quit_has_a_reason(server, how, reason):
     # The greeting waits, so that what comes before it is there by then.
     greeting = {"acl_smtp_connect": "accept delay = 1s"} if how == "early" else {}
@@ -114,6 +130,10 @@ def test_the_end_without_quit_has_a_reason(server, how, reason):
                 while client.cmd("NONSENSE")[1][0] != "Too many unrecognized commands":
                     pass
                 client.ends()
+            elif how == "mechanism":
+                while "Too many syntax or protocol errors" not in client.cmd("AUTH NONSENSE")[1]:
+                    pass
+                client.ends()
             elif how == "slow":
                 client.expect(421)
                 client.ends()
@@ -126,3 +146,19 @@ def test_the_end_without_quit_has_a_reason(server, how, reason):
         one.send(make_message())
         one.maildir().wait()
         assert "ended:" not in one.log_text()
+
+
+def test_a_server_that_ends_tells_the_acl_for_the_end_without_quit(server):
+    one = deciding(server)
+    with one.connect() as client:
+        client.ehlo()
+        client.envelope()
+        client.expect(354, "DATA")
+        one.process.send_signal(signal.SIGTERM)
+        one.wait_log("shutting down: ")
+        wait_for("the front to drain", lambda: not listens(one.smtp))
+        client.send("Subject: late\r\n\r\n.\r\n")
+        client.expect(250)
+        client.expect(421)
+        client.ends()
+    one.wait_log(r"<client\.test> ended: signal-exit$")

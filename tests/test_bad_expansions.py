@@ -2,6 +2,7 @@
 """Bad input to expansions, macros and lookups: each ends in one clear error, quickly, and never takes the program down."""
 import os
 import re
+import select
 import socket
 import sqlite3
 import subprocess
@@ -336,14 +337,13 @@ def test_sockets_that_say_nothing_or_too_much(conf, tmp_path, reply):
             with client:
                 try:
                     client.sendall(reply)
-                    if not reply:
-                        time.sleep(10)
+                    until_gone = select.poll()
+                    until_gone.register(client, 0)
+                    until_gone.poll()
                 except OSError:
                     pass
         threading.Thread(target=serve, daemon=True).start()
-        start = time.monotonic()
         fails(conf(), "${readsocket{%s}{hello}{1s}}" % path)
-        assert time.monotonic() - start < 9
 
 
 def test_commands_that_hang_or_write_without_end(conf, tmp_path):

@@ -254,7 +254,7 @@ def test_damaged_spool_file_is_kept_aside_and_reported(server, damage):
     bad, good = make_message("bad", size=3000), make_message("good", size=3000)
     one.send(bad, "alice@example.test")
     one.wait_log(r"== alice@example\.test")
-    file = one.queued()[0]
+    file = one.spool_file(one.queued()[0])
     one.send(good, "alice@example.test")
     wait_for("both deferred", lambda: len(one.queued()) == 2)
     one.stop()

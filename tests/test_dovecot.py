@@ -6,10 +6,12 @@ import hashlib
 import hmac
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -48,6 +50,12 @@ dovecot_none:
   public_name = X-NONE
   server_socket = {socket}
 """
+OWN = """
+own_scram:
+  driver = scram
+  public_name = SCRAM-SHA-1
+  server_password = sesame
+"""
 TEMPORARY = "Unable to authenticate at present"
 
 
@@ -58,9 +66,9 @@ def encode(text):
 PLAIN = encode("\0user\0sesame")
 
 
-def make(certificates, path, main=None):
+def make(certificates, path, main=None, timeout=None):
     one = Server(certificates)
-    one.extra = AUTHENTICATORS.format(socket=path)
+    one.extra = AUTHENTICATORS.format(socket=f"{path}\n  server_timeout = {timeout}" if timeout else path) + OWN
     one.configure({"auth_fail_delay": "0s", "auth_fail_limit": "1000 / 1h", "smtp_accept_max_nonmail": 1000,
                    "smtp_max_synprot_errors": 100, **(main or {})})
     return one.start()
@@ -263,6 +271,94 @@ def test_a_server_that_is_out_of_order_is_a_temporary_error_and_lets_nobody_in(o
         assert log_in(other, f"AUTH PLAIN {PLAIN}") == (435, TEMPORARY)
         other.wait_log(rf"435 {TEMPORARY}: Dovecot at \S+: {re.escape(why)}", start)
     assert PLAIN not in other.log_text(start) and "sesame" not in other.log_text(start)
+
+
+def silent(connection, lines):
+    lines.read()
+
+
+def deaf_after_the_greeting(connection, lines):
+    connection.sendall(GREETING.encode())
+    lines.read()
+
+
+def stuck_in_a_line(connection, lines):
+    connection.sendall(GREETING.encode())
+    request_of(lines)
+    connection.sendall(b"OK\t1\tuser=us")
+    lines.read()
+
+
+def dripping(connection, lines):
+    """A byte now and then: each is something, and none is an answer."""
+    connection.sendall(b"VERSION\t1\t2\n")
+    while True:
+        connection.sendall(b"X")
+        time.sleep(0.05)
+
+
+def silent_after_a_challenge(connection, lines):
+    connection.sendall(GREETING.encode())
+    request_of(lines)
+    connection.sendall(b"CONT\t1\tbW9yZQ==\n")
+    lines.read()
+
+
+@pytest.fixture(scope="module")
+def hasty(certificates):
+    """A server that gives the Dovecot at `socket`, which the tests are, a second for an answer."""
+    directory = Server(certificates)
+    made = make(certificates, directory.dir / "socket", timeout="1s")
+    made.socket = directory.dir / "socket"
+    yield made
+    made.stop()
+    made.remove()
+    directory.remove()
+
+
+@pytest.mark.parametrize("behave", [silent, deaf_after_the_greeting, stuck_in_a_line, dripping])
+def test_a_server_that_does_not_answer_in_time_is_a_temporary_error(hasty, behave):
+    start, began = hasty.mark(), time.monotonic()
+    with Impostor(hasty.socket, behave) as server:
+        assert log_in(hasty, f"AUTH PLAIN {PLAIN}") == (435, TEMPORARY)
+        assert time.monotonic() - began >= 1
+        hasty.wait_log(rf"435 {TEMPORARY}: Dovecot at \S+: it did not answer in time", start)
+        wait_for("the end of the connection", lambda: server.closed == 1)
+
+
+def test_each_answer_has_its_own_time_and_the_client_another(hasty):
+    start = hasty.mark()
+    with Impostor(hasty.socket, silent_after_a_challenge) as server:
+        with Smtp(hasty.tls, tls=True) as client:
+            client.ehlo()
+            client.expect(334, "AUTH LOGIN")
+            time.sleep(1.5)  # it is the client who thinks, not Dovecot
+            assert server.closed == 0
+            began = time.monotonic()
+            client.expect(435, encode("x"))
+            assert time.monotonic() - began >= 1
+            client.expect(250, "NOOP")
+        hasty.wait_log(rf"435 {TEMPORARY}: Dovecot at \S+: it did not answer in time", start)
+
+
+def test_others_are_served_while_dovecot_is_silent(other):
+    """Also by the same lookup process; the silence ends when all of that is done."""
+    clients = [Smtp(other.tls, tls=True) for _ in range(10)]
+    with Impostor(other.socket, deaf_after_the_greeting) as server:
+        for client in clients:
+            client.ehlo()
+            client.send(f"AUTH PLAIN {PLAIN}\r\n")
+        wait_for("all of them to ask Dovecot", lambda: len(server.connections) == len(clients))
+        with other.connect() as client:
+            client.ehlo()
+            client.starttls()
+            client.envelope()
+            assert client.data_of(make_message())[0] == 250
+            client.expect(535, "AUTH SCRAM-SHA-1 " + encode("n,,n=user"))  # malformed, which the lookup process counts
+        assert not select.select([client.sock for client in clients], [], [], 0)[0]
+    for client in clients:
+        assert client.reply()[0] == 435
+        client.close()
 
 
 def test_answers_in_pieces_are_put_together(other):

@@ -167,7 +167,8 @@ def test_delays_of_rcpt_commands_begin_anew_with_each_message(server):
         for _ in range(2):
             client.expect(250, "MAIL FROM:<a@b.test>")
             took = [timed(client, "RCPT TO:<user@example.test>")[1] for _ in range(3)]
-            assert took[0] < 0.5 <= took[1] and took[2] >= 1.5, took
+            # That of a fourth recipient would be 4.5 s: the time that a busy machine may take for the first has room below that.
+            assert took[0] < 4.5 and took[1] >= 0.5 and took[2] >= 1.5, took
             client.expect(250, "RSET")
 
 
@@ -251,11 +252,11 @@ def speak_early(port, text=b"EHLO early.test\r\n"):
 
 
 def test_who_speaks_before_the_greeting_is_refused(server):
-    one = server(main={"smtp_banner_delay": "20s"})
+    one = server(main={"smtp_banner_delay": "60s"})
     with speak_early(one.smtp, b"EHLO early.test\r\nMAIL \x80\x01\r\n") as client:
         start = time.monotonic()
         assert client.expect(554) == "SMTP synchronization error"
-        assert time.monotonic() - start < 15, "it is refused when it speaks, not at the end of the delay"
+        assert time.monotonic() - start < 55, "it is refused when it speaks, not at the end of the delay"
         client.ends()
     line = (r'SMTP protocol synchronization error \(input sent without waiting for greeting\): rejected connection from H=\[127.0.0.1\] '
             r'input="EHLO early.test\\r\\nMAIL \?\?\\r\\n"')

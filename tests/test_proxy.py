@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import show
-from harness import POSTERN, Closed, Server, Smtp, make_certificate, make_message, proc_status, trusting, wait_for
+from harness import POSTERN, Closed, Server, Smtp, free_ports, make_certificate, make_message, proc_status, trusting, wait_for
 from proxy_peers import (CLIENT, CLIENT_PORT, LOCAL, SIGNATURE, TARGET, TARGET_PORT, At, Behind, HAProxy, binary, field, line,
                          packed, summed, wait_taken)
 from tls_peers import swaks
@@ -348,6 +348,45 @@ def test_a_header_that_comes_too_late_is_a_command_as_any_other(behind):
         assert client.expect(503) == FAILED
         assert_shut(client)
     assert f"[{CLIENT}]" not in one.log_text()
+
+
+# A list that asks a file that is not there, and a name server that does not answer.
+DOUBTS = [("net-lsearch;{dir}/proxies", r".*failed to open .*/proxies"), ("proxy.example.net", r".*proxy\.example\.net")]
+
+
+@pytest.mark.parametrize("hosts, why", DOUBTS, ids=["file", "DNS"])
+@pytest.mark.parametrize("option", ["hosts_proxy", "proxy_required_hosts"])
+def test_while_it_cannot_be_known_whether_a_host_is_a_proxy_it_is_turned_away(behind, option, hosts, why):
+    one = behind({"hosts_proxy": None}, start=False)
+    (one.dir / "unbound.conf").write_text(f"forward-zone:\n  name: \".\"\n  forward-addr: 127.0.0.1@{free_ports(1)[0]}\n"
+                                          "server:\n  do-not-query-localhost: no\n")
+    one.configure({option: hosts.format(dir=one.dir), "dns_config_file": one.dir / "unbound.conf", "dns_retrans": "1s", "dns_retry": "1"})
+    one.start()
+    for header in (b"", line()):
+        with Smtp(one.smtp, banner=False) as client:
+            client.send(header)
+            assert client.expect(421) == "Temporary local problem - please try later"
+            client.ends()
+    one.wait_log(rf"H=\[127\.0\.0\.1\] connection temporarily refused: {option}: {why}")
+    with Smtp(one.tls, banner=False) as client:
+        client.ends()
+    one.wait_log(rf"H=\[127\.0\.0\.1\] connection temporarily refused: {option}: {why}", count=3)
+    assert "CONNECTED" not in one.log_text(), "its ACLs are for clients that are known"
+    # Once it can be known, all is well.
+    if "proxies" in hosts:
+        (one.dir / "proxies").write_text("127.0.0.1\n")
+        with one.connect(banner=False) as client:
+            client.send(line())
+            client.expect(220)
+        connected(one, 0)
+
+
+def test_one_list_that_names_the_proxy_is_enough_to_know_it(behind):
+    one = behind({"hosts_proxy": "net-lsearch;/nonexistent/proxies", "proxy_required_hosts": "127.0.0.1"})
+    with one.connect(banner=False) as client:
+        client.send(line())
+        client.expect(220)
+    connected(one, 0)
 
 
 def test_a_pretended_client_is_behind_no_proxy(server):

@@ -332,6 +332,15 @@ def test_a_peers_text_in_a_key_is_no_option(server):
             assert rates_of(one, [f'MAIL FROM:<"{sender}"@b.test>']) == [expected], sender
 
 
+def test_a_peers_text_between_slashes_changes_nothing_beside_it(server):
+    """Neither an empty sender nor one with slashes at its ends makes one part of what stands around it."""
+    one = with_acls(server, {"mail": "  warn ratelimit = 100/10h/per_cmd/$sender_address_local_part/strict/count=2\n"
+                                     "  warn logwrite = rate=$sender_rate/$sender_rate_period\n  accept", "quit": QUIT})
+    for sender in ("<>", '<"/"@b.test>', '<"//"@b.test>', '<"/x/"@b.test>'):
+        for expected in ("2.0/10h", "4.0/10h"):
+            assert rates_of(one, [f"MAIL FROM:{sender}"]) == [expected], sender
+
+
 def test_what_a_lookup_of_ours_gives_may_name_options(server):
     one = with_acls(server, {"mail": "  warn ratelimit = ${if eq{1}{1}{7 / 10h / per_cmd / count=2 / k}}\n"
                                      "  warn logwrite = rate=$sender_rate/$sender_rate_limit/$sender_rate_period\n  accept", "quit": QUIT})

@@ -21,13 +21,12 @@ def blocked(server, rules, **named):
 
 def test_a_message_is_tried_again_when_its_rule_says_so(server):
     one = blocked(server, "other.example  *  F,1h,1s\n*  *  F,1h,2s\n")
-    message = make_message()
+    message, begun = make_message(), time.monotonic()
     one.send(message)
     one.wait_log(r"== user@example\.test R=virtual_users T=maildir defer")
-    deferred = time.monotonic()
     (one.mail / DOMAIN / "user").unlink()
     one.maildir().holds(message)
-    assert time.monotonic() - deferred > 1.5
+    assert time.monotonic() - begun >= 2
     one.wait_log("Completed")
 
 

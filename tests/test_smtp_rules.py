@@ -282,11 +282,11 @@ def test_command_line_too_long_is_refused_with_flat_memory(shared):
 def test_idle_client_is_told_and_disconnected(server):
     one = server(main={"smtp_receive_timeout": "2s"})
     for tls in (False, True):
+        begun = time.monotonic()
         with client_of(one, tls) as client:
-            begun = time.monotonic()
             text = client.expect(421)
             assert "SMTP command timeout - closing connection" in text
-            assert time.monotonic() - begun > 1
+            assert time.monotonic() - begun >= 2
             client.ends()
     one.wait_log(r"SMTP command timeout on (TLS )?connection from \(client\.test\) \[127\.0\.0\.1\]")
 
@@ -559,9 +559,9 @@ def test_loops_are_stopped(shared):
 
 def test_limits_of_time_do_not_hurt_busy_clients(server):
     """The command timeout counts from the last command, not from the connection."""
-    one = server(main={"smtp_receive_timeout": "2s", "smtp_accept_max_per_connection": 0})
+    one = server(main={"smtp_receive_timeout": "4s", "smtp_accept_max_per_connection": 0})
     with client_of(one, True) as client:
-        end = time.monotonic() + 4
+        end = time.monotonic() + 6
         while time.monotonic() < end:
             client.deliver(make_message())
         client.expect(221, "QUIT")

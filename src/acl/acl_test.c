@@ -7,6 +7,7 @@
 #include "acl/acl.h"
 #include "base/sanitize.h"
 #include "base/test.h"
+#include "limit/ask.h"
 
 enum { PLACE = 7 };
 
@@ -70,6 +71,8 @@ struct fixture {
 	struct acl_variables connection, message;
 	struct buf log; /* what was logged, controlled, added, delayed */
 	struct buf errors;
+	struct limit_table *limits;
+	struct slice key; /* of the last question to them */
 };
 
 static struct expand_value no_variable(void *owner, enum expand_variable variable)
@@ -471,8 +474,12 @@ static const struct {
 	{ "a:\naccept ratelimit = 1/1h/per_conn/per_cmd", "20: ratelimit: conflicting per_* options\n" },
 	{ "a:\naccept ratelimit = 1/1h/count=x", "20: ratelimit: \"count=x\" is not a positive number\n" },
 	{ "a:\naccept ratelimit = 1/1h/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o",
-	  "20: ratelimit: the parts between the slashes must be whole expansions, at most 16 of them\n" },
+	  "20: ratelimit: more than 16 parts\n" },
+	{ "a:\naccept ratelimit = 1/1h/a/b/c/d/e/f/g/h/i/j/k/l/m/${lc:N}/o",
+	  BROKEN " | error in arguments to \"ratelimit\" condition: more than 16 parts" },
 	{ "a:\naccept seen = 5", "15: seen: failed to parse '5'\n" },
+	{ "a:\naccept seen = 5m/write/write/write/write/write/write/write/write/write/write/write/write/write/write/write/write",
+	  "15: seen: failed to parse '5m/write/write/write/write/write/write/write/write/write/write/write/write/write/write/write/write'\n" },
 	{ "a:\naccept seen = -5m/bogus", "15: seen: unrecognised option 'bogus' in '-5m/bogus'\n" },
 	{ "a:\naccept ratelimit = 1/1h", BROKEN " | ratelimit: rates cannot be measured here" },
 	{ "a:\naccept ratelimit = 1/1h/strict", BROKEN " | error in arguments to \"ratelimit\" condition: \"per_mail\" must not have /leaky or "
@@ -515,6 +522,118 @@ static void an_acl_comes_to_what_exim_says(void **state)
 			print_error("%s\n  gives    %s\n  expected %s\n", table[i].acls, got, table[i].expected);
 			wrong++;
 		}
+		tear_down(&f);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+/* ---- Parts with slashes ---- */
+
+static enum expand_result ask_limits(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
+				     struct error *error)
+{
+	struct fixture *f = owner;
+	assert_true(limit_is_asked(request));
+	f->key = arena_copy(&f->arena, request->key);
+	return limit_answer(f->limits, request, 1000 * CLOCK_SECOND, arena, answer_r, error);
+}
+
+/* The condition, asked twice, after `set`: "outcome <key> rate limit period", or the error. */
+static const char *ask_twice(struct fixture *f, const char *set, const char *condition, const char *sender)
+{
+	static const enum expand_variable variables[] = { EXPAND_SENDER_RATE, EXPAND_SENDER_RATE_LIMIT, EXPAND_SENDER_RATE_PERIOD };
+	char acl[600];
+	snprintf(acl, sizeof acl, "a:\nwarn set acl_m_x = %s\naccept %s", set, condition);
+	f->context.ask = ask_limits;
+	f->session.facts = (struct acl_facts){ .host_address = SLICE("192.0.2.1"), .has_sender = true, .sender = slice_of(sender) };
+	if (!compile(f, acl))
+		return arena_cstr(&f->arena, buf_slice(&f->errors));
+	run(f, "a", ACL_POINT_MAIL);
+	const char *outcome = run(f, "a", ACL_POINT_MAIL);
+	if (!strncmp(outcome, "error", 5))
+		return strstr(outcome, "| ") + 2;
+	struct slice got = arena_printf(&f->arena, "%.*s <%.*s>", 6, outcome, SLICE_ARG(f->key));
+	for (size_t i = 0; i < 3; i++) {
+		struct expand_value value;
+		assert_true(acl_session_rate(&f->session, variables[i], &value));
+		if (value.text.len)
+			got = arena_printf(&f->arena, "%.*s %.*s", SLICE_ARG(got), SLICE_ARG(value.text));
+	}
+	return arena_cstr(&f->arena, got);
+}
+
+#define IN_RATELIMIT "error in arguments to \"ratelimit\" condition: "
+#define KEYED "ratelimit = 100 / 1h / per_cmd / strict / $sender_address"
+#define BETWEEN "ratelimit = 100/1h/per_cmd/$sender_address/strict"
+
+/* A peer is the sender; $acl_m_x is the configuration's own. */
+static const struct {
+	const char *condition, *sender, *expected;
+	const char *set; /* $acl_m_x */
+} parts[] = {
+	/* A peer's text is one part, whatever it holds, and no option. */
+	{ KEYED, "a@b", "deny 5 <1h/per_cmd/a@b> 2.0 100 1h" },
+	{ KEYED, "readonly", "deny 5 <1h/per_cmd/readonly> 2.0 100 1h" },
+	{ KEYED, "x/readonly", "deny 5 <1h/per_cmd/x/readonly> 2.0 100 1h" },
+	{ KEYED, "x / readonly / y", "deny 5 <1h/per_cmd/x / readonly / y> 2.0 100 1h" },
+	{ KEYED, "count=99", "deny 5 <1h/per_cmd/count=99> 2.0 100 1h" },
+	{ KEYED, "unique=x", "deny 5 <1h/per_cmd/unique=x> 2.0 100 1h" },
+	{ KEYED, "per_mail", "deny 5 <1h/per_cmd/per_mail> 2.0 100 1h" },
+	{ KEYED, "leaky/", "deny 5 <1h/per_cmd/leaky/> 2.0 100 1h" },
+	{ KEYED, "a//b", "deny 5 <1h/per_cmd/a//b> 2.0 100 1h" },
+	{ KEYED, "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q", "deny 5 <1h/per_cmd/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q> 2.0 100 1h" },
+	/* Nor does it touch the slashes beside it. */
+	{ BETWEEN, "a", "deny 5 <1h/per_cmd/a> 2.0 100 1h" },
+	{ BETWEEN, "", "deny 5 <1h/per_cmd/192.0.2.1> 2.0 100 1h" },
+	{ BETWEEN, "/", "deny 5 <1h/per_cmd//> 2.0 100 1h" },
+	{ BETWEEN, "//", "deny 5 <1h/per_cmd///> 2.0 100 1h" },
+	{ BETWEEN, "/x/", "deny 5 <1h/per_cmd//x/> 2.0 100 1h" },
+	/* It is the value of an option that was written; it completes no name of one. */
+	{ "ratelimit = 100/1h/per_cmd/strict/count=$sender_address", "5", "deny 5 <1h/per_cmd/192.0.2.1> 10.0 100 1h" },
+	{ "ratelimit = 100/1h/per_cmd/strict/count=$sender_address", "5/readonly", IN_RATELIMIT "\"count=5/readonly\" is not a positive number" },
+	{ "ratelimit = 100/1h/per_cmd/strict/count$sender_address", "=5", "deny 5 <1h/per_cmd/count=5> 2.0 100 1h" },
+	{ "ratelimit = 100/1h/per_cmd/strict/no$sender_address", "update", "deny 5 <1h/per_cmd/noupdate> 2.0 100 1h" },
+	{ "ratelimit = 100/1h/per_cmd/strict/${sender_address}only", "read", "deny 5 <1h/per_cmd/readonly> 2.0 100 1h" },
+	{ "ratelimit = 100/1h/strict/per_$sender_address/per_cmd", "mail", "deny 5 <1h/per_cmd/per_mail> 2.0 100 1h" },
+	{ "ratelimit = 100/1h/per_cmd/strict/unique=$sender_address", "a/readonly", "deny 5 <1h/per_cmd/unique/192.0.2.1> 1.0 100 1h" },
+	/* It changes no limit and no period but where it is one. */
+	{ "ratelimit = $sender_address/1h/per_cmd/strict", "1.5", "accept <1h/per_cmd/192.0.2.1> 2.0 1.5 1h" },
+	{ "ratelimit = $sender_address/1h/per_cmd/strict", "9/1d", IN_RATELIMIT "\"9/1d\" is not a positive number" },
+	{ "ratelimit = 100/$sender_address/per_cmd/strict", "1d/readonly", IN_RATELIMIT "\"1d/readonly\" is not a time value" },
+	/* What a peer had a hand in as a whole is bound as a whole. */
+	{ "ratelimit = ${lc:100/1h/strict/$sender_address}", "a", IN_RATELIMIT "\"100/1h/strict/a\" is not a positive number" },
+	{ "ratelimit = $acl_m_x", "a", IN_RATELIMIT "\"100/1h/per_cmd/a\" is not a positive number", "100/1h/per_cmd/$sender_address" },
+	/* What the configuration has computed of its own is as if it were written. */
+	{ "ratelimit = $acl_m_x", "", "accept <1h/per_cmd/a/b> 2.0 1.5 1h", "1.5 / 1h / per_cmd / strict / a//b" },
+	{ "ratelimit = 100/1h/$acl_m_x/per_cmd", "", "deny 5 <1h/per_cmd/192.0.2.1> 0.0 100 1h", "readonly" },
+	{ "ratelimit = 100/1h/$acl_m_x/strict/per_cmd", "", "deny 5 <1h/per_cmd/192.0.2.1> 2.0 100 1h", "" },
+	{ "ratelimit = ${if eq{1}{1}{1.5/1h/per_cmd/$sender_address/strict}}", "/leaky", "accept <1h/per_cmd//leaky> 2.0 1.5 1h" },
+	{ "ratelimit = 1.5/1h/per_cmd/${if eq{$sender_address}{a}{strict}{readonly}}", "a", "accept <1h/per_cmd/192.0.2.1> 2.0 1.5 1h" },
+	/* The same of seen: twice the same key, unless the first was only read. */
+	{ "seen = 5m / key=$sender_address", "a@b", "accept <a@b>" },
+	{ "seen = 5m / key=$sender_address", "a/readonly", "accept <a/readonly>" },
+	{ "seen = 5m / key=$sender_address / readonly", "a/write", "deny 5 <a/write>" },
+	{ "seen = 5m/key=x/$sender_address", "readonly", "unrecognised option 'readonly' in '5m/key=x/$sender_address'" },
+	{ "seen = 5m/key=x$sender_address/readonly", "", "deny 5 <x>" },
+	{ "seen = 5m/key=$sender_address/readonly", "", "deny 5 <192.0.2.1>" },
+	{ "seen = $sender_address/key=a", "5m/key=b", "failed to parse '$sender_address/key=a'" },
+};
+
+static void a_peers_text_is_no_part_option_or_limit(void **state)
+{
+	unsigned wrong = 0;
+	(void)state;
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		struct fixture f;
+		set_up(&f);
+		f.limits = limit_table_new(64, NULL);
+		const char *got = ask_twice(&f, parts[i].set ? parts[i].set : "", parts[i].condition, parts[i].sender);
+		if (strcmp(got, parts[i].expected) != 0) {
+			print_error("%s of \"%s\"\n  gives    %s\n  expected %s\n", parts[i].condition, parts[i].sender, got, parts[i].expected);
+			wrong++;
+		}
+		limit_table_free(f.limits);
+		acl_session_free(&f.session);
 		tear_down(&f);
 	}
 	assert_int_equal(wrong, 0);
@@ -762,6 +881,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_acl_comes_to_what_exim_says),
+		cmocka_unit_test(a_peers_text_is_no_part_option_or_limit),
 		cmocka_unit_test(variables_keep_text_and_taint),
 		cmocka_unit_test(variables_have_bounds),
 		cmocka_unit_test(an_option_is_checked_against_its_point),

@@ -134,6 +134,17 @@ static bool take_variable(struct compiler *c, struct acl_item *item, struct slic
 	return true;
 }
 
+static bool check_constant(const struct acl_word *word, struct slice value, struct error *error)
+{
+	struct arena scratch;
+	arena_init(&scratch, 0);
+	bool good = word->check(value, &scratch, error);
+	arena_free(&scratch);
+	if (!good)
+		error_context(error, "%s", word->name);
+	return good;
+}
+
 static bool compile_value(struct compiler *c, struct acl_item *item, struct slice text)
 {
 	struct slice constant;
@@ -145,15 +156,11 @@ static bool compile_value(struct compiler *c, struct acl_item *item, struct slic
 		return compile_call(c, item, text);
 	if (!compile_program(c, text, &item->program))
 		return false;
-	/* The whole was compiled first: its errors have their place in the line. */
-	if (item->word->value == ACL_VALUE_PARTS && !acl_parts_compile(c->arena, c->set, text, item))
-		FAIL(c, text, "%s: the parts between the slashes must be whole expansions, at most %d of them", item->word->name, ACL_PARTS_MAX);
 	bool known = expand_constant(item->program, &constant);
 	if (item->word->run == acl_control_run)
 		c->acl->uses |= known ? acl_control_uses(constant) : ACL_USE_HOLD;
-	if (!item->word->check || !known || item->word->check(constant, &error))
+	if (!item->word->check || !known || check_constant(item->word, constant, &error))
 		return true;
-	error_context(&error, "%s", item->word->name);
 	return fail(c, text, &error);
 }
 

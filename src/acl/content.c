@@ -47,7 +47,7 @@ bool acl_content_options(struct slice value, struct arena *arena, struct acl_con
 		int64_t seconds;
 		if (slice_equal_nocase(option, SLICE("defer_ok")))
 			options_r->defer_ok = true;
-		else if (slice_starts_nocase(option, SLICE("tmo=")) && acl_parse_time(slice_from(option, 4), &seconds) && seconds > 0)
+		else if (slice_starts_nocase(option, SLICE("tmo=")) && acl_parse_time(slice_from(option, 4), true, &seconds) && seconds > 0)
 			options_r->timeout = seconds < ACL_SCAN_TIMEOUT_MAX / CLOCK_SECOND ? seconds * CLOCK_SECOND : ACL_SCAN_TIMEOUT_MAX;
 		else if (option.len)
 			return error_set(error, ERROR_USAGE, "there is no option \"%.*s\"; expected defer_ok or tmo=TIME", SLICE_ARG(slice_first(option, 64)));
@@ -55,14 +55,10 @@ bool acl_content_options(struct slice value, struct arena *arena, struct acl_con
 	return true;
 }
 
-bool acl_content_check(struct slice value, struct error *error)
+bool acl_content_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct acl_content_options options;
-	struct arena arena;
-	arena_init(&arena, 0);
-	bool good = acl_content_options(value, &arena, &options, error);
-	arena_free(&arena);
-	return good;
+	return acl_content_options(value, scratch, &options, error);
 }
 
 bool acl_content_is_off(struct slice value)
@@ -86,10 +82,9 @@ static bool compile(struct piece_text text, struct regex_scratch *scratch, struc
 	list->count = 0;
 	while (piece_text_next(&text, separator, false, arena, &item)) {
 		struct slice pattern = piece_text_rest(&item);
-		for (size_t i = 0; i < item.len; i++)
-			if (item.bound[i])
-				return error_set(error, ERROR_PERMANENT, "a regular expression that a peer had a hand in is not used: \"%.*s\"",
-						 SLICE_ARG(slice_first(pattern, 64)));
+		if (piece_text_any_bound(&item))
+			return error_set(error, ERROR_PERMANENT, "a regular expression that a peer had a hand in is not used: \"%.*s\"",
+					 SLICE_ARG(slice_first(pattern, 64)));
 		if (pattern.len == 0)
 			continue;
 		if (list->count == EXPRESSIONS_MAX)
@@ -101,16 +96,11 @@ static bool compile(struct piece_text text, struct regex_scratch *scratch, struc
 	return true;
 }
 
-bool acl_regex_check(struct slice value, struct error *error)
+bool acl_regex_check(struct slice value, struct arena *scratch, struct error *error)
 {
-	struct expressions *list = xcalloc(1, sizeof *list);
-	struct regex_scratch *scratch = regex_scratch_new();
-	struct arena arena;
-	arena_init(&arena, 0);
-	bool good = compile(piece_text_plain(value, &arena), scratch, &arena, list, error);
-	arena_free(&arena);
-	regex_scratch_free(&scratch);
-	free(list);
+	struct regex_scratch *matching = regex_scratch_new();
+	bool good = compile(piece_text_plain(value, scratch), matching, scratch, arena_new(scratch, struct expressions), error);
+	regex_scratch_free(&matching);
 	return good;
 }
 

@@ -124,10 +124,11 @@ static const struct control *find(struct slice value, struct slice *options_r, s
 	return NULL;
 }
 
-bool acl_control_check(struct slice value, struct error *error)
+bool acl_control_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct slice options;
 	struct acl_submission submission;
+	(void)scratch;
 	const struct control *control = find(value, &options, error);
 	return control && (control->control != ACL_CONTROL_SUBMISSION || acl_submission_parse(options, &submission, error));
 }

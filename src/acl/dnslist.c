@@ -127,21 +127,18 @@ static bool parse_unknown(struct slice item, enum listing *unknown_r, struct err
 			 SLICE_ARG(slice_first(item, 64)));
 }
 
-bool acl_dnslists_check(struct slice value, struct error *error)
+bool acl_dnslists_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct piece_text item;
 	struct dnslist list;
 	enum listing unknown;
 	bool good = true;
-	struct arena arena;
-	arena_init(&arena, 0);
-	struct piece_text text = piece_text_plain(value, &arena);
+	struct piece_text text = piece_text_plain(value, scratch);
 	char separator = piece_text_take_separator(&text);
-	while (good && piece_text_next(&text, separator, false, &arena, &item)) {
+	while (good && piece_text_next(&text, separator, false, scratch, &item)) {
 		if (item.len)
 			good = piece_text_is(&item, '+') ? parse_unknown(piece_text_rest(&item), &unknown, error) : parse(item, &list, error);
 	}
-	arena_free(&arena);
 	return good;
 }
 

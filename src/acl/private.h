@@ -4,6 +4,7 @@
 #define POSTERN_ACL_PRIVATE_H
 
 #include "acl/acl.h"
+#include "expand/pieces.h"
 
 enum acl_verb { ACL_VERB_ACCEPT, ACL_VERB_DEFER, ACL_VERB_DENY, ACL_VERB_DISCARD, ACL_VERB_DROP, ACL_VERB_REQUIRE, ACL_VERB_WARN,
 		ACL_VERBS };
@@ -22,7 +23,6 @@ enum acl_value_kind {
 	ACL_VALUE_LIST,    /* a list of `list`'s kind */
 	ACL_VALUE_CALL,    /* an ACL and its arguments */
 	ACL_VALUE_SET,     /* a variable, "=", and its text */
-	ACL_VALUE_PARTS,   /* parts with slashes between them (parts.c) */
 };
 
 struct acl_run;
@@ -33,6 +33,9 @@ enum acl_step { ACL_YES, ACL_NO, ACL_LATER, ACL_DISCARDED, ACL_DROPPED, ACL_BROK
 
 typedef enum acl_step acl_word_run(struct acl_run *run, const struct acl_item *item, struct expand_value value);
 
+/* Whether the value can be used, wherever that is; *error says what was expected. `scratch`: for what it needs meanwhile. */
+typedef bool acl_word_check(struct slice value, struct arena *scratch, struct error *error);
+
 struct acl_word {
 	const char *name;
 	bool modifier;
@@ -42,8 +45,7 @@ struct acl_word {
 	const char *refused;
 	unsigned uses;        /* enum acl_use */
 	acl_word_run *run;    /* NULL for ACL_VALUE_NONE and ACL_VALUE_LATE, which run.c does */
-	/* Checks a constant value at load; NULL: any will do. */
-	bool (*check)(struct slice value, struct error *error);
+	acl_word_check *check; /* of a constant value, at load; NULL: any will do */
 	const char *help, *example;
 };
 
@@ -60,20 +62,11 @@ struct acl_call {
 	size_t count;
 };
 
-enum { ACL_PARTS_MAX = 16 };
-
-struct acl_part {
-	struct slice source;
-	const struct expand_program *program;
-};
-
 struct acl_item {
 	const struct acl_word *word;
 	bool negated;
 	struct slice source; /* the value as written */
 	const struct expand_program *program;
-	const struct acl_part *parts; /* of ACL_VALUE_PARTS */
-	size_t part_count;
 	const struct list *list;
 	const struct acl_call *call;
 	enum expand_family family; /* of set */
@@ -166,18 +159,19 @@ struct expand_value acl_text(struct slice text);
 
 /* word.c, for control.c and verify.c. */
 acl_word_run acl_control_run, acl_verify_run;
-bool acl_control_check(struct slice value, struct error *error);
+acl_word_check acl_control_check, acl_verify_check;
 /* enum acl_use of a control with this value. */
 unsigned acl_control_uses(struct slice value);
-bool acl_verify_check(struct slice value, struct error *error);
 /* Whether a constant value of that word could be used at this point; *name_r names what could not ("control=freeze"). */
 bool acl_control_allowed(struct slice value, enum acl_point point);
 bool acl_verify_allowed(struct slice value, enum acl_point point);
 
-/* parts.c: a part of an expanded value. */
+enum { ACL_PARTS_MAX = 16 };
+
+/* fields.c: a part of an expanded value. */
 struct acl_field {
 	struct slice text; /* without blanks at its ends */
-	struct slice name; /* of an option: the whole text, or "count=" with its "="; empty: it is none, or a peer's words */
+	struct slice name; /* of an option: the whole text, or "count=" with its "="; empty: it is none, or a peer had a hand in it */
 	struct slice rest; /* what follows the "=" */
 };
 
@@ -187,27 +181,22 @@ struct acl_fields {
 	bool too_many; /* there were more */
 };
 
-/* False: a part cannot be compiled by itself, or there are too many. Slices point into `text`. */
-bool acl_parts_compile(struct arena *arena, const struct acl_set *set, struct slice text, struct acl_item *item);
-/* False: *step_r is the condition's outcome. */
-bool acl_fields_expand(struct acl_run *run, const struct acl_item *item, struct acl_fields *fields, enum acl_step *step_r);
-/* Of a constant. */
-void acl_fields_cut(struct acl_fields *fields, struct arena *arena, struct slice text);
+/* The slices lie in `arena`. */
+void acl_fields_cut(struct acl_fields *fields, struct piece_text text, struct arena *arena);
 
-/* word.c: "1d12h30m5s", each part once or more, no blanks; a number alone is seconds. Below 2^53 seconds. */
-bool acl_parse_time(struct slice text, int64_t *seconds_r);
+/* word.c: an interval (base/interval.h) of 2^53 seconds at most; `bare`: the last number needs no unit. */
+bool acl_parse_time(struct slice text, bool bare, int64_t *seconds_r);
 
 /* ratelimit.c and seen.c */
 acl_word_run acl_ratelimit_run, acl_seen_run;
-bool acl_ratelimit_check(struct slice value, struct error *error);
-bool acl_seen_check(struct slice value, struct error *error);
+acl_word_check acl_ratelimit_check, acl_seen_check;
 
 /* dnslist.c */
 struct acl_dnslist_found {
 	struct slice domain, matched, text, value;
 };
 acl_word_run acl_dnslists_run;
-bool acl_dnslists_check(struct slice value, struct error *error);
+acl_word_check acl_dnslists_check;
 /* $dnslist_domain and its kin: of the last list that had a key. False: it is none of them. */
 bool acl_dnslists_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 void acl_dnslists_free(struct acl_session *session);
@@ -215,13 +204,12 @@ void acl_dnslists_forget(struct acl_session *session);
 
 /* udpsend.c */
 acl_word_run acl_udpsend_run;
-bool acl_udpsend_check(struct slice value, struct error *error);
+acl_word_check acl_udpsend_check;
 
 /* content.c and scan.c */
 struct acl_content;
 acl_word_run acl_regex_run, acl_mime_regex_run, acl_decode_run, acl_malware_run, acl_spam_run;
-bool acl_regex_check(struct slice value, struct error *error);
-bool acl_content_check(struct slice value, struct error *error);
+acl_word_check acl_regex_check, acl_content_check;
 /* What they left for the message: false when it is none of their variables. */
 bool acl_content_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r);
 void acl_content_free(struct acl_session *session);

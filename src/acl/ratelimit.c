@@ -117,7 +117,7 @@ static bool take_field(struct limit_words *words, const struct acl_field *field,
 /* A number alone is no time: its unit would be a guess. */
 static bool parse_period(struct slice text, int64_t *seconds_r)
 {
-	return text.len && ascii_is_alpha(text.data[text.len - 1]) && acl_parse_time(text, seconds_r) && *seconds_r > 0;
+	return acl_parse_time(text, false, seconds_r) && *seconds_r > 0;
 }
 
 static bool parse(const struct acl_fields *fields, struct arena *arena, struct limit_words *words, struct error *error)
@@ -144,16 +144,12 @@ static bool parse(const struct acl_fields *fields, struct arena *arena, struct l
 	return true;
 }
 
-bool acl_ratelimit_check(struct slice value, struct error *error)
+bool acl_ratelimit_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct acl_fields fields;
 	struct limit_words words;
-	struct arena arena;
-	arena_init(&arena, 0);
-	acl_fields_cut(&fields, &arena, value);
-	bool good = parse(&fields, &arena, &words, error);
-	arena_free(&arena);
-	return good;
+	acl_fields_cut(&fields, piece_text_plain(value, scratch), scratch);
+	return parse(&fields, scratch, &words, error);
 }
 
 /* A variable that holds a number; what is no number, or not known yet, is 0. */
@@ -211,11 +207,11 @@ enum acl_step acl_ratelimit_run(struct acl_run *run, const struct acl_item *item
 	struct limit_words words;
 	struct acl_fields *fields = arena_new(run->arena, struct acl_fields);
 	struct error error;
-	enum acl_step step = ACL_YES;
+	enum acl_step step;
 	double rate;
+	(void)item;
 	(void)value;
-	if (!acl_fields_expand(run, item, fields, &step))
-		return step;
+	acl_fields_cut(fields, piece_text_join(run->pieces, run->piece_count, run->arena), run->arena);
 	if (!parse(fields, run->arena, &words, &error))
 		return acl_broken(run, "error in arguments to \"ratelimit\" condition: %s", error.text);
 	bool misplaced = !(words.measure->points >> run->point & 1) && run->point != ACL_POINT_EXPANSION;

@@ -76,7 +76,7 @@ static bool expand_item(struct acl_run *run, const struct acl_item *item, struct
 	const struct expand_program *program = item->call ? item->call->name : item->program;
 	struct error error = { 0 };
 	enum expand_result result = EXPAND_OK;
-	if (!program || item->parts)
+	if (!program)
 		return true;
 	if (item->word->value == ACL_VALUE_PIECES)
 		result = expand_run_pieces(program, &run->context, run->arena, &run->pieces, &run->piece_count, &error);

@@ -8,11 +8,6 @@
 
 enum { REFRESH_SECONDS = 10 * 24 * 3600 };
 
-static bool parse_interval(struct slice text, int64_t *seconds_r)
-{
-	return text.len && ascii_is_alpha(text.data[text.len - 1]) && acl_parse_time(text, seconds_r);
-}
-
 static bool take_option(const struct acl_field *field, struct limit_seen *seen, bool *bad_time)
 {
 	if (slice_equal(field->name, SLICE("key=")))
@@ -22,7 +17,7 @@ static bool take_option(const struct acl_field *field, struct limit_seen *seen, 
 	else if (slice_equal(field->name, SLICE("write")))
 		seen->write = LIMIT_WRITE_ALWAYS;
 	else if (slice_equal(field->name, SLICE("refresh=")))
-		*bad_time |= !parse_interval(field->rest, &seen->refresh);
+		*bad_time |= !acl_parse_time(field->rest, false, &seen->refresh);
 	else
 		return false;
 	return true;
@@ -34,7 +29,7 @@ static bool parse(const struct acl_fields *fields, struct slice whole, struct li
 	bool bad_time = false;
 	*seen = (struct limit_seen){ .refresh = REFRESH_SECONDS };
 	seen->before = interval.len && interval.data[0] == '-';
-	bad_time = fields->too_many || !parse_interval(slice_from(interval, seen->before), &seen->interval);
+	bad_time = fields->too_many || !acl_parse_time(slice_from(interval, seen->before), false, &seen->interval);
 	for (size_t i = 1; i < fields->count && !bad_time; i++)
 		if (!take_option(&fields->items[i], seen, &bad_time))
 			return error_set(error, ERROR_USAGE, "unrecognised option '%.*s' in '%.*s'", SLICE_ARG(slice_first(fields->items[i].text, 100)),
@@ -42,16 +37,12 @@ static bool parse(const struct acl_fields *fields, struct slice whole, struct li
 	return !bad_time || error_set(error, ERROR_USAGE, "failed to parse '%.*s'", SLICE_ARG(slice_first(whole, 200)));
 }
 
-bool acl_seen_check(struct slice value, struct error *error)
+bool acl_seen_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct acl_fields fields;
 	struct limit_seen seen;
-	struct arena arena;
-	arena_init(&arena, 0);
-	acl_fields_cut(&fields, &arena, value);
-	bool good = parse(&fields, value, &seen, error);
-	arena_free(&arena);
-	return good;
+	acl_fields_cut(&fields, piece_text_plain(value, scratch), scratch);
+	return parse(&fields, value, &seen, error);
 }
 
 enum acl_step acl_seen_run(struct acl_run *run, const struct acl_item *item, struct expand_value value)
@@ -61,10 +52,8 @@ enum acl_step acl_seen_run(struct acl_run *run, const struct acl_item *item, str
 	struct limit_packed packed;
 	struct limit_seen seen;
 	struct error error = { 0 };
-	enum acl_step step = ACL_YES;
 	(void)value;
-	if (!acl_fields_expand(run, item, fields, &step))
-		return step;
+	acl_fields_cut(fields, piece_text_join(run->pieces, run->piece_count, run->arena), run->arena);
 	if (!parse(fields, item->source, &seen, &error))
 		return acl_broken(run, "%s", error.text);
 	if (!seen.key.len)

@@ -23,25 +23,17 @@ static bool take_apart(struct piece_text text, struct arena *arena, struct packe
 	    text.at >= text.len)
 		return false;
 	*packet_r = (struct packet){ .host = piece_text_rest(&host), .port = piece_text_rest(&port), .text = slice_trim(piece_text_rest(&text)) };
-	for (size_t i = host.at; i < host.len; i++)
-		packet_r->named_by_peer |= host.bound[i];
-	for (size_t i = port.at; i < port.len; i++)
-		packet_r->named_by_peer |= port.bound[i];
+	packet_r->named_by_peer = piece_text_any_bound(&host) || piece_text_any_bound(&port);
 	return packet_r->host.len && packet_r->port.len && packet_r->text.len;
 }
 
-bool acl_udpsend_check(struct slice value, struct error *error)
+bool acl_udpsend_check(struct slice value, struct arena *scratch, struct error *error)
 {
-	struct arena arena;
 	struct packet packet;
 	uint64_t port;
-	arena_init(&arena, 0);
-	bool whole = take_apart(piece_text_plain(value, &arena), &arena, &packet);
-	bool good = whole && slice_parse_u64(packet.port, UINT16_MAX, &port) && port;
-	if (!good)
-		error_set(error, ERROR_USAGE, "udpsend: expected a host, a port number and a text, separated by colons");
-	arena_free(&arena);
-	return good;
+	if (take_apart(piece_text_plain(value, scratch), scratch, &packet) && slice_parse_u64(packet.port, UINT16_MAX, &port) && port)
+		return true;
+	return error_set(error, ERROR_USAGE, "expected a host, a port number and a text, separated by colons");
 }
 
 enum acl_step acl_udpsend_run(struct acl_run *run, const struct acl_item *item, struct expand_value value)

@@ -230,14 +230,10 @@ static bool parse(struct slice value, struct arena *arena, struct acl_verify *ve
 	return take_options(verify->kind, rest, verify, error);
 }
 
-bool acl_verify_check(struct slice value, struct error *error)
+bool acl_verify_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct acl_verify verify;
-	struct arena arena;
-	arena_init(&arena, 0);
-	bool good = parse(value, &arena, &verify, error);
-	arena_free(&arena);
-	return good;
+	return parse(value, scratch, &verify, error);
 }
 
 bool acl_verify_allowed(struct slice value, enum acl_point point)

@@ -3,6 +3,7 @@
 #include "acl/private.h"
 
 #include "base/id.h"
+#include "base/interval.h"
 
 /* Sets of points that several rows have. EXPANSION stands for wherever the expansion is. */
 #define MESSAGE_POINTS \
@@ -158,40 +159,17 @@ static enum acl_step run_continue(struct acl_run *run, const struct acl_item *it
 	return ACL_YES;
 }
 
-bool acl_parse_time(struct slice text, int64_t *seconds_r)
+bool acl_parse_time(struct slice text, bool bare, int64_t *seconds_r)
 {
-	static const struct {
-		char unit;
-		int64_t seconds;
-	} units[] = { { 'w', 604800 }, { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
-	int64_t total = 0;
-	if (text.len == 0)
-		return false;
-	while (text.len) {
-		size_t digits = 0, unit = 0;
-		uint64_t number;
-		while (digits < text.len && ascii_is_digit(text.data[digits]))
-			digits++;
-		if (!slice_parse_u64(slice_first(text, digits), 1000000, &number))
-			return false;
-		text = slice_from(text, digits);
-		while (unit < 5 && text.len && units[unit].unit != text.data[0])
-			unit++;
-		if (unit == 5)
-			return false;
-		total += (int64_t)number * (text.len ? units[unit].seconds : 1);
-		if (total > INT64_C(1) << 53)
-			return false;
-		text = slice_from(text, 1);
-	}
-	*seconds_r = total;
-	return true;
+	const struct interval_rule rule = { .bare = bare, .number_max = 1000000, .max = INT64_C(1) << 53 };
+	return interval_parse(text, &rule, seconds_r);
 }
 
-static bool check_delay(struct slice value, struct error *error)
+static bool check_delay(struct slice value, struct arena *scratch, struct error *error)
 {
 	int64_t seconds;
-	if (acl_parse_time(slice_trim(value), &seconds))
+	(void)scratch;
+	if (acl_parse_time(slice_trim(value), true, &seconds))
 		return true;
 	return error_set(error, ERROR_USAGE, "\"%.*s\" is not a time value; expected one such as 30s or 1m30s",
 			 SLICE_ARG(slice_first(value, 64)));
@@ -202,7 +180,7 @@ static enum acl_step run_delay(struct acl_run *run, const struct acl_item *item,
 	struct acl_session *session = run->session;
 	int64_t seconds;
 	(void)item;
-	if (!acl_parse_time(slice_trim(value.text), &seconds))
+	if (!acl_parse_time(slice_trim(value.text), true, &seconds))
 		return acl_broken(run, "syntax error in argument for \"delay\" modifier: \"%.*s\" is not a time value",
 				  SLICE_ARG(slice_first(value.text, 200)));
 	int64_t most = ACL_DELAY_MAX / CLOCK_SECOND;
@@ -232,10 +210,11 @@ static bool parse_logs(struct slice text, char separator, unsigned *targets_r, s
 	return true;
 }
 
-static bool check_log_reject_target(struct slice value, struct error *error)
+static bool check_log_reject_target(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct slice wrong;
 	unsigned targets;
+	(void)scratch;
 	if (parse_logs(value, ':', &targets, &wrong))
 		return true;
 	return error_set(error, ERROR_USAGE, "there is no log \"%.*s\"; expected main, reject or panic", SLICE_ARG(slice_first(wrong, 64)));
@@ -269,9 +248,10 @@ static enum acl_step run_logwrite(struct acl_run *run, const struct acl_item *it
 	return ACL_YES;
 }
 
-static bool check_queue(struct slice value, struct error *error)
+static bool check_queue(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct slice name = slice_trim(value);
+	(void)scratch;
 	return name.len == 0 || queue_name_valid(name) ||
 	       error_set(error, ERROR_USAGE, "\"%.*s\" is no name of a queue; expected letters, digits, \"_\" and \"-\", %d at most",
 			 SLICE_ARG(slice_first(name, 64)), QUEUE_NAME_MAX);
@@ -284,7 +264,7 @@ static enum acl_step run_queue(struct acl_run *run, const struct acl_item *item,
 	(void)item;
 	if (value.tainted)
 		return acl_broken(run, "Tainted name '%.*s' for queue not permitted", SLICE_ARG(slice_first(name, 64)));
-	if (!check_queue(name, &error))
+	if (!check_queue(name, run->arena, &error))
 		return acl_broken(run, "%s", error.text);
 	if (!run->session->queue)
 		return acl_broken(run, "cannot use queue condition here: there is no message");
@@ -384,7 +364,7 @@ static const struct acl_word words[] = {
 		  "messages of the connection, and in that for ETRN it is the queue that is run. The first delivery is tried at once all "
 		  "the same, unless control = queue; what is left then waits for a run of that queue (queue_run_named).",
 	  .example = "queue = bulk" },
-	{ CONDITION("ratelimit"), .value = ACL_VALUE_PARTS, .points = ACL_EVERYWHERE, .run = acl_ratelimit_run, .check = acl_ratelimit_check,
+	{ CONDITION("ratelimit"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_ratelimit_run, .check = acl_ratelimit_check,
 	  .help = "Measures a rate and compares it with a limit: true when it is not below. limit / period / options / key; options: per_conn, "
 		  "per_mail, per_rcpt, per_addr, per_byte, per_cmd, count=, unique=, strict, leaky, readonly. The default key is the client's "
 		  "address. Sets $sender_rate, $sender_rate_limit and $sender_rate_period.",
@@ -398,7 +378,7 @@ static const struct acl_word words[] = {
 	  .example = "regex = [Mm]ortgage : URGENT" },
 	{ MODIFIER("remove_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
 	  .help = "Removes all header lines of these names from the message.", .example = "remove_header = X-Route : X-Internal" },
-	{ CONDITION("seen"), .value = ACL_VALUE_PARTS, .points = ACL_EVERYWHERE, .run = acl_seen_run, .check = acl_seen_check,
+	{ CONDITION("seen"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_seen_run, .check = acl_seen_check,
 	  .help = "Whether a key was seen within a time, or, with a minus sign, before it and not since; and notes that it is seen now. Options: "
 		  "key= (otherwise the client's address), readonly, write, refresh=.",
 	  .example = "seen = -5m / key=${sender_host_address}_$local_part@$domain" },

@@ -29,6 +29,7 @@ enum {
 	AUTH_VALUES_MAX = 4,    /* $auth1 to $auth4 */
 	AUTH_KEY_MAX = 32,      /* bytes of the longest hash of SCRAM */
 	AUTH_SALT_MAX = 256,    /* bytes */
+	AUTH_DERIVE_MAX = 1000000, /* iterations of SCRAM's keys, where they are computed for a login: half a second */
 };
 
 /* ---- The world: users, and what is known of failures ---- */
@@ -80,6 +81,12 @@ struct auth_world {
 	enum auth_verdict (*find_verifier)(void *owner, struct slice user, enum auth_hash hash, struct arena *arena,
 					   struct auth_verifier *verifier_r, struct slice *identity_r, struct error *error);
 	/*
+	 * Computes the keys of *verifier, whose salt and iterations (AUTH_DERIVE_MAX at most) are given, from a password, which takes long. `user` is
+	 * who tries. Not AUTH_NO.
+	 */
+	enum auth_verdict (*derive)(void *owner, struct slice user, struct slice password, enum auth_hash hash,
+				    struct auth_verifier *verifier, struct error *error);
+	/*
 	 * What came of a try that check_password did not see: a proof of SCRAM, a server_condition. `user`: as whom, which may be empty.
 	 * A failure is counted and delayed. The answer is AUTH_YES only for `good`, and AUTH_LOCKED also then, where there were
 	 * too many failures before. NULL: nothing is counted.
@@ -113,7 +120,8 @@ struct authenticator {
 	struct slice server_mech;                      /* scram: "SCRAM-SHA-256"; empty: public_name */
 	const struct expand_program *server_password, *server_scram_iter, *server_scram_salt, *server_skey, *server_key; /* scram */
 	const struct expand_program *server_params[3]; /* external (without the first), tls: $auth1 to $auth3 */
-	struct slice server_socket;                    /* dovecot: an absolute path */
+	struct slice server_socket;                    /* dovecot: an absolute path, */
+	int64_t server_timeout;                        /* and ns for each answer from there */
 };
 
 /* NULL: there is no such driver. */

@@ -4,6 +4,7 @@
 
 #include "auth/auth.h"
 #include "mail/base64.h"
+#include "users/password.h"
 
 /* ---- A world, and an exchange in it ---- */
 
@@ -57,6 +58,20 @@ static enum auth_verdict find_verifier(void *owner, struct slice user, enum auth
 	(void)error;
 	*verifier_r = f->verifier;
 	*identity_r = arena_copy(arena, user);
+	return AUTH_YES;
+}
+
+static enum auth_verdict derive(void *owner, struct slice user, struct slice password, enum auth_hash hash, struct auth_verifier *verifier,
+				struct error *error)
+{
+	(void)owner;
+	if (slice_equal(user, SLICE("later"))) {
+		error_set(error, ERROR_TEMPORARY, "too many passwords are being checked");
+		return AUTH_LATER;
+	}
+	if (slice_equal(user, SLICE("locked")))
+		return AUTH_LOCKED;
+	password_verifier(password, hash, verifier);
 	return AUTH_YES;
 }
 
@@ -123,7 +138,7 @@ static void set_up(struct fixture *f, const char *driver, const char *public_nam
 	f->context = (struct expand_context){ .owner = f, .variable = no_variable, .named = named };
 	f->channel = (struct auth_channel){ .owner = f, .hostname = SLICE("mx.example.test") };
 	f->world = (struct auth_world){
-		.owner = f, .check_password = check_password, .find_verifier = find_verifier, .settle = settle,
+		.owner = f, .check_password = check_password, .find_verifier = find_verifier, .derive = derive, .settle = settle,
 		.ask_dovecot = ask_dovecot, .drop_dovecot = drop_dovecot,
 	};
 }
@@ -458,6 +473,24 @@ static void test_scram_works_with_stored_keys_as_well(void **state)
 	tear_down(&f);
 }
 
+static void test_keys_that_cannot_be_computed_now_defer_scram_and_who_is_locked_out_goes_on_as_nobody(void **state)
+{
+	struct fixture f;
+	(void)state;
+	scram_sha1(&f);
+	f.authenticator.server_password = program(&f, "pencil");
+	assert_int_equal(BEGIN(&f, "n,,n=later,r=fyko+d2lbbFgONRv9qkxdawL"), AUTH_DEFERRED);
+	assert_string_equal(f.exchange.problem.text, "too many passwords are being checked");
+	assert_int_equal(BEGIN(&f, "n,,n=locked,r=fyko+d2lbbFgONRv9qkxdawL"), AUTH_CHALLENGE);
+	assert_slice(f.exchange.challenge, "r=" SHA1_NONCE ",s=QSXCR+Q6sek8bf92,i=4096");
+	f.settle_says = AUTH_LOCKED;
+	assert_int_equal(STEP(&f, SHA1_FINAL), AUTH_FAILED);
+	assert_false(f.settled_good);
+	f.world.derive = NULL;
+	assert_int_equal(BEGIN(&f, SHA1_FIRST), AUTH_DEFERRED);
+	tear_down(&f);
+}
+
 static void test_scram_with_a_wrong_proof_fails_without_the_servers_proof(void **state)
 {
 	static const char *const finals[] = {
@@ -596,7 +629,7 @@ static void test_scram_options_must_give_a_verifier(void **state)
 	good_options(&f);
 	f.authenticator.server_scram_iter = program(&f, "4095");
 	assert_int_equal(BEGIN(&f, SHA1_FIRST), AUTH_DEFERRED);
-	f.authenticator.server_scram_iter = program(&f, "20001");
+	f.authenticator.server_scram_iter = program(&f, "1000001");
 	assert_int_equal(BEGIN(&f, SHA1_FIRST), AUTH_DEFERRED);
 	f.authenticator.server_scram_iter = program(&f, " 5000 ");
 	assert_int_equal(BEGIN(&f, SHA1_FIRST), AUTH_CHALLENGE);
@@ -705,6 +738,7 @@ int main(void)
 		cmocka_unit_test(test_scram_sha_1_is_as_in_rfc_5802),
 		cmocka_unit_test(test_scram_sha_256_is_as_in_rfc_7677_also_without_an_initial_response),
 		cmocka_unit_test(test_scram_works_with_stored_keys_as_well),
+		cmocka_unit_test(test_keys_that_cannot_be_computed_now_defer_scram_and_who_is_locked_out_goes_on_as_nobody),
 		cmocka_unit_test(test_scram_with_a_wrong_proof_fails_without_the_servers_proof),
 		cmocka_unit_test(test_a_user_who_does_not_exist_is_told_only_by_the_proof),
 		cmocka_unit_test(test_scram_asks_the_built_in_users),

@@ -6,7 +6,7 @@
  *	client-first -> FIRST: find the verifier -> server-first -> FINAL: check channel and proof, decide -> server-final -> END
  *
  * The verifier is the built-in user database's, or comes from server_skey, server_key and server_scram_salt, or is computed from
- * server_password. A user who does not exist gets a verifier that nothing fits, so that only a failed proof tells.
+ * server_password, elsewhere because that takes long. A user who does not exist gets a verifier that nothing fits, so that only a failed proof tells.
  */
 #include "auth/private.h"
 
@@ -25,7 +25,6 @@ enum {
 	SALT_SIZE = 16,
 	ITERATIONS_MIN = 4096,       /* RFC 7677 §4 */
 	ITERATIONS_MAX = 10000000,
-	PASSWORD_ITERATIONS_MAX = 20000, /* of what is computed here, while other sessions wait */
 };
 
 /* Which of the mechanisms. */
@@ -113,21 +112,6 @@ static void hash(const struct scram *state, const unsigned char *bytes, unsigned
 	memcpy(out, result, key_size(state));
 }
 
-/* RFC 5802 §3: SaltedPassword, ClientKey, StoredKey, ServerKey. */
-static void derive(struct scram *state, struct slice password)
-{
-	unsigned char salted[AUTH_KEY_MAX], client_key[AUTH_KEY_MAX];
-	struct auth_verifier *verifier = &state->verifier;
-	ensure(password.len <= INT32_MAX && verifier->salt.len <= AUTH_SALT_MAX);
-	ensure(PKCS5_PBKDF2_HMAC(password.data ? password.data : "", (int)password.len, (const unsigned char *)verifier->salt.data,
-				 (int)verifier->salt.len, (int)verifier->iterations, digest(state), (int)key_size(state), salted) == 1);
-	sign(state, salted, SLICE("Client Key"), client_key);
-	hash(state, client_key, verifier->stored_key);
-	sign(state, salted, SLICE("Server Key"), verifier->server_key);
-	explicit_bzero(salted, sizeof salted);
-	explicit_bzero(client_key, sizeof client_key);
-}
-
 static bool same(struct slice a, struct slice b)
 {
 	return a.len == b.len && CRYPTO_memcmp(a.data, b.data, a.len) == 0;
@@ -148,7 +132,7 @@ static bool read_key(struct auth_exchange *exchange, struct slice text, size_t s
 static enum auth_outcome read_iterations(struct auth_exchange *exchange, uint32_t *iterations_r)
 {
 	const struct authenticator *authenticator = exchange->authenticator;
-	uint64_t most = authenticator->server_skey ? ITERATIONS_MAX : PASSWORD_ITERATIONS_MAX, value = ITERATIONS_MIN;
+	uint64_t most = authenticator->server_skey ? ITERATIONS_MAX : AUTH_DERIVE_MAX, value = ITERATIONS_MIN;
 	struct slice text;
 	enum auth_outcome outcome = auth_expand(exchange, authenticator->server_scram_iter, &text);
 	if (outcome != AUTH_DONE)
@@ -195,12 +179,22 @@ static enum auth_outcome read_keys(struct auth_exchange *exchange)
 
 static enum auth_outcome read_password(struct auth_exchange *exchange)
 {
+	const struct auth_world *world = exchange->world;
+	struct scram *state = exchange->state;
+	struct error error = { 0 };
 	struct slice password;
 	enum auth_outcome outcome = auth_expand(exchange, exchange->authenticator->server_password, &password);
 	if (outcome == AUTH_DEFERRED)
 		return outcome;
+	if (password.len > AUTH_DATA_MAX)
+		return auth_say(exchange, AUTH_DEFERRED, "server_password gives %zu bytes; expected %d at most", password.len, AUTH_DATA_MAX);
+	if (!world || !world->derive)
+		return auth_say(exchange, AUTH_DEFERRED, "there is nobody to compute keys of a password");
 	/* For nobody as well: it takes the same time. */
-	derive(exchange->state, password);
+	enum auth_verdict verdict = world->derive(world->owner, state->first.user, password, state->kind->hash, &state->verifier, &error);
+	/* Who is locked out goes on as nobody, and is told so in the end. */
+	if (verdict != AUTH_YES)
+		return auth_judge(exchange, verdict, &error);
 	return password.len ? outcome : AUTH_FAILED;
 }
 

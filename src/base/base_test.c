@@ -4,8 +4,10 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/error.h"
+#include "base/escape.h"
 #include "base/files.h"
 #include "base/id.h"
+#include "base/interval.h"
 #include "base/log.h"
 #include "base/memory_file.h"
 #include "base/test.h"
@@ -180,6 +182,157 @@ static void dates_have_their_forms(void **state)
 	assert_true(clock_after(CLOCK_NEVER) == CLOCK_NEVER);
 }
 
+static void escapes_are_one_byte_each(void **state)
+{
+	static const struct { const char *text; unsigned value; size_t taken; } rows[] = {
+		{ "n", '\n', 1 }, { "r", '\r', 1 }, { "t", '\t', 1 }, { "b", '\b', 1 }, { "f", '\f', 1 }, { "v", '\v', 1 }, { "q", 'q', 1 },
+		{ "\\n", '\\', 1 }, { "\"", '"', 1 }, { "\xff", 255, 1 }, { "8", '8', 1 }, { "7", 7, 1 }, { "18", 1, 1 }, { "101x", 'A', 3 },
+		{ "1011", 'A', 3 }, { "0", 0, 1 }, { "400", 256, 3 }, { "777", 511, 3 }, { "x41", 'A', 3 }, { "xAFx", 0xaf, 3 }, { "x4g", 4, 2 },
+		{ "x123", 0x12, 3 }, { "x", 0, 1 }, { "xg", 0, 1 }, { "X41", 'X', 1 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct slice text = slice_of(rows[i].text);
+		size_t at = 0;
+		unsigned value = escape_take(text, &at);
+		if (value != rows[i].value || at != rows[i].taken)
+			fail_msg("\\%s gives %u of %zu bytes", rows[i].text, value, at);
+	}
+	size_t at = 0;
+	assert_int_equal(escape_take(SLICE("\0n"), &at), 0);
+	assert_int_equal(at, 1);
+}
+
+static void a_place_in_quotes_is_found_in_its_written_form(void **state)
+{
+	static const struct { const char *raw, *text; size_t len; bool closed; } rows[] = {
+		{ "\"\"", "", 2, true }, { "\"a b\" c", "a b", 5, true }, { "\"\\x41\\102c\\\\d\"", "ABc\\d", 14, true },
+		{ "\"a\\\"b\"c\"", "a\"b", 6, true }, { "\"open", "open", 5, false }, { "\"open\\", "open\\", 6, false }, { "\"", "", 1, false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct slice raw = slice_of(rows[i].raw), text;
+		struct arena arena;
+		size_t len;
+		arena_init(&arena, 0);
+		assert_int_equal(escape_unquote(raw, &arena, &text, &len), rows[i].closed);
+		assert_slice(text, rows[i].text);
+		assert_int_equal(len, rows[i].len);
+		/* Each byte begins in the written form where the text up to it ends. */
+		for (size_t at = 0; at < text.len; at++) {
+			struct slice before;
+			size_t taken, place = escape_offset(raw, at);
+			escape_unquote(slice_first(raw, place), &arena, &before, &taken);
+			assert_int_equal(before.len, at);
+			assert_true(raw.data[place] == text.data[at] || raw.data[place] == '\\');
+		}
+		arena_free(&arena);
+	}
+	assert_int_equal(escape_offset(SLICE("plain\\n"), 6), 6);
+	assert_int_equal(escape_offset(SLICE("\"ab\""), 100), 4);
+	assert_int_equal(escape_offset((struct slice){ 0 }, 3), 3);
+}
+
+static void intervals_are_numbers_with_units(void **state)
+{
+	static const struct interval_rule plain = { .max = INT64_MAX }, bare = { .bare = true, .max = INT64_MAX },
+					  any_case = { .any_case = true, .max = INT64_MAX }, falling = { .bare = true, .falling = true, .max = INT64_MAX };
+	static const struct { const char *text; int64_t plain, bare, any_case, falling; /* -1: it is none */ } rows[] = {
+		{ "0s", 0, 0, 0, 0 },
+		{ "5m", 300, 300, 300, 300 },
+		{ "1w2d3h4m5s", 788645, 788645, 788645, 788645 },
+		{ "007s", 7, 7, 7, 7 },
+		{ "1s2m", 121, 121, 121, -1 },
+		{ "1m1m", 120, 120, 120, -1 },
+		{ "1m5", -1, 65, -1, 65 },
+		{ "5", -1, 5, -1, 5 },
+		{ "5s5", -1, 10, -1, -1 },
+		{ "5 5", -1, -1, -1, -1 },
+		{ "1H5M", -1, -1, 3900, -1 },
+		{ "", -1, -1, -1, -1 },
+		{ "m", -1, -1, -1, -1 },
+		{ "5x", -1, -1, -1, -1 },
+		{ "5mm", -1, -1, -1, -1 },
+		{ "5m 3s", -1, -1, -1, -1 },
+		{ " 5m", -1, -1, -1, -1 },
+		{ "5m ", -1, -1, -1, -1 },
+		{ "5 m", -1, -1, -1, -1 },
+		{ "-5m", -1, -1, -1, -1 },
+		{ "+5m", -1, -1, -1, -1 },
+		{ "1.5h", -1, -1, -1, -1 },
+		{ "0x5m", -1, -1, -1, -1 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct { const struct interval_rule *rule; int64_t want; } ways[] = {
+			{ &plain, rows[i].plain }, { &bare, rows[i].bare }, { &any_case, rows[i].any_case }, { &falling, rows[i].falling },
+		};
+		for (size_t way = 0; way < 4; way++) {
+			int64_t seconds = -1;
+			bool good = interval_parse(slice_of(rows[i].text), ways[way].rule, &seconds);
+			if (good != (ways[way].want >= 0) || seconds != ways[way].want)
+				fail_msg("\"%s\" by rule %zu gives %lld", rows[i].text, way, (long long)seconds);
+		}
+	}
+	int64_t seconds;
+	assert_false(interval_parse((struct slice){ 0 }, &bare, &seconds));
+	assert_false(interval_parse(SLICE("5m\0"), &bare, &seconds));
+}
+
+static void intervals_have_bounds(void **state)
+{
+	static const struct interval_rule century = { .max = INT64_C(100) * 366 * 86400 }, numbers = { .number_max = 100, .max = INT64_MAX },
+					  all = { .max = INT64_MAX };
+	static const struct { const struct interval_rule *rule; const char *text; bool good; } rows[] = {
+		{ &century, "36600d", true }, { &century, "36599d24h", true }, { &century, "36600d1s", false }, { &century, "36601d", false },
+		{ &century, "3162240000s", true }, { &century, "3162240001s", false }, { &century, "99999999999999999999s", false },
+		{ &numbers, "100w100w", true }, { &numbers, "101s", false }, { &numbers, "1s101s", false },
+		{ &all, "9223372036854775807s", true }, { &all, "9223372036854775808s", false }, { &all, "9223372036854775807s1s", false },
+		{ &all, "15250284452471w", true }, { &all, "15250284452472w", false }, { &all, "18446744073709551615w", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int64_t seconds;
+		if (interval_parse(slice_of(rows[i].text), rows[i].rule, &seconds) != rows[i].good)
+			fail_msg("\"%s\"", rows[i].text);
+	}
+}
+
+static void an_interval_ends_where_no_number_follows(void **state)
+{
+	static const struct interval_rule rule = { .bare = true, .falling = true, .max = 100000 };
+	static const struct { const char *text, *rest; int64_t seconds; } rows[] = {
+		{ "1h30m,15m", ",15m", 5400 }, { "90 x", " x", 90 }, { "1m5", "", 65 }, { "1hx", "x", 3600 },
+		/* None: the text stays. */
+		{ "1h1h,x", "1h1h,x", -1 }, { "5x,1h", "5x,1h", -1 }, { ",1h", ",1h", -1 }, { "9999999,1h", "9999999,1h", -1 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct slice text = slice_of(rows[i].text);
+		int64_t seconds = -1;
+		assert_int_equal(interval_take(&text, &rule, &seconds), rows[i].seconds >= 0);
+		assert_int_equal(seconds, rows[i].seconds);
+		assert_slice(text, rows[i].rest);
+	}
+}
+
+static void intervals_are_written_as_they_are_read(void **state)
+{
+	static const struct interval_rule rule = { .falling = true, .max = INT64_MAX };
+	static const struct { int64_t seconds; const char *text; } rows[] = {
+		{ 0, "0s" }, { 59, "59s" }, { 60, "1m" }, { 5400, "1h30m" }, { 604800, "1w" }, { 788645, "1w2d3h4m5s" },
+		{ INT64_MAX, "15250284452471w3d15h30m7s" },
+	};
+	char out[32];
+	int64_t seconds;
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_slice(slice_make(out, interval_format(rows[i].seconds, out, sizeof out)), rows[i].text);
+		assert_true(interval_parse(slice_of(rows[i].text), &rule, &seconds) && seconds == rows[i].seconds);
+	}
+	assert_slice(slice_make(out, interval_format(INT64_MIN, out, sizeof out)), "0s");
+}
+
 static void errors_carry_context_and_kind(void **state)
 {
 	(void)state;
@@ -311,7 +464,10 @@ int main(void)
 		cmocka_unit_test(buffers_keep_their_bound),
 		cmocka_unit_test(crc32c_gives_the_values_of_rfc3720), cmocka_unit_test(message_ids_are_unique_and_ordered),
 		cmocka_unit_test(names_of_queues_are_plain_and_short),
-		cmocka_unit_test(dates_have_their_forms), cmocka_unit_test(errors_carry_context_and_kind),
+		cmocka_unit_test(dates_have_their_forms), cmocka_unit_test(intervals_are_numbers_with_units), cmocka_unit_test(escapes_are_one_byte_each),
+		cmocka_unit_test(a_place_in_quotes_is_found_in_its_written_form),
+		cmocka_unit_test(intervals_have_bounds), cmocka_unit_test(an_interval_ends_where_no_number_follows),
+		cmocka_unit_test(intervals_are_written_as_they_are_read), cmocka_unit_test(errors_carry_context_and_kind),
 		cmocka_unit_test(a_log_line_stays_one_line), cmocka_unit_test(syslog_lines_carry_facility_severity_and_role),
 		cmocka_unit_test(the_terminal_gets_colours_only_when_it_has_them),
 		cmocka_unit_test(directories_are_spread_where_the_file_system_can),

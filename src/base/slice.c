@@ -99,21 +99,13 @@ struct slice slice_cut(struct slice *rest, char byte)
 	return head;
 }
 
-static int digit_value(char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
-}
-
-static bool parse_number(struct slice s, unsigned base, uint64_t max, uint64_t *value_r)
+bool slice_parse_base(struct slice s, unsigned base, uint64_t max, uint64_t *value_r)
 {
 	uint64_t value = 0;
 	if (s.len == 0)
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
-		unsigned digit = (unsigned)digit_value(s.data[i]);
+		unsigned digit = ascii_digit_value(s.data[i]);
 		if (digit >= base || __builtin_mul_overflow(value, (uint64_t)base, &value) ||
 		    __builtin_add_overflow(value, (uint64_t)digit, &value))
 			return false;
@@ -126,12 +118,12 @@ static bool parse_number(struct slice s, unsigned base, uint64_t max, uint64_t *
 
 bool slice_parse_u64(struct slice s, uint64_t max, uint64_t *value_r)
 {
-	return parse_number(s, 10, max, value_r);
+	return slice_parse_base(s, 10, max, value_r);
 }
 
 bool slice_parse_hex(struct slice s, uint64_t max, uint64_t *value_r)
 {
-	return parse_number(s, 16, max, value_r);
+	return slice_parse_base(s, 16, max, value_r);
 }
 
 bool slice_parse_size(struct slice s, uint64_t max, uint64_t *value_r)
@@ -143,7 +135,7 @@ bool slice_parse_size(struct slice s, uint64_t max, uint64_t *value_r)
 	}
 	if (unit > 1)
 		s.len--;
-	if (!parse_number(s, 10, UINT64_MAX, &value) || __builtin_mul_overflow(value, unit, &value) || value > max)
+	if (!slice_parse_base(s, 10, UINT64_MAX, &value) || __builtin_mul_overflow(value, unit, &value) || value > max)
 		return false;
 	*value_r = value;
 	return true;

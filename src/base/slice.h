@@ -47,7 +47,8 @@ struct slice slice_cut(struct slice *rest, char byte);
 
 /* Decimal digits only, the whole slice, at least one digit, at most `max`. False leaves *value_r untouched. */
 bool slice_parse_u64(struct slice s, uint64_t max, uint64_t *value_r);
-/* Hexadecimal digits only, likewise. */
+/* Digits of a base up to 16, in either case, likewise; and hexadecimal ones. */
+bool slice_parse_base(struct slice s, unsigned base, uint64_t max, uint64_t *value_r);
 bool slice_parse_hex(struct slice s, uint64_t max, uint64_t *value_r);
 /* A size with an optional suffix K, M or G (powers of 1024), as Exim's integer options take it. */
 bool slice_parse_size(struct slice s, uint64_t max, uint64_t *value_r);
@@ -60,6 +61,12 @@ size_t slice_edit_distance(struct slice a, struct slice b);
 
 static inline char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 static inline char ascii_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 32) : c; }
+/* 0 to 15 for a hexadecimal digit, more for anything else. */
+static inline unsigned ascii_digit_value(char c)
+{
+	char lower = ascii_lower(c);
+	return c >= '0' && c <= '9' ? (unsigned)(c - '0') : lower >= 'a' && lower <= 'f' ? (unsigned)(lower - 'a') + 10 : 16;
+}
 static inline bool ascii_is_digit(char c) { return c >= '0' && c <= '9'; }
 static inline bool ascii_is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 static inline bool ascii_is_alnum(char c) { return ascii_is_digit(c) || ascii_is_alpha(c); }

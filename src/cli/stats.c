@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fatal.h"
+#include "base/interval.h"
 #include "cli/command.h"
 
 #include <getopt.h>
@@ -84,18 +85,17 @@ static int count(struct counting *counting)
 	return good ? COMMAND_DONE : counting->error.kind == ERROR_TEMPORARY ? COMMAND_TEMPORARY : COMMAND_USAGE;
 }
 
-/* "2026-11-21", "2026-11-21 10:00", "2026-11-21 10:00:00", or back from now: "30m", "12h", "7d". */
+/* "2026-11-21", "2026-11-21 10:00", "2026-11-21 10:00:00", or an interval back from now: "30m", "12h", "7d". */
 static bool take_since(const char *text, int64_t *since_r)
 {
 	static const char *const forms[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d" };
-	static const struct { char unit; int64_t seconds; } units[] = { { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
-	struct slice all = slice_of(text);
-	uint64_t number;
-	for (size_t i = 0; i < 3 && all.len; i++) {
-		if (text[all.len - 1] == units[i].unit && slice_parse_u64(slice_first(all, all.len - 1), 100000, &number) && number) {
-			*since_r = clock_wall_now() / CLOCK_SECOND - (int64_t)number * units[i].seconds;
-			return *since_r > 0;
-		}
+	static const struct interval_rule ago = { .number_max = 100000, .max = INT64_MAX };
+	int64_t seconds;
+	if (interval_parse(slice_of(text), &ago, &seconds) && seconds > 0) {
+		*since_r = clock_wall_now() / CLOCK_SECOND - seconds;
+		return *since_r > 0;
+	}
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		struct tm tm = { .tm_isdst = -1 };
 		const char *end = strptime(text, forms[i], &tm);
 		if (end && !*end) {

@@ -343,13 +343,7 @@ static bool list_line(struct collector *collector, struct slice line, bool hidde
 			   conf->list_count == LISTS_MAX ? "too many named lists" : error.text);
 		return true;
 	}
-	if (conf->list_count == conf->list_room) {
-		conf->list_room = conf->list_room ? conf->list_room * 2 : 8;
-		struct conf_named_list *larger = arena_array(&conf->arena, conf->list_room, sizeof *larger);
-		if (conf->list_count)
-			memcpy(larger, conf->lists, conf->list_count * sizeof *larger);
-		conf->lists = larger;
-	}
+	conf->lists = arena_grow(&conf->arena, conf->lists, conf->list_count, &conf->list_room, sizeof *conf->lists);
 	conf->lists[conf->list_count++] = (struct conf_named_list){
 		.kind = words[i].kind, .name = arena_copy(&conf->arena, name), .text = arena_copy(&conf->arena, rest),
 		.place = collector->place, .hidden = hidden, .cached = bare.len < first.len,

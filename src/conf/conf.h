@@ -237,6 +237,8 @@ struct conf {
 	size_t authenticator_count;
 	struct conf_named_list *lists;
 	size_t list_count, list_room;
+	/* The domain lists of these names, which Exim's users have by custom for what is theirs (role/session_message.c); NULL: there is none. */
+	const struct conf_named_list *local_domains, *relay_to_domains;
 	/* Directories below which lookups may read files: those that expansions and lists name as constant text. */
 	struct slice *lookup_directories;
 	size_t lookup_directory_count, lookup_directory_room;

@@ -2,6 +2,7 @@
 /* Options: values, tables, sections, what is reported and where. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/interval.h"
 #include "base/test.h"
 #include "conf/conf.h"
 #include "conf/fake_system.h"
@@ -240,7 +241,7 @@ static void times_are_numbers_with_units(void **state)
 		char text[40];
 		assert_true(conf_value_time(slice_of(good[i].text), &value, &error));
 		assert_true(value == good[i].want);
-		conf_format_time(value, text, sizeof text);
+		interval_format(value, text, sizeof text);
 		assert_true(conf_value_time(slice_of(text), &value, &error) && value == good[i].want);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -282,6 +283,8 @@ static void quoted_strings_have_escapes(void **state)
 	arena_init(&arena, 0);
 	assert_true(conf_value_unquote(&arena, SLICE("\"a\\\\b\\n\\t\\r\\x41\\101\\\"\\z\""), &out, &error));
 	assert_slice(out, "a\\b\n\t\rAA\"z");
+	assert_true(conf_value_unquote(&arena, SLICE("\"\\b\\f\\v\""), &out, &error));
+	assert_slice(out, "\b\f\v");
 	assert_true(conf_value_unquote(&arena, SLICE("\" kept \" "), &out, &error));
 	assert_slice(out, " kept ");
 	assert_true(conf_value_unquote(&arena, SLICE("plain \\n \"x"), &out, &error));
@@ -290,6 +293,7 @@ static void quoted_strings_have_escapes(void **state)
 	assert_false(conf_value_unquote(&arena, SLICE("\"open\\"), &out, &error));
 	assert_false(conf_value_unquote(&arena, SLICE("\"a\" b"), &out, &error));
 	assert_false(conf_value_unquote(&arena, SLICE("\"a\\0\""), &out, &error));
+	assert_false(conf_value_unquote(&arena, SLICE("\"a\\xg\""), &out, &error));
 	arena_free(&arena);
 }
 
@@ -524,6 +528,21 @@ static void named_lists_may_come_in_any_order_but_not_in_a_circle(void **state)
 	expect_error("domainlist a = ^re(gex\n", 1, "domainlist a");
 	expect_error("domainlist a = nosuch;/x\n", 1, "domainlist a");
 	expect_error("domainlist a = $sender_helo_name : +none\n", 1, "domainlist a");
+}
+
+static void the_domain_lists_of_custom_are_known_at_load(void **state)
+{
+	(void)state;
+	struct fixture f;
+	parse_good(&f, "hostlist relay_to_domains = 192.0.2.0/24\ndomainlist local_domains = a.example : +relay_to_domains\n"
+		       "domainlist relay_to_domains = b.example\n");
+	struct list_subject subject = { .domain = SLICE("b.example") };
+	assert_true(f.conf->local_domains == &f.conf->lists[1] && f.conf->relay_to_domains == &f.conf->lists[2]);
+	assert_true(in_list(f.conf->local_domains->list, &subject) && in_list(f.conf->relay_to_domains->list, &subject));
+	done(&f);
+	parse_good(&f, "hostlist local_domains = 192.0.2.0/24\n");
+	assert_true(!f.conf->local_domains && !f.conf->relay_to_domains);
+	done(&f);
 }
 
 static struct expand_value helo_name(void *owner, enum expand_variable variable)
@@ -932,6 +951,7 @@ int main(void)
 		cmocka_unit_test(all_errors_are_reported_with_their_places),
 		cmocka_unit_test(no_more_than_a_hundred_problems_are_kept_but_all_are_counted),
 		cmocka_unit_test(named_lists_may_come_in_any_order_but_not_in_a_circle),
+		cmocka_unit_test(the_domain_lists_of_custom_are_known_at_load),
 		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
 		cmocka_unit_test(believing_every_hosts_proxy_header_is_warned_of),

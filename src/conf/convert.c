@@ -2,6 +2,8 @@
 #include "conf/parse.h"
 
 #include "base/clock.h"
+#include "base/escape.h"
+#include "base/interval.h"
 
 /* What a conversion works with. On failure it fills `error`. */
 struct conversion {
@@ -27,8 +29,8 @@ static bool in_range(struct conversion *conversion, int64_t value)
 	bool bounded = option->min || option->max;
 	if (value >= option->min && (!bounded || value <= option->max))
 		return true;
-	(time ? conf_format_time : conf_format_integer)(option->min, low, sizeof low);
-	(time ? conf_format_time : conf_format_integer)(option->max, high, sizeof high);
+	(time ? interval_format : conf_format_integer)(option->min, low, sizeof low);
+	(time ? interval_format : conf_format_integer)(option->max, high, sizeof high);
 	if (bounded)
 		return error_set(&conversion->error, ERROR_USAGE, "the value is out of range; expected %s to %s", low, high);
 	return error_set(&conversion->error, ERROR_USAGE, "the value must not be negative");
@@ -284,7 +286,7 @@ static void value_error(struct conf_parser *parser, const struct conf_setting *s
 	if (conversion->column && setting->source && setting->raw.data) {
 		size_t offset = (size_t)(setting->raw.data - setting->source->text.data);
 		place = conf_source_spot(parser->source, setting->source,
-					 offset + conf_value_offset(setting->raw, conversion->column - 1));
+					 offset + escape_offset(setting->raw, conversion->column - 1));
 	}
 	if (conversion->column && !place.column)
 		conf_error(parser->problems, place, label, "at character %zu of the value: %s", conversion->column,

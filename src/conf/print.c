@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/print.h"
 
+#include "base/interval.h"
+
 static bool append_text(struct buf *out, struct slice text)
 {
 	for (size_t i = 0; i < text.len; i++) {
@@ -28,7 +30,7 @@ bool conf_setting_value(const struct conf_setting *setting, bool privileged, str
 	if (integer && conf_value_integer(setting->text, &number, &error))
 		return buf_append(out, slice_make(text, conf_format_integer(number, text, sizeof text)));
 	if (setting->option->type == CONF_TIME && conf_value_time(setting->text, &number, &error))
-		return buf_append(out, slice_make(text, conf_format_time(number, text, sizeof text)));
+		return buf_append(out, slice_make(text, interval_format(number, text, sizeof text)));
 	if (setting->option->type == CONF_OCTAL && conf_value_octal(setting->text, &mode, &error))
 		return buf_printf(out, "%#o", mode);
 	return append_text(out, setting->text);

@@ -2,6 +2,7 @@
 /* The manual of the configuration, written from the tables: docs/reference.md and postern.conf(5) are this text. */
 #include "conf/reference.h"
 
+#include "base/interval.h"
 #include "conf/option.h"
 #include "conf/value.h"
 
@@ -12,7 +13,7 @@ static const char *number_text(const struct conf_option *option, int64_t value, 
 	if (option->type == CONF_OCTAL)
 		snprintf(text, size, "%#o", (unsigned)value);
 	else
-		text[(option->type == CONF_TIME ? conf_format_time : conf_format_integer)(value, text, size)] = '\0';
+		text[(option->type == CONF_TIME ? interval_format : conf_format_integer)(value, text, size)] = '\0';
 	return text;
 }
 

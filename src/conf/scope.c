@@ -33,26 +33,29 @@ static void compile_named(struct conf_parser *parser, struct conf_named_list *li
 		   error.text);
 }
 
+static struct conf_named_list *find(struct conf *conf, enum list_kind kind, struct slice name)
+{
+	for (size_t i = 0; i < conf->list_count; i++)
+		if (conf->lists[i].kind == kind && slice_equal(conf->lists[i].name, name))
+			return &conf->lists[i];
+	return NULL;
+}
+
 /* While parsing, a list is compiled when it is first named; later all are. */
 static const struct list *find_named(void *owner, enum list_kind kind, struct slice name)
 {
 	struct conf *conf = owner;
 	struct conf_parser *parser = conf->parser;
-	for (size_t i = 0; i < conf->list_count; i++) {
-		struct conf_named_list *list = &conf->lists[i];
-		if (list->kind != kind || !slice_equal(list->name, name))
-			continue;
-		if (!parser)
-			return list->list;
-		if (list->compiling || parser->list_depth > LIST_MAX_DEPTH)
-			conf_error(parser->problems, list->place, (struct slice){ 0 }, list->compiling ?
-				   "the named list %.*s refers to itself, directly or through others" :
-				   "the named list %.*s stands behind too many others", SLICE_ARG(name));
-		else if (!list->compiled)
-			compile_named(parser, list);
-		return list->list;
-	}
-	return NULL;
+	struct conf_named_list *list = find(conf, kind, name);
+	if (!list)
+		return NULL;
+	if (parser && (list->compiling || parser->list_depth > LIST_MAX_DEPTH))
+		conf_error(parser->problems, list->place, (struct slice){ 0 }, list->compiling ?
+			   "the named list %.*s refers to itself, directly or through others" :
+			   "the named list %.*s stands behind too many others", SLICE_ARG(name));
+	else if (parser && !list->compiled)
+		compile_named(parser, list);
+	return list->list;
 }
 
 /* The text of a named list as it was written; `letter`: a, d, h or l, or 0 for any kind. */
@@ -152,4 +155,6 @@ void conf_compile_lists(struct conf_parser *parser)
 	for (size_t i = 0; i < conf->list_count; i++)
 		if (!conf->lists[i].compiled)
 			compile_named(parser, &conf->lists[i]);
+	conf->local_domains = find(conf, LIST_DOMAIN, SLICE("local_domains"));
+	conf->relay_to_domains = find(conf, LIST_DOMAIN, SLICE("relay_to_domains"));
 }

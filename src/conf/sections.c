@@ -2,8 +2,6 @@
 /* Sections that are not made of options: the lines of acl, retry and rewrite are kept as text. */
 #include "conf/parse.h"
 
-#include <string.h>
-
 enum { ACLS_MAX = 10000, LINES_MAX = 100000 };
 
 /* "name:" that begins an ACL: a word and a colon at once behind it. Empty when it is something else. */
@@ -22,13 +20,7 @@ static void add_line(struct conf_parser *parser, struct conf_text *text, const s
 		conf_error(parser->problems, input->place, (struct slice){ 0 }, "there are more than %d lines", LINES_MAX);
 		return;
 	}
-	if (text->count == text->room) {
-		text->room = text->room ? text->room * 2 : 8;
-		struct conf_text_line *larger = arena_array(&conf->arena, text->room, sizeof *larger);
-		if (text->count)
-			memcpy(larger, text->lines, text->count * sizeof *larger);
-		text->lines = larger;
-	}
+	text->lines = arena_grow(&conf->arena, text->lines, text->count, &text->room, sizeof *text->lines);
 	text->lines[text->count++] = (struct conf_text_line){
 		.text = arena_copy(&conf->arena, input->line->text), .place = input->place, .source = input->line,
 	};
@@ -38,13 +30,7 @@ static void add_line(struct conf_parser *parser, struct conf_text *text, const s
 
 static struct conf_acl *add_acl(struct conf *conf)
 {
-	if (conf->acl_count == conf->acl_room) {
-		conf->acl_room = conf->acl_room ? conf->acl_room * 2 : 8;
-		struct conf_acl *larger = arena_array(&conf->arena, conf->acl_room, sizeof *larger);
-		if (conf->acl_count)
-			memcpy(larger, conf->acls, conf->acl_count * sizeof *larger);
-		conf->acls = larger;
-	}
+	conf->acls = arena_grow(&conf->arena, conf->acls, conf->acl_count, &conf->acl_room, sizeof *conf->acls);
 	return &conf->acls[conf->acl_count++];
 }
 

@@ -79,7 +79,7 @@ static const struct conf_option scram_options[] = {
 	  .help = "The salt of the user $auth1 in base64. With server_password it may be left out: then each login has its own.",
 	  .example = "${lookup{$auth1}lsearch{/etc/postern/salts}{$value}fail}" },
 	{ EXPANDED(server_scram_iter),
-	  .help = "How many iterations the keys take: 4096 (which is used when it is not set) to 10000000, with server_password to 20000.",
+	  .help = "How many iterations the keys take: 4096 (which is used when it is not set) to 10000000, with server_password to 1000000.",
 	  .example = "10000" },
 	{ EXPANDED(server_password),
 	  .help = "The password of the user $auth1 in clear, from which the keys are computed at each login; a forced failure if there is no "
@@ -114,5 +114,9 @@ static const struct conf_option dovecot_options[] = {
 		  "lookup process must be allowed to write to it. public_name is a mechanism that Dovecot has; the name of the user who has "
 		  "proved to be there is $auth1, and the identity if server_set_id is not set.",
 	  .example = "/run/dovecot/auth-client" },
+	{ OPTION(server_timeout), .type = CONF_TIME, .fallback = "30s", .min = 1, .max = 300,
+	  .help = "How long the Dovecot server may take for each answer, the connection to it included; then the client is refused for now. "
+		  "Dovecot lets clients wait after failures, for up to 17 seconds.",
+	  .example = "20s" },
 };
 TABLE(dovecot, "Options of the dovecot authenticator", "dovecot");

@@ -250,7 +250,7 @@ static const struct conf_option options[] = {
 		  "version 1 or 2, which says who the client is; before TLS on tls_on_connect_ports. From then on that client is the host of "
 		  "the session, for limits, lists, ACLs and the log. Without a good header in time only QUIT is done, and "
 		  "TLS on connect does not begin. Other hosts that send such a header are refused: the list must hold nobody "
-		  "who is not a proxy.",
+		  "who is not a proxy. While the list cannot be evaluated, connections are turned away with 421.",
 	  .example = "<; 192.0.2.7 ; 2001:db8::7" },
 	{ OPTION(proxy_required_hosts), .type = CONF_HOSTS, .modern = "hosts_proxy",
 	  .help = "Proxies, as in hosts_proxy.", .example = "192.0.2.7" },

@@ -1,34 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "conf/value.h"
 
+#include "base/escape.h"
+#include "base/interval.h"
+
 #include <stdio.h>
-
-static int hex_digit(char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* What stands behind a backslash at s[*at]; *at moves past it. */
-static char unescape(struct slice s, size_t *at)
-{
-	char c = s.data[(*at)++];
-	unsigned value = 0;
-	if (c == 'x' && *at < s.len && hex_digit(s.data[*at]) >= 0) {
-		for (int n = 0; n < 2 && *at < s.len && hex_digit(s.data[*at]) >= 0; n++)
-			value = value * 16 + (unsigned)hex_digit(s.data[(*at)++]);
-		return (char)value;
-	}
-	if (c >= '0' && c <= '7') {
-		value = (unsigned)(c - '0');
-		for (int n = 1; n < 3 && *at < s.len && s.data[*at] >= '0' && s.data[*at] <= '7'; n++)
-			value = value * 8 + (unsigned)(s.data[(*at)++] - '0');
-		return (char)(value & 255);
-	}
-	return c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c;
-}
 
 bool conf_value_unquote(struct arena *arena, struct slice text, struct slice *out_r, struct error *error)
 {
@@ -36,34 +12,14 @@ bool conf_value_unquote(struct arena *arena, struct slice text, struct slice *ou
 		*out_r = text;
 		return true;
 	}
-	char *out = arena_alloc(arena, text.len + 1);
-	size_t len = 0, at = 1;
-	while (at < text.len && text.data[at] != '"') {
-		char c = text.data[at++];
-		if (c == '\\' && at < text.len)
-			c = unescape(text, &at);
-		if (!c)
-			return error_set(error, ERROR_USAGE, "a string cannot hold a NUL byte");
-		out[len++] = c;
-	}
-	if (at == text.len)
+	size_t len;
+	if (!escape_unquote(text, arena, out_r, &len))
 		return error_set(error, ERROR_USAGE, "expected a double quote at the end of the string that begins with one");
-	if (slice_trim(slice_from(text, at + 1)).len)
+	if (slice_find(*out_r, '\0') < out_r->len)
+		return error_set(error, ERROR_USAGE, "a string cannot hold a NUL byte");
+	if (slice_trim(slice_from(text, len)).len)
 		return error_set(error, ERROR_USAGE, "expected nothing behind the closing double quote");
-	*out_r = slice_make(out, len);
 	return true;
-}
-
-size_t conf_value_offset(struct slice raw, size_t index)
-{
-	size_t at = 1;
-	if (!raw.len || raw.data[0] != '"')
-		return index;
-	for (; index && at < raw.len; index--) {
-		if (raw.data[at++] == '\\' && at < raw.len)
-			unescape(raw, &at);
-	}
-	return at;
 }
 
 bool conf_value_bool(struct slice text, bool *out_r, struct error *error)
@@ -73,19 +29,6 @@ bool conf_value_bool(struct slice text, bool *out_r, struct error *error)
 		return error_set(error, ERROR_USAGE, "expected yes, no, true or false");
 	*out_r = yes;
 	return true;
-}
-
-static bool digits(struct slice s, unsigned base, uint64_t *value_r)
-{
-	uint64_t value = 0;
-	for (size_t i = 0; i < s.len; i++) {
-		int digit = hex_digit(s.data[i]);
-		if (digit < 0 || (unsigned)digit >= base || __builtin_mul_overflow(value, (uint64_t)base, &value) ||
-		    __builtin_add_overflow(value, (uint64_t)digit, &value))
-			return false;
-	}
-	*value_r = value;
-	return s.len > 0;
 }
 
 bool conf_value_integer(struct slice text, int64_t *out_r, struct error *error)
@@ -108,7 +51,7 @@ bool conf_value_integer(struct slice text, int64_t *out_r, struct error *error)
 	} else if (s.len > 1 && s.data[0] == '0') {
 		base = 8;
 	}
-	if (!digits(s, base, &value))
+	if (!slice_parse_base(s, base, UINT64_MAX, &value))
 		return error_set(error, ERROR_USAGE,
 				 "expected a number, such as 100, 50M or 0x1f; K, M and G stand for 1024, 1024*1024 "
 				 "and 1024*1024*1024");
@@ -121,7 +64,7 @@ bool conf_value_integer(struct slice text, int64_t *out_r, struct error *error)
 bool conf_value_octal(struct slice text, unsigned *out_r, struct error *error)
 {
 	uint64_t value;
-	if (!digits(text, 8, &value) || value > 07777)
+	if (!slice_parse_base(text, 8, 07777, &value))
 		return error_set(error, ERROR_USAGE, "expected an octal number up to 7777, such as 0700");
 	*out_r = (unsigned)value;
 	return true;
@@ -129,33 +72,9 @@ bool conf_value_octal(struct slice text, unsigned *out_r, struct error *error)
 
 bool conf_value_time(struct slice text, int64_t *seconds_r, struct error *error)
 {
-	static const struct { char letter; int64_t seconds; } units[] = {
-		{ 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 },
-	};
-	enum { UNITS = sizeof units / sizeof *units };
-	const int64_t most = INT64_C(100) * 366 * 86400;
-	int64_t total = 0;
-	bool good = text.len > 0;
-	for (size_t at = 0; good && at < text.len;) {
-		size_t from = at, unit = 0;
-		uint64_t value;
-		while (at < text.len && ascii_is_digit(text.data[at]))
-			at++;
-		while (at < text.len && unit < UNITS && units[unit].letter != ascii_lower(text.data[at]))
-			unit++;
-		good = at < text.len && unit < UNITS &&
-		       slice_parse_u64(slice_make(text.data + from, at - from), (uint64_t)(most / units[unit].seconds),
-				       &value);
-		if (good)
-			total += (int64_t)value * units[unit].seconds;
-		good = good && total <= most;
-		at++;
-	}
-	if (!good)
-		return error_set(error, ERROR_USAGE,
-				 "expected a time, such as 30s, 5m, 1h30m or 2d (s, m, h, d, w), at most 100 years");
-	*seconds_r = total;
-	return true;
+	const struct interval_rule rule = { .any_case = true, .max = INT64_C(100) * 366 * 86400 };
+	return interval_parse(text, &rule, seconds_r) ||
+	       error_set(error, ERROR_USAGE, "expected a time, such as 30s, 5m, 1h30m or 2d (s, m, h, d, w), at most 100 years");
 }
 
 /* An item of the list, its doubled separators made single. *at moves past the separator that ended it. */
@@ -205,21 +124,4 @@ size_t conf_format_integer(int64_t value, char *out, size_t size)
 			return (size_t)snprintf(out, size, "%lld%c", (long long)(value / (INT64_C(1) << units[i].shift)),
 						units[i].letter);
 	return (size_t)snprintf(out, size, "%lld", (long long)value);
-}
-
-size_t conf_format_time(int64_t seconds, char *out, size_t size)
-{
-	static const struct { int64_t seconds; char letter; } units[] = {
-		{ 604800, 'w' }, { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' },
-	};
-	size_t at = 0;
-	if (seconds <= 0)
-		return (size_t)snprintf(out, size, "0s");
-	for (size_t i = 0; i < sizeof units / sizeof *units && at < size; i++) {
-		int64_t n = seconds / units[i].seconds;
-		seconds %= units[i].seconds;
-		if (n)
-			at += (size_t)snprintf(out + at, size - at, "%lld%c", (long long)n, units[i].letter);
-	}
-	return at;
 }

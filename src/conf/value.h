@@ -32,14 +32,12 @@ enum { CONF_DELAY_MAX = 3600 /* seconds */ };
 
 /* Takes the quotes away and replaces the escapes, if the text begins with a double quote; otherwise it stays as it is. */
 bool conf_value_unquote(struct arena *arena, struct slice text, struct slice *out_r, struct error *error);
-/* Where byte `index` of the value stands in its written form `raw`: the two differ by quotes and escapes. */
-size_t conf_value_offset(struct slice raw, size_t index);
 /* "yes", "true", "no", "false", in any case. */
 bool conf_value_bool(struct slice text, bool *out_r, struct error *error);
 /* Decimal, 0 octal, 0x hexadecimal, a minus sign before it, and K, M or G after it. */
 bool conf_value_integer(struct slice text, int64_t *out_r, struct error *error);
 bool conf_value_octal(struct slice text, unsigned *out_r, struct error *error);
-/* "1h30m": whole seconds. */
+/* "1h30m" (base/interval.h), the units in any case, a century at most. */
 bool conf_value_time(struct slice text, int64_t *seconds_r, struct error *error);
 /* "7.5". */
 bool conf_value_fixed(struct slice text, struct conf_fixed *out_r, struct error *error);
@@ -48,8 +46,7 @@ bool conf_value_delays(struct slice text, struct conf_delays *out_r, struct erro
 /* A colon-separated list, or with "<;" before it one separated otherwise; a doubled separator is one in an item. */
 struct conf_strings conf_value_strings(struct arena *arena, struct slice text);
 
-/* Back to text, as Exim prints them: "50M", "1h30m". `size` at least 40. Return the length. */
+/* Back to text, as Exim prints it: "50M". `size` at least 40. Returns the length. */
 size_t conf_format_integer(int64_t value, char *out, size_t size);
-size_t conf_format_time(int64_t seconds, char *out, size_t size);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "expand/compiler.h"
 
+#include "base/escape.h"
 #include "base/fatal.h"
 
 static bool is_space(char c) { return ascii_is_space(c) || c == '\v' || c == '\f'; }
@@ -71,30 +72,6 @@ static void flush_literal(struct expand_compiler *c, struct builder *builder)
 	c->literal_len = 0;
 }
 
-/* Up to `max_digits` digits of the base (8 or 16) from the cursor on. */
-static bool compile_number(struct expand_compiler *c, unsigned base, size_t max_digits)
-{
-	size_t start = c->at, digits = 0;
-	unsigned value = 0;
-	for (; digits < max_digits && !compile_at_end(c); digits++, c->at++) {
-		char byte = ascii_lower(compile_peek(c));
-		unsigned digit = 16;
-		if (ascii_is_digit(byte))
-			digit = (unsigned)(byte - '0');
-		else if (byte >= 'a' && byte <= 'f')
-			digit = (unsigned)(byte - 'a') + 10;
-		if (digit >= base)
-			break;
-		value = value * base + digit;
-	}
-	if (digits == 0)
-		return compile_fail(c, start, "\"\\x\" must be followed by one or two hexadecimal digits");
-	if (value == 0 || value > 255)
-		return compile_fail(c, start - 1, "the escape stands for byte %u; only 1 to 255 can be written", value);
-	add_byte(c, (char)value);
-	return true;
-}
-
 /* After "\N": as it stands up to the next "\N" or the end. */
 static void compile_protected(struct expand_compiler *c)
 {
@@ -109,26 +86,21 @@ static void compile_protected(struct expand_compiler *c)
 
 static bool compile_escape(struct expand_compiler *c)
 {
-	static const char letters[][2] = {
-		{ 'b', '\b' }, { 'f', '\f' }, { 'n', '\n' }, { 'r', '\r' }, { 't', '\t' }, { 'v', '\v' },
-	};
 	size_t start = c->at++;
 	if (compile_at_end(c))
 		return compile_fail(c, start, "\"\\\" at the end of the string; write \"\\\\\" for a backslash");
-	char byte = compile_peek(c);
-	if (byte >= '0' && byte <= '7')
-		return compile_number(c, 8, 3);
-	c->at++;
-	if (byte == 'x')
-		return compile_number(c, 16, 2);
-	if (byte == 'N') {
+	char letter = compile_peek(c);
+	if (letter == 'N') {
+		c->at++;
 		compile_protected(c);
 		return true;
 	}
-	for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
-		if (byte == letters[i][0])
-			byte = letters[i][1];
-	add_byte(c, byte);
+	unsigned value = escape_take(c->text, &c->at);
+	if (letter == 'x' && c->at == start + 2)
+		return compile_fail(c, c->at, "\"\\x\" must be followed by one or two hexadecimal digits");
+	if (value == 0 || value > 255)
+		return compile_fail(c, start, "the escape stands for byte %u; only 1 to 255 can be written", value);
+	add_byte(c, (char)value);
 	return true;
 }
 

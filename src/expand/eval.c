@@ -113,19 +113,13 @@ static bool fail(struct evaluation *e, const char *problem)
 	return false;
 }
 
-static int digit_value(char c, unsigned base)
-{
-	int value = ascii_is_digit(c) ? c - '0' : ascii_is_alpha(c) ? ascii_lower(c) - 'a' + 10 : 99;
-	return value < (int)base ? value : -1;
-}
-
 /* Octal when a zero is followed by an octal digit, hexadecimal when by "x" and a digit of it. */
 static unsigned choose_base(struct evaluation *e)
 {
 	struct slice s = slice_from(e->text, e->at);
 	if (e->decimal || s.len < 2 || s.data[0] != '0')
 		return 10;
-	if (s.len > 2 && ascii_lower(s.data[1]) == 'x' && digit_value(s.data[2], 16) >= 0) {
+	if (s.len > 2 && ascii_lower(s.data[1]) == 'x' && ascii_digit_value(s.data[2]) < 16) {
 		e->at += 2;
 		return 16;
 	}
@@ -138,9 +132,9 @@ static bool read_number(struct evaluation *e, int64_t *value_r)
 		return fail(e, "expecting number or opening parenthesis");
 	unsigned base = choose_base(e);
 	int64_t value = 0;
-	int digit;
-	while (e->at < e->text.len && (digit = digit_value(e->text.data[e->at], base)) >= 0) {
-		if (__builtin_mul_overflow(value, (int64_t)base, &value) || __builtin_add_overflow(value, digit, &value))
+	unsigned digit;
+	while (e->at < e->text.len && (digit = ascii_digit_value(e->text.data[e->at])) < base) {
+		if (__builtin_mul_overflow(value, (int64_t)base, &value) || __builtin_add_overflow(value, (int64_t)digit, &value))
 			return fail(e, "number too large");
 		e->at++;
 	}

@@ -162,7 +162,7 @@ static void test_load_errors_name_column_and_cause(void **state)
 		{ "${domain+x}", "must be followed by \"}\" for a variable", 9 },
 		{ "tail\\", "\"\\\" at the end", 5 },
 		{ "\\xg", "hexadecimal", 3 },
-		{ "\\x00", "byte 0", 2 },
+		{ "\\x00", "byte 0", 1 },
 		{ "\\0", "byte 0", 1 },
 		{ "\\777", "byte 511", 1 },
 	};

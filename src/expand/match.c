@@ -24,6 +24,14 @@ enum expand_result expand_run_regex(struct expand_evaluation *run, const struct 
 	return EXPAND_OK;
 }
 
+static void keep_numbers(struct expand_evaluation *run, const struct regex_match *match, bool tainted)
+{
+	struct expand_value *numbers = arena_array(run->arena, match->count, sizeof *numbers);
+	for (size_t i = 0; i < match->count; i++)
+		numbers[i] = (struct expand_value){ match->captures[i], tainted };
+	run->numbers = (struct expand_numbers){ numbers, match->count };
+}
+
 /* A leaf: struct regex_match is large. */
 __attribute__((noinline)) enum expand_result expand_run_match(struct expand_evaluation *run, const struct regex *regex,
 							       struct expand_value subject, bool *yes_r)
@@ -35,10 +43,7 @@ __attribute__((noinline)) enum expand_result expand_run_match(struct expand_eval
 	*yes_r = result == REGEX_YES;
 	if (!*yes_r)
 		return EXPAND_OK;
-	struct expand_value *numbers = arena_array(run->arena, match.count, sizeof *numbers);
-	for (size_t i = 0; i < match.count; i++)
-		numbers[i] = (struct expand_value){ match.captures[i], subject.tainted };
-	run->numbers = (struct expand_numbers){ numbers, match.count };
+	keep_numbers(run, &match, subject.tainted);
 	return EXPAND_OK;
 }
 
@@ -77,10 +82,7 @@ static __attribute__((noinline)) enum expand_result next_match(struct expand_eva
 	*found_r = result == REGEX_YES;
 	if (!*found_r)
 		return EXPAND_OK;
-	struct expand_value *numbers = arena_array(run->arena, match.count, sizeof *numbers);
-	for (size_t i = 0; i < match.count; i++)
-		numbers[i] = (struct expand_value){ match.captures[i], subject.tainted };
-	run->numbers = (struct expand_numbers){ numbers, match.count };
+	keep_numbers(run, &match, subject.tainted);
 	/* \K can put the start of the match before where the search began. */
 	size_t start = match.captures[0].data ? (size_t)(match.captures[0].data - subject.text.data) : *at;
 	size_t end = start + match.captures[0].len;

@@ -2,6 +2,7 @@
 /* Operators on numbers: other bases, arithmetic, time intervals, chance. */
 #include "expand/functions.h"
 
+#include "base/interval.h"
 #include "expand/eval.h"
 
 #include <openssl/rand.h>
@@ -65,49 +66,13 @@ static enum expand_result give_value(struct expand_call *call, bool decimal)
 enum expand_result operator_eval(struct expand_call *call) { return give_value(call, false); }
 enum expand_result operator_eval10(struct expand_call *call) { return give_value(call, true); }
 
-static const struct unit {
-	char letter;
-	int seconds;
-} units[] = { { 'w', 604800 }, { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
-
-enum { UNITS = sizeof(units) / sizeof(units[0]) };
-
-static int unit_seconds(char letter)
-{
-	for (size_t i = 0; i < UNITS; i++)
-		if (units[i].letter == letter)
-			return units[i].seconds;
-	return 0;
-}
-
-/* Numbers, each followed by its unit; their order does not matter. The sum must fit into 31 bits, as Exim's intervals do. */
-static bool parse_interval(struct slice text, int64_t *seconds_r)
-{
-	int64_t sum = 0;
-	if (text.len == 0)
-		return false;
-	while (text.len > 0) {
-		size_t digits = 0;
-		while (digits < text.len && ascii_is_digit(text.data[digits]))
-			digits++;
-		uint64_t count;
-		int seconds = digits < text.len ? unit_seconds(text.data[digits]) : 0;
-		if (seconds == 0 || !slice_parse_u64(slice_first(text, digits), INT32_MAX, &count))
-			return false;
-		sum += (int64_t)count * seconds;
-		if (sum > INT32_MAX)
-			return false;
-		text = slice_from(text, digits + 1);
-	}
-	*seconds_r = sum;
-	return true;
-}
-
 enum expand_result operator_time_eval(struct expand_call *call)
 {
+	/* 31 bits, as Exim's intervals have. */
+	const struct interval_rule rule = { .max = INT32_MAX };
 	struct slice text = expand_call_text(call);
 	int64_t seconds;
-	if (!parse_interval(text, &seconds))
+	if (!interval_parse(text, &rule, &seconds))
 		return expand_fail(call, "string \"%.*s\" is not an Exim time interval in \"%s\" operator",
 				   SLICE_ARG(slice_first(text, 100)), call->name);
 	return expand_call_give_number(call, seconds);
@@ -120,16 +85,8 @@ enum expand_result operator_time_interval(struct expand_call *call)
 	if (text.len > 0 && !slice_parse_u64(text, INT64_MAX, &seconds))
 		return expand_fail(call, "string \"%.*s\" is not a positive number in \"%s\" operator",
 				   SLICE_ARG(slice_first(text, 100)), call->name);
-	char out[128] = "0s";
-	size_t len = 2;
-	for (size_t i = 0, start = 0; i < UNITS; i++) {
-		uint64_t count = seconds / (uint64_t)units[i].seconds;
-		seconds %= (uint64_t)units[i].seconds;
-		if (count == 0)
-			continue;
-		start = len = start + (size_t)snprintf(out + start, sizeof(out) - start, "%ju%c", (uintmax_t)count, units[i].letter);
-	}
-	return expand_call_give_clear(call, arena_copy(call->arena, slice_make(out, len)));
+	char out[32];
+	return expand_call_give_clear(call, arena_copy(call->arena, slice_make(out, interval_format((int64_t)seconds, out, sizeof out))));
 }
 
 /* Evenly from 0 to limit - 1: numbers in the last, incomplete, round of the generator's range are drawn again. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A text made of the pieces of an expansion, for those who read a language of their own out of it (dnsdb queries, dnslists): bytes
- * that a peer had a hand in are no syntax there, so that they cannot add an item, a type or an option.
+ * A text made of the pieces of an expansion, for those who read a language of their own out of it (dnsdb queries, dnslists, the
+ * parts of ratelimit): bytes that a peer had a hand in are no syntax there, so that they cannot add an item, a type or an option.
+ * Nor do they change the syntax beside them: two separators are a doubled one only within one piece, so that an empty value
+ * between them, or a value that begins with one, doubles nothing.
  *
  * A struct piece_text is a plain value and a place to read from; its bytes lie in the arena that joined them.
  */
@@ -13,7 +15,8 @@
 
 struct piece_text {
 	const char *data;
-	const bool *bound; /* for each byte: it is no syntax */
+	const bool *bound;  /* for each byte: it is no syntax */
+	const bool *begins; /* for each byte: it is the first of its piece */
 	size_t at, len;
 };
 
@@ -37,12 +40,16 @@ size_t piece_text_find(const struct piece_text *text, char byte);
 struct piece_text piece_text_part(const struct piece_text *text, size_t start, size_t end);
 /* Blanks at both ends dropped. */
 struct piece_text piece_text_trim(struct piece_text text);
+/* How many of the bytes that are next could be syntax, all of them before the first that is bound. */
+size_t piece_text_written(const struct piece_text *text);
+/* Whether any byte of what is left is bound. */
+bool piece_text_any_bound(const struct piece_text *text);
 /* Whether all that is left is bound: one value of a peer's, to be read as the list that it is. */
 bool piece_text_all_bound(const struct piece_text *text);
 /* "<;" at the start of a list: takes it off and returns the separator; a colon otherwise. */
 char piece_text_take_separator(struct piece_text *text);
 /*
- * The next item of a list, without the blanks around it: a doubled separator is one byte of it. `all`: bound separators count as well.
+ * The next item of a list, without the blanks around it: a separator that is doubled in one piece is one byte of it. `all`: bound separators count as well.
  * False at the end.
  */
 bool piece_text_next(struct piece_text *text, char separator, bool all, struct arena *arena, struct piece_text *item_r);

@@ -18,8 +18,8 @@ const char *role_name(enum role role)
 bool ipc_is_secret(enum ipc_type type)
 {
 	/* A question of an expansion may be one about a password: ${if crypteq}, ${if pam}. */
-	return type == IPC_CHECK_PASSWORD_MESSAGE || type == IPC_TRIED_MESSAGE || type == IPC_ASK_MESSAGE ||
-	       type == IPC_DOVECOT_BEGIN_MESSAGE || type == IPC_DOVECOT_RESPONSE_MESSAGE;
+	return type == IPC_CHECK_PASSWORD_MESSAGE || type == IPC_DERIVE_KEYS_MESSAGE || type == IPC_TRIED_MESSAGE ||
+	       type == IPC_ASK_MESSAGE || type == IPC_DOVECOT_BEGIN_MESSAGE || type == IPC_DOVECOT_RESPONSE_MESSAGE;
 }
 
 static bool pack_number(struct buf *buf, uint64_t value)

@@ -116,6 +116,8 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
  */
 #define IPC_CHECK_PASSWORD(F) F(bytes, user) F(bytes, password) F(bytes, service) F(bytes, client) F(number, deadline)
 #define IPC_FIND_VERIFIER(F) F(bytes, user) F(number, hash) F(bytes, client) F(number, deadline)
+#define IPC_DERIVE_KEYS(F)                                                                                      \
+	F(bytes, user) F(bytes, password) F(number, hash) F(bytes, salt) F(number, iterations) F(bytes, client) F(number, deadline)
 #define IPC_SETTLE_TRY(F) F(bytes, user) F(bytes, client) F(number, good)
 /* verdict: enum auth_verdict; the identity is the user's name as the database has it; the rest is the verifier's, where one was asked for. */
 #define IPC_TRIED(F)                                                                                            \
@@ -184,6 +186,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
 	M(failures, FAILURES, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_FAILURES)               \
 	M(check_password, CHECK_PASSWORD, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_CHECK_PASSWORD) \
 	M(find_verifier, FIND_VERIFIER, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_FIND_VERIFIER) \
+	M(derive_keys, DERIVE_KEYS, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_DERIVE_KEYS)       \
 	M(settle_try, SETTLE_TRY, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_SETTLE_TRY)          \
 	M(tried, TRIED, IPC_R(LOOKUP), IPC_R(FRONT), 0, IPC_TRIED)                         \
 	M(dovecot_begin, DOVECOT_BEGIN, IPC_R(FRONT), IPC_R(LOOKUP), 0, IPC_DOVECOT_BEGIN) \

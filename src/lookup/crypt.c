@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ${if crypteq}: a text against a hash of crypt(3), or of Exim's crypt16 when that is written in front of it as {crypt16}, on an offload
- * thread, for good hashes take their time. Comparisons take the same time wherever the texts differ. An unknown method gives
+ * ${if crypteq}: a text against a hash of crypt(3), or of Exim's crypt16 when that is written in front of it as {crypt16}, on a thread that
+ * computes, for good hashes take their time. Comparisons take the same time wherever the texts differ. An unknown method gives
  * no match: no hash of it can be right.
  */
 #include "base/fatal.h"
@@ -95,7 +95,7 @@ enum expand_result lookup_crypt(struct lookup_world *world, const struct expand_
 	if (slice_find(text, '\0') < text.len || slice_find(hash, '\0') < hash.len || hash.len == 0)
 		return EXPAND_OK;
 	struct job job = { .text = arena_cstr(arena, text), .hash = arena_cstr(arena, hash) };
-	offload(crypt_job, &job);
+	offload_computing(crypt_job, &job);
 	OPENSSL_cleanse((char *)(uintptr_t)job.text, text.len);
 	answer_r->found = job.equal;
 	return EXPAND_OK;

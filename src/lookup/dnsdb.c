@@ -9,6 +9,7 @@
  * of a name, it is a byte of that name.
  */
 #include "base/buf.h"
+#include "base/interval.h"
 #include "dns/name.h"
 #include "expand/pieces.h"
 #include "lookup/names.h"
@@ -68,11 +69,8 @@ struct query {
 static bool take_word(struct piece_text *text, const char *word)
 {
 	struct slice want = slice_of(word);
-	if (!slice_starts_nocase(piece_text_rest(text), want))
+	if (!slice_starts_nocase(slice_first(piece_text_rest(text), piece_text_written(text)), want))
 		return false;
-	for (size_t i = 0; i < want.len; i++)
-		if (text->bound[text->at + i])
-			return false;
 	text->at += want.len;
 	return true;
 }
@@ -116,27 +114,15 @@ static struct slice read_value(struct piece_text *text)
 	return slice_trim(value);
 }
 
-/* An interval as Exim writes it, "1m30s", in ns; 0 when it is none. */
+/* An interval (base/interval.h), in ns and a day at most; 0 when it is none. */
 static int64_t parse_interval(struct slice text)
 {
-	int64_t total = 0, number = 0;
-	bool digits = false;
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.data[i];
-		int64_t unit = c == 's' ? 1 : c == 'm' ? 60 : c == 'h' ? 3600 : c == 'd' ? 86400 : c == 'w' ? 604800 : 0;
-		if (ascii_is_digit(c) && number < 1000000) {
-			number = 10 * number + (c - '0');
-			digits = true;
-		} else if (unit && digits) {
-			total += number * unit;
-			number = 0;
-			digits = false;
-		} else {
-			return 0;
-		}
-	}
-	/* A number without a unit is of seconds. */
-	return (total + number < 86400 ? total + number : 86400) * CLOCK_SECOND;
+	const struct interval_rule rule = { .bare = true, .number_max = 9999999, .max = INT64_MAX };
+	const int64_t day = 24 * 3600;
+	int64_t seconds;
+	if (!interval_parse(text, &rule, &seconds))
+		return 0;
+	return (seconds < day ? seconds : day) * CLOCK_SECOND;
 }
 
 static enum expand_result wrong(struct query *query, const char *what)
@@ -187,9 +173,7 @@ static enum expand_result read_modifiers(struct query *query)
 static enum expand_result read_type(struct query *query)
 {
 	struct piece_text *text = &query->text;
-	size_t equals = text->at;
-	while (equals < text->len && (text->data[equals] != '=' || text->bound[equals]))
-		equals++;
+	size_t equals = piece_text_find(text, '=');
 	struct slice name = slice_of("txt");
 	if (equals < text->len) {
 		name = slice_trim(slice_make(text->data + text->at, equals - text->at));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "lookup/lines.h"
 
+#include "base/escape.h"
+
 /* C's isspace in the C locale, as Exim has it for these files. */
 static bool is_blank(char c)
 {
@@ -49,56 +51,6 @@ static bool next_continuation(struct lookup_lines *lines, struct slice *text_r)
 	return true;
 }
 
-static int digit(char c, int base)
-{
-	if (ascii_is_digit(c))
-		return c - '0' < base ? c - '0' : -1;
-	char lower = ascii_lower(c);
-	return base == 16 && lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-/* A number of at most `most` digits at *at; without a digit it is 0. */
-static char escape_number(struct slice text, size_t *at, int base, size_t most)
-{
-	unsigned value = 0;
-	for (size_t n = 0; n < most && *at < text.len; n++, (*at)++) {
-		int d = digit(text.data[*at], base);
-		if (d < 0)
-			break;
-		value = value * (unsigned)base + (unsigned)d;
-	}
-	return (char)(unsigned char)value;
-}
-
-/* What stands behind a backslash (Exim's manual, 6 §17); *at is moved over it. */
-static char escape(struct slice text, size_t *at)
-{
-	static const char letters[] = "nrtbfv", bytes[] = "\n\r\t\b\f\v";
-	char c = text.data[*at];
-	if (digit(c, 8) >= 0)
-		return escape_number(text, at, 8, 3);
-	(*at)++;
-	if (c == 'x')
-		return escape_number(text, at, 16, 2);
-	const char *letter = c ? strchr(letters, c) : NULL;
-	return letter ? bytes[letter - letters] : c;
-}
-
-/* A key in double quotes, up to the next of them or the end of the line. Returns how many bytes of the line it takes. */
-static size_t quoted_key(struct slice line, struct arena *arena, struct slice *key_r)
-{
-	char *out = arena_alloc(arena, line.len + 1);
-	size_t len = 0, at = 1;
-	while (at < line.len && line.data[at] != '"') {
-		char c = line.data[at++];
-		if (c == '\\' && at < line.len)
-			c = escape(line, &at);
-		out[len++] = c;
-	}
-	*key_r = slice_make(out, len);
-	return at < line.len ? at + 1 : at;
-}
-
 static size_t plain_key(struct slice line, struct slice *key_r)
 {
 	size_t len = 0;
@@ -140,8 +92,12 @@ bool lookup_lines_next(struct lookup_lines *lines, struct arena *arena, struct l
 	} while (is_blank(line.data[0])); /* continues nothing */
 
 	struct slice key;
+	size_t taken;
 	bool quoted = line.data[0] == '"';
-	size_t taken = quoted ? quoted_key(line, arena, &key) : plain_key(line, &key);
+	if (quoted)
+		escape_unquote(line, arena, &key, &taken); /* up to the end of the line where the closing quote is missing */
+	else
+		taken = plain_key(line, &key);
 	struct slice rest = slice_from(line, taken);
 	struct slice data = trim_start(rest);
 	if (data.len > 0 && data.data[0] == ':')

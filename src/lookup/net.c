@@ -2,6 +2,7 @@
 #include "lookup/net.h"
 
 #include "base/cleanup.h"
+#include "base/interval.h"
 #include "task/offload.h"
 
 #include <errno.h>
@@ -139,31 +140,10 @@ int lookup_wait_library(int fd, unsigned events, int64_t deadline)
 
 bool lookup_parse_time(struct slice text, int64_t *interval_r)
 {
-	static const struct {
-		char letter;
-		int64_t seconds;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
-	int64_t total = 0;
-	while (text.len > 0) {
-		size_t digits = 0;
-		while (digits < text.len && ascii_is_digit(text.data[digits]))
-			digits++;
-		uint64_t number;
-		int64_t seconds = 0;
-		if (!slice_parse_u64(slice_first(text, digits), 1000000, &number))
-			return false;
-		for (size_t i = 0; digits < text.len && i < sizeof units / sizeof *units; i++)
-			if (units[i].letter == text.data[digits])
-				seconds = units[i].seconds;
-		if (digits == text.len)
-			seconds = 1;
-		if (seconds == 0)
-			return false;
-		total += (int64_t)number * seconds;
-		text = slice_from(text, digits + 1);
-	}
-	if (total <= 0 || total > INT64_MAX / CLOCK_SECOND / 2)
+	const struct interval_rule rule = { .bare = true, .number_max = 1000000, .max = INT64_MAX / CLOCK_SECOND / 2 };
+	int64_t seconds;
+	if (!interval_parse(text, &rule, &seconds) || seconds == 0)
 		return false;
-	*interval_r = total * CLOCK_SECOND;
+	*interval_r = seconds * CLOCK_SECOND;
 	return true;
 }

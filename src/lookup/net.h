@@ -33,7 +33,7 @@ int lookup_send(int fd, struct slice text, int64_t deadline);
  */
 int lookup_wait_library(int fd, unsigned events, int64_t deadline);
 
-/* "5s", "1m30s", "2h": a time as Exim writes it; false when it is none, or 0. */
+/* "5s", "1m30s", "2h" (base/interval.h), in ns; false when it is none, or 0. */
 bool lookup_parse_time(struct slice text, int64_t *interval_r);
 
 #endif

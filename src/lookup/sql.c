@@ -2,6 +2,7 @@
 #include "lookup/sql.h"
 
 #include "base/buf.h"
+#include "base/escape.h"
 
 enum state {
 	PLAIN,
@@ -99,16 +100,10 @@ static bool put_placeholder(struct binder *b, struct slice value, struct slice t
 
 static bool decode_number(struct slice raw, size_t *at, unsigned base, size_t most, char *byte_r)
 {
-	unsigned value = 0;
-	size_t digits = 0;
-	for (; digits < most && *at < raw.len; digits++, (*at)++) {
-		uint64_t digit;
-		if (!slice_parse_hex(slice_make(raw.data + *at, 1), base - 1, &digit))
-			break;
-		value = value * base + (unsigned)digit;
-	}
+	unsigned value;
+	bool digits = escape_number(raw, at, base, most, &value);
 	*byte_r = (char)(unsigned char)value;
-	return digits > 0 && value > 0 && value < 256;
+	return digits && value > 0 && value < 256;
 }
 
 /* One escape of an E'' literal (PostgreSQL's manual, 4.1.2.2); *at is behind the backslash. */

@@ -20,7 +20,7 @@ struct dialogue {
 	uint64_t call;            /* and its question that is to be answered; 0: it is the client's turn */
 	struct wait_list turn;    /* the client has answered, or gone */
 	bool dropped;
-	struct slice socket;      /* its path */
+	const struct authenticator *authenticator;
 	struct stream stream;
 	struct buf in;
 	struct dovecot_protocol protocol;
@@ -73,7 +73,7 @@ static enum dovecot_event hear(struct dialogue *dialogue, struct slice *text_r)
 static enum dovecot_event greet(struct dialogue *dialogue)
 {
 	struct slice text;
-	int fd = lookup_connect_unix(dialogue->socket, dialogue->deadline);
+	int fd = lookup_connect_unix(dialogue->authenticator->server_socket, dialogue->deadline);
 	if (fd < 0)
 		return broken(dialogue, "connecting: ", fd);
 	stream_init(&dialogue->stream, fd);
@@ -92,7 +92,7 @@ static bool answer(struct dialogue *dialogue, enum dovecot_event event, struct s
 	bool goes_on = event == DOVECOT_CHALLENGE;
 	uint64_t call = dialogue->call;
 	if (event == DOVECOT_LATER)
-		error_context(&dialogue->error, "Dovecot at %.*s", SLICE_ARG(dialogue->socket));
+		error_context(&dialogue->error, "Dovecot at %.*s", SLICE_ARG(dialogue->authenticator->server_socket));
 	dialogue->call = 0;
 	say(dialogue->peer, call, outcomes[event], goes_on ? dialogue->number : 0, text, event == DOVECOT_LATER ? dialogue->error.text : "");
 	return goes_on;
@@ -107,27 +107,33 @@ static bool await_response(struct dialogue *dialogue, int64_t latest)
 	return !dialogue->dropped;
 }
 
-static void next_step(struct dialogue *dialogue)
+static void forget_step(struct dialogue *dialogue)
 {
 	arena_wipe(&dialogue->arena);
 	arena_init(&dialogue->arena, 0);
-	dialogue->deadline = clock_after(DOVECOT_ANSWER_TIME);
+}
+
+/* From now on it is Dovecot's turn. */
+static void set_deadline(struct dialogue *dialogue)
+{
+	dialogue->deadline = clock_after(dialogue->authenticator->server_timeout);
 }
 
 static void talk(struct dialogue *dialogue, const struct dovecot_client *client, const struct slice *initial)
 {
 	struct slice text = { 0 };
 	int64_t latest = clock_after(CLIENT_TIME);
+	set_deadline(dialogue);
 	enum dovecot_event event = greet(dialogue);
 	if (event == DOVECOT_GREETED)
 		event = tell(dialogue, dovecot_request(&dialogue->protocol, client, initial, &dialogue->arena));
 	if (event == DOVECOT_WAIT)
 		event = hear(dialogue, &text);
 	while (answer(dialogue, event, text)) {
-		next_step(dialogue);
+		forget_step(dialogue);
 		if (!await_response(dialogue, latest))
 			return;
-		dialogue->deadline = clock_after(DOVECOT_ANSWER_TIME);
+		set_deadline(dialogue);
 		text = (struct slice){ 0 };
 		event = tell(dialogue, dovecot_response(dialogue->response, &dialogue->arena));
 		if (event == DOVECOT_WAIT)
@@ -148,8 +154,7 @@ static void run(struct dovecot *dovecot, const struct authenticator *authenticat
 {
 	struct dialogue dialogue = {
 		.next = dovecot->dialogues, .number = make_number(), .peer = message->peer, .call = message->call,
-		.socket = authenticator->server_socket, .stream = { .fd = -1 }, .protocol = { .mechanism = authenticator->public_name },
-		.deadline = clock_after(DOVECOT_ANSWER_TIME),
+		.authenticator = authenticator, .stream = { .fd = -1 }, .protocol = { .mechanism = authenticator->public_name },
 	};
 	const struct dovecot_client client = {
 		.client = begin->client, .local = begin->local, .secured = begin->flags & DOVECOT_SECURED,

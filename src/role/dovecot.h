@@ -9,7 +9,7 @@
  *        ◀── dovecot_said: done ─────── ends                                       ◀── OK
  *
  * A dialogue is its task and has one connection, which is closed with it: after an outcome, when the front says that the client has gone,
- * when the front itself has (answering.h), and when something takes too long. How many there are is bounded by answering.h.
+ * when the front itself has (answering.h), and when something takes too long (server_timeout for Dovecot). How many there are is bounded by answering.h.
  *
  * Which socket, and for what mechanism, the lookup role finds in its own configuration: a front can name no other. Numbers of dialogues are
  * random and hold for the front that began them, so an old one is nobody's.
@@ -22,9 +22,6 @@
 #include "role/answering.h"
 
 enum dovecot_flag { DOVECOT_SECURED = 1, DOVECOT_CERTIFICATE = 2, DOVECOT_HAS_RESPONSE = 4 };
-
-/* Dovecot lets the client wait after a failure, for up to 17 seconds. */
-#define DOVECOT_ANSWER_TIME (30 * CLOCK_SECOND)
 
 /* ---- In the lookup role ---- */
 

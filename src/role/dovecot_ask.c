@@ -5,6 +5,9 @@
 
 #include <errno.h>
 
+/* How much later than the lookup role a front gives up, so that it has that role's word. */
+#define PATIENCE (5 * CLOCK_SECOND)
+
 static enum auth_outcome later(struct error *error, const char *why)
 {
 	error_set(error, ERROR_TEMPORARY, "the lookup process %s", why);
@@ -17,7 +20,7 @@ static struct slice address_text(const struct net_address *address, struct net_t
 	return slice_of(text->text);
 }
 
-static int send_begin(const struct user_ask *ask, const struct authenticator *authenticator, const struct slice *response,
+static int send_begin(const struct user_ask *ask, const struct authenticator *authenticator, const struct slice *response, int64_t latest,
 		      struct ipc_reply *reply)
 {
 	struct net_text client, local;
@@ -31,14 +34,13 @@ static int send_begin(const struct user_ask *ask, const struct authenticator *au
 	if (response)
 		message.response = *response;
 	/* A connection, and an answer. */
-	return ipc_call(ask->line->peer, dovecot_begin, DOVECOT_BEGIN, &message, NULL, 0, clock_after(DOVECOT_ANSWER_TIME + CLOCK_SECOND), reply);
+	return ipc_call(ask->line->peer, dovecot_begin, DOVECOT_BEGIN, &message, NULL, 0, latest, reply);
 }
 
-static int send_response(const struct user_ask *ask, uint64_t dialogue, struct slice response, struct ipc_reply *reply)
+static int send_response(const struct user_ask *ask, uint64_t dialogue, struct slice response, int64_t latest, struct ipc_reply *reply)
 {
 	struct ipc_dovecot_response message = { .dialogue = dialogue, .given = 1, .response = response };
-	return ipc_call(ask->line->peer, dovecot_response, DOVECOT_RESPONSE, &message, NULL, 0, clock_after(DOVECOT_ANSWER_TIME + CLOCK_SECOND),
-			reply);
+	return ipc_call(ask->line->peer, dovecot_response, DOVECOT_RESPONSE, &message, NULL, 0, latest, reply);
 }
 
 static enum auth_outcome take(const struct ipc_reply *reply, uint64_t *dialogue, struct arena *arena, struct slice *text_r,
@@ -62,9 +64,10 @@ enum auth_outcome dovecot_ask(void *user_ask, const struct authenticator *authen
 	struct ipc_reply reply = { 0 };
 	uint64_t number = *dialogue;
 	*dialogue = 0;
-	if (!ask_line_await(ask->line, clock_after(DOVECOT_ANSWER_TIME)))
+	if (!ask_line_await(ask->line, clock_after(authenticator->server_timeout)))
 		return later(error, "is not there");
-	int failed = number ? send_response(ask, number, *response, &reply) : send_begin(ask, authenticator, response, &reply);
+	int64_t latest = clock_after(authenticator->server_timeout + PATIENCE);
+	int failed = number ? send_response(ask, number, *response, latest, &reply) : send_begin(ask, authenticator, response, latest, &reply);
 	enum auth_outcome outcome = failed ? later(error, failed == -ETIMEDOUT ? "did not answer in time" : "ended while it was asked") :
 					     take(&reply, dialogue, arena, text_r, error);
 	ipc_reply_free(&reply);

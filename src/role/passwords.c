@@ -11,10 +11,7 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-enum {
-	HASHES_AT_ONCE = OFFLOAD_THREADS - 1, /* the last thread is for what else needs one */
-	REMEMBERED = 16 * 1024,
-};
+enum { REMEMBERED = 16 * 1024 };
 
 static const char crowded_text[] = "too many passwords are being checked";
 
@@ -37,8 +34,8 @@ struct passwords {
 	char *database_path;
 	bool reading;
 	struct wait_list readers;
-	unsigned hashing;
-	struct wait_list hashers;
+	unsigned computing; /* how many of the questions */
+	struct wait_list computers;
 	struct try *tries;
 	struct wait_list tried; /* one of the tries has ended */
 };
@@ -256,6 +253,20 @@ static bool fits_app_password(const struct reading *reading, struct slice passwo
 	return fits;
 }
 
+/* On a thread that computes, as soon as one is free; false at the deadline. */
+static bool compute(struct question *question, void (*fn)(void *), void *arg)
+{
+	struct passwords *passwords = question->passwords;
+	while (passwords->computing >= offload_computing_width())
+		if (!wait_for(&passwords->computers, question))
+			return false;
+	passwords->computing++;
+	offload_computing(fn, arg);
+	passwords->computing--;
+	wait_list_wake_one(&passwords->computers);
+	return true;
+}
+
 struct hashing {
 	struct slice password, hash;
 	bool equal;
@@ -272,13 +283,8 @@ static bool compare_hash(struct question *question, struct slice password, bool 
 {
 	struct passwords *passwords = question->passwords;
 	struct hashing hashing = { password, question->found ? question->user.hash : slice_of(passwords->nobody), false };
-	while (passwords->hashing >= HASHES_AT_ONCE)
-		if (!wait_for(&passwords->hashers, question))
-			return false;
-	passwords->hashing++;
-	offload(run_hashing, &hashing);
-	passwords->hashing--;
-	wait_list_wake_one(&passwords->hashers);
+	if (!compute(question, run_hashing, &hashing))
+		return false;
 	*equal_r = hashing.equal && question->found && !question->user.disabled;
 	return true;
 }
@@ -446,6 +452,38 @@ static bool take_find(struct question *question, const struct answering_other *m
 	return true;
 }
 
+struct deriving {
+	struct slice password;
+	enum auth_hash hash;
+	struct auth_verifier verifier;
+};
+
+static void run_deriving(void *arg)
+{
+	struct deriving *deriving = arg;
+	password_verifier(deriving->password, deriving->hash, &deriving->verifier);
+}
+
+static bool take_derive(struct question *question, const struct answering_other *message)
+{
+	struct ipc_derive_keys derive;
+	if (!ipc_unpack_derive_keys(message->body, &derive) || derive.hash > AUTH_SHA256 || derive.password.len > AUTH_DATA_MAX ||
+	    derive.salt.len > AUTH_SALT_MAX || derive.iterations == 0 || derive.iterations > AUTH_DERIVE_MAX)
+		return false;
+	struct deriving deriving = {
+		derive.password, (enum auth_hash)derive.hash, { .salt = derive.salt, .iterations = (uint32_t)derive.iterations },
+	};
+	enum auth_verdict verdict = AUTH_YES;
+	begin_question(question, derive.user, derive.client, derive.deadline);
+	if (is_locked(question))
+		verdict = AUTH_LOCKED;
+	else if (!compute(question, run_deriving, &deriving))
+		verdict = later(question, crowded_text);
+	send_verdict(question, message, verdict, &deriving.verifier, deriving.hash);
+	OPENSSL_cleanse(&deriving, sizeof deriving);
+	return true;
+}
+
 static bool take_settle(struct question *question, const struct answering_other *message)
 {
 	struct ipc_settle_try settle;
@@ -476,6 +514,8 @@ void passwords_answer(struct passwords *passwords, const struct passwords_settin
 		taken = take_check(&question, message);
 	else if (message->type == IPC_FIND_VERIFIER_MESSAGE)
 		taken = take_find(&question, message);
+	else if (message->type == IPC_DERIVE_KEYS_MESSAGE)
+		taken = take_derive(&question, message);
 	else if (message->type == IPC_SETTLE_TRY_MESSAGE)
 		taken = take_settle(&question, message);
 	if (!taken)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Passwords in the lookup role: checks against the user database, verifiers for SCRAM, and the count of failures of all authenticators.
+ * Passwords in the lookup role: checks against the user database, verifiers for SCRAM and their computation, and the count of failures of all authenticators.
  * Fronts ask with messages of their own (user_ask.h), each of which is a task here (answering.h).
  *
  *   received ── locked out ──▶ AUTH_LOCKED
@@ -11,7 +11,7 @@
  *      │
  *   an application password ──▶ AUTH_YES
  *      │
- *   hash (of nobody, for who is not there), at most HASHES_AT_ONCE ──▶ AUTH_YES, or AUTH_NO and counted
+ *   hash (of nobody, for who is not there), one a processor at a time ──▶ AUTH_YES, or AUTH_NO and counted
  *
  * One struct passwords a process, over all configurations. A try holds the means that it began with.
  */

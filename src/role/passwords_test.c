@@ -300,6 +300,72 @@ static void verifiers_do_not_tell_who_exists(void **state)
 	run(&w, scram_task);
 }
 
+static enum auth_verdict derive(struct world *w, const char *user, const char *password, enum auth_hash hash, struct auth_verifier *verifier)
+{
+	struct auth_world world = user_ask_world(&w->ask);
+	w->error = (struct error){ 0 };
+	return world.derive(world.owner, slice_of(user), slice_of(password), hash, verifier, &w->error);
+}
+
+static void derive_task(void *arg)
+{
+	struct world *w = arg;
+	static const enum auth_hash hashes[] = { AUTH_SHA1, AUTH_SHA256 };
+	for (size_t i = 0; i < 2; i++) {
+		struct auth_verifier verifier = { .salt = SLICE("salt"), .iterations = 5000 }, wanted = verifier;
+		size_t size = password_key_size(hashes[i]);
+		password_verifier(SLICE("right"), hashes[i], &wanted);
+		ensure(derive(w, "who ever", "right", hashes[i], &verifier) == AUTH_YES);
+		ensure(memcmp(verifier.stored_key, wanted.stored_key, size) == 0);
+		ensure(memcmp(verifier.server_key, wanted.server_key, size) == 0);
+	}
+	struct auth_verifier none = { .salt = SLICE("salt") }, many = { .salt = SLICE("salt"), .iterations = AUTH_DERIVE_MAX + 1 };
+	ensure(derive(w, "user", "right", AUTH_SHA256, &none) == AUTH_LATER && strstr(w->error.text, "malformed"));
+	ensure(derive(w, "user", "right", AUTH_SHA256, &many) == AUTH_LATER && strstr(w->error.text, "malformed"));
+	close_line(w);
+}
+
+static void keys_of_a_password_are_those_of_scram(void **state)
+{
+	static struct world w;
+	(void)state;
+	run(&w, derive_task);
+}
+
+static void slow_task(void *arg)
+{
+	struct world *w = arg;
+	struct auth_verifier verifier = { .salt = SLICE("salt"), .iterations = AUTH_DERIVE_MAX };
+	w->verdicts[0] = derive(w, "slow", "right", AUTH_SHA256, &verifier);
+	w->ended++;
+	wait_list_wake_all(&w->all_ended);
+}
+
+static void meanwhile_task(void *arg)
+{
+	struct world *w = arg;
+	struct auth_world world = user_ask_world(&w->ask);
+	task_spawn(w->lookup.loop, slow_task, w, "slow");
+	task_yield();
+	for (int i = 0; i < 3; i++)
+		ensure(world.settle(world.owner, SLICE("carl"), false, &w->error) == AUTH_NO);
+	ensure(w->ended == 0);
+	while (!w->ended)
+		ensure(wait_list_wait(&w->all_ended, clock_after(60 * CLOCK_SECOND)) >= 0);
+	ensure(w->verdicts[0] == AUTH_YES);
+	/* The failures that came meanwhile have locked the network out: nothing more is computed for it. */
+	struct auth_verifier verifier = { .salt = SLICE("salt"), .iterations = 4096 };
+	ensure(derive(w, "slow", "right", AUTH_SHA256, &verifier) == AUTH_LOCKED);
+	close_line(w);
+}
+
+static void others_are_answered_while_keys_are_computed(void **state)
+{
+	static struct world w;
+	(void)state;
+	run(&w, meanwhile_task);
+}
+
 static void settle_task(void *arg)
 {
 	struct world *w = arg;
@@ -383,6 +449,8 @@ int main(void)
 		cmocka_unit_test(failures_lock_out_users_and_networks),
 		cmocka_unit_test(guesses_at_the_same_time_get_no_more_than_the_limit),
 		cmocka_unit_test(verifiers_do_not_tell_who_exists),
+		cmocka_unit_test(keys_of_a_password_are_those_of_scram),
+		cmocka_unit_test(others_are_answered_while_keys_are_computed),
 		cmocka_unit_test(failures_of_other_mechanisms_count_as_well),
 		cmocka_unit_test(a_database_that_is_missing_or_damaged_is_a_temporary_error),
 		cmocka_unit_test(failures_are_answered_after_the_delay_whatever_was_wrong),

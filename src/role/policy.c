@@ -380,5 +380,5 @@ void policy_answer(const struct policy *policy, struct session *session)
 	else
 		smtp_accept(&session->smtp);
 	if (policy->answer.drop)
-		smtp_server_close(&session->smtp, POLICY_DROPPED);
+		smtp_server_close(&session->smtp, SMTP_END_ACL);
 }

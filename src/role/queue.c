@@ -122,7 +122,8 @@ static void scanned_message(void *context, const struct spool_envelope *envelope
 static void scanned_problem(void *context, const struct spool_problem *problem)
 {
 	struct queue *queue = context;
-	bool serious = problem->kind != SPOOL_PROBLEM_LEFTOVER && problem->kind != SPOOL_PROBLEM_TORN_JOURNAL;
+	bool serious = problem->kind != SPOOL_PROBLEM_LEFTOVER && problem->kind != SPOOL_PROBLEM_TORN_JOURNAL &&
+		       problem->kind != SPOOL_PROBLEM_TORN_MESSAGE;
 	log_line(&queue->role->log, serious ? LOG_KIND_PANIC : LOG_KIND_MAIN, "spool file %s: %s", problem->name, problem->text);
 }
 

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -47,9 +48,9 @@ static const int calls_of_front[] = {
 	CALL(getdents64), CALL(ftruncate), CALL(fallocate), CALL(flock), CALL(fstatfs), CALL(copy_file_range), CALL(sendfile), \
 	CALL(fchmod), CALL(faccessat), CALL(faccessat2), CALL(umask), CALL(statx), CALL(utimensat)
 
-/* The queue looks local users up, by whatever /etc/nsswitch.conf names. */
+/* The queue looks local users up, by whatever /etc/nsswitch.conf names. A message of the spool's log is handed on in a memory file. */
 static const int calls_of_queue[] = {
-	CALLS_OF_FILES, CALL(socket), CALL(connect), CALL(poll), CALL(ppoll), CALL(recvfrom), CALL(sendto), CALL(getsockopt),
+	CALLS_OF_FILES, CALL(memfd_create), CALL(socket), CALL(connect), CALL(poll), CALL(ppoll), CALL(recvfrom), CALL(sendto), CALL(getsockopt),
 	CALL(setsockopt), CALL(access), CALL(readlink), CALL(readlinkat), CALL(geteuid), CALL(getuid), CALL(getegid), CALL(getgid),
 };
 
@@ -145,6 +146,7 @@ static int allow_for_fetch(scmp_filter_ctx filter)
 static int allow_for_lookup(scmp_filter_ctx filter)
 {
 	static const unsigned families[] = { AF_UNIX, AF_INET, AF_INET6 }, writing[] = { O_WRONLY, O_RDWR };
+	static const int niceness[] = { CALL(getpriority), CALL(setpriority) };
 	bool files = !SANITIZED; /* a sanitizer opens what it likes */
 	int result = 0;
 	for (size_t i = 0; result == 0 && i < 3; i++)
@@ -152,6 +154,9 @@ static int allow_for_lookup(scmp_filter_ctx filter)
 	/* How the C library finds this machine's addresses before it sorts those of others: it does without. */
 	if (result == 0)
 		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK));
+	/* Threads that compute make themselves nice, which concerns nobody else. */
+	for (size_t i = 0; result == 0 && i < 2; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, niceness[i], 2, SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS), SCMP_A1(SCMP_CMP_EQ, 0));
 	/* The resolver's scanner asks whether its configuration is a terminal. */
 	if (result == 0 && files)
 		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TCGETS));

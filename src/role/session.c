@@ -20,9 +20,6 @@ enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
 /* A TLS handshake that takes longer is given up. */
 #define HANDSHAKE_TIMEOUT (60 * CLOCK_SECOND)
 
-/* How long a client that we turn away may take to read why. */
-#define LINGER_TIMEOUT (2 * CLOCK_SECOND)
-
 const char *session_peer(const struct session *session, char out[SESSION_PEER_MAX])
 {
 	memcpy(out, "H=", 2);
@@ -103,6 +100,17 @@ bool session_flush(struct session *session)
 	return result == 0;
 }
 
+/* How reading ended, by its result. */
+static enum smtp_end end_of_reading(ssize_t result, bool in_data)
+{
+	switch (result) {
+	case -ETIMEDOUT: return in_data ? SMTP_END_DATA_TIMEOUT : SMTP_END_COMMAND_TIMEOUT;
+	case -ECANCELED: return SMTP_END_SHUTDOWN;
+	case -EPROTO: return SMTP_END_TLS_FAILED;
+	default: return SMTP_END_LOST;
+	}
+}
+
 /* The end of a connection that the client or the clock brought about: says goodbye where that makes sense, and logs. */
 static void lost_connection(struct session *session, ssize_t result)
 {
@@ -113,7 +121,7 @@ static void lost_connection(struct session *session, ssize_t result)
 	char peer[SESSION_PEER_MAX];
 	session_peer(session, peer);
 	const char *client = peer + 2; /* without "H=" */
-	session->notquit_reason = session_lost_reason(result, in_data);
+	session->ended = end_of_reading(result, in_data);
 	if (result == -ETIMEDOUT) {
 		smtp_server_farewell(&session->smtp, in_data ? SMTP_FAREWELL_DATA_TIMEOUT : SMTP_FAREWELL_COMMAND_TIMEOUT);
 		if (in_data)
@@ -265,15 +273,21 @@ static void log_error(struct session *session, const struct smtp_event *event, s
 static void log_drop(struct session *session, const struct smtp_event *event, struct slice command, const char *peer)
 {
 	struct log *log = &session->front->role->log;
-	struct slice reason = slice_of(event->reason);
+	const char *why = smtp_end_text(event->end);
 	char history[256];
-	if (slice_starts(reason, SLICE("too many syntax")))
-		log_line(log, LOG_KIND_MAIN, "SMTP call from %s dropped: %s (last command was \"%.*s\",  C=%s)", peer + 2, event->reason,
-			 SLICE_ARG(command), smtp_server_history(&session->smtp, history, sizeof history));
-	else if (slice_starts(reason, SLICE("too many")))
-		log_line(log, LOG_KIND_MAIN, "SMTP call from %s dropped: %s (last was \"%.*s\")", peer + 2, event->reason, SLICE_ARG(command));
-	else
-		log_line(log, LOG_KIND_MAIN, "%s: rejected \"%.*s\" %s", event->reason, SLICE_ARG(command), peer);
+	switch (event->end) {
+	case SMTP_END_ERRORS:
+		log_line(log, LOG_KIND_MAIN, "SMTP call from %s dropped: %s (last command was \"%.*s\",  C=%s)", peer + 2, why, SLICE_ARG(command),
+			 smtp_server_history(&session->smtp, history, sizeof history));
+		break;
+	case SMTP_END_UNKNOWN_COMMANDS:
+	case SMTP_END_NONMAIL_COMMANDS:
+	case SMTP_END_COMMANDS_WITHOUT_TLS:
+	case SMTP_END_COMMANDS_WITHOUT_CLIENT:
+		log_line(log, LOG_KIND_MAIN, "SMTP call from %s dropped: %s (last was \"%.*s\")", peer + 2, why, SLICE_ARG(command));
+		break;
+	default: log_line(log, LOG_KIND_MAIN, "%s: rejected \"%.*s\" %s", why, SLICE_ARG(command), peer);
+	}
 }
 
 static bool on_refused(struct session *session, const struct smtp_event *event)
@@ -281,24 +295,24 @@ static bool on_refused(struct session *session, const struct smtp_event *event)
 	struct slice command = slice_trim(slice_first(event->argument, 256));
 	char peer[SESSION_PEER_MAX];
 	session_peer(session, peer);
-	if (!event->reason) {
+	session->ended = event->end;
+	if (session->ended)
+		log_drop(session, event, command, peer);
+	else
 		log_error(session, event, command, peer);
-		return true;
-	}
-	session->notquit_reason = session_notquit_reason(event->reason);
-	log_drop(session, event, command, peer);
 	return true;
 }
 
 static bool on_close(struct session *session, const struct smtp_event *event)
 {
 	if (session_flush(session))
-		stream_linger(&session->stream, clock_after(LINGER_TIMEOUT));
-	/* Empty: it is in the log already. */
-	if (event->reason && *event->reason)
-		session_log(session, LOG_KIND_MAIN, "SMTP connection dropped: %s", event->reason);
-	if (!session->notquit_reason)
-		session->notquit_reason = session_notquit_reason(event->reason);
+		stream_linger(&session->stream, clock_after(SESSION_LINGER_TIMEOUT));
+	if (session->ended)
+		return false;
+	session->ended = event->end;
+	const char *why = smtp_end_text(event->end);
+	if (*why)
+		session_log(session, LOG_KIND_MAIN, "SMTP connection dropped: %s", why);
 	return false;
 }
 
@@ -386,12 +400,10 @@ static void show_banner(struct session *session, struct slice text)
 		banner.text = session->conf->main.primary_hostname;
 	/* Whoever could not say who the client is has been judged: what else it sent is answered, with a refusal. */
 	bool early = !session->proxy.failed && session_guard_early(session);
-	if (early && !session->stream.ssl && session_unexpected_proxy(session, clock_after(LINGER_TIMEOUT)))
+	if (early && !session->stream.ssl && session_unexpected_proxy(session, clock_after(SESSION_LINGER_TIMEOUT)))
 		return;
-	if (early) {
-		session->notquit_reason = session_notquit_reason("synchronization");
+	if (early)
 		session_guard_log_early(session);
-	}
 	smtp_server_begin(&session->smtp, banner.text, early);
 }
 
@@ -400,7 +412,7 @@ static bool begin_with_tls(struct session *session)
 	struct error error = { 0 };
 	int64_t deadline = handshake_deadline(session);
 	if (session_unexpected_proxy(session, deadline)) {
-		session_log(session, LOG_KIND_MAIN, "TLS on connect refused: %s", SMTP_PROXY_REFUSED);
+		session_log(session, LOG_KIND_MAIN, "TLS on connect refused: %s", smtp_end_text(SMTP_END_PROXY_REFUSED));
 		return false;
 	}
 	struct tls_server *server = front_tls_server(session, &error);
@@ -418,7 +430,7 @@ static bool greet(struct session *session)
 	if (policy_run(&policy, session, ACL_POINT_CONNECT, "connection in \"connect\" ACL", (struct slice){ 0 }))
 		show_banner(session, policy.answer.text);
 	else
-		smtp_server_turn_away(&session->smtp, policy.answer.code, policy.answer.text, "");
+		smtp_server_turn_away(&session->smtp, policy.answer.code, policy.answer.text);
 	policy_end(&policy);
 	arena_free(&session->message.arena);
 	session->message.lookups = NULL;
@@ -454,7 +466,7 @@ static void serve(struct session *session)
 	struct error error;
 	if (!session_expand_settings(session, &error)) {
 		session_log(session, LOG_KIND_PANIC, "connection refused: %s", error.text);
-		smtp_server_turn_away(&session->smtp, 421, SLICE("Temporary local problem - please try later"), "");
+		smtp_server_turn_away(&session->smtp, 421, SLICE("Temporary local problem - please try later"));
 		if (!session->tls_on_connect)
 			session_flush(session);
 	} else if (session_within_limits(session)) {

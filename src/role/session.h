@@ -37,6 +37,9 @@
 struct list;
 struct route_result;
 
+/* How long a client that we turn away may take to read why. */
+#define SESSION_LINGER_TIMEOUT (2 * CLOCK_SECOND)
+
 enum { EDITED_FIELDS_MAX = 50, EDITED_BYTES_MAX = 64 * 1024 };
 
 /* Texts and struct lie in the message's arena. */
@@ -173,7 +176,7 @@ struct session {
 	struct acl_variables acl_connection, acl_message;
 	struct expand_context expansions; /* of this session's strings */
 	struct slice command, command_argument; /* while an event is handled: the line, and what follows its first word */
-	const char *notquit_reason;             /* why it ended, if not by QUIT; NULL before */
+	enum smtp_end ended;                    /* why, if not by QUIT, and it is in the log where it is to be */
 	const char *command_verb;               /* of HELO, EHLO, VRFY, EXPN and ETRN: the line is what follows it */
 };
 
@@ -217,7 +220,9 @@ bool session_flush(struct session *session);
 
 /* ---- Settings (session_settings.c) ---- */
 
-/* Whether the client is in this list; NULL is nobody. A list that cannot be evaluated is logged, and has nobody. */
+/* Whether the client is in this list; NULL is nobody. False with *error: that cannot be told. */
+bool session_find_host(struct session *session, const struct list *list, bool *in_r, struct error *error);
+/* The same as the answer. A list that cannot be evaluated is logged, and has nobody. */
 bool session_host_in(struct session *session, const struct list *list);
 /* The same; `in_doubt` is the answer for a list that cannot be evaluated. */
 bool session_host_matches(struct session *session, const struct list *list, bool in_doubt);
@@ -306,9 +311,6 @@ struct policy {
 	struct arena arena;
 };
 
-/* Why a connection was closed, for the log. */
-#define POLICY_DROPPED "closed by DROP in ACL"
-
 void policy_init(struct session *session);
 void policy_free(struct session *session);
 /*
@@ -330,9 +332,6 @@ void policy_set_recipient(struct session *session, const struct mail_address *ad
 /* VRFY and EXPN. */
 bool session_on_address_command(struct session *session, const struct smtp_event *event);
 bool session_on_etrn(struct session *session, const struct smtp_event *event);
-/* $smtp_notquit_reason for why the core closed the connection, and for how reading ended. */
-const char *session_notquit_reason(const char *reason);
-const char *session_lost_reason(ssize_t result, bool in_data);
 /* Runs acl_smtp_notquit if the connection ended in such a way. */
 void session_notquit(struct session *session);
 

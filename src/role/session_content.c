@@ -83,11 +83,10 @@ bool session_content(struct session *session, struct slice *text_r, struct error
 /* Exim runs the ACL for messages with Content-Type: only. */
 static bool has_content_type(struct slice headers)
 {
-	while (headers.len) {
-		struct slice line = slice_cut(&headers, '\n'), name = slice_cut(&line, ':');
-		if (slice_equal_nocase(slice_trim(name), SLICE("Content-Type")))
+	struct slice name, value;
+	while (mail_field_next(&headers, &name, &value))
+		if (slice_equal_nocase(name, SLICE("Content-Type")))
 			return true;
-	}
 	return false;
 }
 

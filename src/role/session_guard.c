@@ -88,11 +88,11 @@ void session_guard_log_early(struct session *session)
 
 /* ---- Commands ---- */
 
-static bool end(struct session *session, const char *reason)
+static bool end(struct session *session, enum smtp_end why)
 {
 	/* Before the reply: the first reason is the one that is logged. */
-	smtp_server_close(&session->smtp, reason);
-	smtp_reply(&session->smtp, 421, slice_of(reason));
+	smtp_server_close(&session->smtp, why);
+	smtp_reply(&session->smtp, 421, slice_of(smtp_end_text(why)));
 	return false;
 }
 
@@ -128,7 +128,7 @@ static bool before_mail(struct session *session)
 	const struct conf_main *main = &session->conf->main;
 	struct session_guard *guard = &session->guard;
 	if (is_over(++guard->mails, main->smtp_max_empty_mail))
-		return end(session, "too many MAIL commands without a message");
+		return end(session, SMTP_END_MAILS);
 	guard->rcpts = 0;
 	guard->rcpt_delay = 0;
 	delay_command(session, &main->smtp_ratelimit_mail, ++guard->all_mails, &guard->mail_delay);
@@ -140,7 +140,7 @@ static bool before_rcpt(struct session *session)
 	const struct conf_main *main = &session->conf->main;
 	struct session_guard *guard = &session->guard;
 	if (main->smtp_max_rejected_rcpt && guard->rejected_rcpts >= main->smtp_max_rejected_rcpt)
-		return end(session, "too many rejected recipients");
+		return end(session, SMTP_END_REJECTED_RECIPIENTS);
 	delay_command(session, &main->smtp_ratelimit_rcpt, ++guard->rcpts, &guard->rcpt_delay);
 	return true;
 }
@@ -152,7 +152,7 @@ bool session_guard_before(struct session *session, const struct smtp_event *even
 	switch (event->kind) {
 	case SMTP_HELO:
 		if (is_over(++guard->helos, session->conf->main.smtp_max_helo))
-			return end(session, "too many HELO or EHLO commands");
+			return end(session, SMTP_END_HELOS);
 		return true;
 	case SMTP_MAIL: return before_mail(session);
 	case SMTP_RCPT: return before_rcpt(session);

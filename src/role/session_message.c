@@ -130,27 +130,25 @@ static bool rewrite_recipient(struct session *session, struct slice address, str
 	       mail_address_parse(rewritten, &session->message.arena, MAIL_PATH_UTF8 | MAIL_PATH_LONG_LOCAL, target, error);
 }
 
-/* Whether the domain is in the domain list of that name; false also when there is no such list. */
-static bool domain_in(struct session *session, struct slice name, struct slice domain)
+/* Whether the domain is in this list of domains; NULL has none. A list that cannot be evaluated is logged, and has none. */
+static bool domain_in(struct session *session, const struct conf_named_list *named, struct slice domain)
 {
-	const struct list_scope *scope = &session->conf->list_scope;
-	const struct list *list = scope->named(scope->owner, LIST_DOMAIN, name);
 	const struct list_subject subject = { .domain = domain };
 	struct list_match match = { 0 };
 	struct error error = { 0 };
-	if (!list)
+	if (!named)
 		return false;
-	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
+	if (list_match(named->list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
 		return match.yes;
-	session_log(session, LOG_KIND_MAIN, "domain list %.*s: %s", SLICE_ARG(name), error.text);
+	session_log(session, LOG_KIND_MAIN, "domain list %.*s: %s", SLICE_ARG(named->name), error.text);
 	return false;
 }
 
 /* A domain is ours when a router names it, or one of the lists that Exim's users have by custom. */
 static bool is_foreign(struct session *session, const struct route_result *route)
 {
-	return !route->domain_is_ours && !domain_in(session, SLICE("local_domains"), route->domain) &&
-	       !domain_in(session, SLICE("relay_to_domains"), route->domain);
+	return !route->domain_is_ours && !domain_in(session, session->conf->local_domains, route->domain) &&
+	       !domain_in(session, session->conf->relay_to_domains, route->domain);
 }
 
 /* Exim 3's manual, chapter 38 §1: one that permits is enough. An ACL for RCPT decides in their place. */
@@ -338,7 +336,7 @@ static bool may_have_message(struct session *session)
 	} else if (!go_on) {
 		smtp_body_done(&session->smtp, policy.answer.code, policy.answer.text);
 		if (policy.answer.drop)
-			smtp_server_close(&session->smtp, POLICY_DROPPED);
+			smtp_server_close(&session->smtp, SMTP_END_ACL);
 	} else if (policy.answer.text.len && !message->fake_code) {
 		message->fake_code = policy.answer.code;
 		message->fake_text = arena_copy(&message->arena, policy.answer.text);

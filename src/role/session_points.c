@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The commands that only an ACL makes useful, VRFY, EXPN and ETRN, and the ACL for connections that end without QUIT (Exim's manual, chapter
- * 44 §2). Without their ACL the commands are refused with the standard text.
+ * 44 §2 and §11). Without their ACL the commands are refused with the standard text.
  */
 #include "ipc/message.h"
 #include "mail/address.h"
 #include "role/session.h"
-
-#include <errno.h>
-#include <string.h>
 
 /* What VRFY and EXPN were given: with or without angle brackets. False: answered. */
 static bool read_address(struct session *session, struct slice argument, struct mail_path *path_r)
@@ -98,32 +95,10 @@ bool session_on_etrn(struct session *session, const struct smtp_event *event)
 
 /* ---- The end without QUIT ---- */
 
-/* Exim's words for the reasons of the core and of the session. */
-const char *session_notquit_reason(const char *reason)
-{
-	static const struct {
-		const char *part, *word;
-	} words[] = {
-		{ POLICY_DROPPED, "acl-drop" },     { "synchronization", "synchronization-error" }, { "too many", "bad-commands" },
-		{ "STARTTLS", "tls-failed" },
-	};
-	for (size_t i = 0; reason && i < sizeof words / sizeof *words; i++)
-		if (strstr(reason, words[i].part))
-			return words[i].word;
-	return "connection-lost";
-}
-
-const char *session_lost_reason(ssize_t result, bool in_data)
-{
-	if (result == -ETIMEDOUT)
-		return in_data ? "data-timeout" : "command-timeout";
-	return result == -ECANCELED ? "signal-exit" : result == -EPROTO ? "tls-failed" : "connection-lost";
-}
-
 void session_notquit(struct session *session)
 {
 	struct policy policy;
-	if (!session->notquit_reason || !policy_has(session, ACL_POINT_NOTQUIT))
+	if (!session->ended || !policy_has(session, ACL_POINT_NOTQUIT))
 		return;
 	policy_run(&policy, session, ACL_POINT_NOTQUIT, "NOTQUIT", (struct slice){ 0 });
 	policy_end(&policy);

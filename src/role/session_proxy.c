@@ -7,6 +7,10 @@
  *            ── LOCAL, UNKNOWN ────────────▶ the proxy is itself the client (health checks)
  *            ── nothing good in time ──────▶ in clear: the greeting, and 503 to all but QUIT; TLS on connect: closed
  *   unlisted ── a header ──────────────────▶ 554, or with TLS on connect nothing, and closed
+ *   unknown  ──────────────────────────────▶ 421, or with TLS on connect nothing, and closed
+ *
+ * Unknown is a host as long as the lists cannot be evaluated: it must neither be trusted with a header, nor be served as the client
+ * that it may only speak for.
  *
  * Only the octets of the header are read here, so what follows is the client's: early text is found by the synchronisation check as
  * without a proxy, and a ClientHello goes to TLS. While the header is awaited the connection counts as the proxy's, in the total
@@ -23,16 +27,30 @@
 
 /* The words of Exim's experimental-spec.txt on proxies. */
 static const struct smtp_shut negotiation_failed = {
-	503, "Command refused, required Proxy negotiation failed", "too many commands after PROXY negotiation failed",
+	503, "Command refused, required Proxy negotiation failed", SMTP_END_COMMANDS_WITHOUT_CLIENT,
 };
 
-static bool is_proxy(struct session *session)
+/* Whether the host is in one of the lists. False with *error: none of them has it, and not all of them can tell. */
+static bool find_proxy(struct session *session, bool *is_r, struct error *error)
 {
 	const struct conf_main *main = &session->conf->main;
+	const struct list *lists[] = { main->hosts_proxy, main->proxy_required_hosts };
+	bool known = true;
+	*is_r = false;
 	/* A pretended client is the client itself. */
-	if (session->front->watch)
-		return false;
-	return session_host_in(session, main->hosts_proxy) || session_host_in(session, main->proxy_required_hosts);
+	for (size_t i = 0; i < 2 && !*is_r && !session->front->watch; i++)
+		if (!session_find_host(session, lists[i], is_r, error))
+			known = error_context(error, "%s", conf_hosts_option(main, lists[i]));
+	return known || *is_r;
+}
+
+static void turn_away(struct session *session, const struct error *error)
+{
+	session_log(session, LOG_KIND_REJECT, "connection temporarily refused: %s", error->text);
+	smtp_server_turn_away(&session->smtp, 421, SLICE("Temporary local problem - please try later"));
+	/* A proxy has sent its header already: left unread it would make a reset of our end, which can overtake the reply. */
+	if (!session->tls_on_connect && session_flush(session))
+		stream_linger(&session->stream, clock_after(SESSION_LINGER_TIMEOUT));
 }
 
 /* What a proxy tells of the client's TLS is told on, and no more: it was not seen here, and the way from the proxy may be clear. */
@@ -111,9 +129,13 @@ static bool read_header(struct session *session)
 
 bool session_begin_proxy(struct session *session)
 {
-	if (!is_proxy(session))
+	struct error error;
+	if (!find_proxy(session, &session->proxy.session, &error)) {
+		turn_away(session, &error);
+		return false;
+	}
+	if (!session->proxy.session)
 		return true;
-	session->proxy.session = true;
 	/* smtp_accept_max_per_host is for the client, and not known yet. */
 	if (!session_within_limits(session)) {
 		if (!session->tls_on_connect)

@@ -14,20 +14,29 @@ static void trace_match(struct session *session, const struct list *list, const 
 			      match->item.len ? "\")" : match->yes ? "" : " (end of list)");
 }
 
-bool session_host_matches(struct session *session, const struct list *list, bool in_doubt)
+bool session_find_host(struct session *session, const struct list *list, bool *in_r, struct error *error)
 {
 	const struct session_host *names = &session->host_names;
 	const struct list_subject subject = {
 		.host = &session->host, .host_names = names->names, .host_name_count = names->name_count,
 	};
-	struct list_match match;
-	struct error error;
+	struct list_match match = { 0 };
+	*in_r = false;
 	if (!list)
+		return true;
+	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, error) != EXPAND_OK)
 		return false;
-	if (list_match(list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK) {
-		trace_match(session, list, &match);
-		return match.yes;
-	}
+	trace_match(session, list, &match);
+	*in_r = match.yes;
+	return true;
+}
+
+bool session_host_matches(struct session *session, const struct list *list, bool in_doubt)
+{
+	struct error error;
+	bool in;
+	if (session_find_host(session, list, &in, &error))
+		return in;
 	session_log(session, LOG_KIND_MAIN, "%s", error.text);
 	return in_doubt;
 }

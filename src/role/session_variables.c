@@ -121,7 +121,7 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	case EXPAND_RECEIVED_IP_ADDRESS: return text_value(interface_text(session));
 	case EXPAND_RECEIVED_PROTOCOL: return text_value(slice_of(submission_protocol(session)));
 	case EXPAND_SMTP_COMMAND: return text_value(command_line(session));
-	case EXPAND_SMTP_NOTQUIT_REASON: return text_value(session->notquit_reason ? slice_of(session->notquit_reason) : (struct slice){ 0 });
+	case EXPAND_SMTP_NOTQUIT_REASON: return text_value(slice_of(smtp_end_notquit(session->ended)));
 	case EXPAND_SMTP_COMMAND_ARGUMENT: return text_value(session->command_argument);
 	case EXPAND_PROXY_SESSION:
 	case EXPAND_PROXY_LOCAL_ADDRESS:

@@ -63,16 +63,28 @@ static enum auth_verdict check_password(void *owner, struct slice user, struct s
 	return verdict;
 }
 
-static bool take_verifier(const struct ipc_tried *tried, enum auth_hash hash, struct arena *arena, struct auth_verifier *verifier)
+static bool take_keys(const struct ipc_tried *tried, enum auth_hash hash, struct auth_verifier *verifier)
 {
 	size_t size = hash == AUTH_SHA1 ? 20 : 32;
-	if (tried->salt.len == 0 || tried->salt.len > AUTH_SALT_MAX || tried->iterations == 0 || tried->iterations > INT32_MAX ||
-	    tried->stored_key.len != size || tried->server_key.len != size)
+	if (tried->stored_key.len != size || tried->server_key.len != size)
 		return false;
-	*verifier = (struct auth_verifier){ .salt = arena_copy(arena, tried->salt), .iterations = (uint32_t)tried->iterations };
 	memcpy(verifier->stored_key, tried->stored_key.data, size);
 	memcpy(verifier->server_key, tried->server_key.data, size);
 	return true;
+}
+
+static bool take_verifier(const struct ipc_tried *tried, enum auth_hash hash, struct arena *arena, struct auth_verifier *verifier)
+{
+	if (tried->salt.len == 0 || tried->salt.len > AUTH_SALT_MAX || tried->iterations == 0 || tried->iterations > INT32_MAX)
+		return false;
+	*verifier = (struct auth_verifier){ .salt = arena_copy(arena, tried->salt), .iterations = (uint32_t)tried->iterations };
+	return take_keys(tried, hash, verifier);
+}
+
+static enum auth_verdict malformed(struct error *error)
+{
+	error_set(error, ERROR_TEMPORARY, "the lookup process gave a malformed verifier");
+	return AUTH_LATER;
 }
 
 static enum auth_verdict find_verifier(void *owner, struct slice user, enum auth_hash hash, struct arena *arena,
@@ -89,12 +101,31 @@ static enum auth_verdict find_verifier(void *owner, struct slice user, enum auth
 		failed = ipc_call(ask->line->peer, find_verifier, FIND_VERIFIER, &message, NULL, 0, exchange.deadline + CLOCK_SECOND,
 				  &exchange.reply);
 	enum auth_verdict verdict = take(&exchange, failed, error);
-	if (verdict == AUTH_YES && !take_verifier(&exchange.tried, hash, arena, verifier_r)) {
-		error_set(error, ERROR_TEMPORARY, "the lookup process gave a malformed verifier");
-		verdict = AUTH_LATER;
-	}
+	if (verdict == AUTH_YES && !take_verifier(&exchange.tried, hash, arena, verifier_r))
+		verdict = malformed(error);
 	if (verdict == AUTH_YES)
 		*identity_r = arena_copy(arena, exchange.tried.identity);
+	ipc_reply_free(&exchange.reply);
+	return verdict;
+}
+
+static enum auth_verdict derive(void *owner, struct slice user, struct slice password, enum auth_hash hash, struct auth_verifier *verifier,
+				struct error *error)
+{
+	const struct user_ask *ask = owner;
+	struct exchange exchange;
+	begin(&exchange, ask);
+	struct ipc_derive_keys message = {
+		.user = user, .password = password, .hash = hash, .salt = verifier->salt, .iterations = verifier->iterations,
+		.client = slice_of(exchange.client.text), .deadline = (uint64_t)exchange.deadline,
+	};
+	int failed = -EPIPE;
+	if (ask_line_await(ask->line, exchange.deadline))
+		failed = ipc_call(ask->line->peer, derive_keys, DERIVE_KEYS, &message, NULL, 0, exchange.deadline + CLOCK_SECOND,
+				  &exchange.reply);
+	enum auth_verdict verdict = take(&exchange, failed, error);
+	if (verdict == AUTH_YES && !take_keys(&exchange.tried, hash, verifier))
+		verdict = malformed(error);
 	ipc_reply_free(&exchange.reply);
 	return verdict;
 }
@@ -116,7 +147,7 @@ static enum auth_verdict settle(void *owner, struct slice user, bool good, struc
 struct auth_world user_ask_world(struct user_ask *ask)
 {
 	return (struct auth_world){
-		.owner = ask, .check_password = check_password, .find_verifier = find_verifier, .settle = settle,
+		.owner = ask, .check_password = check_password, .find_verifier = find_verifier, .derive = derive, .settle = settle,
 		.ask_dovecot = dovecot_ask, .drop_dovecot = dovecot_drop,
 	};
 }

@@ -2,6 +2,7 @@
 #include "route/retry.h"
 
 #include "base/clock.h"
+#include "base/interval.h"
 #include "route/rule.h"
 
 /* ---- Errors ---- */
@@ -212,15 +213,8 @@ bool retry_compile(struct arena *arena, struct slice line, const struct pattern_
 
 static bool format_time(int64_t nanoseconds, struct buf *out)
 {
-	static const struct { char unit; int64_t seconds; } units[] = {
-		{ 'w', 7 * 24 * 3600 }, { 'd', 24 * 3600 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 },
-	};
-	int64_t left = nanoseconds / CLOCK_SECOND;
-	bool fits = true;
-	for (size_t i = 0; fits && i < sizeof units / sizeof *units; left %= units[i++].seconds)
-		if (left >= units[i].seconds)
-			fits = buf_printf(out, "%lld%c", (long long)(left / units[i].seconds), units[i].unit);
-	return fits;
+	char text[32];
+	return buf_append(out, slice_make(text, interval_format(nanoseconds / CLOCK_SECOND, text, sizeof text)));
 }
 
 bool retry_rule_format(const struct retry_rule *rule, struct buf *out)

@@ -2,8 +2,8 @@
 #include "route/rule.h"
 
 #include "base/clock.h"
-
-#include <string.h>
+#include "base/escape.h"
+#include "base/interval.h"
 
 void rule_start(struct rule_reader *reader, struct slice line, struct arena *arena, struct error *error)
 {
@@ -25,53 +25,15 @@ bool rule_skip(struct rule_reader *reader, char c)
 	return true;
 }
 
-/* Up to three octal or two hexadecimal digits from `at` on: their value; *at moves behind them. */
-static unsigned number(struct slice text, size_t *at, unsigned base, size_t most)
-{
-	uint64_t digit;
-	unsigned value = 0;
-	for (size_t n = 0; n < most && *at < text.len; n++, ++*at) {
-		if (!slice_parse_hex(slice_first(slice_from(text, *at), 1), base - 1, &digit))
-			break;
-		value = value * base + (unsigned)digit;
-	}
-	return value;
-}
-
-/* What stands for the escape that begins behind the backslash at *at. */
-static char escape(struct slice text, size_t *at)
-{
-	static const char names[] = "nrtbf", values[] = "\n\r\t\b\f";
-	char c = text.data[*at];
-	const char *name = c ? strchr(names, c) : NULL;
-	if (c >= '0' && c <= '7')
-		return (char)number(text, at, 8, 3);
-	++*at;
-	if (c == 'x')
-		return (char)number(text, at, 16, 2);
-	return name ? values[name - names] : c;
-}
-
 static bool quoted_word(struct rule_reader *reader, struct slice *word_r)
 {
-	struct slice text = reader->rest;
-	char *out = arena_alloc(reader->arena, text.len + 1);
-	size_t len = 0, at = 1;
-	while (at < text.len && text.data[at] != '"') {
-		if (text.data[at] == '\\' && at + 1 < text.len) {
-			at++;
-			out[len++] = escape(text, &at);
-		} else {
-			out[len++] = text.data[at++];
-		}
-	}
-	if (at == text.len)
+	size_t len;
+	if (!escape_unquote(reader->rest, reader->arena, word_r, &len))
 		return error_set(reader->error, ERROR_USAGE, "a double quote that begins here is missing its end");
-	reader->raw = slice_first(text, at + 1);
-	reader->rest = slice_from(text, at + 1);
-	if (memchr(out, '\0', len))
+	reader->raw = slice_first(reader->rest, len);
+	reader->rest = slice_from(reader->rest, len);
+	if (slice_find(*word_r, '\0') < word_r->len)
 		return error_set(reader->error, ERROR_USAGE, "there is a NUL in the quoted text");
-	*word_r = slice_make(out, len);
 	return true;
 }
 
@@ -89,35 +51,12 @@ bool rule_word(struct rule_reader *reader, struct slice *word_r)
 
 bool rule_time(struct rule_reader *reader, int64_t *nanoseconds_r)
 {
-	static const struct { char unit; int64_t seconds; } units[] = {
-		{ 'w', 7 * 24 * 3600 }, { 'd', 24 * 3600 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 },
-	};
-	enum { UNITS = sizeof units / sizeof *units, NUMBER_MAX = 100000 };
-	int64_t seconds = 0;
-	size_t next = 0;
-	rule_peek(reader);
-	struct slice rest = reader->rest;
-	do {
-		uint64_t value;
-		size_t digits = 0, unit = next;
-		while (digits < rest.len && ascii_is_digit(rest.data[digits]))
-			digits++;
-		if (!slice_parse_u64(slice_first(rest, digits), NUMBER_MAX, &value))
-			return false;
-		/* Seconds need no unit. */
-		char c = digits < rest.len && ascii_is_alpha(rest.data[digits]) ? rest.data[digits] : '\0';
-		while (unit < UNITS && units[unit].unit != (c ? c : 's'))
-			unit++;
-		if (unit == UNITS)
-			return false;
-		seconds += (int64_t)value * units[unit].seconds;
-		rest = slice_from(rest, digits + (c != '\0'));
-		next = unit + 1;
-	} while (rest.len && ascii_is_digit(rest.data[0]));
 	/* A century is more than any rule can mean, and leaves room for sums. */
-	if (seconds > (int64_t)100 * 366 * 24 * 3600)
+	const struct interval_rule rule = { .bare = true, .falling = true, .number_max = 100000, .max = (int64_t)100 * 366 * 24 * 3600 };
+	int64_t seconds;
+	rule_peek(reader);
+	if (!interval_take(&reader->rest, &rule, &seconds))
 		return false;
-	reader->rest = rest;
 	*nanoseconds_r = seconds * CLOCK_SECOND;
 	return true;
 }
@@ -134,13 +73,5 @@ size_t rule_word_column(const struct rule_reader *reader)
 
 size_t rule_word_offset(const struct rule_reader *reader, size_t index)
 {
-	struct slice raw = reader->raw;
-	size_t at = 1;
-	if (!raw.len || raw.data[0] != '"')
-		return index;
-	for (; index && at < raw.len; index--) {
-		if (raw.data[at++] == '\\' && at < raw.len)
-			escape(raw, &at);
-	}
-	return at;
+	return escape_offset(reader->raw, index);
 }

@@ -102,7 +102,7 @@ void smtp_auth_challenge(struct smtp_server *server, struct slice bytes)
 	struct slice text = mail_base64_encode(bytes, &server->scratch);
 	/* A challenge is one line, however long. */
 	if (!(buf_append(server->out, SLICE("334 ")) && buf_append(server->out, text) && buf_append(server->out, SLICE("\r\n"))))
-		smtp_server_close(server, "no room for replies");
+		smtp_server_close(server, SMTP_END_NO_ROOM);
 	server->state = SMTP_STATE_AUTH;
 }
 
@@ -124,7 +124,7 @@ static bool skip_response(struct smtp_server *server, struct buf *in, struct smt
 	struct slice text = buf_slice(in);
 	size_t lf = slice_find(text, '\n'), skip = lf < text.len ? lf + 1 : text.len;
 	if (skip > SMTP_LINE_DISCARD - server->line_discarded)
-		return smtp_refuse_closing(server, event, 500, SLICE("Authentication exchange line is too long"), "AUTH line too long");
+		return smtp_refuse_closing(server, event, 500, SLICE("Authentication exchange line is too long"), SMTP_END_LONG_AUTH_LINE);
 	smtp_discard(in, skip);
 	server->line_discarded += (uint32_t)skip;
 	if (lf == text.len) {
@@ -140,7 +140,7 @@ bool smtp_auth_step(struct smtp_server *server, struct buf *in, struct smtp_even
 {
 	struct slice text = slice_first(buf_slice(in), SMTP_AUTH_LINE_MAX), refusal;
 	size_t lf = slice_find(text, '\n');
-	const char *reason;
+	enum smtp_end end;
 	if (server->line_discarded || (lf == text.len && text.len == SMTP_AUTH_LINE_MAX))
 		return skip_response(server, in, event);
 	if (lf == text.len) {
@@ -148,13 +148,12 @@ bool smtp_auth_step(struct smtp_server *server, struct buf *in, struct smtp_even
 		return true;
 	}
 	struct slice line = smtp_take_secret_line(server, in, lf + 1);
-	refusal = smtp_line_unclean(line, &reason);
+	refusal = smtp_line_unclean(line, &end);
 	if (refusal.len)
-		return smtp_refuse_closing(server, event, 501, refusal, reason);
+		return smtp_refuse_closing(server, event, 501, refusal, end);
 	/* RFC 2920 §3.1: nothing can be sent behind a response before its answer is there. */
 	if (buf_len(in) && server->settings->enforce_sync)
-		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"),
-					   "SMTP protocol synchronization error (next input sent too soon: within AUTH)");
+		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"), SMTP_END_UNSYNCHRONIZED_AUTH);
 	line.len -= 2;
 	event->cancelled = slice_equal(line, SLICE("*"));
 	event->has_data = true;

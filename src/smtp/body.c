@@ -5,18 +5,16 @@
 static const struct {
 	unsigned code;
 	struct slice text;
-	const char *reason, *close_after;
+	enum smtp_end end;
 } unclean[] = {
-	[SMTP_STOP_BARE_CR] = { 550, SLICE("bare CR received in message: lines must end with CRLF"), "bare CR in message",
-	                        "bare CR in message" },
-	[SMTP_STOP_BARE_LF] = { 550, SLICE("bare LF received in message: lines must end with CRLF"), "bare LF in message",
-	                        "bare LF in message" },
-	[SMTP_STOP_NUL] = { 550, SLICE("NUL character received in message"), "NUL character in message", "NUL character in message" },
+	[SMTP_STOP_BARE_CR] = { 550, SLICE("bare CR received in message: lines must end with CRLF"), SMTP_END_CR_IN_MESSAGE },
+	[SMTP_STOP_BARE_LF] = { 550, SLICE("bare LF received in message: lines must end with CRLF"), SMTP_END_LF_IN_MESSAGE },
+	[SMTP_STOP_NUL] = { 550, SLICE("NUL character received in message"), SMTP_END_NUL_IN_MESSAGE },
 };
 
 static void fail_unclean(struct smtp_server *server, enum smtp_stop stop)
 {
-	smtp_fail_body(server, unclean[stop].code, unclean[stop].text, unclean[stop].reason, unclean[stop].close_after);
+	smtp_fail_body(server, unclean[stop].code, unclean[stop].text, smtp_end_text(unclean[stop].end), unclean[stop].end);
 }
 
 static bool need_input(struct smtp_event *event)
@@ -40,7 +38,7 @@ static bool discard(struct smtp_server *server, uint64_t count)
 	if (server->discarded <= discard_max(server->settings))
 		return false;
 	if (!server->close_after)
-		server->close_after = "refused message went on for too long";
+		server->close_after = SMTP_END_REFUSED_MESSAGE;
 	return true;
 }
 
@@ -54,7 +52,7 @@ static bool end_failed(struct smtp_server *server, struct smtp_event *event)
 	event->reason = server->failure_reason;
 	smtp_put(server, server->failure_code, event->text);
 	if (server->close_after || server->failure_code == 421)
-		server->closing = server->close_after ? server->close_after : server->failure_reason;
+		server->closing = server->close_after ? server->close_after : SMTP_END_421;
 	return true;
 }
 
@@ -71,7 +69,7 @@ static bool give(struct smtp_server *server, struct slice run, struct smtp_event
 	server->body_size += run.len;
 	if (limit && server->body_size > limit) {
 		server->discarded = server->body_size - limit;
-		smtp_fail_body(server, 552, SLICE("Message size exceeds maximum permitted"), "message too big", NULL);
+		smtp_fail_body(server, 552, SLICE("Message size exceeds maximum permitted"), "message too big", SMTP_END_NONE);
 		return false;
 	}
 	event->kind = SMTP_BODY;
@@ -203,7 +201,7 @@ bool smtp_body_chunk(struct smtp_server *server, struct buf *in, struct smtp_eve
 bool smtp_body_swallow(struct smtp_server *server, struct buf *in, struct smtp_event *event)
 {
 	if (server->chunk_left > discard_max(server->settings) || discard(server, 0)) {
-		server->closing = "refused chunk is too large to be read to its end";
+		server->closing = SMTP_END_REFUSED_CHUNK;
 		return false;
 	}
 	size_t skip = buf_len(in) < server->chunk_left ? buf_len(in) : (size_t)server->chunk_left;

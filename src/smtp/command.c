@@ -92,7 +92,7 @@ static bool handle_quit(struct smtp_server *server, struct slice argument, struc
 	(void)argument;
 	struct slice host = server->settings->hostname;
 	smtp_put(server, 221, arena_printf(&server->scratch, "%.*s closing connection", SLICE_ARG(host)));
-	smtp_server_close(server, "QUIT");
+	smtp_server_close(server, SMTP_END_QUIT);
 	event->kind = SMTP_QUIT;
 	return true;
 }
@@ -186,7 +186,7 @@ static bool unknown_command(struct smtp_server *server, struct smtp_event *event
 {
 	uint32_t most = server->settings->max_unknown_commands;
 	if (server->unknown++ >= most && most != SMTP_NO_LIMIT)
-		return smtp_refuse_closing(server, event, 500, SLICE("Too many unrecognized commands"), "too many unrecognized commands");
+		return smtp_refuse_closing(server, event, 500, SLICE("Too many unrecognized commands"), SMTP_END_UNKNOWN_COMMANDS);
 	return smtp_refuse_counted(server, event, 500, SLICE("unrecognized command"));
 }
 
@@ -227,7 +227,7 @@ static bool refuse_shut(struct smtp_server *server, struct smtp_event *event)
 	const uint32_t patience = 20;
 	const struct smtp_shut *shut = server->shut;
 	if (++server->shut_commands > patience)
-		return smtp_refuse_closing(server, event, shut->code, slice_of(shut->text), shut->reason);
+		return smtp_refuse_closing(server, event, shut->code, slice_of(shut->text), shut->end);
 	return smtp_refuse(server, event, shut->code, slice_of(shut->text));
 }
 
@@ -248,18 +248,15 @@ static bool run_line(struct smtp_server *server, struct slice line, bool waiting
 		note_command(server, command);
 	/* Whatever smtp_enforce_sync says: RFC 3207 §6. */
 	if (waiting && command && command->handle == handle_starttls && server->advertised & SMTP_OFFER_STARTTLS)
-		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"), "input sent in clear after STARTTLS");
+		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"), SMTP_END_CLEAR_AFTER_STARTTLS);
 	/* An empty line may begin the header of a proxy, which is refused in its own words: is_proxy_line(). */
 	if (out_of_sync(server, command, waiting && line.len > 0))
 		return smtp_refuse_closing(server, event, 554, SLICE("SMTP synchronization error"),
-		                           smtp_pipelining(server) ? "SMTP protocol synchronization error (next input sent too soon: "
-		                                                "pipelining was advertised)"
-		                                              : "SMTP protocol synchronization error (next input sent too soon: "
-		                                                "pipelining was not advertised)");
+		                           smtp_pipelining(server) ? SMTP_END_UNSYNCHRONIZED_GROUP : SMTP_END_UNSYNCHRONIZED);
 	if (!command)
 		return unknown_command(server, event);
 	if (count_nonmail(server, command))
-		return smtp_refuse_closing(server, event, 554, SLICE("Too many nonmail commands"), "too many nonmail commands");
+		return smtp_refuse_closing(server, event, 554, SLICE("Too many nonmail commands"), SMTP_END_NONMAIL_COMMANDS);
 	if (argument.len && !command->takes_argument)
 		return smtp_refuse_counted(server, event, 501, SLICE("unexpected argument data"));
 	if (!(command->states & 1u << server->state))
@@ -281,7 +278,7 @@ static bool skip_line(struct smtp_server *server, struct buf *in, struct smtp_ev
 		skip = text.len && text.data[text.len - 1] == '\r' ? text.len - 1 : text.len;
 	bool bare = whole && (lf == 0 || text.data[lf - 1] != '\r');
 	if (skip > SMTP_LINE_DISCARD - server->line_discarded)
-		return smtp_refuse_closing(server, event, 500, SLICE("Line too long"), "command line too long");
+		return smtp_refuse_closing(server, event, 500, SLICE("Line too long"), SMTP_END_LONG_LINE);
 	smtp_discard(in, skip);
 	server->line_discarded += (uint32_t)skip;
 	if (!whole) {
@@ -290,20 +287,20 @@ static bool skip_line(struct smtp_server *server, struct buf *in, struct smtp_ev
 	}
 	server->line_discarded = 0;
 	if (bare)
-		return smtp_refuse_closing(server, event, 501, SLICE("bare LF is not allowed in SMTP commands"), "bare LF in SMTP command");
+		return smtp_refuse_closing(server, event, 501, SLICE("bare LF is not allowed in SMTP commands"), SMTP_END_LF_IN_COMMAND);
 	return smtp_refuse_counted(server, event, 500, SLICE("Line too long"));
 }
 
-struct slice smtp_line_unclean(struct slice line, const char **reason)
+struct slice smtp_line_unclean(struct slice line, enum smtp_end *end_r)
 {
 	size_t cr = slice_find(line, '\r');
-	*reason = "NUL in SMTP command";
+	*end_r = SMTP_END_NUL_IN_COMMAND;
 	if (slice_find(line, '\0') < line.len)
 		return SLICE("NUL characters are not allowed in SMTP commands");
-	*reason = "bare CR in SMTP command";
+	*end_r = SMTP_END_CR_IN_COMMAND;
 	if (cr + 2 < line.len)
 		return SLICE("bare CR is not allowed in SMTP commands");
-	*reason = "bare LF in SMTP command";
+	*end_r = SMTP_END_LF_IN_COMMAND;
 	if (cr + 2 > line.len)
 		return SLICE("bare LF is not allowed in SMTP commands");
 	return (struct slice){ 0 };
@@ -320,7 +317,7 @@ static bool is_proxy_line(struct slice text)
 
 bool smtp_command_step(struct smtp_server *server, struct buf *in, struct smtp_event *event)
 {
-	const char *reason;
+	enum smtp_end end;
 	if (server->line_discarded)
 		return skip_line(server, in, event);
 	size_t most = smtp_line_max(buf_slice(in));
@@ -345,10 +342,10 @@ bool smtp_command_step(struct smtp_server *server, struct buf *in, struct smtp_e
 		line = arena_copy(&server->scratch, slice_first(text, lf + 1));
 		buf_consume(in, line.len);
 	}
-	struct slice refusal = smtp_line_unclean(line, &reason);
+	struct slice refusal = smtp_line_unclean(line, &end);
 	if (refusal.len) {
 		event->argument = is_auth(line) ? SLICE("AUTH") : line;
-		return smtp_refuse_closing(server, event, 501, refusal, reason);
+		return smtp_refuse_closing(server, event, 501, refusal, end);
 	}
 	line.len -= 2;
 	return run_line(server, line, buf_len(in) > 0, event);

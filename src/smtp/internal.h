@@ -33,7 +33,7 @@ bool smtp_refuse(struct smtp_server *server, struct smtp_event *event, unsigned 
 bool smtp_refuse_counted(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text);
 /* Closes after the reply, for this reason. */
 bool smtp_refuse_closing(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text,
-                         const char *reason);
+                         enum smtp_end end);
 
 /* transaction.c: an event to be answered; and whether the client may send groups of commands. */
 bool smtp_ask(struct smtp_server *server, struct smtp_event *event, enum smtp_event_kind kind);
@@ -57,7 +57,7 @@ struct slice smtp_take_secret_line(struct smtp_server *server, struct buf *in, s
 /* The part of an AUTH command that may be shown: the command and the mechanism. */
 struct slice smtp_auth_shown(struct slice line);
 /* command.c: what is wrong with the octets of a line (invariant 1 of server.h), or empty. `line` with its LF. */
-struct slice smtp_line_unclean(struct slice line, const char **reason);
+struct slice smtp_line_unclean(struct slice line, enum smtp_end *end_r);
 
 /* server.c */
 /* Whether an envelope sender was accepted and the message is not over yet. */
@@ -66,8 +66,8 @@ bool smtp_in_transaction(const struct smtp_server *server);
 void smtp_end_transaction(struct smtp_server *server);
 /* Begins a message's body. */
 void smtp_begin_body(struct smtp_server *server);
-/* Marks the message as refused; the first failure counts. `close_after`: close for this reason afterwards, or NULL. */
-void smtp_fail_body(struct smtp_server *server, unsigned code, struct slice text, const char *reason, const char *close_after);
+/* Marks the message as refused; the first failure counts. `close_after`: close for this reason afterwards, if any. */
+void smtp_fail_body(struct smtp_server *server, unsigned code, struct slice text, const char *reason, enum smtp_end close_after);
 
 /* Remembers why a recipient was refused, for as long as all reasons are the same: DATA then repeats it, as Exim does. */
 void smtp_note_rcpt_error(struct smtp_server *server, unsigned code, struct slice text);

@@ -184,14 +184,15 @@ static inline void mini_event(struct mini_session *session, const struct smtp_ev
 		break;
 	case SMTP_REFUSED:
 		mini_note(session, "REFUSED", event->argument);
-		if (event->reason)
-			mini_note(session, "BECAUSE", slice_of(event->reason));
+		if (event->end)
+			mini_note(session, "BECAUSE", slice_of(smtp_end_text(event->end)));
 		break;
 	case SMTP_QUIT:
 		mini_note(session, "QUIT", (struct slice){ 0 });
 		break;
 	case SMTP_CLOSE:
-		mini_note(session, "CLOSE", slice_of(event->reason));
+		ensure(event->end);
+		mini_note(session, "CLOSE", slice_of(smtp_end_text(event->end)));
 		mini_flush(session);
 		session->closed = true;
 		break;

@@ -53,7 +53,7 @@ static void put(struct smtp_server *server, unsigned code, struct slice text, bo
 		fits = put_line(server->out, code, more || text.len ? '-' : ' ', line);
 	} while (fits && text.len);
 	if (!fits && !server->closing)
-		server->closing = "no room for replies";
+		server->closing = SMTP_END_NO_ROOM;
 }
 
 void smtp_put(struct smtp_server *server, unsigned code, struct slice text)
@@ -165,34 +165,34 @@ bool smtp_refuse_counted(struct smtp_server *server, struct smtp_event *event, u
 		return smtp_refuse(server, event, code, text);
 	smtp_put_more(server, code, text);
 	smtp_put(server, code, SLICE("Too many syntax or protocol errors"));
-	event->reason = "too many syntax or protocol errors";
-	smtp_server_close(server, "");
+	event->end = SMTP_END_ERRORS;
+	smtp_server_close(server, event->end);
 	return refused(event, code, text);
 }
 
 bool smtp_refuse_closing(struct smtp_server *server, struct smtp_event *event, unsigned code, struct slice text,
-                         const char *reason)
+                         enum smtp_end end)
 {
 	smtp_put(server, code, text);
-	event->reason = reason;
-	smtp_server_close(server, "");
+	event->end = end;
+	smtp_server_close(server, end);
 	return refused(event, code, text);
 }
 
 static const struct {
 	unsigned code;
 	const char *text; /* behind the host's name when it begins with a blank or a colon */
-	const char *reason;
+	enum smtp_end end;
 } farewells[SMTP_FAREWELLS] = {
-	[SMTP_FAREWELL_COMMAND_TIMEOUT] = { 421, ": SMTP command timeout - closing connection", "SMTP command timeout" },
-	[SMTP_FAREWELL_DATA_TIMEOUT] = { 421, " SMTP incoming data timeout - closing connection.", "SMTP data timeout" },
-	[SMTP_FAREWELL_SHUTDOWN] = { 421, ": Service not available - closing connection", "shutdown" },
-	[SMTP_FAREWELL_LOST] = { 421, " lost input connection", "connection lost" },
-	[SMTP_FAREWELL_TOO_MANY] = { 421, "Too many concurrent SMTP connections; please try again later.", "too many connections" },
+	[SMTP_FAREWELL_COMMAND_TIMEOUT] = { 421, ": SMTP command timeout - closing connection", SMTP_END_COMMAND_TIMEOUT },
+	[SMTP_FAREWELL_DATA_TIMEOUT] = { 421, " SMTP incoming data timeout - closing connection.", SMTP_END_DATA_TIMEOUT },
+	[SMTP_FAREWELL_SHUTDOWN] = { 421, ": Service not available - closing connection", SMTP_END_SHUTDOWN },
+	[SMTP_FAREWELL_LOST] = { 421, " lost input connection", SMTP_END_LOST },
+	[SMTP_FAREWELL_TOO_MANY] = { 421, "Too many concurrent SMTP connections; please try again later.", SMTP_END_TURNED_AWAY },
 	[SMTP_FAREWELL_TOO_MANY_FROM_HOST] = { 421, "Too many concurrent SMTP connections from this IP address; please try again later.",
-	                                       "too many connections from that IP address" },
-	[SMTP_FAREWELL_LOCAL_PROBLEM] = { 421, "Local problem; please try again later.", "local problem" },
-	[SMTP_FAREWELL_REJECTED] = { 554, "SMTP service not available", "host_reject_connection" },
+	                                       SMTP_END_TURNED_AWAY },
+	[SMTP_FAREWELL_LOCAL_PROBLEM] = { 421, "Local problem; please try again later.", SMTP_END_TURNED_AWAY },
+	[SMTP_FAREWELL_REJECTED] = { 554, "SMTP service not available", SMTP_END_TURNED_AWAY },
 };
 
 void smtp_server_farewell(struct smtp_server *server, enum smtp_farewell kind)
@@ -202,11 +202,11 @@ void smtp_server_farewell(struct smtp_server *server, enum smtp_farewell kind)
 		text = arena_printf(&server->scratch, "%.*s%.*s", SLICE_ARG(host), SLICE_ARG(text));
 	smtp_put(server, farewells[kind].code, text);
 	server->pending = SMTP_NEED_INPUT;
-	smtp_server_close(server, farewells[kind].reason);
+	smtp_server_close(server, farewells[kind].end);
 }
 
-void smtp_server_turn_away(struct smtp_server *server, unsigned code, struct slice text, const char *reason)
+void smtp_server_turn_away(struct smtp_server *server, unsigned code, struct slice text)
 {
 	smtp_put(server, code, text);
-	smtp_server_close(server, reason);
+	smtp_server_close(server, SMTP_END_TURNED_AWAY);
 }

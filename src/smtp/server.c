@@ -87,7 +87,7 @@ void smtp_begin_body(struct smtp_server *server)
 	server->discarded = 0;
 }
 
-void smtp_fail_body(struct smtp_server *server, unsigned code, struct slice text, const char *reason, const char *close_after)
+void smtp_fail_body(struct smtp_server *server, unsigned code, struct slice text, const char *reason, enum smtp_end close_after)
 {
 	if (server->failure_code)
 		return;
@@ -101,13 +101,13 @@ void smtp_body_refuse(struct smtp_server *server, unsigned code, struct slice te
 {
 	ensure(server->state == SMTP_STATE_DATA || server->state == SMTP_STATE_CHUNK);
 	ensure(server->pending == SMTP_NEED_INPUT && code >= 400 && code < 600);
-	smtp_fail_body(server, code, text, reason, NULL);
+	smtp_fail_body(server, code, text, reason, SMTP_END_NONE);
 }
 
-void smtp_server_close(struct smtp_server *server, const char *reason)
+void smtp_server_close(struct smtp_server *server, enum smtp_end end)
 {
 	if (!server->closing)
-		server->closing = reason;
+		server->closing = end;
 }
 
 void smtp_server_set_options(struct smtp_server *server, unsigned options)
@@ -121,7 +121,7 @@ void smtp_server_begin(struct smtp_server *server, struct slice banner, bool inp
 	server->state = SMTP_STATE_START;
 	if (input_waiting && server->settings->enforce_sync) {
 		smtp_put(server, 554, SLICE("SMTP synchronization error"));
-		smtp_server_close(server, ""); /* who saw the input logs it, with what it was */
+		smtp_server_close(server, SMTP_END_EARLY_INPUT);
 	} else {
 		smtp_put(server, 220, banner);
 	}
@@ -132,7 +132,7 @@ void smtp_server_tls_started(struct smtp_server *server, const struct buf *in)
 	server->tls = true;
 	/* RFC 3207 §6: what came in clear behind the command is not to be taken for something said within TLS. */
 	if (buf_len(in))
-		smtp_server_close(server, "input sent in clear after STARTTLS");
+		smtp_server_close(server, SMTP_END_CLEAR_AFTER_STARTTLS);
 	if (server->state == SMTP_STATE_GREETING)
 		return;
 	ensure(server->state == SMTP_STATE_HANDSHAKE);
@@ -154,7 +154,8 @@ void smtp_server_shut(struct smtp_server *server, const struct smtp_shut *shut)
 
 void smtp_server_refuse_proxy(struct smtp_server *server)
 {
-	smtp_server_turn_away(server, 554, SLICE("PROXY protocol is not accepted from this host"), SMTP_PROXY_REFUSED);
+	smtp_put(server, 554, SLICE("PROXY protocol is not accepted from this host"));
+	smtp_server_close(server, SMTP_END_PROXY_REFUSED);
 }
 
 void smtp_server_set_peer(struct smtp_server *server, struct slice peer)
@@ -166,7 +167,7 @@ void smtp_server_set_peer(struct smtp_server *server, struct slice peer)
 void smtp_server_tls_broken(struct smtp_server *server)
 {
 	/* RFC 3207 §4.1: a client that wanted TLS gets nothing done in clear. */
-	static const struct smtp_shut broken = { 554, "Security failure", "too many commands after TLS failed" };
+	static const struct smtp_shut broken = { 554, "Security failure", SMTP_END_COMMANDS_WITHOUT_TLS };
 	if (server->pending == SMTP_STARTTLS) {
 		smtp_put(server, 454, SLICE("TLS currently unavailable"));
 		server->pending = SMTP_NEED_INPUT;
@@ -282,7 +283,7 @@ void smtp_reply(struct smtp_server *server, unsigned code, struct slice text)
 	answered[event](server, code, text, code < 300 || (event == SMTP_DATA && code == 354));
 	/* RFC 5321 §4.2.3: 421 is "closing transmission channel". */
 	if (code == 421)
-		smtp_server_close(server, "421 given");
+		smtp_server_close(server, SMTP_END_421);
 }
 
 void smtp_accept(struct smtp_server *server)
@@ -318,14 +319,14 @@ void smtp_body_done(struct smtp_server *server, unsigned code, struct slice text
 	server->spare |= SMTP_SPARE_ALL;
 	smtp_end_transaction(server);
 	if (code == 421)
-		smtp_server_close(server, "421 given");
+		smtp_server_close(server, SMTP_END_421);
 }
 
 static bool handshake_missing(struct smtp_server *server, struct buf *in, struct smtp_event *event)
 {
 	(void)in;
 	(void)event;
-	smtp_server_close(server, "STARTTLS was accepted, but no TLS followed");
+	smtp_server_close(server, SMTP_END_NO_TLS);
 	return false;
 }
 
@@ -348,7 +349,7 @@ static bool something_due(struct smtp_server *server, struct smtp_event *event)
 	}
 	if (server->closing) {
 		event->kind = SMTP_CLOSE;
-		event->reason = server->closing;
+		event->end = server->closing;
 		return true;
 	}
 	/* A client that sends commands and reads no replies must not fill the memory. */

@@ -123,9 +123,9 @@ enum smtp_event_kind {
 	SMTP_BODY_END,   /* the message is whole: smtp_body_done; or failed: refused and answered already, code and reason say why */
 	SMTP_RESET,      /* a transaction was dropped (RSET, EHLO, STARTTLS, failed BDAT): forget the envelope, if there is one */
 	SMTP_REFUSED,    /* for the log: the core refused a command (argument: the line) itself; refusal, code and text of its reply, and
-			    reason when the connection is closed for it */
+			    end when the connection is closed for it */
 	SMTP_QUIT,       /* answered already */
-	SMTP_CLOSE,      /* flush `out` and close; reason */
+	SMTP_CLOSE,      /* flush `out` and close; end, also where SMTP_REFUSED has told it */
 };
 
 /* How the core came to refuse a command. */
@@ -136,6 +136,59 @@ enum smtp_refusal {
 	SMTP_REFUSAL_HELO,     /* a syntax error in the argument of HELO or EHLO */
 	SMTP_REFUSAL_NO_HELO,  /* MAIL before HELO */
 };
+
+/* Why a connection ends. A text for the log, and Exim's word for its ACLs, belong to each (end.c). */
+enum smtp_end {
+	SMTP_END_NONE,                    /* it goes on */
+	SMTP_END_QUIT,
+	/* How reading ended, for the session's use, and its farewells. */
+	SMTP_END_LOST,
+	SMTP_END_COMMAND_TIMEOUT,
+	SMTP_END_DATA_TIMEOUT,
+	SMTP_END_TLS_FAILED,
+	SMTP_END_SHUTDOWN,
+	/* The client sent something before its turn. */
+	SMTP_END_EARLY_INPUT,             /* before the banner */
+	SMTP_END_UNSYNCHRONIZED,
+	SMTP_END_UNSYNCHRONIZED_GROUP,    /* pipelined, behind what ends a group */
+	SMTP_END_UNSYNCHRONIZED_AUTH,
+	SMTP_END_CLEAR_AFTER_STARTTLS,
+	SMTP_END_NO_TLS,
+	/* It did something too often. */
+	SMTP_END_ERRORS,
+	SMTP_END_UNKNOWN_COMMANDS,
+	SMTP_END_NONMAIL_COMMANDS,
+	SMTP_END_COMMANDS_WITHOUT_TLS,    /* these two: after smtp_server_shut */
+	SMTP_END_COMMANDS_WITHOUT_CLIENT,
+	SMTP_END_HELOS,                   /* these three: the session counts */
+	SMTP_END_MAILS,
+	SMTP_END_REJECTED_RECIPIENTS,
+	/* What it sent is not to be read any further. */
+	SMTP_END_LONG_LINE,
+	SMTP_END_LONG_AUTH_LINE,
+	SMTP_END_NUL_IN_COMMAND,
+	SMTP_END_CR_IN_COMMAND,
+	SMTP_END_LF_IN_COMMAND,
+	SMTP_END_NUL_IN_MESSAGE,
+	SMTP_END_CR_IN_MESSAGE,
+	SMTP_END_LF_IN_MESSAGE,
+	SMTP_END_BDAT_UNADVERTISED,
+	SMTP_END_BDAT_MALFORMED,
+	SMTP_END_REFUSED_MESSAGE,
+	SMTP_END_REFUSED_CHUNK,
+	SMTP_END_NO_ROOM,
+	SMTP_END_PROXY_REFUSED,
+	/* It was decided so. */
+	SMTP_END_421,                     /* a reply with this code */
+	SMTP_END_ACL,                     /* "drop" */
+	SMTP_END_TURNED_AWAY,
+	SMTP_ENDS,
+};
+
+/* For the log; empty where whoever ends it has to say more. */
+const char *smtp_end_text(enum smtp_end end);
+/* $smtp_notquit_reason; empty for SMTP_END_NONE and SMTP_END_QUIT. */
+const char *smtp_end_notquit(enum smtp_end end);
 
 enum smtp_body_kind { SMTP_BODY_UNSTATED, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
 
@@ -159,8 +212,9 @@ struct smtp_event {
 	struct slice text;
 	struct mail_path path;
 	struct smtp_mail_parameters mail;
-	const char *reason; /* a constant, for the log */
+	const char *reason; /* of a message that was refused: a constant, for the log */
 	enum smtp_refusal refusal;
+	enum smtp_end end;
 };
 
 enum smtp_state {
@@ -217,8 +271,8 @@ struct smtp_server {
 	uint64_t chunk_size, chunk_left;
 	char *failure_text, *rcpt_error;
 	const char *failure_reason;   /* for the log */
-	const char *close_after;      /* close for this reason when the refused message is over */
-	const char *closing;          /* SMTP_CLOSE is due, for this reason */
+	enum smtp_end close_after;    /* close for this reason when the refused message is over */
+	enum smtp_end closing;        /* SMTP_CLOSE is due, for this reason */
 	unsigned char history[SMTP_HISTORY_MAX]; /* the commands so far, a ring: rows of the table in command.c, from 1 */
 	uint32_t history_count;
 	struct arena scratch;
@@ -273,12 +327,12 @@ void smtp_server_tls_broken(struct smtp_server *server);
 /* Nothing but QUIT is done from now on: every command gets this refusal, and after some patience the connection ends. */
 struct smtp_shut {
 	unsigned code;
-	const char *text, *reason; /* for the client, and for the log when patience ends */
+	const char *text;  /* for the client */
+	enum smtp_end end; /* when patience ends */
 };
 /* `shut` outlives the core. Not while an event is at hand. */
 void smtp_server_shut(struct smtp_server *server, const struct smtp_shut *shut);
-/* The client began with the header of a proxy (net/proxy.h), but is not known as one: 554, and SMTP_CLOSE follows, for this reason. */
-#define SMTP_PROXY_REFUSED "PROXY protocol header from a host that hosts_proxy does not list"
+/* The client began with the header of a proxy (net/proxy.h), but is not known as one: 554, and SMTP_CLOSE follows. */
 void smtp_server_refuse_proxy(struct smtp_server *server);
 /* Who the client is, where that is known only after smtp_server_init. Before smtp_server_begin. */
 void smtp_server_set_peer(struct smtp_server *server, struct slice peer);
@@ -302,11 +356,10 @@ enum smtp_farewell {
 /* Queues the text for the end of a connection, at any time; SMTP_CLOSE follows. An event at hand needs no answer any more. */
 void smtp_server_farewell(struct smtp_server *server, enum smtp_farewell kind);
 /*
- * Turns a client away instead of the banner, or at any time without an event at hand; SMTP_CLOSE follows. `reason` is a
- * constant, empty when there is nothing more to log.
+ * Turns a client away instead of the banner, or at any time without an event at hand; SMTP_CLOSE follows. Whoever does so logs it.
  */
-void smtp_server_turn_away(struct smtp_server *server, unsigned code, struct slice text, const char *reason);
-/* Ends the connection after what is queued; `reason` is a constant. Call it after the answer when an event is at hand. */
-void smtp_server_close(struct smtp_server *server, const char *reason);
+void smtp_server_turn_away(struct smtp_server *server, unsigned code, struct slice text);
+/* Ends the connection after what is queued; of several reasons the first holds. Call it after the answer when an event is at hand. */
+void smtp_server_close(struct smtp_server *server, enum smtp_end end);
 
 #endif

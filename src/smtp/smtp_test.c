@@ -450,7 +450,8 @@ static void nothing_sent_in_clear_behind_starttls_is_executed(void **state)
 		session.settings.enforce_sync = enforce;
 		say(&session, "EHLO c\r\n");
 		say(&session, "STARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@e>\r\n");
-		assert_slice(buf_slice(&session.events), "REFUSED STARTTLS\nBECAUSE input sent in clear after STARTTLS\nCLOSE \n");
+		assert_slice(buf_slice(&session.events), "REFUSED STARTTLS\nBECAUSE input sent in clear after STARTTLS\n"
+							 "CLOSE input sent in clear after STARTTLS\n");
 		assert_false(session.server.tls);
 		mini_close(&session);
 	}
@@ -470,7 +471,7 @@ static void nothing_sent_in_clear_behind_starttls_is_executed(void **state)
 	buf_reset(&session.out);
 	smtp_server_tls_started(&session.server, &session.in);
 	assert_int_equal(smtp_server_next(&session.server, &session.in, &event), SMTP_CLOSE);
-	assert_string_equal(event.reason, "input sent in clear after STARTTLS");
+	assert_int_equal(event.end, SMTP_END_CLEAR_AFTER_STARTTLS);
 	assert_int_equal(buf_len(&session.out), 0);
 	mini_close(&session);
 }
@@ -525,10 +526,22 @@ static void a_proxy_that_is_not_known_is_refused(void **state)
 	mini_close(&session);
 }
 
+static void each_end_has_a_word_for_acls(void **state)
+{
+	(void)state;
+	for (unsigned end = SMTP_END_NONE; end < SMTP_ENDS; end++) {
+		bool tells = end > SMTP_END_QUIT;
+		if (tells != (*smtp_end_notquit((enum smtp_end)end) != '\0'))
+			fail_msg("end %u", end);
+		assert_non_null(smtp_end_text((enum smtp_end)end));
+	}
+	assert_string_equal(smtp_end_text(SMTP_END_UNKNOWN_COMMANDS), "too many unrecognized commands");
+}
+
 static void a_session_that_is_shut_answers_nothing_but_quit(void **state)
 {
 	(void)state;
-	static const struct smtp_shut shut = { 503, "Not today", "patience" };
+	static const struct smtp_shut shut = { 503, "Not today", SMTP_END_COMMANDS_WITHOUT_CLIENT };
 	struct mini_session session;
 	open_session(&session, MINI_ALL);
 	smtp_server_shut(&session.server, &shut);
@@ -704,6 +717,7 @@ int main(void)
 		cmocka_unit_test(long_lines_are_refused_and_endless_ones_cut_off),
 		cmocka_unit_test(the_history_has_the_last_commands),
 		cmocka_unit_test(nothing_sent_in_clear_behind_starttls_is_executed), cmocka_unit_test(tls_forgets_what_was_said_in_clear),
+		cmocka_unit_test(each_end_has_a_word_for_acls),
 		cmocka_unit_test(a_proxy_that_is_not_known_is_refused), cmocka_unit_test(a_session_that_is_shut_answers_nothing_but_quit),
 		cmocka_unit_test(broken_tls_refuses_all_but_quit), cmocka_unit_test(tls_on_connect_needs_no_starttls),
 		cmocka_unit_test(farewells_close_in_any_state), cmocka_unit_test(replies_of_many_lines_stay_within_their_form),

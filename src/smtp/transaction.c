@@ -200,11 +200,11 @@ static bool bdat_parse(struct smtp_server *server, struct slice argument, struct
 	rest = slice_trim(rest);
 	if (!(server->advertised & SMTP_OFFER_CHUNKING))
 		return smtp_refuse_closing(server, event, 503, SLICE("BDAT command used when CHUNKING not advertised"),
-		                           "BDAT used when not advertised");
+		                           SMTP_END_BDAT_UNADVERTISED);
 	if (argument.len == 0 || !ascii_is_digit(argument.data[0]))
-		return smtp_refuse_closing(server, event, 501, SLICE("missing size for BDAT command"), "malformed BDAT command");
+		return smtp_refuse_closing(server, event, 501, SLICE("missing size for BDAT command"), SMTP_END_BDAT_MALFORMED);
 	if (!slice_parse_u64(size, INT64_MAX, &server->chunk_size) || (rest.len && !slice_equal_nocase(rest, SLICE("LAST"))))
-		return smtp_refuse_closing(server, event, 501, SLICE("malformed BDAT command"), "malformed BDAT command");
+		return smtp_refuse_closing(server, event, 501, SLICE("malformed BDAT command"), SMTP_END_BDAT_MALFORMED);
 	server->chunk_last = rest.len > 0;
 	server->chunk_left = server->chunk_size;
 	if (server->chunk_size == 0 && !server->chunk_last)
@@ -238,7 +238,7 @@ bool smtp_handle_bdat(struct smtp_server *server, struct slice argument, struct 
 		return swallow_chunk(server, server->chunk_last ? SMTP_STATE_RCPT : SMTP_STATE_CHUNKS_FAILED);
 	}
 	if (too_large(server))
-		smtp_fail_body(server, 552, SLICE("Message size exceeds maximum permitted"), "message too big", NULL);
+		smtp_fail_body(server, 552, SLICE("Message size exceeds maximum permitted"), "message too big", SMTP_END_NONE);
 	if (!first || server->failure_code) {
 		server->state = SMTP_STATE_CHUNK;
 		return false;

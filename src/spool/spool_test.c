@@ -1,128 +1,22 @@
 /* SPDX-License-Identifier: ISC */
-#include "base/cleanup.h"
-#include "base/fatal.h"
-#include "base/test.h"
-#include "spool/faults.h"
+/* What each spool does, for the one of files alone and the one with a log; and what only the files do. */
 #include "spool/file_spool.h"
-#include "spool/spool.h"
+#include "spool/spool_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
-#include <unistd.h>
-
-struct fixture {
-	char path[64];
-	int root;
-	struct spool *spool;
-	struct arena arena;
-	/* What a scan gave. */
-	size_t messages, problems;
-	enum spool_problem_kind kind;
-	char problem[900];
-	struct spool_envelope last; /* its pointers are stale */
-	size_t delivered;           /* recipients of the last */
-};
-
-static void on_message(void *context, const struct spool_envelope *envelope)
-{
-	struct fixture *f = context;
-	f->messages++;
-	f->last = *envelope;
-	f->delivered = 0;
-	for (size_t i = 0; i < envelope->recipient_count; i++)
-		f->delivered += envelope->recipients[i].state == SPOOL_DELIVERED;
-}
-
-static void on_problem(void *context, const struct spool_problem *problem)
-{
-	struct fixture *f = context;
-	f->problems++;
-	f->kind = problem->kind;
-	snprintf(f->problem, sizeof f->problem, "%s: %s", problem->name, problem->text);
-}
-
-static void scan(struct fixture *f)
-{
-	struct error error = { 0 };
-	f->messages = f->problems = 0;
-	if (!spool_scan(f->spool, &(struct spool_scan){ on_message, on_problem, f }, &error))
-		fail_msg("%s", error.text);
-}
-
-static void open_again(struct fixture *f)
-{
-	struct error error = { 0 };
-	spool_free(f->spool);
-	f->spool = file_spool_open(f->root, NULL, &error);
-	if (!f->spool)
-		fail_msg("%s", error.text);
-	scan(f);
-}
 
 static int set_up(void **state)
 {
-	struct fixture *f = xcalloc(1, sizeof *f);
-	f->root = faults_directory_make(f->path);
-	arena_init(&f->arena, 0);
-	open_again(f);
-	*state = f;
+	*state = make_fixture(file_spool_open);
 	return 0;
 }
 
-static int tear_down(void **state)
+static int set_up_log(void **state)
 {
-	struct fixture *f = *state;
-	spool_free(f->spool);
-	arena_free(&f->arena);
-	faults_directory_remove(f->path, f->root);
-	free(f);
+	*state = make_fixture(spool_open);
 	return 0;
-}
-
-static struct message_id id_of(unsigned number)
-{
-	struct message_id id = { "1wXyZa-000Kc3-00" };
-	id.text[14] = (char)('0' + number / 10 % 10);
-	id.text[15] = (char)('0' + number % 10);
-	return id;
-}
-
-static struct spool_writer *begin(struct fixture *f, unsigned number)
-{
-	static struct spool_recipient recipients[2] = { { .address = SLICE("a@e") }, { .address = SLICE("b@e") } };
-	struct spool_envelope envelope = { .id = id_of(number), .received_ns = 1000 + number, .sender = SLICE("s@e"),
-					   .recipients = recipients, .recipient_count = 2 };
-	struct spool_writer *writer = NULL;
-	struct error error = { 0 };
-	if (!spool_begin(f->spool, &envelope, &writer, &error))
-		fail_msg("%s", error.text);
-	return writer;
-}
-
-static void store(struct fixture *f, unsigned number, struct slice body)
-{
-	struct spool_writer *writer = begin(f, number);
-	struct error error;
-	assert_true(spool_append_bytes(writer, body, &error));
-	spool_commit(f->spool, &writer, 1, &error);
-	assert_int_equal(error.kind, ERROR_NONE);
-}
-
-/* The body as it is read back; in the fixture's arena. */
-static struct slice body_of(struct fixture *f, unsigned number)
-{
-	struct message_id id = id_of(number);
-	struct spool_message message;
-	struct error error = { 0 };
-	if (!spool_read(f->spool, &id, &f->arena, &message, &error))
-		fail_msg("%s", error.text);
-	_cleanup_fd_ int fd = message.fd;
-	char *body = arena_alloc(&f->arena, (size_t)message.body_size + 1);
-	assert_int_equal(files_read_full(&files_real, fd, body, (size_t)message.body_size + 1, message.body_offset),
-			 message.body_size);
-	return slice_make(body, (size_t)message.body_size);
 }
 
 static void a_message_comes_back_byte_for_byte_from_parts(void **state)
@@ -180,7 +74,7 @@ static void a_batch_syncs_each_file_and_each_directory_once(void **state)
 	struct error results[20];
 	spool_free(f->spool);
 	faults_init(&faults, f->root);
-	f->spool = file_spool_open(f->root, &faults.files, &results[0]);
+	f->spool = f->open(f->root, &faults.files, &results[0]);
 	scan(f);
 	for (unsigned i = 0; i < 20; i++)
 		writers[i] = begin(f, i);
@@ -332,7 +226,7 @@ static void a_second_instance_is_told_so(void **state)
 {
 	struct fixture *f = *state;
 	struct error error;
-	assert_null(file_spool_open(f->root, NULL, &error));
+	assert_null(f->open(f->root, NULL, &error));
 	assert_int_equal(error.number, EWOULDBLOCK);
 	assert_non_null(strstr(error.text, "another instance"));
 }
@@ -366,7 +260,7 @@ static void any_changed_byte_puts_the_message_aside(void **state)
 		assert_int_equal(f->messages, 0);
 		assert_int_equal(f->problems, 1);
 		assert_int_equal(f->kind, SPOOL_PROBLEM_DAMAGED_MESSAGE);
-		assert_non_null(strstr(f->problem, "kept as damaged/1wXyZa-000Kc3-01"));
+		assert_non_null(strstr(f->problem, "kept as damaged/1wXyZa-000003-01"));
 		assert_int_not_equal(faccessat(dir, id.text, F_OK, 0), 0);
 		assert_int_equal(faccessat(damaged, id.text, F_OK, 0), 0);
 		if (at < size)
@@ -378,7 +272,7 @@ static void any_changed_byte_puts_the_message_aside(void **state)
 	assert_int_equal(ftruncate(fd, 10), 0);
 	close(fd);
 	open_again(f);
-	assert_non_null(strstr(f->problem, "kept as damaged/1wXyZa-000Kc3-01.1"));
+	assert_non_null(strstr(f->problem, "kept as damaged/1wXyZa-000003-01.1"));
 	close(dir);
 	close(damaged);
 }
@@ -412,7 +306,7 @@ static void names_that_are_no_messages_are_sorted_out(void **state)
 	open_again(f);
 	assert_int_equal(f->kind, SPOOL_PROBLEM_DAMAGED_MESSAGE);
 	store(f, 1, SLICE("x"));
-	assert_int_equal(renameat(f->root, "input/a/1wXyZa-000Kc3-01", f->root, "input/Z/1wXyZa-000Kc3-01"), 0);
+	assert_int_equal(renameat(f->root, "input/a/1wXyZa-000003-01", f->root, "input/Z/1wXyZa-000003-01"), 0);
 	open_again(f);
 	assert_non_null(strstr(f->problem, "wrong directory"));
 	open_again(f);
@@ -426,7 +320,7 @@ static void a_torn_journal_is_cut_and_goes_on(void **state)
 	store(f, 1, SLICE("x"));
 	struct spool_record record = { .id = id_of(1), .kind = SPOOL_RECORD_DELIVERED };
 	assert_true(spool_record(f->spool, &record, 1, &error));
-	int fd = openat(f->root, "input/a/1wXyZa-000Kc3-01-J", O_WRONLY | O_APPEND | O_CLOEXEC);
+	int fd = openat(f->root, "input/a/1wXyZa-000003-01-J", O_WRONLY | O_APPEND | O_CLOEXEC);
 	assert_int_equal(write(fd, "01234567 D 1 half of", 20), 20);
 	close(fd);
 	open_again(f);
@@ -449,7 +343,7 @@ static void a_spool_that_cannot_be_written_says_where(void **state)
 		faults_init(&faults, f->root);
 		faults.fail_at = at;
 		faults.fail_errno = EROFS;
-		struct spool *spool = file_spool_open(f->root, &faults.files, &error);
+		struct spool *spool = f->open(f->root, &faults.files, &error);
 		/* A way of linking that fails is not yet a failure of the spool. */
 		if (!spool)
 			assert_non_null(strstr(error.text, "the spool's"));
@@ -469,7 +363,7 @@ static void each_way_of_naming_a_file_stores_the_message(void **state)
 		spool_free(f->spool);
 		faults_init(&faults, f->root);
 		faults.worst_link = (enum files_link)how;
-		f->spool = file_spool_open(f->root, &faults.files, &error);
+		f->spool = f->open(f->root, &faults.files, &error);
 		assert_non_null(f->spool);
 		scan(f);
 		store(f, how, SLICE("body"));
@@ -484,20 +378,21 @@ static void each_way_of_naming_a_file_stores_the_message(void **state)
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define FILES(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define BOTH(name) FILES(name), { #name " (log)", name, set_up_log, tear_down, NULL }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_message_comes_back_byte_for_byte_from_parts), TEST(an_envelope_with_many_recipients_is_kept),
-		TEST(a_batch_syncs_each_file_and_each_directory_once), TEST(an_identifier_in_use_fails_that_message_only),
-		TEST(an_aborted_message_leaves_nothing), TEST(an_append_past_the_end_fails_the_message),
-		TEST(records_are_there_at_once_and_after_a_restart), TEST(a_record_for_nobody_is_refused_and_the_rest_recorded),
-		TEST(removal_takes_message_and_journal), TEST(figures_follow_what_is_stored),
-		TEST(export_gives_the_message_or_the_file), TEST(a_second_instance_is_told_so),
-		TEST(any_changed_byte_puts_the_message_aside), TEST(names_that_are_no_messages_are_sorted_out),
-		TEST(a_torn_journal_is_cut_and_goes_on), TEST(each_way_of_naming_a_file_stores_the_message),
-		TEST(a_spool_that_cannot_be_written_says_where),
+		BOTH(a_message_comes_back_byte_for_byte_from_parts), BOTH(an_envelope_with_many_recipients_is_kept),
+		FILES(a_batch_syncs_each_file_and_each_directory_once), BOTH(an_identifier_in_use_fails_that_message_only),
+		BOTH(an_aborted_message_leaves_nothing), BOTH(an_append_past_the_end_fails_the_message),
+		BOTH(records_are_there_at_once_and_after_a_restart), BOTH(a_record_for_nobody_is_refused_and_the_rest_recorded),
+		BOTH(removal_takes_message_and_journal), BOTH(figures_follow_what_is_stored),
+		BOTH(export_gives_the_message_or_the_file), BOTH(a_second_instance_is_told_so),
+		FILES(any_changed_byte_puts_the_message_aside), FILES(names_that_are_no_messages_are_sorted_out),
+		FILES(a_torn_journal_is_cut_and_goes_on), FILES(each_way_of_naming_a_file_stores_the_message),
+		FILES(a_spool_that_cannot_be_written_says_where),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,11 +45,23 @@ struct io_slot {
 struct offload_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t wanted;
-	struct offload_job *waiting_first, *waiting_last, *done;
-	unsigned threads, idle, queued;
-	bool ending;
+	struct offload_job *waiting_first, *waiting_last;
+	unsigned threads, most, idle, queued;
+	bool computes, ending;
+	struct offload_done *done;
+	pthread_t ids[OFFLOAD_COMPUTING_THREADS];
+};
+
+/* What the threads of all pools have done, for the loop to collect. */
+struct offload_done {
+	pthread_mutex_t lock;
+	struct offload_job *first;
 	int event_fd;
-	pthread_t ids[OFFLOAD_THREADS];
+};
+
+struct offload {
+	struct offload_done done;
+	struct offload_pool blocking, computing;
 };
 
 struct loop {
@@ -63,7 +75,7 @@ struct loop {
 	struct io_slot *slots;
 	size_t slot_count;
 	struct loop_hook *hooks;
-	struct offload_pool offload;
+	struct offload offload;
 	int64_t now, trimmed_at;
 	bool stopping, trim_wanted;
 	unsigned rounds; /* since the descriptors were last looked at */

@@ -143,7 +143,7 @@ void io_poll(struct loop *loop, int timeout_ms)
 	if (n < 0 && errno != EINTR)
 		fatal("epoll_wait: %s", strerror(errno));
 	for (int i = 0; i < n; i++) {
-		if (events[i].data.fd == loop->offload.event_fd)
+		if (events[i].data.fd == loop->offload.done.event_fd)
 			offload_collect(loop);
 		else
 			deliver(loop, &events[i]);

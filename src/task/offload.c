@@ -5,11 +5,15 @@
 #include "task/internal.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+/* A tenth of the weight of what is not nice, by the kernel's table: enough to go on while other programs compute. */
+enum { COMPUTING_NICE = 10 };
 
 /* On the stack of the task that waits for it. */
 struct offload_job {
@@ -19,6 +23,8 @@ struct offload_job {
 	struct offload_job *next;
 	bool done;
 };
+
+/* ---- A thread ---- */
 
 static struct offload_job *next_job(struct offload_pool *pool)
 {
@@ -38,20 +44,28 @@ static struct offload_job *next_job(struct offload_pool *pool)
 	return job;
 }
 
+static void hand_back(struct offload_done *done, struct offload_job *job)
+{
+	uint64_t one = 1;
+	pthread_mutex_lock(&done->lock);
+	bool first = !done->first;
+	job->next = done->first;
+	done->first = job;
+	pthread_mutex_unlock(&done->lock);
+	if (first && write(done->event_fd, &one, sizeof one) != sizeof one)
+		fatal("eventfd: %s", strerror(errno));
+}
+
 static void *worker(void *arg)
 {
 	struct offload_pool *pool = arg;
 	struct offload_job *job;
+	/* On Linux this is the thread's alone. A process that may not be nice computes as well. */
+	if (pool->computes)
+		(void)!nice(COMPUTING_NICE);
 	while ((job = next_job(pool))) {
 		job->fn(job->arg);
-		pthread_mutex_lock(&pool->lock);
-		bool first = !pool->done;
-		job->next = pool->done;
-		pool->done = job;
-		pthread_mutex_unlock(&pool->lock);
-		uint64_t one = 1;
-		if (first && write(pool->event_fd, &one, sizeof one) != sizeof one)
-			fatal("eventfd: %s", strerror(errno));
+		hand_back(pool->done, job);
 	}
 	return NULL;
 }
@@ -70,10 +84,10 @@ static void add_thread(struct offload_pool *pool)
 		fatal("cannot start a thread: %s", strerror(result));
 }
 
-void offload(void (*fn)(void *), void *arg)
+/* ---- A task ---- */
+
+static void run_on(struct offload_pool *pool, void (*fn)(void *), void *arg)
 {
-	struct loop *loop = loop_current();
-	struct offload_pool *pool = &loop->offload;
 	struct offload_job job = { .fn = fn, .arg = arg, .task = task_current() };
 	pthread_mutex_lock(&pool->lock);
 	if (pool->waiting_last)
@@ -83,7 +97,7 @@ void offload(void (*fn)(void *), void *arg)
 	pool->waiting_last = &job;
 	pool->queued++;
 	bool idle = pool->queued <= pool->idle;
-	if (!idle && pool->threads < OFFLOAD_THREADS)
+	if (!idle && pool->threads < pool->most)
 		add_thread(pool);
 	pthread_mutex_unlock(&pool->lock);
 	/* Outside of the lock, so that the thread does not wake only to wait for it; a busy one looks for work by itself. */
@@ -93,16 +107,33 @@ void offload(void (*fn)(void *), void *arg)
 		task_wait_uncancellable(CLOCK_NEVER);
 }
 
+void offload(void (*fn)(void *), void *arg)
+{
+	run_on(&loop_current()->offload.blocking, fn, arg);
+}
+
+void offload_computing(void (*fn)(void *), void *arg)
+{
+	run_on(&loop_current()->offload.computing, fn, arg);
+}
+
+unsigned offload_computing_width(void)
+{
+	return loop_current()->offload.computing.most;
+}
+
+/* ---- The loop ---- */
+
 void offload_collect(struct loop *loop)
 {
-	struct offload_pool *pool = &loop->offload;
+	struct offload_done *done = &loop->offload.done;
 	uint64_t count;
-	if (read(pool->event_fd, &count, sizeof count) < 0 && errno != EAGAIN)
+	if (read(done->event_fd, &count, sizeof count) < 0 && errno != EAGAIN)
 		fatal("eventfd: %s", strerror(errno));
-	pthread_mutex_lock(&pool->lock);
-	struct offload_job *job = pool->done;
-	pool->done = NULL;
-	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_lock(&done->lock);
+	struct offload_job *job = done->first;
+	done->first = NULL;
+	pthread_mutex_unlock(&done->lock);
 	while (job) {
 		struct offload_job *next = job->next; /* the job is gone once its task runs */
 		job->done = true;
@@ -111,20 +142,37 @@ void offload_collect(struct loop *loop)
 	}
 }
 
-void offload_init(struct loop *loop)
+/* Not sysconf, which reads files where a sandbox has none. */
+static unsigned count_processors(void)
 {
-	struct offload_pool *pool = &loop->offload;
-	pthread_mutex_init(&pool->lock, NULL);
-	pthread_cond_init(&pool->wanted, NULL);
-	pool->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = pool->event_fd };
-	if (pool->event_fd < 0 || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, pool->event_fd, &event) < 0)
-		fatal("eventfd: %s", strerror(errno));
+	cpu_set_t set;
+	int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : OFFLOAD_COMPUTING_THREADS;
+	return count < OFFLOAD_COMPUTING_THREADS ? (unsigned)count : OFFLOAD_COMPUTING_THREADS;
 }
 
-void offload_free(struct loop *loop)
+static void open_pool(struct offload_pool *pool, struct offload_done *done, unsigned most)
 {
-	struct offload_pool *pool = &loop->offload;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->wanted, NULL);
+	pool->done = done;
+	pool->most = most;
+}
+
+void offload_init(struct loop *loop)
+{
+	struct offload *offload = &loop->offload;
+	pthread_mutex_init(&offload->done.lock, NULL);
+	offload->done.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = offload->done.event_fd };
+	if (offload->done.event_fd < 0 || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, offload->done.event_fd, &event) < 0)
+		fatal("eventfd: %s", strerror(errno));
+	open_pool(&offload->blocking, &offload->done, OFFLOAD_THREADS);
+	open_pool(&offload->computing, &offload->done, count_processors());
+	offload->computing.computes = true;
+}
+
+static void close_pool(struct offload_pool *pool)
+{
 	pthread_mutex_lock(&pool->lock);
 	pool->ending = true;
 	pthread_cond_broadcast(&pool->wanted);
@@ -133,5 +181,13 @@ void offload_free(struct loop *loop)
 		pthread_join(pool->ids[i], NULL);
 	pthread_mutex_destroy(&pool->lock);
 	pthread_cond_destroy(&pool->wanted);
-	close(pool->event_fd);
+}
+
+void offload_free(struct loop *loop)
+{
+	struct offload *offload = &loop->offload;
+	close_pool(&offload->blocking);
+	close_pool(&offload->computing);
+	pthread_mutex_destroy(&offload->done.lock);
+	close(offload->done.event_fd);
 }

@@ -24,10 +24,19 @@ static size_t page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* What a parked task points to is not lost; what a kept stack still holds of its last task is. */
+static struct stack in_use(struct stack stack)
+{
+#if SANITIZED
+	__lsan_register_root_region(stack.low, stack.size);
+#endif
+	return stack;
+}
+
 struct stack stack_take(struct stack_pool *pool)
 {
 	if (pool->count)
-		return pool->kept[--pool->count];
+		return in_use(pool->kept[--pool->count]);
 	size_t guard = page_size();
 	char *memory = mmap(NULL, guard + STACK_SIZE, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
@@ -38,25 +47,22 @@ struct stack stack_take(struct stack_pool *pool)
 	/* One huge page would cost 2 MiB for a task that touches two small ones. */
 	madvise(memory, guard + STACK_SIZE, MADV_NOHUGEPAGE);
 	struct stack stack = { .low = memory + guard, .size = STACK_SIZE };
-#if SANITIZED
-	__lsan_register_root_region(stack.low, stack.size); /* what a parked task points to is not lost */
-#endif
 	stack.valgrind_id = (unsigned)REGISTER_STACK(stack.low, stack.low + stack.size);
-	return stack;
+	return in_use(stack);
 }
 
 static void unmap(struct stack stack)
 {
 	DEREGISTER_STACK(stack.valgrind_id);
-#if SANITIZED
-	__lsan_unregister_root_region(stack.low, stack.size);
-#endif
 	size_t guard = page_size();
 	ensure(munmap(stack.low - guard, stack.size + guard) == 0);
 }
 
 void stack_give_back(struct stack_pool *pool, struct stack stack)
 {
+#if SANITIZED
+	__lsan_unregister_root_region(stack.low, stack.size);
+#endif
 	if (pool->count < STACKS_KEPT)
 		pool->kept[pool->count++] = stack;
 	else

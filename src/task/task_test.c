@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -242,6 +244,64 @@ static void offloads_of_many_tasks_all_complete(void **state)
 	assert_int_equal(count, 5000);
 }
 
+struct threads {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned computing, most, wanted;
+	int niceness[2]; /* of a thread for what blocks, and of one for what computes */
+};
+
+static void look_at_niceness(void *arg)
+{
+	*(int *)arg = getpriority(PRIO_PROCESS, (id_t)gettid());
+}
+
+/* Ends when as many are under way as there can be. */
+static void compute_together(void *arg)
+{
+	struct threads *threads = arg;
+	pthread_mutex_lock(&threads->lock);
+	if (++threads->computing > threads->most)
+		threads->most = threads->computing;
+	pthread_cond_broadcast(&threads->changed);
+	while (threads->most < threads->wanted)
+		pthread_cond_wait(&threads->changed, &threads->lock);
+	threads->computing--;
+	pthread_mutex_unlock(&threads->lock);
+}
+
+static void computing_task(void *arg)
+{
+	offload_computing(compute_together, arg);
+}
+
+static void niceness_task(void *arg)
+{
+	struct threads *threads = arg;
+	threads->wanted = offload_computing_width();
+	offload(look_at_niceness, &threads->niceness[0]);
+	offload_computing(look_at_niceness, &threads->niceness[1]);
+	for (unsigned i = 0; i < 3 * threads->wanted; i++)
+		task_spawn(loop_current(), computing_task, threads, "computing");
+}
+
+static void computations_take_every_processor_and_give_way_to_all_else(void **state)
+{
+	(void)state;
+	cpu_set_t set;
+	struct threads threads = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+	struct loop *loop = loop_new();
+	assert_int_equal(sched_getaffinity(0, sizeof set, &set), 0);
+	task_spawn(loop, niceness_task, &threads, "niceness");
+	loop_run(loop);
+	loop_free(loop);
+	int most = CPU_COUNT(&set) < OFFLOAD_COMPUTING_THREADS ? CPU_COUNT(&set) : OFFLOAD_COMPUTING_THREADS;
+	assert_int_equal(threads.most, most);
+	int own = getpriority(PRIO_PROCESS, 0);
+	assert_int_equal(threads.niceness[0], own);
+	assert_int_equal(threads.niceness[1], own + 10 < 19 ? own + 10 : 19);
+}
+
 /* Kept out of line, with memory that the compiler must touch, so that it really descends. */
 static __attribute__((noinline)) int descend(int depth)
 {
@@ -366,6 +426,7 @@ int main(void)
 		cmocka_unit_test(cancellation_ends_this_and_every_later_wait),
 		cmocka_unit_test(offload_blocks_one_task_only_and_outlives_cancellation),
 		cmocka_unit_test(offloads_of_many_tasks_all_complete),
+		cmocka_unit_test(computations_take_every_processor_and_give_way_to_all_else),
 		cmocka_unit_test(a_stack_overflow_hits_the_guard_page),
 		cmocka_unit_test(channels_pass_all_items_in_order_and_end_when_closed),
 		cmocka_unit_test(registers_survive_switches),

@@ -57,6 +57,11 @@ void keystore_free(struct keystore *store)
 	free(store);
 }
 
+size_t keystore_count(const struct keystore *store)
+{
+	return store->count;
+}
+
 static struct entry *find(struct keystore *store, const struct key_id *id)
 {
 	for (size_t i = 0; i < store->count; i++)

@@ -18,6 +18,7 @@ struct keystore *keystore_copy(const struct keystore *store);
 /* References are counted, on one thread; the keys are wiped when the last one goes. keystore_free accepts NULL. */
 struct keystore *keystore_ref(struct keystore *store);
 void keystore_free(struct keystore *store);
+size_t keystore_count(const struct keystore *store); /* keys, KEYSTORE_MAX at the most */
 bool keystore_has(struct keystore *store, const struct key_id *id);
 
 /*

@@ -423,26 +423,36 @@ int stream_write(struct stream *stream, struct slice bytes, int64_t deadline)
 	return 0;
 }
 
-bool stream_input_waiting(struct stream *stream)
+enum input { INPUT_NONE_YET, INPUT_THERE, INPUT_OVER };
+
+/* Without waiting. What is there stays; at the end of the stream, or after an error, nothing will come. */
+static enum input look_for_input(struct stream *stream)
 {
 	char byte;
 	if (stream->ssl && SSL_has_pending(stream->ssl))
-		return true;
-	bool waiting = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+		return INPUT_THERE;
+	ssize_t n = recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN ? INPUT_NONE_YET : INPUT_OVER;
+	if (n == 0)
+		return INPUT_OVER;
 	/* Whoever waited for it has had the event: the next read must not wait for another. */
-	stream->drained &= !waiting;
-	return waiting;
+	stream->drained = false;
+	return INPUT_THERE;
+}
+
+bool stream_input_waiting(struct stream *stream)
+{
+	return look_for_input(stream) == INPUT_THERE;
 }
 
 bool stream_wait_input(struct stream *stream, int64_t deadline)
 {
+	enum input input;
 	if (stream->ssl)
 		stream_flush(stream, deadline);
-	while (!stream_input_waiting(stream)) {
-		char byte;
-		/* At its end, or after an error, a stream is always ready, and nothing will come. */
-		if (recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 || errno != EAGAIN || io_wait(stream->fd, IO_READ, deadline) < 0)
-			return false;
-	}
-	return true;
+	while ((input = look_for_input(stream)) == INPUT_NONE_YET)
+		if (io_wait(stream->fd, IO_READ, deadline) < 0)
+			break;
+	return input == INPUT_THERE;
 }

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: ISC */
+/* The log before the files: what it costs, that it goes round and loses nothing, and what becomes of damage. */
+#include "spool/log_spool.h"
+
+#include "spool/file_spool.h"
+#include "spool/spool_fixture.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+/* So small that some dozens of messages fill a segment. */
+static const struct spool_log_sizes sizes = { .segment = 16 * SPOOL_LOG_PAGE, .step = 2 * SPOOL_LOG_PAGE, .message = 12000 };
+
+static struct spool *open_small(int root, const struct files *files, struct error *error)
+{
+	return log_spool_open(root, files, &sizes, error);
+}
+
+static int set_up(void **state)
+{
+	*state = make_fixture(open_small);
+	return 0;
+}
+
+/* Whether there is such a name below the spool's directory. */
+static bool exists(const struct fixture *f, const char *path)
+{
+	return faccessat(f->root, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void defer(struct fixture *f, unsigned number)
+{
+	struct spool_record record = { .id = id_of(number), .kind = SPOOL_RECORD_DEFERRED, .until_ns = 5 };
+	struct error error = { 0 };
+	if (!spool_record(f->spool, &record, 1, &error))
+		fail_msg("%s", error.text);
+}
+
+static void take_away(struct fixture *f, unsigned number, bool durable)
+{
+	struct message_id id = id_of(number);
+	struct error error = { 0 };
+	if (!spool_remove(f->spool, &id, 1, durable, &error))
+		fail_msg("%s", error.text);
+}
+
+static void a_small_message_has_a_file_only_when_it_stays(void **state)
+{
+	struct fixture *f = *state;
+	char large[13000];
+	memset(large, 'x', sizeof large);
+	store(f, 1, SLICE("one"));
+	store(f, 2, SLICE("two"));
+	store(f, 3, slice_make(large, sizeof large));
+	assert_false(exists(f, "input/a/1wXyZa-000003-01"));
+	assert_true(exists(f, "input/a/1wXyZa-000003-03"));
+	defer(f, 1);
+	assert_true(exists(f, "input/a/1wXyZa-000003-01"));
+	assert_slice(body_of(f, 1), "one");
+	assert_slice(body_of(f, 2), "two");
+	open_again(f);
+	assert_int_equal(f->messages, 3);
+	assert_int_equal(f->problems, 0);
+	assert_true(exists(f, "input/a/1wXyZa-000003-02"));
+	assert_slice(body_of(f, 2), "two");
+	for (unsigned i = 1; i <= 3; i++)
+		take_away(f, i, true);
+	open_again(f);
+	assert_int_equal(f->messages + f->problems, 0);
+}
+
+static void a_batch_is_one_write_and_one_sync(void **state)
+{
+	struct fixture *f = *state;
+	struct faults faults;
+	struct spool_writer *writers[20];
+	struct error results[20];
+	spool_free(f->spool);
+	faults_init(&faults, f->root);
+	f->spool = spool_open(f->root, &faults.files, &results[0]);
+	scan(f);
+	store(f, 50, SLICE("the first writes space for all that come"));
+	for (unsigned i = 0; i < 20; i++)
+		writers[i] = begin(f, i);
+	unsigned calls = faults.calls, syncs = faults.syncs;
+	spool_commit(f->spool, writers, 20, results);
+	assert_int_equal(faults.syncs - syncs, 1);
+	assert_int_equal(faults.calls - calls, 2);
+	/* Their end is one write, and no wait. */
+	struct message_id ids[20];
+	for (unsigned i = 0; i < 20; i++)
+		ids[i] = id_of(i);
+	calls = faults.calls;
+	assert_true(spool_remove(f->spool, ids, 20, false, &results[0]));
+	assert_int_equal(faults.calls - calls, 1);
+	spool_free(f->spool);
+	f->spool = NULL;
+	faults_free(&faults);
+}
+
+static void the_ring_goes_round_and_keeps_what_stays(void **state)
+{
+	enum { COUNT = 1500, KEPT = 50 };
+	struct fixture *f = *state;
+	char body[3000];
+	for (unsigned i = 0; i < COUNT; i++) {
+		int len = snprintf(body, sizeof body, "message %u %0*u", i, (int)(i * 37 % 2500) + 1, i);
+		store(f, i, slice_make(body, (size_t)len));
+		if (i % KEPT)
+			take_away(f, i, false);
+	}
+	for (int round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < COUNT; i += KEPT) {
+			int len = snprintf(body, sizeof body, "message %u %0*u", i, (int)(i * 37 % 2500) + 1, i);
+			assert_true(slice_equal(body_of(f, i), slice_make(body, (size_t)len)));
+		}
+		open_again(f);
+		assert_int_equal(f->messages, COUNT / KEPT);
+		assert_int_equal(f->problems, 0);
+	}
+}
+
+/* ---- Threads ---- */
+
+enum { THREADS = 4, EACH = 200 };
+
+struct worker {
+	struct fixture *f;
+	unsigned first;
+	size_t failures;
+};
+
+/* Stores, reads, defers and removes its own messages, while the ring goes round below all of them. */
+static void *work(void *arg)
+{
+	static struct spool_recipient recipient = { .address = SLICE("a@e") };
+	struct worker *worker = arg;
+	struct spool *spool = worker->f->spool;
+	struct error error;
+	for (unsigned i = worker->first; i < worker->first + EACH; i++) {
+		struct spool_envelope envelope = { .id = id_of(i), .recipients = &recipient, .recipient_count = 1 };
+		struct spool_writer *writer;
+		struct spool_message message;
+		struct arena arena;
+		arena_init(&arena, 0);
+		char body[2000];
+		memset(body, (int)('a' + i % 26), sizeof body);
+		bool good = spool_begin(spool, &envelope, &writer, &error) && spool_append_bytes(writer, slice_make(body, sizeof body), &error);
+		spool_commit(spool, &writer, 1, &error);
+		good = good && error.kind == ERROR_NONE;
+		/* One that came some time before: in the log still, or in its file by now. */
+		unsigned old = i < worker->first + 30 ? i : i - 30;
+		struct message_id id = id_of(old);
+		if (old % 3 == 0) {
+			good = good && spool_read(spool, &id, &arena, &message, &error);
+			char first = 0;
+			good = good && pread(message.fd, &first, 1, (off_t)message.body_offset) == 1 && first == (char)('a' + old % 26);
+			if (good)
+				close(message.fd);
+		} else if (old % 3 == 1 && old != i) {
+			struct spool_record record = { .id = id, .kind = SPOOL_RECORD_FROZEN };
+			good = good && spool_record(spool, &record, 1, &error);
+		} else if (old != i) {
+			good = good && spool_remove(spool, &id, 1, i % 2, &error);
+		}
+		worker->failures += !good;
+		arena_free(&arena);
+	}
+	return NULL;
+}
+
+static void threads_share_the_ring(void **state)
+{
+	struct fixture *f = *state;
+	struct worker workers[THREADS];
+	pthread_t threads[THREADS];
+	size_t expected = 0;
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){ .f = f, .first = i * EACH };
+		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(workers[i].failures, 0);
+		for (unsigned at = workers[i].first; at < workers[i].first + EACH; at++)
+			expected += at % 3 != 2 || at + 30 >= workers[i].first + EACH;
+	}
+	open_again(f);
+	assert_int_equal(f->problems, 0);
+	assert_int_equal(f->messages, expected);
+}
+
+/* ---- Damage ---- */
+
+struct image {
+	char bytes[16 * SPOOL_LOG_PAGE];
+	size_t size;
+};
+
+static struct image read_segment(const struct fixture *f, const char *path)
+{
+	struct image image;
+	_cleanup_fd_ int fd = openat(f->root, path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	ssize_t got = files_read_full(&files_real, fd, image.bytes, sizeof image.bytes, 0);
+	assert_true(got > SPOOL_LOG_START);
+	image.size = (size_t)got;
+	return image;
+}
+
+/* Another spool, of which nothing but this segment is there. */
+static struct fixture *with_segment(const char *path, const struct image *image)
+{
+	struct fixture *f = make_fixture(open_small);
+	spool_free(f->spool);
+	f->spool = NULL;
+	for (char name[] = "log/0"; name[4] <= '3'; name[4]++)
+		unlinkat(f->root, name, 0);
+	_cleanup_fd_ int fd = openat(f->root, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(files_write_all(&files_real, fd, image->bytes, image->size, 0), 0);
+	open_again(f);
+	return f;
+}
+
+static void drop(struct fixture *f)
+{
+	void *state = f;
+	tear_down(&state);
+}
+
+/* Where the record of a message begins and ends. */
+static size_t find_record(const struct image *image, const struct message_id *id, size_t *end_r)
+{
+	const char *name = memmem(image->bytes, image->size, id->text, MESSAGE_ID_LEN);
+	assert_non_null(name);
+	size_t at = (size_t)(name - image->bytes) / SPOOL_LOG_ALIGN * SPOOL_LOG_ALIGN;
+	*end_r = at + SPOOL_LOG_HEADER + (unsigned char)image->bytes[at + 28] + 256u * (unsigned char)image->bytes[at + 29];
+	return at;
+}
+
+static void any_changed_byte_of_a_record_costs_that_message_only_and_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct message_id id = id_of(2);
+	for (unsigned i = 1; i <= 3; i++)
+		store(f, i, SLICE("A: b\r\n\r\nbody\r\n"));
+	struct image image = read_segment(f, "log/1");
+	size_t end, begin = find_record(&image, &id, &end);
+	assert_true(end > begin + 150 && end < begin + 400);
+	for (size_t at = begin; at < end; at += 3) {
+		image.bytes[at] ^= 4;
+		struct fixture *other = with_segment("log/1", &image);
+		image.bytes[at] ^= 4;
+		assert_int_equal(other->messages, 2);
+		assert_int_equal(other->problems, 1);
+		assert_int_equal(other->kind, SPOOL_PROBLEM_DAMAGED_MESSAGE);
+		assert_non_null(strstr(other->problem, "kept as damaged/"));
+		assert_slice(body_of(other, 1), "A: b\r\n\r\nbody\r\n");
+		assert_slice(body_of(other, 3), "A: b\r\n\r\nbody\r\n");
+		open_again(other);
+		assert_int_equal(other->messages, 2);
+		assert_int_equal(other->problems, 0);
+		drop(other);
+	}
+}
+
+static void the_last_message_not_whole_is_kept_aside(void **state)
+{
+	struct fixture *f = *state;
+	struct message_id id = id_of(2);
+	store(f, 1, SLICE("one"));
+	store(f, 2, SLICE("two"));
+	struct image image = read_segment(f, "log/1");
+	size_t end;
+	find_record(&image, &id, &end);
+	image.bytes[end - 1] ^= 1;
+	struct fixture *other = with_segment("log/1", &image);
+	assert_int_equal(other->messages, 1);
+	assert_int_equal(other->kind, SPOOL_PROBLEM_TORN_MESSAGE);
+	assert_true(exists(other, "damaged/1wXyZa-000003-02"));
+	drop(other);
+}
+
+static void one_damaged_head_is_no_loss_and_two_are_told(void **state)
+{
+	struct fixture *f = *state;
+	store(f, 1, SLICE("one"));
+	struct image image = read_segment(f, "log/1");
+	image.bytes[20] ^= 1;
+	struct fixture *other = with_segment("log/1", &image);
+	assert_int_equal(other->messages, 1);
+	assert_int_equal(other->problems, 0);
+	drop(other);
+	/* Two generations, of which the first has lost its head. */
+	char large[8000];
+	memset(large, 'x', sizeof large);
+	for (unsigned i = 2; !exists(f, "log/2"); i++)
+		store(f, i, slice_make(large, sizeof large));
+	spool_free(f->spool);
+	f->spool = NULL;
+	_cleanup_fd_ int fd = openat(f->root, "log/1", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "?", 1, 20), 1);
+	assert_int_equal(pwrite(fd, "?", 1, SPOOL_LOG_PAGE + 20), 1);
+	open_again(f);
+	assert_int_equal(f->problems, 1);
+	assert_int_equal(f->kind, SPOOL_PROBLEM_DAMAGED_MESSAGE);
+	assert_true(exists(f, "damaged/log-1.0"));
+	assert_true(f->messages >= 1);
+	open_again(f);
+	assert_int_equal(f->problems, 0);
+}
+
+static void what_a_generation_left_behind_is_nothing(void **state)
+{
+	struct fixture *f = *state;
+	store(f, 1, SLICE("one"));
+	struct image image = read_segment(f, "log/1");
+	size_t end, begin = find_record(&image, &(struct message_id){ "1wXyZa-000003-01" }, &end);
+	/* The same bytes under another mark. */
+	image.bytes[32] ^= 1;
+	image.bytes[SPOOL_LOG_PAGE + 32] ^= 1;
+	struct spool_log_head head;
+	assert_false(spool_log_head_parse(slice_make(image.bytes, SPOOL_LOG_HEADER), &head));
+	image.bytes[32] ^= 1;
+	assert_true(spool_log_head_parse(slice_make(image.bytes, SPOOL_LOG_HEADER), &head));
+	head.mark++;
+	spool_log_head_format(&head, image.bytes);
+	spool_log_head_format(&head, image.bytes + SPOOL_LOG_PAGE);
+	assert_true(begin >= SPOOL_LOG_START);
+	struct fixture *other = with_segment("log/1", &image);
+	assert_int_equal(other->messages + other->problems, 0);
+	drop(other);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_small_message_has_a_file_only_when_it_stays), TEST(a_batch_is_one_write_and_one_sync),
+		TEST(the_ring_goes_round_and_keeps_what_stays), TEST(threads_share_the_ring),
+		TEST(any_changed_byte_of_a_record_costs_that_message_only_and_is_told), TEST(the_last_message_not_whole_is_kept_aside),
+		TEST(one_damaged_head_is_no_loss_and_two_are_told), TEST(what_a_generation_left_behind_is_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
