@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: ISC
-"""Fixtures: `server` (a factory of servers for one test), `shared` (one server for a file of tests that change nothing in it)."""
+"""Fixtures: `server` and `module_server` (factories of servers for one test, for a file of tests), `shared` (one server for a file of
+tests that change nothing in it), `directory` (that every user may enter), `nsd` (a name server)."""
+import contextlib
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 
+from dns_server import Nsd
 from harness import Server
 
 # They take longest, in this order: begun first, so that no worker is left with one of them when all others have ended.
@@ -38,9 +42,10 @@ def certificates():
     shutil.rmtree(directory)
 
 
-@pytest.fixture
-def server(request, certificates):
-    """server(main={...}, ...): a started server; start=False leaves that to the test. Stopped, and its stop judged, at the end."""
+@contextlib.contextmanager
+def servers(certificates, has_failed):
+    """A factory: of servers with these options, started unless start=False. At the end they are stopped and their stop is judged, or
+    they are killed, kept and shown when a test has failed."""
     made = []
 
     def make(start=True, **named):
@@ -48,9 +53,9 @@ def server(request, certificates):
         made.append(one)
         return one.start() if start else one
 
-    yield make
     try:
-        if not failed(request.node):
+        yield make
+        if not has_failed():
             for one in made:
                 one.stop()
             for one in made:
@@ -62,17 +67,39 @@ def server(request, certificates):
                 show(one)
 
 
+@pytest.fixture
+def server(request, certificates):
+    """server(main={...}, ...): a server of one test."""
+    with servers(certificates, lambda: failed(request.node)) as make:
+        yield make
+
+
 @pytest.fixture(scope="module")
-def shared(request, certificates):
-    one = Server(certificates)
+def module_server(request, certificates):
+    """module_server(main={...}, ...): a server of a file of tests that change nothing in it."""
     before = request.session.testsfailed
-    try:
-        one.start()
-        yield one
-        one.stop()
-        if request.session.testsfailed == before:
-            one.remove()
-    finally:
-        if one.dir.exists():
-            one.kill()
-            show(one)
+    with servers(certificates, lambda: request.session.testsfailed != before) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared(module_server):
+    """One as it comes."""
+    return module_server()
+
+
+@pytest.fixture(scope="module")
+def directory():
+    """One that every user may enter: pytest's own are closed to the users that Exim and other daemons drop to."""
+    made = Path(tempfile.mkdtemp(prefix="postern-test-open-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def nsd():
+    """A name server with the zones that dns_server.py has."""
+    one = Nsd().start()
+    yield one
+    one.remove()

@@ -9,6 +9,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness import replace_file
+
 TREE = Path(__file__).resolve().parent.parent
 USER = "Debian-exim"
 
@@ -31,11 +33,13 @@ def unpack(directory, package="exim4-daemon-heavy"):
 
 
 def user_files(directory):
-    """The system's users and Exim's; only the first need be found in the order of the files."""
-    passwd, group = directory / "passwd", directory / "group"
-    passwd.write_text(Path("/etc/passwd").read_text() + f"{USER}:x:65533:65533::/nonexistent:/usr/sbin/nologin\n")
-    group.write_text(Path("/etc/group").read_text() + f"{USER}:x:65533:\n")
-    return passwd, group
+    """The system's users and groups, and Exim's. An Exim beside us may read them: a file is whole at any time, and replaced only to change."""
+    added = {"passwd": f"{USER}:x:65533:65533::/nonexistent:/usr/sbin/nologin\n", "group": f"{USER}:x:65533:\n"}
+    for name, line in added.items():
+        text = Path("/etc", name).read_text() + line
+        if not (directory / name).exists() or (directory / name).read_text() != text:
+            replace_file(directory / name, text.encode())
+    return directory / "passwd", directory / "group"
 
 
 def exim():

@@ -17,6 +17,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -456,6 +457,18 @@ class Server:
     def role_pids(self):
         return list(self.roles().values()) if self.process else []
 
+    def fronts(self):
+        """The numbers of the front processes."""
+        return [pid for name, pid in self.roles().items() if name.startswith("front")]
+
+    def fronts_kb(self):
+        """Their resident memory together."""
+        return sum(int(proc_status(pid)["VmRSS"].split()[0]) for pid in self.fronts())
+
+    def fronts_files(self):
+        """How many files they have open; only root may look, others see none."""
+        return sum(len(descriptors(pid)) for pid in self.fronts()) if ROOT else 0
+
     def role(self, prefix):
         """The number of one role by the start of its name; waits until it runs."""
         return wait_for(f"a role {prefix}", lambda: next((pid for name, pid in self.roles().items()
@@ -543,6 +556,34 @@ def descriptors(pid):
         except FileNotFoundError:
             pass
     return found
+
+
+def replace_file(path, data):
+    """As it is to be done while others read it: by renaming."""
+    path.with_suffix(".tmp").write_bytes(data)
+    path.with_suffix(".tmp").rename(path)
+
+
+class Listener:
+    """A server of the tests' own on 127.0.0.1: subclasses answer(connection), one connection after the other."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                self.answer(connection)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # ends the accept() that waits
+        self.listener.close()
 
 
 def raise_file_limit(count):

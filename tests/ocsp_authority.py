@@ -64,6 +64,17 @@ class Authority:
         chain.write_text((self.dir / f"{name}.pem").read_text() + (self.dir / "ca.pem").read_text())
         return chain, self.dir / f"{name}.key"
 
+    def files_of(self, names, directory):
+        """For each name NAME.pem, with chain and key, and its proof NAME.der: the certificates' serial numbers by their names."""
+        serials = {}
+        for name in names:
+            chain, key = self.server(name)
+            serials[name] = self.last
+            (directory / f"{name}.pem").write_text(chain.read_text() + key.read_text())
+            (directory / f"{name}.pem").chmod(0o600)
+            (directory / f"{name}.der").write_bytes(self.proof(name))
+        return serials
+
     def answer(self, request, signer="delegate", life=("-ndays", "7"), options=(), clock=None):
         """The DER response of `openssl ocsp` to this DER request; `life` leads to its next update."""
         number = threading.get_ident()

@@ -75,12 +75,8 @@ OPTIONS = {f"acl_smtp_{point}": f"check_{point}" for point in ("connect", "helo"
 
 
 @pytest.fixture(scope="module")
-def acls(certificates):
-    from harness import Server
-    one = Server(certificates, main=OPTIONS, extra=ACLS).start()
-    yield one
-    one.stop()
-    one.remove()
+def acls(module_server):
+    return module_server(main=OPTIONS, extra=ACLS)
 
 
 def client_of(server, sender=None):
@@ -247,12 +243,8 @@ data:
 
 
 @pytest.fixture(scope="module")
-def headers(certificates):
-    from harness import Server
-    one = Server(certificates, main={f"acl_smtp_{point}": point for point in ("mail", "rcpt", "data")}, extra=HEADERS).start()
-    yield one
-    one.stop()
-    one.remove()
+def headers(module_server):
+    return module_server(main={f"acl_smtp_{point}": point for point in ("mail", "rcpt", "data")}, extra=HEADERS)
 
 
 def with_lines(message, lines):

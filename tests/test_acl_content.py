@@ -5,13 +5,10 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
-import threading
-from pathlib import Path
 
 import pytest
 
-from harness import end_with_us, free_ports, make_message, wait_for
+from harness import Listener, end_with_us, free_ports, make_message, wait_for
 
 MARK = "EVIL-MARKER-12345"
 
@@ -22,14 +19,6 @@ def listens(port):
         return True
     except OSError:
         return False
-
-
-@pytest.fixture(scope="module")
-def directory():
-    path = Path(tempfile.mkdtemp(prefix="postern-test-scan-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def daemon(directory, command, ready):
@@ -266,30 +255,19 @@ def test_rspamd_gives_the_score_and_the_action(server, rspamd):
     assert b"X-Spam: -1.3 -12 - no action\n" in one.maildir().read()[0]
 
 
-class Played:
+class Played(Listener):
     """A scanner's server: answers each request with `reply`, and keeps what was asked."""
 
     def __init__(self, reply):
         self.reply, self.asked = reply, []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            with connection:
-                text = b""
-                while piece := connection.recv(65536):
-                    text += piece
-                self.asked.append(text)
-                connection.sendall(self.reply)
-
-    def close(self):
-        self.listener.close()
+    def answer(self, connection):
+        text = b""
+        while piece := connection.recv(65536):
+            text += piece
+        self.asked.append(text)
+        connection.sendall(self.reply)
 
 
 @pytest.fixture

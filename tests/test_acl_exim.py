@@ -2,10 +2,7 @@
 """The same ACLs in Postern and in Debian's Exim (a session of `exim -bh`), side by side: the reply to RCPT and the log lines must be
 the same. Each row is an ACL that acl_smtp_rcpt names; DIFFERENCES lists those that differ, and why."""
 import re
-import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -103,15 +100,6 @@ def in_exim(directory, name):
     assert "250 OK" in replies, done
     reply = [line for line in replies[replies.index("250 OK") + 1:] if line and not line.startswith("221")]
     return reply, [general(line[5:]) for line in done.stderr.split("\n") if line.startswith("LOG: ")]
-
-
-@pytest.fixture(scope="module")
-def directory():
-    # Below /tmp itself: pytest's own directories are closed to the user that Exim drops to.
-    made = Path(tempfile.mkdtemp(prefix="postern-test-exim-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,7 @@ def test_a_frozen_message_stays_frozen_over_a_restart(server):
 
 @pytest.mark.parametrize("how, reason", [("lost", "connection-lost"), ("drop", "acl-drop"), ("unknown", "bad-commands"),
                                          ("mechanism", "bad-commands"), ("early", "synchronization-error"),
-                                         ("slow", "command-timeout"), ("quit", None)])
+                                         ("slow", "command-timeout"), ("tls", "tls-failed"), ("quit", None)])
 def test_the_end_without_quit_has_a_reason(server, how, reason):
     # The greeting waits, so that what comes before it is there by then.
     greeting = {"acl_smtp_connect": "accept delay = 1s"} if how == "early" else {}
@@ -134,6 +134,10 @@ def test_the_end_without_quit_has_a_reason(server, how, reason):
                 while "Too many syntax or protocol errors" not in client.cmd("AUTH NONSENSE")[1]:
                     pass
                 client.ends()
+            elif how == "tls":
+                client.expect(220, "STARTTLS")
+                client.send("this is no ClientHello\r\n")
+                client.rest()
             elif how == "slow":
                 client.expect(421)
                 client.ends()

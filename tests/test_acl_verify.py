@@ -2,15 +2,11 @@
 """The condition `verify` where it routes addresses or reads headers: the same session in Postern and in Debian's Exim (`exim -bh`), side by
 side. Replies and the reasons in the log must be the same; where an address is malformed, Exim says more about what is wrong with it."""
 import re
-import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
 import exim
-from harness import Server, wait_for
 
 SENDER = "nobody@example.test"
 # What acl_smtp_rcpt and acl_smtp_data are, the header section, and the recipients.
@@ -106,15 +102,6 @@ def in_exim(directory, name):
                if line and not line.startswith(("221", "354", "****", "Exim will", "This is"))]
     return outcome(replies), [general(line[5:]) for line in done.stderr.split("\n") if line.startswith("LOG: ")
                               and "<=" not in line]
-
-
-@pytest.fixture(scope="module")
-def directory():
-    # Below /tmp itself: pytest's own directories are closed to the user that Exim drops to.
-    path = Path(tempfile.mkdtemp(prefix="postern-test-exim-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def in_postern(server, name):

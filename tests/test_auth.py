@@ -14,6 +14,10 @@ import pytest
 
 from harness import DEADLINE, POSTERN, ROOT, SANITIZER, Closed, Server, Smtp, make_message, memory_holds, trace_of, trusting
 
+SCRAM = """  driver = scram
+  server_password = ${if eq{$auth1}{user}{sesame}fail}
+  server_set_id = $auth1
+"""
 AUTHENTICATORS = """begin authenticators
 
 plain:
@@ -38,22 +42,13 @@ cram:
   server_set_id = $auth1
 
 scram_sha256:
-  driver = scram
-  public_name = SCRAM-SHA-256
-  server_password = ${{if eq{{$auth1}}{{user}}{{sesame}}fail}}
-  server_set_id = $auth1
+{scram}  public_name = SCRAM-SHA-256
 
 scram_sha256_plus:
-  driver = scram
-  public_name = SCRAM-SHA-256-PLUS
-  server_password = ${{if eq{{$auth1}}{{user}}{{sesame}}fail}}
-  server_set_id = $auth1
+{scram}  public_name = SCRAM-SHA-256-PLUS
 
 scram_sha1:
-  driver = scram
-  public_name = SCRAM-SHA-1
-  server_password = ${{if eq{{$auth1}}{{user}}{{sesame}}fail}}
-  server_set_id = $auth1
+{scram}  public_name = SCRAM-SHA-1
 
 fussy:
   driver = plaintext
@@ -93,7 +88,7 @@ def make(certificates, main=None, authenticators=AUTHENTICATORS, acls=ACLS):
     options = {"acl_smtp_rcpt": "rcpt", "auth_fail_delay": "0s", "auth_fail_limit": "1000 / 1h", "smtp_accept_max_nonmail": 1000,
                "smtp_max_synprot_errors": 100}
     one = Server(certificates)
-    one.extra = acls + authenticators.format(dir=one.dir)
+    one.extra = acls + authenticators.format(dir=one.dir, scram=SCRAM)
     (one.dir / "passwords").write_text(f"user: {HASH}\n")
     one.configure({**options, **(main or {})})
     return one.start()

@@ -3,15 +3,12 @@
 lines must be the same. DIFFERENCES lists those that differ, and why."""
 import base64
 import re
-import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
 import exim
-from harness import Server, wait_for
+from harness import wait_for
 
 AUTHENTICATORS = """begin authenticators
 
@@ -132,15 +129,6 @@ def general(text):
     return re.sub(r"\(last (command )?was .*", "(last", text)
 
 
-@pytest.fixture(scope="module")
-def directory():
-    # Below /tmp itself: pytest's own directories are closed to the user that Exim drops to.
-    made = Path(tempfile.mkdtemp(prefix="postern-test-exim-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
 def in_exim(directory, lines):
     program, environment = exim.exim()
     conf, spool = directory / "exim.conf", directory / "spool"
@@ -158,14 +146,10 @@ def in_exim(directory, lines):
 
 
 @pytest.fixture(scope="module")
-def postern(certificates):
-    one = Server(certificates, extra=AUTHENTICATORS)
-    one.configure({"smtp_max_synprot_errors": 100, "acl_smtp_mail": "accept", "acl_smtp_rcpt": "deny", "auth_cleartext_hosts": "*",
-                   "front_processes": 1, "auth_fail_delay": "0s", "auth_fail_limit": "100000 / 1h"})
-    one.start()
-    yield one
-    one.stop()
-    one.remove()
+def postern(module_server):
+    return module_server(extra=AUTHENTICATORS, main={
+        "smtp_max_synprot_errors": 100, "acl_smtp_mail": "accept", "acl_smtp_rcpt": "deny", "auth_cleartext_hosts": "*",
+        "front_processes": 1, "auth_fail_delay": "0s", "auth_fail_limit": "100000 / 1h"})
 
 
 def in_postern(one, lines):

@@ -8,18 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dns_server import Liar, Nsd
+from dns_server import Liar
 from harness import POSTERN, REPORT, SANITIZER, free_ports
 
 PROBE = str(Path(POSTERN).parent / "dns_probe")
 Answer = collections.namedtuple("Answer", "outcome security ttl canonical why ms records")
-
-
-@pytest.fixture(scope="module")
-def nsd():
-    one = Nsd().start()
-    yield one
-    one.remove()
 
 
 @pytest.fixture

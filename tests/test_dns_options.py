@@ -6,15 +6,8 @@ import time
 
 import pytest
 
-from dns_server import Liar, Nsd
+from dns_server import Liar
 from harness import POSTERN, SANITIZER
-
-
-@pytest.fixture(scope="module")
-def nsd():
-    one = Nsd().start()
-    yield one
-    one.remove()
 
 
 @pytest.fixture

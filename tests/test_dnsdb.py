@@ -7,18 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dns_server import Liar, Nsd
+from dns_server import Liar
 from harness import POSTERN, REPORT, SANITIZER
 
 PROBE = str(Path(POSTERN).parent / "lookup_probe")
 Answer = collections.namedtuple("Answer", "result found secure number name text")
-
-
-@pytest.fixture(scope="module")
-def nsd():
-    one = Nsd().start()
-    yield one
-    one.remove()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import Closed, Smtp, make_message, proc_status, wait_for
+from harness import Smtp, make_message, wait_for
 
 
 def flood(client, command, most=1000):
@@ -18,6 +18,13 @@ def flood(client, command, most=1000):
             client.ends()
             return count, code, texts
     raise AssertionError(f"{most} times {command}")
+
+
+def assert_dropped(one, client, command, why):
+    """This command is one too many: the client is told, the connection ends, and the log says so."""
+    assert client.expect(421, command) == why
+    client.ends()
+    one.wait_log(f"SMTP connection dropped: {why}")
 
 
 # ---- Commands ----
@@ -59,9 +66,7 @@ def test_too_many_mail_commands_without_a_message_end_the_connection(server):
         for _ in range(6):
             client.expect(250, "MAIL FROM:<a@b.test>")
             client.expect(250, "RSET")
-        assert client.expect(421, "MAIL FROM:<a@b.test>") == "too many MAIL commands without a message"
-        client.ends()
-    one.wait_log(r"SMTP connection dropped: too many MAIL commands without a message")
+        assert_dropped(one, client, "MAIL FROM:<a@b.test>", "too many MAIL commands without a message")
 
 
 def test_who_tries_addresses_is_cut_off(server):
@@ -75,9 +80,7 @@ def test_who_tries_addresses_is_cut_off(server):
                 client.expect(250, "RCPT TO:<user@example.test>")
                 client.expect(250, "RSET")
                 client.expect(250, "MAIL FROM:<a@b.test>")
-        assert client.expect(421, "RCPT TO:<user@example.test>") == "too many rejected recipients"
-        client.ends()
-    one.wait_log(r"SMTP connection dropped: too many rejected recipients")
+        assert_dropped(one, client, "RCPT TO:<user@example.test>", "too many rejected recipients")
 
 
 def test_accepted_recipients_are_not_counted(server):
@@ -210,7 +213,7 @@ def test_a_tarpit_costs_a_parked_task_and_nobody_else(server):
     slow = [one.connect() for _ in range(200)]
     for client in slow:
         client.expect(250, "EHLO slow.test")
-    memory = fronts_memory(one)
+    memory = one.fronts_kb()
     for client in slow:
         client.send("MAIL FROM:<a@b.test>\r\nRCPT TO:<user@example.test>\r\n")
     for client in slow:
@@ -219,25 +222,17 @@ def test_a_tarpit_costs_a_parked_task_and_nobody_else(server):
     for _ in range(10):
         one.send(make_message(), tls=False)
     one.maildir().wait(10)
-    grown = fronts_memory(one) - memory
-    assert grown < 200 * 64 * 1024, f"{grown} bytes for 200 sessions that wait"
+    grown = one.fronts_kb() - memory
+    assert grown < 200 * 64, f"{grown} KB for 200 sessions that wait"
     assert fronts_time(one) - busy < 10, "the fronts were busy"
     for client in slow:
         client.close()
 
 
-def fronts(one):
-    return [pid for name, pid in one.roles().items() if name.startswith("front")]
-
-
-def fronts_memory(one):
-    return sum(int(proc_status(pid)["VmRSS"].split()[0]) * 1024 for pid in fronts(one))
-
-
 def fronts_time(one):
     """CPU seconds."""
     ticks = 0
-    for pid in fronts(one):
+    for pid in one.fronts():
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
             ticks += sum(int(n) for n in stat.read().rsplit(")", 1)[1].split()[11:13])
     return ticks / 100
@@ -367,6 +362,6 @@ def test_a_flood_of_connections_is_turned_away_and_others_are_served(server):
             client.ehlo()
             client.deliver(make_message())
         if round_ == 1:
-            memory = fronts_memory(one)
-    assert fronts_memory(one) - memory < 20 * 1024 * 1024
+            memory = one.fronts_kb()
+    assert one.fronts_kb() - memory < 20 * 1024
     assert len(one.maildir().wait(4)) == 4

@@ -25,8 +25,8 @@ from pathlib import Path
 import pytest
 
 import exim
-from harness import (DEADLINE, ROOT, Closed, Server, Smtp, descriptors, end_with_us, free_ports, make_certificate, make_message, proc_status,
-                     raise_file_limit, wait_for)
+from harness import (DEADLINE, ROOT, Closed, Server, Smtp, end_with_us, free_ports, make_certificate, make_message, raise_file_limit,
+                     wait_for)
 
 ACLS = """begin acl
 
@@ -453,19 +453,6 @@ GARBAGE = (b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03
            b"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<u@elsewhere.test>\r\nDATA\r\n", b"A" * 40000, b"\xff\xfe\r\nQUIT", b"RSET\r\n" * 200)
 
 
-def fronts(one):
-    return [pid for name, pid in one.roles().items() if name.startswith("front")]
-
-
-def memory_kb(one):
-    return sum(int(proc_status(pid)["VmRSS"].split()[0]) for pid in fronts(one))
-
-
-def open_files(one):
-    """Of the fronts; only root may look."""
-    return sum(len(descriptors(pid)) for pid in fronts(one)) if ROOT else 0
-
-
 def attack(port, number, held):
     """One connection of a round: every second is closed at once; the others send garbage and go, in the first half, or say nothing and stay."""
     try:
@@ -489,7 +476,7 @@ def test_ten_thousand_connections_from_one_address_leave_nothing_and_others_are_
     """As fast as they come. Those that stay beyond the limit of one host are told and closed; those within it are held until the end."""
     raise_file_limit(ROUND + 500)
     one = server(main={"smtp_accept_max_per_host": PER_HOST, "smtp_accept_max": 1000, "smtp_connect_backlog": 200})
-    pids, files = fronts(one), None
+    pids, files = one.fronts(), None
     memory, sent, stop = [], [], threading.Event()
     slowest, failures = [], []
 
@@ -510,7 +497,7 @@ def test_ten_thousand_connections_from_one_address_leave_nothing_and_others_are_
             stop.wait(0.05)
     one.send(make_message("before"), tls=False)
     one.maildir().wait()
-    files = open_files(one)
+    files = one.fronts_files()
     served = threading.Thread(target=serve)
     served.start()
     begun = time.monotonic()
@@ -529,8 +516,8 @@ def test_ten_thousand_connections_from_one_address_leave_nothing_and_others_are_
             assert told + admitted == len(held) and 0 < admitted <= PER_HOST, (told, admitted, len(held))
             for sock in held:
                 sock.close()
-            wait_for("the descriptors of the flood", lambda: open_files(one) <= files + 6)  # the client's, whose connection is open
-            memory.append(memory_kb(one))
+            wait_for("the descriptors of the flood", lambda: one.fronts_files() <= files + 6)  # the client's, whose connection is open
+            memory.append(one.fronts_kb())
     finally:
         took = time.monotonic() - begun
         stop.set()
@@ -539,12 +526,12 @@ def test_ten_thousand_connections_from_one_address_leave_nothing_and_others_are_
     refused = len(re.findall(r"synchronization error.*\[127\.0\.0\.66\]", one.log_text()))
     assert refused > ROUNDS * PER_HOST, f"only {refused} of those who sent garbage had a session"
     print(f"{took:.1f} s, {len(sent)} messages, the slowest {max(slowest):.2f} s, {refused} refused, memory {memory} KB")
-    assert fronts(one) == pids, "a front ended"
+    assert one.fronts() == pids, "a front ended"
     assert took < 60, f"ten thousand connections took {took:.0f} s"
     assert len(sent) >= ROUNDS and max(slowest) < DEADLINE / 3, (len(sent), max(slowest))
     # The first round shows what the limits cost; from then on it is flat.
     assert max(memory[1:]) - memory[0] < 8 * 1024, f"memory of the fronts: {memory} KB"
-    wait_for("the last descriptors", lambda: open_files(one) <= files + 2)
+    wait_for("the last descriptors", lambda: one.fronts_files() <= files + 2)
     maildir = one.maildir()
     wait_for("the mail of the others", lambda: len(maildir.files()) >= len(sent) + 1)
     assert set(sent) <= set(maildir.messages())

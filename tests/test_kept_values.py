@@ -1,47 +1,32 @@
 # SPDX-License-Identifier: ISC
 """What a running server keeps between expansions: results of named lists for one message, and what one string leaves to the next."""
-import socket
-import threading
-
 import pytest
 
-from harness import ROOT, make_message
+from harness import ROOT, Listener, make_message
 
 USER = "  user = nobody\n  group = nogroup\n" if ROOT else ""
 
 
-class Counter:
+class Counter(Listener):
     """A server that answers every connection with one line, and counts them."""
 
-    def __init__(self, answer):
-        self.answer, self.asked = answer.encode(), 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+    def __init__(self, text):
+        self.text, self.asked = text.encode(), 0
+        super().__init__()
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.asked += 1
-            with connection:
-                connection.sendall(self.answer)
+    def answer(self, connection):
+        self.asked += 1
+        connection.sendall(self.text)
 
     def question(self):
         return "${readsocket{inet:127.0.0.1:%d}{}}" % self.port
-
-    def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
 
 
 @pytest.fixture
 def counter():
     one = Counter("example.test")
     yield one
-    one.stop()
+    one.close()
 
 
 def recipients(client, *addresses):

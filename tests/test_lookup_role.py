@@ -11,15 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dns_server import Liar, Nsd
+from dns_server import Liar
 from harness import POSTERN, ROOT, Closed, Smtp, descriptors, make_message, proc_status, trace_of, wait_for
-
-
-@pytest.fixture(scope="module")
-def nsd():
-    one = Nsd().start()
-    yield one
-    one.remove()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 """Lookups as a running server makes them: asked by a front, answered by the lookup role inside of its walls, from files, databases
 and sockets. What each driver does in detail is the matter of the unit tests (src/lookup)."""
 import glob
-import os
 import shutil
 import socket
 import sqlite3

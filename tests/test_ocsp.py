@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import DEADLINE, POSTERN, ROOT, SANITIZER, Server, descriptors, proc_status, wait_for
+from harness import DEADLINE, POSTERN, ROOT, SANITIZER, descriptors, proc_status, replace_file, wait_for
 from ocsp_authority import MUST_STAPLE, Authority, OpensslResponder, Responder, stapled
 
 
@@ -77,11 +77,6 @@ def proving(server, authority):
     return make
 
 
-def replace(path, data):
-    path.with_suffix(".tmp").write_bytes(data)
-    path.with_suffix(".tmp").rename(path)
-
-
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
 @pytest.mark.parametrize("signer", ["delegate", "ca"])
 def test_proof_of_a_file_is_stapled(proving, authority, kind, signer):
@@ -131,12 +126,12 @@ def test_replaced_files_are_picked_up(proving, authority):
     """Not valid, then valid, then gone, then another: without a reload, and nobody is told more than once."""
     one = proving(life=())
     assert stapled(s_client(one)) is None
-    replace(one.proof, authority.proof())
+    replace_file(one.proof, authority.proof())
     first = wait_stapled(one)
-    replace(one.proof, authority.proof(signer="ca"))
+    replace_file(one.proof, authority.proof(signer="ca"))
     wait_for("the next proof", lambda: "Responder Id: CN = ca" in s_client(one))
     assert stapled(s_client(one))["Cert Status"] == first["Cert Status"] == "good"
-    replace(one.proof, b"junk")
+    replace_file(one.proof, b"junk")
     wait_for("the junk", lambda: "no OCSP proof" in one.log_text())
 
 
@@ -162,7 +157,7 @@ def test_reload_with_a_missing_proof_is_taken_and_tells_of_it(proving, authority
     with one.connect() as client:
         assert "the new one" in str(client.banner)
     assert stapled(s_client(one)) is None
-    replace(one.proof, proof)
+    replace_file(one.proof, proof)
     assert wait_stapled(one)["Cert Status"] == "good"
 
 
@@ -197,13 +192,7 @@ def test_each_certificate_has_its_own_proof(server, authority):
 
 def test_file_is_chosen_by_the_name_that_the_client_asks_for(server, authority):
     one = server(start=False)
-    serials = {}
-    for name in ("localhost", "other.test"):
-        chain, key = authority.server(name)
-        serials[name] = authority.last
-        (one.dir / f"{name}.pem").write_text(chain.read_text() + key.read_text())
-        (one.dir / f"{name}.pem").chmod(0o600)
-        (one.dir / f"{name}.der").write_bytes(authority.proof(name))
+    serials = authority.files_of(("localhost", "other.test"), one.dir)
     which = "${if eq{$tls_in_sni}{other.test}{other.test}{localhost}}"
     one.configure({"tls_certificate": f"{one.dir}/{which}.pem", "tls_privatekey": None, "tls_ocsp_file": f"{one.dir}/{which}.der"})
     one.start()
@@ -222,7 +211,7 @@ def test_valid_file_comes_before_a_fetched_proof(server, authority, responder):
     one.start()
     one.wait_log("OCSP: new proof")
     assert "Responder Id: CN = delegate" in s_client(one)
-    replace(file, authority.proof(life=()))
+    replace_file(file, authority.proof(life=()))
     wait_for("the fetched one", lambda: "Responder Id: CN = ca" in s_client(one))
 
 
@@ -390,7 +379,7 @@ def test_replaced_certificate_gets_a_proof_of_its_own(fetching, responder, autho
     first = wait_stapled(one)
     chain, key = authority.server("mx.example.test", source.url)
     (one.dir / "leaf.key").write_bytes(key.read_bytes())
-    replace(one.dir / "chain.pem", chain.read_bytes())
+    replace_file(one.dir / "chain.pem", chain.read_bytes())
     second = wait_for("the new one's", lambda: (proof := stapled(s_client(one))) and proof["Serial Number"] != first["Serial Number"]
                       and proof)
     assert int(second["Serial Number"], 16) == authority.last and second["Cert Status"] == "good"

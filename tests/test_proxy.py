@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import show
-from harness import POSTERN, Closed, Server, Smtp, free_ports, make_certificate, make_message, proc_status, trusting, wait_for
+from harness import POSTERN, Closed, Smtp, free_ports, make_certificate, make_message, trusting, wait_for
 from proxy_peers import (CLIENT, CLIENT_PORT, LOCAL, SIGNATURE, TARGET, TARGET_PORT, At, Behind, HAProxy, binary, field, line,
                          packed, summed, wait_taken)
 from tls_peers import swaks
@@ -37,20 +36,9 @@ def behind(server):
 
 
 @pytest.fixture(scope="module")
-def proxied(request, certificates):
+def proxied(module_server):
     """One such server for the tests that change nothing in it."""
-    one = Server(certificates, main={**LISTED, "proxy_protocol_timeout": "5m"}, extra=ACL)
-    before = request.session.testsfailed
-    try:
-        one.start()
-        yield one
-        one.stop()
-        if request.session.testsfailed == before:
-            one.remove()
-    finally:
-        if one.dir.exists():
-            one.kill()
-            show(one)
+    return module_server(main={**LISTED, "proxy_protocol_timeout": "5m"}, extra=ACL)
 
 
 def connected(one, start, session="yes", host=None, local=r"\[127\.0\.0\.1\]:\d+", external=None, received=None):
@@ -389,12 +377,12 @@ def test_one_list_that_names_the_proxy_is_enough_to_know_it(behind):
     connected(one, 0)
 
 
-def test_a_pretended_client_is_behind_no_proxy(server):
-    """postern session says itself who the client is."""
-    one = server(start=False, main={"hosts_proxy": "*"})
-    done = subprocess.run([POSTERN, "session", "-c", str(one.conf), "192.0.2.1"], input="EHLO client.test\nQUIT\n", capture_output=True,
-                          text=True, timeout=60)
-    assert "Hello client.test [192.0.2.1]" in done.stdout, done
+def test_a_pretended_proxy_names_its_client(server):
+    """postern session, whose client is in the list; tests/test_session.py has it beside Exim's -bh."""
+    one = server(start=False, main={"hosts_proxy": "192.0.2.1"})
+    done = subprocess.run([POSTERN, "session", "-c", str(one.conf), "192.0.2.1"], input=line().decode() + "EHLO client.test\nQUIT\n",
+                          capture_output=True, text=True, timeout=60)
+    assert f"Hello client.test [{CLIENT}]" in done.stdout, done
 
 
 def test_a_proxy_that_goes_away_is_nobodys_concern(proxied):
@@ -410,9 +398,7 @@ def test_a_proxy_that_goes_away_is_nobodys_concern(proxied):
                                    b"NOOP\r\n" * 11000, bytes(65536)],
                          ids=["a line", "version 2", "no line end", "lines", "zeros"])
 def test_64_kb_are_refused_and_leave_nothing(proxied, flood):
-    def memory():
-        return sum(int(proc_status(pid)["VmRSS"].split()[0]) for name, pid in proxied.roles().items() if name.startswith("front"))
-    before = memory()
+    before = proxied.fronts_kb()
     for _ in range(40):
         with Smtp(proxied.smtp, banner=False) as client:
             try:
@@ -423,7 +409,7 @@ def test_64_kb_are_refused_and_leave_nothing(proxied, flood):
                 pass  # refused before all of it was sent
     with Behind(proxied.smtp, line()) as client:
         client.ehlo()
-    assert memory() - before < 20 * 1024
+    assert proxied.fronts_kb() - before < 20 * 1024
 
 
 def test_who_goes_on_after_the_refusal_is_put_out(proxied):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import exim
-from harness import DEADLINE, ROOT, Server, Smtp
+from harness import DEADLINE, ROOT, Smtp
 from proxy_peers import LOCAL, binary, field, line, packed, summed
 
 BANNER = ("$proxy_session [$sender_host_address]:$sender_host_port [$proxy_local_address]:$proxy_local_port "
@@ -121,14 +121,8 @@ def theirs():
 
 
 @pytest.fixture(scope="module")
-def ours(certificates):
-    one = Server(certificates, main={"hosts_proxy": "127.0.0.1", "smtp_banner": BANNER})
-    try:
-        one.start()
-        yield one
-        one.stop()
-    finally:
-        one.remove()
+def ours(module_server):
+    return module_server(main={"hosts_proxy": "127.0.0.1", "smtp_banner": BANNER})
 
 
 @pytest.mark.parametrize("name", ROWS)

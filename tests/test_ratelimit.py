@@ -161,15 +161,6 @@ def in_exim(directory, point, acl, commands):
 
 
 @pytest.fixture(scope="module")
-def directory():
-    # Below /tmp itself: pytest's own directories are closed to the user that Exim drops to.
-    made = Path(tempfile.mkdtemp(prefix="postern-test-exim-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture(scope="module")
 def measuring(certificates):
     """A server with an ACL for each row, chosen by the name that HELO gives; a key of its own for each."""
     acls = "".join(f"m_{name}:\n{warn(*rows)}\n" for name, rows in MEASURES.items())

@@ -3,9 +3,8 @@
 import re
 import subprocess
 
-import pytest
 
-from harness import DOMAIN, POSTERN, SANITIZER, below_trace, make_message, trace_of
+from harness import POSTERN, SANITIZER, below_trace, make_message, trace_of
 
 
 def rewriting(server, rules, **named):

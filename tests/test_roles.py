@@ -296,6 +296,39 @@ def test_broken_configuration_on_reload_keeps_the_old_and_says_why(server):
     wait_for("the mended configuration", mended)
 
 
+@pytest.mark.parametrize("role", ["keeper", "queue"])
+def test_a_reload_that_a_role_does_not_answer_leaves_all_with_the_old_configuration(server, role):
+    one = server(main={"reload_timeout": "2s", "smtp_banner": "old"})
+    stuck = one.role(role)
+
+    def banners():
+        found = set()
+        for _ in range(10):  # so that both fronts have their turn
+            with one.connect() as client:
+                found.add(client.banner[1][0])
+        return found
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        one.configure({"smtp_banner": "new"})
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log(rf"reload refused: the {role} process \(pid {stuck}\) did not answer in reload_timeout; the old configuration stays in use$")
+        assert banners() == {"old"}
+        # Nor has the master another one, for those that it starts anew.
+        front = one.role("front 0")
+        os.kill(front, signal.SIGKILL)
+        wait_for("another front", lambda: one.role("front 0") != front)
+        assert banners() == {"old"}
+    finally:
+        os.kill(stuck, signal.SIGCONT)
+    # Once it answers, it takes part again.
+    start = one.mark()
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("configuration reloaded", start)
+    assert banners() == {"new"}
+    one.send(make_message(), tls=True)
+    one.maildir().wait()
+
+
 def test_reload_with_an_unusable_key_keeps_the_old_one(server):
     one = server()
     for key in (one.dir / "missing.pem", one.dir / "users"):

@@ -45,6 +45,7 @@ check_data:
 """
 OPTIONS = """primary_hostname = mx.example.test
 host_lookup =
+hosts_proxy = 192.0.2.9
 acl_smtp_connect = check_connect
 acl_smtp_helo = check_helo
 acl_smtp_mail = check_mail
@@ -72,6 +73,15 @@ DIALOGUES = {
     "subject_refused": ["HELO good.test", "MAIL FROM:<x@ham.test>", "RCPT TO:<user@example.test>", "DATA", "Subject: a bad one", "",
                         "text", ".", "QUIT"],
     "syntax": ["HELO", "MAIL FROM:<a@b.test>", "HELO x.test", "RCPT TO:<a@b.test>", "RCPT TO:<b@c.test>", "NONSENSE", "DATA", "NOOP", "VRFY a", "QUIT"],
+}
+
+
+# Of the address in hosts_proxy, and of another one.
+PROXIED = {
+    "a_client": ["PROXY TCP4 203.0.113.7 198.51.100.1 4711 25\r", "QUIT"],
+    "another_client": ["PROXY TCP4 198.51.100.7 198.51.100.1 4711 25\r", *DIALOGUES["a_relay"]],
+    "for_itself": ["PROXY UNKNOWN\r", "EHLO a.test", "MAIL FROM:<A@b.test>", "RCPT TO:<user@example.test>", "QUIT"],
+    "no_header": ["EHLO a.test\r", "HELO a.test", "MAIL FROM:<a@b.test>", "QUIT"],
 }
 
 
@@ -120,6 +130,15 @@ def test_replies_and_log_lines_are_those_of_exim(directory, name):
     assert ours.stdout.startswith("\n**** SMTP testing session as if from host 198.51.100.7\n") and theirs.stdout[:30] == ours.stdout[:30]
     assert replies(ours.stdout) == replies(theirs.stdout)
     assert log_lines(ours.stderr) == log_lines(theirs.stderr)
+
+
+@pytest.mark.parametrize("name", PROXIED)
+def test_a_pretended_proxy_begins_with_its_header_as_with_exim(directory, name):
+    ours, theirs = pretend(directory, PROXIED[name], address="192.0.2.9"), in_exim(directory, PROXIED[name], "192.0.2.9")
+    assert replies(ours.stdout) == replies(theirs.stdout) and len(replies(ours.stdout)) >= 1
+    assert [line for line in log_lines(ours.stderr) if "ACL" in line] == [line for line in log_lines(theirs.stderr) if "ACL" in line]
+    assert '>>> host in hosts_proxy? yes (matched "192.0.2.9")' in ours.stderr.split("\n")
+    assert '>>> host in hosts_proxy? yes (matched "192.0.2.9")' in theirs.stderr.split("\n")
 
 
 def test_the_trace_names_acl_statement_and_condition_as_exims_does(directory):

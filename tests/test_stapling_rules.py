@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import DEADLINE, POSTERN, SANITIZER, wait_for
+from harness import DEADLINE, POSTERN, SANITIZER, replace_file, wait_for
 from ocsp_authority import Authority, Responder, stapled
 from tls_peers import gnutls_cli, s_client, swaks
 
@@ -60,11 +60,6 @@ def pem(kind, data):
     return f"-----BEGIN {kind}-----\n{base64.encodebytes(data).decode()}-----END {kind}-----\n"
 
 
-def replace(path, data):
-    path.with_suffix(".tmp").write_bytes(data)
-    path.with_suffix(".tmp").rename(path)
-
-
 def postern(*arguments):
     return subprocess.run([POSTERN, *map(str, arguments)], capture_output=True, text=True, timeout=DEADLINE,
                           env={**os.environ, **SANITIZER, "no_proxy": "*"})
@@ -91,13 +86,7 @@ def test_only_clients_that_ask_for_it_get_the_proof(proving, version, message):
 
 def test_the_option_is_expanded_again_when_tls_sni_is_known(server, authority):
     one = server(start=False)
-    serials = {}
-    for name in ("first.test", "second.test"):
-        chain, key = authority.server(name)
-        serials[name] = authority.last
-        (one.dir / f"{name}.pem").write_text(chain.read_text() + key.read_text())
-        (one.dir / f"{name}.pem").chmod(0o600)
-        (one.dir / f"{name}.der").write_bytes(authority.proof(name))
+    serials = authority.files_of(("first.test", "second.test"), one.dir)
     which = "${if eq{$tls_sni}{second.test}{second.test}{first.test}}"
     one.configure({"tls_certificate": f"{one.dir}/{which}.pem", "tls_privatekey": None, "tls_ocsp_file": f"{one.dir}/{which}.der"})
     one.start()
@@ -119,7 +108,7 @@ def test_a_file_that_is_replaced_is_served_without_a_restart_and_no_handshake_is
     thread = threading.Thread(target=look)
     thread.start()
     for proof, signer in zip(proofs, ("ca", "delegate", "ca")):
-        replace(one.proof, proof)
+        replace_file(one.proof, proof)
         wait_for("the new proof", lambda signer=signer: f"Responder Id: CN = {signer}" in s_client(one.smtp, "-status").text)
     stop.set()
     thread.join()
@@ -170,7 +159,7 @@ def test_clocks_may_differ_by_five_minutes(proving, clock):
 def test_a_proof_that_expires_while_the_server_runs_is_served_no_longer(proving, authority):
     one = proving()
     made = time.monotonic()
-    replace(one.proof, authority.proof(life=("-nmin", "1"), clock=-330, signer="ca"))  # good for thirty seconds, the five minutes included
+    replace_file(one.proof, authority.proof(life=("-nmin", "1"), clock=-330, signer="ca"))  # good for thirty seconds, the five minutes included
     wait_for("the short proof", lambda: "Responder Id: CN = ca" in s_client(one.smtp, "-status").text, deadline=25)
     wait_for("its end", lambda: proof_of(one) is None, interval=0.5)
     assert time.monotonic() - made > 25, "not before its time"
@@ -203,7 +192,7 @@ def test_a_proof_ends_with_its_signer(proving, authority):
     """Signed by one whose certificate has half a minute left; the proof itself would be good for a week."""
     one = proving()
     authority.make("ending", "ca", "extendedKeyUsage=OCSPSigning", days=1, clock=-86400 + 30)
-    replace(one.proof, authority.proof(signer="ending"))
+    replace_file(one.proof, authority.proof(signer="ending"))
     wait_for("the proof", lambda: "Responder Id: CN = ending" in s_client(one.smtp, "-status").text, deadline=25)
     wait_for("the end of its signer", lambda: proof_of(one) is None, interval=0.5)
 
@@ -241,7 +230,7 @@ def test_the_proof_is_about_the_servers_certificate_and_none_of_its_chain(provin
     authority.openssl("ocsp", "-issuer", "root.pem", "-cert", "ca.pem", "-no_nonce", "-reqout", "request.der")
     authority.openssl("ocsp", "-index", "index", "-CA", "root.pem", "-rsigner", "root.pem", "-rkey", "root.key", "-reqin", "request.der",
                       "-respout", "chain.der", "-ndays", "7")
-    replace(one.proof, (authority.dir / "chain.der").read_bytes())
+    replace_file(one.proof, (authority.dir / "chain.der").read_bytes())
     wait_for("it to be refused", lambda: proof_of(one) is None)
     one.wait_log("OCSP: .*about none of the server's certificates")
 
@@ -275,15 +264,19 @@ def test_dane_ee_needs_the_self_signed_certificate_alone(server):
     assert not dane(one, "3 1 2 " + "00" * 64)[1]
 
 
-def test_dane_ta_needs_the_whole_chain_with_the_authority_which_is_sent(server, authority):
-    """A private authority that no client knows: the handshake carries it, from the file of the certificate."""
+def anchored(server, authority):
+    """A server whose certificate's file has the whole chain with the authority, the chain without it, and the TLSA record of the authority."""
     one = server(start=False)
     chain, key = authority.server("mx.example.test")
     whole = one.dir / "chain.pem"
     whole.write_text(chain.read_text() + (authority.dir / "root.pem").read_text())
     one.configure({"tls_certificate": whole, "tls_privatekey": key})
-    one.start()
-    data = record("--usage", "DANE-TA", "--selector", "SPKI", "--matching", "SHA2-512", whole)
+    return one.start(), chain, record("--usage", "DANE-TA", "--selector", "SPKI", "--matching", "SHA2-512", whole)
+
+
+def test_dane_ta_needs_the_whole_chain_with_the_authority_which_is_sent(server, authority):
+    """A private authority that no client knows: the handshake carries it, from the file of the certificate."""
+    one, chain, data = anchored(server, authority)
     assert data.startswith("2 1 2 ")
     answer, trusted = dane(one, data)
     assert trusted and "matched TA certificate" in answer.text and sent(answer) == 3, answer.text
@@ -294,13 +287,7 @@ def test_dane_ta_needs_the_whole_chain_with_the_authority_which_is_sent(server, 
 
 
 def test_with_dane_ta_the_certificate_must_have_the_servers_name(server, authority):
-    one = server(start=False)
-    chain, key = authority.server("mx.example.test")
-    whole = one.dir / "chain.pem"
-    whole.write_text(chain.read_text() + (authority.dir / "root.pem").read_text())
-    one.configure({"tls_certificate": whole, "tls_privatekey": key})
-    one.start()
-    data = record("--usage", "DANE-TA", "--selector", "SPKI", "--matching", "SHA2-512", whole)
+    one, _, data = anchored(server, authority)
     answer, trusted = dane(one, data, name="other.test")
     assert not trusted and "hostname mismatch" in answer.text, answer.text
     assert dane(one, data)[1]

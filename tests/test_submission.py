@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from harness import POSTERN, Server, Smtp, trusting
+from tls_peers import AUTHENTICATORS
 
 ACLS = """
 begin acl
@@ -125,16 +126,6 @@ def test_a_constant_mistake_is_found_at_load(option, complaint, certificates, tm
 
 # ---- Who is authenticated ----
 
-AUTH = """
-begin authenticators
-plain:
-  driver = plaintext
-  public_name = PLAIN
-  server_condition = ${if eq{$auth3}{secret}}
-  server_set_id = $auth2
-"""
-
-
 def log_in(client, user="ann"):
     client.expect(235, "AUTH PLAIN " + base64.b64encode(f"\0{user}\0secret".encode()).decode())
 
@@ -171,18 +162,18 @@ FULL = ["Date: x", "Message-ID: <m@b>"]
     ("/domain=b.test/name=Ann A.", ["From: boss@b.test"], "x@c.test", ['Sender: "Ann A." <ann@b.test>'], "ann@b.test"),
 ])
 def test_sender_and_envelope_are_the_authenticated_users(server, control, header, sender, wanted, envelope):
-    lines = authenticated(server(control, {"qualify_domain": "example.test"}, AUTH), header + FULL, sender)
+    lines = authenticated(server(control, {"qualify_domain": "example.test"}, AUTHENTICATORS), header + FULL, sender)
     assert [line for line in lines if line.startswith("Sender:")] == wanted
     assert lines[0] == f"Return-path: <{envelope}>"
 
 
 def test_an_identity_that_is_an_address_needs_no_domain(server):
-    lines = authenticated(server("", {}, AUTH), ["From: x@b.test"] + FULL, user="ann@c.test")
+    lines = authenticated(server("", {}, AUTHENTICATORS), ["From: x@b.test"] + FULL, user="ann@c.test")
     assert "Sender: ann@c.test" in lines and lines[0] == "Return-path: <ann@c.test>"
 
 
 def test_the_null_sender_stays(server):
-    assert authenticated(server("", {}, AUTH), ["From: ann@mx.example.test"] + FULL, sender="")[0] == "Return-path: <>"
+    assert authenticated(server("", {}, AUTHENTICATORS), ["From: ann@mx.example.test"] + FULL, sender="")[0] == "Return-path: <>"
 
 
 # ---- Ports of submission ----
@@ -190,7 +181,7 @@ def test_the_null_sender_stays(server):
 @pytest.fixture(name="submission")
 def fixture_submission(server):
     def make(**main):
-        return server("", {"acl_smtp_mail": None, "qualify_domain": "example.test", **main}, AUTH)
+        return server("", {"acl_smtp_mail": None, "qualify_domain": "example.test", **main}, AUTHENTICATORS)
 
     def with_port(**main):
         one = make(**main)
@@ -250,14 +241,14 @@ CHECK = {"submission_sender_check": "$authenticated_id@example.test : ${if eq{$a
 
 
 def test_a_user_may_send_as_the_addresses_of_the_list(server):
-    one = server("", {**CHECK, "qualify_domain": "example.test"}, AUTH)
+    one = server("", {**CHECK, "qualify_domain": "example.test"}, AUTHENTICATORS)
     authenticated(one, ["From: ann@example.test"] + FULL)
     authenticated(one, ["From: The Team <TEAM@example.test>"] + FULL, sender="team@example.test")
     authenticated(one, ["From: team@example.test"] + FULL, sender="")
 
 
 def test_another_envelope_sender_is_refused_at_mail(server):
-    one = server("", CHECK, AUTH)
+    one = server("", CHECK, AUTHENTICATORS)
     with one.connect() as client:
         client.ehlo()
         client.starttls()
@@ -270,7 +261,7 @@ def test_another_envelope_sender_is_refused_at_mail(server):
 @pytest.mark.parametrize("header", [["From: team@example.test"], ["From: bob@example.test, ann@example.test"], ["From: broken <"],
                                     ["From: bob@example.test", "From: ann@example.test"], ["Subject: none", "Resent-From: ann@example.test"]])
 def test_another_address_in_from_is_refused_after_data(server, header):
-    one = server("", {**CHECK, "qualify_domain": "example.test"}, AUTH)
+    one = server("", {**CHECK, "qualify_domain": "example.test"}, AUTHENTICATORS)
     with one.connect() as client:
         client.ehlo()
         client.starttls()
@@ -285,7 +276,7 @@ def test_another_address_in_from_is_refused_after_data(server, header):
 
 
 def test_who_is_not_authenticated_is_not_asked(server):
-    one = server("", CHECK, AUTH)
+    one = server("", CHECK, AUTHENTICATORS)
     with one.connect() as client:
         client.ehlo()
         client.expect(250, "MAIL FROM:<anybody@client.test>")

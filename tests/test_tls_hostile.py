@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import DEADLINE, ROOT, Closed, Smtp, Server, descriptors, make_message, proc_status, raise_file_limit, trusting, wait_for
+from harness import DEADLINE, ROOT, Closed, Smtp, Server, make_message, raise_file_limit, trusting, wait_for
 from tls_peers import named_certificate, s_client
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -160,19 +160,6 @@ def held(one):
     return sum(int(row[1].split(":")[1], 16) in ports and row[3] in ("01", "08") for row in rows)
 
 
-def fronts(one):
-    return [pid for name, pid in one.roles().items() if name.startswith("front")]
-
-
-def open_files(one):
-    """Of the fronts; only root may look."""
-    return sum(len(descriptors(pid)) for pid in fronts(one)) if ROOT else 0
-
-
-def memory_kb(one):
-    return sum(int(proc_status(pid)["VmRSS"].split()[0]) for pid in fronts(one))
-
-
 def test_thousands_of_half_open_handshakes_keep_nobody_waiting_and_leave_nothing(server):
     raise_file_limit(HALF_OPEN + 500)
     one = server(main={"smtp_accept_max": HALF_OPEN + 50, "smtp_connect_backlog": 1000})
@@ -186,24 +173,24 @@ def test_thousands_of_half_open_handshakes_keep_nobody_waiting_and_leave_nothing
             sent.append(message)
         return time.monotonic() - begun
     alone = others(10)
-    files, memory = open_files(one), []
+    files, memory = one.fronts_files(), []
     # Twice: the second time shows that the first was counted back, and what memory it cost is used again.
     for _ in range(2):
-        mark, pids = one.mark(), fronts(one)
+        mark, pids = one.mark(), one.fronts()
         stuck = [half_open(one, STAGES[number % len(STAGES)], hello) for number in range(HALF_OPEN)]
         assert held(one) >= HALF_OPEN
-        assert not ROOT or open_files(one) >= HALF_OPEN
+        assert not ROOT or one.fronts_files() >= HALF_OPEN
         # Generous, for machines that do other work at the same time: what is to be seen is that nobody waits for a handshake to end.
         assert others(10) < 10 * alone + DEADLINE / 3
         for sock in stuck:
             sock.close()
         wait_for("the connections to be gone", lambda: held(one) == 0)
-        wait_for("their descriptors", lambda: open_files(one) <= files + 2)
+        wait_for("their descriptors", lambda: one.fronts_files() <= files + 2)
         failed = sum(STAGES[number % len(STAGES)] in TOLD for number in range(HALF_OPEN))
         one.wait_log(TLS_ERROR, mark, failed)
         assert len(errors(one, mark)) == failed
-        assert fronts(one) == pids, "a front ended"
-        memory.append(memory_kb(one))
+        assert one.fronts() == pids, "a front ended"
+        memory.append(one.fronts_kb())
     assert memory[1] - memory[0] < 16 * 1024, f"memory of the fronts: {memory} KB"
     maildir = one.maildir()
     wait_for("the mail of the others", lambda: set(sent) <= set(maildir.messages()))
@@ -336,7 +323,7 @@ def test_a_client_hello_cut_anywhere_is_one_line_in_the_log(by_name):
 @pytest.mark.parametrize("which", ["shared", "by_name"])
 def test_damaged_client_hellos_end_their_connection_and_no_front(request, which):
     one = request.getfixturevalue(which)
-    dice, pids, mark = random.Random(8446), fronts(one), one.mark()
+    dice, pids, mark = random.Random(8446), one.fronts(), one.mark()
     hellos = [client_hello(version=version, alpn=alpn) for version in VERSIONS for alpn in ((), ("smtp",))]
     for number in range(300):
         hello = bytearray(dice.choice(hellos))
@@ -349,7 +336,7 @@ def test_damaged_client_hellos_end_their_connection_and_no_front(request, which)
     # None of them can have got to the end of its handshake.
     one.wait_log(TLS_ERROR, mark, 300)
     assert len(errors(one, mark)) == 300
-    assert fronts(one) == pids
+    assert one.fronts() == pids
     serves(one)
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The options of TLS as a server, each driven by a client that is not ours; named by the sentence that a test checks."""
 import re
-import shutil
 import socket
 import ssl
 import subprocess

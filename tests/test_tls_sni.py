@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: ISC
 """SNI: certificates chosen by the name that the client asks for, by expansion and by a directory of certificates."""
-import shutil
 import socket
 import ssl
 import subprocess

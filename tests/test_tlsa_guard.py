@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dns_server import Nsd
-from harness import POSTERN, SANITIZER, Server, free_ports, make_message, trusting, wait_for
+from harness import POSTERN, SANITIZER, free_ports, make_message, trusting, wait_for
 
 HOSTS = ("strict.dane.test", "both.dane.test", "none.dane.test", "open.example", "bad.late.test")
 

@@ -593,6 +593,8 @@ static const struct {
 	{ "ratelimit = 100/1h/per_cmd/strict/count=$sender_address", "5/readonly", IN_RATELIMIT "\"count=5/readonly\" is not a positive number" },
 	{ "ratelimit = 100/1h/per_cmd/strict/count$sender_address", "=5", "deny 5 <1h/per_cmd/count=5> 2.0 100 1h" },
 	{ "ratelimit = 100/1h/per_cmd/strict/no$sender_address", "update", "deny 5 <1h/per_cmd/noupdate> 2.0 100 1h" },
+	{ "ratelimit = 100/1h/per_cmd/readonly$sender_address", "", "deny 5 <1h/per_cmd/192.0.2.1> 0.0 100 1h" },
+	{ "ratelimit = 100/1h/per_cmd/strict/readonly$sender_address", "x", "deny 5 <1h/per_cmd/readonlyx> 2.0 100 1h" },
 	{ "ratelimit = 100/1h/per_cmd/strict/${sender_address}only", "read", "deny 5 <1h/per_cmd/readonly> 2.0 100 1h" },
 	{ "ratelimit = 100/1h/strict/per_$sender_address/per_cmd", "mail", "deny 5 <1h/per_cmd/per_mail> 2.0 100 1h" },
 	{ "ratelimit = 100/1h/per_cmd/strict/unique=$sender_address", "a/readonly", "deny 5 <1h/per_cmd/unique/192.0.2.1> 1.0 100 1h" },

@@ -248,13 +248,18 @@ static enum acl_step run_logwrite(struct acl_run *run, const struct acl_item *it
 	return ACL_YES;
 }
 
-static bool check_queue(struct slice value, struct arena *scratch, struct error *error)
+static bool check_queue_name(struct slice value, struct error *error)
 {
 	struct slice name = slice_trim(value);
-	(void)scratch;
 	return name.len == 0 || queue_name_valid(name) ||
 	       error_set(error, ERROR_USAGE, "\"%.*s\" is no name of a queue; expected letters, digits, \"_\" and \"-\", %d at most",
 			 SLICE_ARG(slice_first(name, 64)), QUEUE_NAME_MAX);
+}
+
+static bool check_queue(struct slice value, struct arena *arena, struct error *error)
+{
+	(void)arena;
+	return check_queue_name(value, error);
 }
 
 static enum acl_step run_queue(struct acl_run *run, const struct acl_item *item, struct expand_value value)
@@ -264,7 +269,7 @@ static enum acl_step run_queue(struct acl_run *run, const struct acl_item *item,
 	(void)item;
 	if (value.tainted)
 		return acl_broken(run, "Tainted name '%.*s' for queue not permitted", SLICE_ARG(slice_first(name, 64)));
-	if (!check_queue(name, run->arena, &error))
+	if (!check_queue_name(name, &error))
 		return acl_broken(run, "%s", error.text);
 	if (!run->session->queue)
 		return acl_broken(run, "cannot use queue condition here: there is no message");

@@ -283,6 +283,8 @@ const struct command command_session = {
 		"  -oMai ID      as whom\n"
 		"  --tls         as if within TLS\n"
 		"  --json        steps and log lines as JSON, one object a line\n"
-		"ADDRESS is the client's, with its port if wanted. Commands are read from standard input; replies go to standard output,\n"
-		"steps (>>>) and log lines (LOG:) to standard error. The code is that of the server; nothing is taken or delivered.\n",
+		"ADDRESS is the client's, with its port if wanted; when it is in hosts_proxy, the first line must be a header of the PROXY\n"
+		"protocol, version 1, as with Exim's -bh: \"PROXY TCP4 192.0.2.1 192.0.2.2 4711 25\".\n"
+		"Commands are read from standard input; replies go to standard output, steps (>>>) and log lines (LOG:) to standard error.\n"
+		"The code is that of the server; nothing is taken or delivered.\n",
 };

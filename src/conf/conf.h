@@ -148,7 +148,7 @@ struct conf_main {
 
 	struct slice role_users;  /* with one "%s" */
 	int64_t role_uid_base;
-	int64_t shutdown_timeout; /* ns */
+	int64_t shutdown_timeout, reload_timeout; /* ns */
 	int64_t front_processes;  /* 0: one a core, less one */
 	int64_t retry_interval_max, retry_data_expire; /* ns */
 	/* When messages wait for a run of their queue, and when there is one. */

@@ -455,6 +455,10 @@ static const struct conf_option options[] = {
 	  .help = "When started as root and there is no such user: the first of the user numbers that the roles run "
 		  "under, one each.",
 	  .example = "61104" },
+	{ OPTION(reload_timeout), .type = CONF_TIME, .fallback = "1m", .min = 1, .max = 3600,
+	  .help = "How long a reload waits for the keeper, and then for the other roles, to take the new configuration. When one has not "
+		  "answered by then, the reload is refused, and the old configuration stays in use everywhere.",
+	  .example = "10s" },
 	{ OPTION(shutdown_timeout), .type = CONF_TIME, .fallback = "10s", .max = 3600,
 	  .help = "How long sessions and deliveries may still go on when the server is stopped.", .example = "30s" },
 	{ OPTION(front_processes), .type = CONF_INTEGER, .fallback = "0", .max = 64,

@@ -21,6 +21,7 @@
 /* What a process that a reload ends or replaces has for what is under way. */
 enum { RETIREMENT_SECONDS = 30 };
 #define START_TIMEOUT (60 * CLOCK_SECOND)
+#define STUCK_TIMEOUT (2 * CLOCK_SECOND)
 /* Tickets are sealed with a key for six hours, and opened for two periods more (RFC 9325 §3.4 asks for less than a week). */
 #define TICKET_PERIOD (6 * 3600 * CLOCK_SECOND)
 
@@ -245,8 +246,24 @@ static bool same_foundation(struct master *master, const struct conf *conf, stru
 	return true;
 }
 
-/* Puts the old configuration back after a role refused the new one. */
-static void roll_back(struct master *master, struct conf *old, int old_fd, struct tls_store *old_tls)
+/* Whether all roles have taken the configuration. False with *error: one has refused it, or has not answered in time. */
+static bool all_have_taken(const struct master *master, struct error *error)
+{
+	for (size_t i = 0; i < master->child_count; i++)
+		if (*master->children[i]->problem)
+			return error_set(error, ERROR_USAGE, "%s", master->children[i]->problem);
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->awaited)
+			return error_set(error, ERROR_TEMPORARY, "the %s process (pid %d) did not answer in reload_timeout",
+					 role_name(master->children[i]->kind), (int)master->children[i]->pid);
+	return true;
+}
+
+/*
+ * Puts the old configuration back after a role refused the new one, or did not answer: that one takes both, in their order, once it can.
+ * All roles have the same configuration so, also those that are started later.
+ */
+static void roll_back(struct master *master, struct conf *old, int old_fd, struct tls_store *old_tls, bool stuck)
 {
 	conf_unref(&master->conf);
 	fd_close(&master->source_fd);
@@ -256,7 +273,8 @@ static void roll_back(struct master *master, struct conf *old, int old_fd, struc
 	master->tls = old_tls;
 	master->generation++;
 	send_to_all(master, NULL);
-	children_settle(master, clock_after(START_TIMEOUT));
+	/* The others have changed back long before, so that what the log says now is true. */
+	children_settle(master, clock_after(stuck ? STUCK_TIMEOUT : START_TIMEOUT));
 }
 
 static bool same_texts(const struct slice *a, size_t a_count, const struct slice *b, size_t b_count)
@@ -331,17 +349,14 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 	struct child *keeper = child_find(master, ROLE_KEEPER, 0);
 	if (keeper && keeper->peer)
 		child_send_material(keeper);
-	bool settled = children_settle(master, clock_after(START_TIMEOUT));
+	bool settled = children_settle(master, clock_after(old->main.reload_timeout));
 	if (settled && keeper && !*keeper->problem) {
 		send_to_all(master, keeper);
-		settled = children_settle(master, clock_after(START_TIMEOUT));
+		settled = children_settle(master, clock_after(old->main.reload_timeout));
 	}
-	for (size_t i = 0; i < master->child_count; i++) {
-		if (!*master->children[i]->problem)
-			continue;
-		error_set(error, ERROR_USAGE, "%s", master->children[i]->problem);
+	if (!all_have_taken(master, error)) {
 		listen_open(master, old, &(struct error){ 0 });
-		roll_back(master, old, old_fd, old_tls);
+		roll_back(master, old, old_fd, old_tls, !settled);
 		return false;
 	}
 	replace_walled(master, old);
@@ -350,7 +365,7 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 	want_programs(master);
 	conf_unref(&old);
 	fd_close(&old_fd);
-	return settled || error_set(error, ERROR_TEMPORARY, "a role did not answer in time");
+	return true;
 }
 
 /* The logs are opened anew whether or not the configuration is good: log rotation must work in any case. */

@@ -197,6 +197,7 @@ struct removal {
 	struct spool *spool;
 	struct message_id ids[REMOVALS_AT_ONCE];
 	size_t count;
+	bool durable;
 	bool done;
 	struct error error;
 };
@@ -204,8 +205,7 @@ struct removal {
 static void remove_batch(void *arg)
 {
 	struct removal *removal = arg;
-	/* Not waited for: if the machine fails right now, a message may be delivered twice, but none is lost. */
-	removal->done = spool_remove(removal->spool, removal->ids, removal->count, false, &removal->error);
+	removal->done = spool_remove(removal->spool, removal->ids, removal->count, removal->durable, &removal->error);
 }
 
 static void remove_task(void *arg)
@@ -225,6 +225,8 @@ static void remove_task(void *arg)
 			(queue->removal_count - removal->count) * sizeof removal->ids[0]);
 		queue->removal_count -= removal->count;
 		queue->removing = removal->count;
+		/* Under load the next batch of messages makes their end durable, too; until then a failure of the machine means duplicates. */
+		removal->durable = queue->active == 0 && !queue->submitted_first;
 		offload(remove_batch, removal);
 		queue->removing = 0;
 		if (!removal->done)

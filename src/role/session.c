@@ -140,6 +140,13 @@ static void lost_connection(struct session *session, ssize_t result)
 	session_flush(session);
 }
 
+void session_tell_waiting(const struct session *session)
+{
+	const struct front_watch *watch = session->front->watch;
+	if (watch)
+		watch->waiting(watch->owner);
+}
+
 /* Waits for more input; what is queued goes out first. False: the connection is over. */
 static bool read_more(struct session *session)
 {
@@ -148,8 +155,7 @@ static bool read_more(struct session *session)
 		return false;
 	if (buf_len(&session->in) == 0)
 		buf_free(&session->in);
-	if (front->watch)
-		front->watch->waiting(front->watch->owner);
+	session_tell_waiting(session);
 	ssize_t n = stream_read(&session->stream, front->scratch, sizeof front->scratch,
 				clock_after(session->conf->main.smtp_receive_timeout));
 	if (n <= 0) {
@@ -221,10 +227,14 @@ static bool on_starttls(struct session *session)
 	bool go_on = policy_run(&policy, session, ACL_POINT_STARTTLS, "STARTTLS", (struct slice){ 0 });
 	policy_answer(&policy, session);
 	policy_end(&policy);
-	if (go_on && session_flush(session))
-		return start_tls(session, server, handshake_deadline(session));
-	tls_server_unref(server);
-	return !go_on;
+	if (!go_on || !session_flush(session)) {
+		tls_server_unref(server);
+		return !go_on;
+	}
+	bool started = start_tls(session, server, handshake_deadline(session));
+	if (!started)
+		session->ended = SMTP_END_TLS_FAILED;
+	return started;
 }
 
 /* ---- Events ---- */

@@ -212,6 +212,8 @@ const char *session_log_id(const struct session *session);
 void session_log(struct session *session, enum log_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* For a rehearsal: a step of a decision. Nothing in a server; what would cost is not computed there (session->front->watch). */
 void session_trace(struct session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Likewise, before it waits for input. */
+void session_tell_waiting(const struct session *session);
 /* Whether the routers take this address; the result lies in `arena`. */
 enum route_outcome session_route(struct session *session, const struct mail_address *address, struct arena *arena,
 				 struct route_result *result_r);

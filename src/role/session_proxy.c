@@ -37,8 +37,7 @@ static bool find_proxy(struct session *session, bool *is_r, struct error *error)
 	const struct list *lists[] = { main->hosts_proxy, main->proxy_required_hosts };
 	bool known = true;
 	*is_r = false;
-	/* A pretended client is the client itself. */
-	for (size_t i = 0; i < 2 && !*is_r && !session->front->watch; i++)
+	for (size_t i = 0; i < 2 && !*is_r; i++)
 		if (!session_find_host(session, lists[i], is_r, error))
 			known = error_context(error, "%s", conf_hosts_option(main, lists[i]));
 	return known || *is_r;
@@ -97,16 +96,24 @@ static bool fail_to_read(struct session *session, ssize_t result, bool begun)
 	return false;
 }
 
+/* Until when the header must be there: in a rehearsal a person types it, who has the time of a command. */
+static int64_t header_deadline(const struct session *session)
+{
+	const struct conf_main *main = &session->conf->main;
+	return clock_after(session->front->watch ? main->smtp_receive_timeout : main->proxy_protocol_timeout);
+}
+
 /* False: the connection is over. */
 static bool read_header(struct session *session)
 {
 	char bytes[PROXY_HEADER_MAX], problem[128];
 	struct proxy_header header;
 	size_t have = 0;
-	int64_t deadline = clock_after(session->conf->main.proxy_protocol_timeout);
+	int64_t deadline = header_deadline(session);
 	enum proxy_result result;
 	do {
 		ensure(have < sizeof bytes);
+		session_tell_waiting(session);
 		ssize_t n = stream_peek(&session->stream, bytes + have, sizeof bytes - have, deadline);
 		if (n <= 0)
 			return fail_to_read(session, n, have > 0);
