@@ -38,6 +38,11 @@ def send(client, *senders, to="user@example.test"):
         assert code == 250, (code, texts)
 
 
+def left(one, count):
+    """Waits until so many messages are in the queue: what is delivered leaves it a moment after its last line in the log."""
+    wait_for(f"{count} message(s) in the queue", lambda: len(one.queued()) == count)
+
+
 def fates(log):
     """Of each message in order: its queue, why it was not delivered at once, frozen or not, and whether a run delivered it."""
     found, run = {}, False
@@ -238,7 +243,7 @@ def test_what_is_deferred_in_a_named_queue_waits_for_a_run_of_it(server):
     (one.mail / DOMAIN / "user").unlink()
     # The usual queue's was deferred after it, and was tried when its time had come; runs of the usual queue do not touch the other.
     one.wait_log("Completed")
-    assert re.search(r" <= bulk@client", one.log_text()) and len(one.queued()) == 1
+    left(one, 1)
     assert len(re.findall(r"Q=bulk R=", one.log_text())) == 1
     start = one.mark()
     one.reload()
@@ -349,7 +354,8 @@ def test_a_quarantine_stays_over_reload_and_restart_and_the_usual_queue_is_run(s
     one.start()
     one.wait_log("Completed", start)
     one.wait_log("End queue run", start)
-    assert len(one.queued()) == 1 and len(one.maildir().files()) == 2
+    left(one, 1)
+    assert len(one.maildir().files()) == 2
     with one.connect() as client:
         client.ehlo()
         client.expect(250, "ETRN #burst")
@@ -390,7 +396,7 @@ def test_above_smtp_accept_queue_messages_wait(server):
         client.ehlo()
         send(client, "alone@client.test")
     one.wait_log("Completed", count=2)
-    assert len(one.queued()) == 1
+    left(one, 1)
 
 
 def test_log_selector_has_runs_and_delays(server):
@@ -401,3 +407,64 @@ def test_log_selector_has_runs_and_delays(server):
         client.expect(250, "ETRN #usual")
     one.wait_log("Completed")
     assert "queue run" not in one.log_text() and "no immediate" not in one.log_text()
+
+
+@pytest.mark.parametrize("how", ["DATA", "BDAT"])
+def test_a_large_message_is_frozen_or_queued_when_all_of_it_is_here(server, how):
+    """It is with the queue in parts by then, which hold it until the last one says. Over the death of the queue, too."""
+    acl = """data:
+  accept condition = ${if match{$h_subject:}{bad}}
+    control = freeze
+  accept condition = ${if match{$h_subject:}{later}}
+    control = queue
+  accept
+"""
+    one = queueing(server, "  accept queue = burst\n", {"acl_smtp_data": "data"}, acl)
+    messages = {subject: make_message(subject, size=1 << 20) for subject in ("bad", "later", "good")}
+    with one.connect() as client:
+        client.ehlo()
+        for subject, message in messages.items():
+            client.envelope(sender=f"{subject}@client.test")
+            if how == "DATA":
+                assert client.data_of(message)[0] == 250
+            else:
+                client.send(f"BDAT {len(message)} LAST\r\n".encode() + message)
+                client.expect(250)
+    one.maildir().holds(messages["good"])
+    one.wait_log("Completed")
+    one.wait_log(r"(\S{16}) <= bad@client\.test .*\n.*\1 frozen by ACL$")
+    one.wait_log(r"(\S{16}) <= later@client\.test .*\n.*\1 no immediate delivery: queued in burst by ACL$")
+    left(one, 2)
+    start = one.mark()
+    os.kill(one.role("queue"), signal.SIGKILL)
+    one.wait_log("End queue run", start)
+    assert len(one.queued()) == 2
+    assert len(one.maildir().files()) == 1
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(250, "ETRN #burst")
+    one.maildir().holds(messages["later"])
+    one.wait_log("Completed", start)
+    left(one, 1)
+
+
+def test_a_large_message_that_is_cut_off_leaves_nothing(server):
+    one = queueing(server, "  accept\n", {"acl_smtp_data": "data"}, "data:\n  deny condition = ${if match{$h_subject:}{no}}\n"
+                   "  accept control = ${if match{$h_subject:}{bad}{freeze}{no_enforce_sync}}\n")
+    with one.connect() as client:
+        client.ehlo()
+        client.envelope()
+        assert client.data_of(make_message("no", size=1 << 20))[0] == 550
+        client.envelope()
+        client.expect(354, "DATA")
+        client.send(make_message("gone", size=1 << 20))
+    with one.connect() as client:
+        client.ehlo()
+        client.deliver(make_message("good", size=1 << 20))
+    one.wait_log("Completed")
+    one.wait_empty()
+    one.stop()
+    start = one.mark()
+    one.start()
+    one.wait_log("End queue run", start)
+    assert not one.queued() and len(one.maildir().files()) == 1

@@ -109,8 +109,14 @@ struct acl_set *acl_set_new(struct arena *arena, const struct expand_language *l
 struct acl *acl_set_add(struct acl_set *set, struct slice name);
 struct acl *acl_set_find(const struct acl_set *set, struct slice name);
 
-/* Whether an ACL that was compiled so far looks at the text of messages. */
-bool acl_set_reads_content(const struct acl_set *set);
+/* What an ACL may need of its session. */
+enum acl_use {
+	ACL_USE_CONTENT = 1 << 0, /* the text of messages */
+	ACL_USE_HOLD = 1 << 1,    /* control = freeze or queue */
+};
+
+/* Whether an ACL that was compiled so far has this use. */
+bool acl_set_uses(const struct acl_set *set, enum acl_use use);
 
 /* Compiles the statements of one that was added. Every error is reported; false when there was one. */
 bool acl_compile(struct acl_set *set, struct acl *acl, const struct acl_line *lines, size_t count, const struct acl_report *report);

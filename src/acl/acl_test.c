@@ -710,6 +710,32 @@ static void an_option_is_checked_against_its_point(void **state)
 	tear_down(&f);
 }
 
+static void what_acls_need_of_a_session_is_known_at_load(void **state)
+{
+	static const struct {
+		const char *line;
+		unsigned uses;
+	} cases[] = {
+		{ "accept regex = x", ACL_USE_CONTENT },
+		{ "accept control = freeze/no_tell", ACL_USE_HOLD },
+		{ "accept control = queue_only", ACL_USE_HOLD },
+		{ "accept control = ${if eq{$sender_address}{}{freeze}{no_delay_flush}}", ACL_USE_HOLD },
+		{ "accept control = no_delay_flush", 0 },
+		{ "accept queue = bulk", 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct fixture f;
+		char text[100];
+		set_up(&f);
+		snprintf(text, sizeof text, "a:\n%s", cases[i].line);
+		assert_true(compile(&f, text));
+		assert_int_equal(acl_set_uses(f.set, ACL_USE_CONTENT), (cases[i].uses & ACL_USE_CONTENT) != 0);
+		assert_int_equal(acl_set_uses(f.set, ACL_USE_HOLD), (cases[i].uses & ACL_USE_HOLD) != 0);
+		tear_down(&f);
+	}
+}
+
 static void warnings_are_repeated_for_the_next_message(void **state)
 {
 	struct fixture f;
@@ -861,6 +887,7 @@ int main(void)
 		cmocka_unit_test(variables_keep_text_and_taint),
 		cmocka_unit_test(variables_have_bounds),
 		cmocka_unit_test(an_option_is_checked_against_its_point),
+		cmocka_unit_test(what_acls_need_of_a_session_is_known_at_load),
 		cmocka_unit_test(warnings_are_repeated_for_the_next_message),
 		cmocka_unit_test(an_expansion_calls_an_acl),
 		cmocka_unit_test(verifying_headers),

@@ -156,7 +156,10 @@ static bool compile_value(struct compiler *c, struct acl_item *item, struct slic
 		return compile_call(c, item, text);
 	if (!compile_program(c, text, &item->program))
 		return false;
-	if (!item->word->check || !expand_constant(item->program, &constant) || check_constant(item->word, constant, &error))
+	bool known = expand_constant(item->program, &constant);
+	if (item->word->run == acl_control_run)
+		c->acl->uses |= known ? acl_control_uses(constant) : ACL_USE_HOLD;
+	if (!item->word->check || !known || check_constant(item->word, constant, &error))
 		return true;
 	return fail(c, text, &error);
 }
@@ -194,7 +197,7 @@ static bool compile_item(struct compiler *c, struct slice rest, bool negated)
 	item->word = word;
 	item->negated = negated;
 	item->line = c->line;
-	c->acl->reads_content |= word->reads_content;
+	c->acl->uses |= word->uses;
 	if (word->value == ACL_VALUE_SET && !take_variable(c, item, &rest))
 		return false;
 	if (word->value == ACL_VALUE_NONE) {
@@ -255,7 +258,7 @@ bool acl_compile(struct acl_set *set, struct acl *acl, const struct acl_line *li
 		c.line = (struct acl_line){ arena_copy(set->arena, lines[i].text), lines[i].place };
 		compile_line(&c, c.line.text);
 	}
-	set->reads_content |= acl->reads_content;
+	set->uses |= acl->uses;
 	return !c.failed;
 }
 

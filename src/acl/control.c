@@ -133,6 +133,14 @@ bool acl_control_check(struct slice value, struct arena *scratch, struct error *
 	return control && (control->control != ACL_CONTROL_SUBMISSION || acl_submission_parse(options, &submission, error));
 }
 
+unsigned acl_control_uses(struct slice value)
+{
+	struct error error;
+	struct slice options;
+	const struct control *control = find(value, &options, &error);
+	return control && (control->control == ACL_CONTROL_FREEZE || control->control == ACL_CONTROL_QUEUE) ? ACL_USE_HOLD : 0;
+}
+
 bool acl_control_allowed(struct slice value, enum acl_point point)
 {
 	struct error error;

@@ -43,7 +43,7 @@ struct acl_word {
 	enum expand_list list;
 	unsigned points;      /* where it may be used */
 	const char *refused;
-	bool reads_content;   /* the session must keep the text of the message for it */
+	unsigned uses;        /* enum acl_use */
 	acl_word_run *run;    /* NULL for ACL_VALUE_NONE and ACL_VALUE_LATE, which run.c does */
 	acl_word_check *check; /* of a constant value, at load; NULL: any will do */
 	const char *help, *example;
@@ -85,7 +85,7 @@ struct acl_statement {
 struct acl {
 	struct slice name;
 	const struct acl_statement *first;
-	bool reads_content;
+	unsigned uses;    /* enum acl_use */
 	struct acl *next; /* in the set */
 	size_t number;    /* in the set, from 0 */
 };
@@ -93,7 +93,7 @@ struct acl {
 struct acl_set {
 	struct arena *arena;
 	const struct expand_language *language;
-	bool reads_content;
+	unsigned uses;    /* of all that were compiled */
 	struct acl *first, **tail;
 	size_t count;
 };
@@ -160,6 +160,8 @@ struct expand_value acl_text(struct slice text);
 /* word.c, for control.c and verify.c. */
 acl_word_run acl_control_run, acl_verify_run;
 acl_word_check acl_control_check, acl_verify_check;
+/* enum acl_use of a control with this value. */
+unsigned acl_control_uses(struct slice value);
 /* Whether a constant value of that word could be used at this point; *name_r names what could not ("control=freeze"). */
 bool acl_control_allowed(struct slice value, enum acl_point point);
 bool acl_verify_allowed(struct slice value, enum acl_point point);

@@ -34,9 +34,9 @@ struct acl *acl_set_add(struct acl_set *set, struct slice name)
 	return acl;
 }
 
-bool acl_set_reads_content(const struct acl_set *set)
+bool acl_set_uses(const struct acl_set *set, enum acl_use use)
 {
-	return set->reads_content;
+	return set->uses & use;
 }
 
 void acl_note_file(const struct acl_set *set, const struct expand_program *program)
@@ -82,7 +82,7 @@ bool acl_reference_compile(struct acl_set *set, struct slice text, size_t place,
 				  SLICE_ARG(slice_first(constant, 64)));
 		return report_error(report, &reference->line, 0, &error);
 	}
-	set->reads_content |= acl->reads_content;
+	set->uses |= acl->uses;
 	reference->acl = acl;
 	return true;
 }

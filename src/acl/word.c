@@ -353,7 +353,7 @@ static const struct acl_word words[] = {
 	  .help = "Writes a line to the main log, or to those that :main,reject,panic: before the text names.",
 	  .example = "logwrite = :reject: seen $sender_address" },
 	{ CONDITION("malware"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_malware_run, .check = acl_content_check,
-	  .reads_content = true,
+	  .uses = ACL_USE_CONTENT,
 	  .help = "Whether the scanner of av_scanner finds malware in the message: any with \"*\", or one whose name matches the regular "
 		  "expression. Options behind slashes: defer_ok, tmo=TIME. The name is in $malware_name.",
 	  .example = "malware = * / defer_ok" },
@@ -377,7 +377,7 @@ static const struct acl_word words[] = {
 	{ CONDITION("recipients"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_ADDRESS, .points = AT(RCPT) | AT(PRDR) | AT(EXPANSION),
 	  .run = run_recipients, .help = "Whether the recipient is in this address list.", .example = "recipients = postmaster@*" },
 	{ CONDITION("regex"), .value = ACL_VALUE_PIECES, .points = CONTENT_POINTS | AT(MIME), .run = acl_regex_run, .check = acl_regex_check,
-	  .reads_content = true,
+	  .uses = ACL_USE_CONTENT,
 	  .help = "Whether a line of the message matches one of these regular expressions; in acl_smtp_mime, a line of the part as it came. It "
 		  "is then in $regex_match_string, and what its groups matched in $regex1 and on.",
 	  .example = "regex = [Mm]ortgage : URGENT" },
@@ -396,7 +396,7 @@ static const struct acl_word words[] = {
 	  .help = "Gives a variable a value: acl_c... lasts for the connection, acl_m... for the message.",
 	  .example = "set acl_m_score = ${eval:$acl_m_score+1}" },
 	{ CONDITION("spam"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_spam_run, .check = acl_content_check,
-	  .reads_content = true,
+	  .uses = ACL_USE_CONTENT,
 	  .help = "Whether SpamAssassin or Rspamd, at spamd_address, takes the message for spam by the rules of this user; with \":true\" behind "
 		  "the user always true. What was found is in $spam_score, $spam_score_int, $spam_bar, $spam_report and $spam_action.",
 	  .example = "spam = nobody:true / defer_ok" },

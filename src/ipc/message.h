@@ -71,10 +71,12 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 /*
  * submit's variables: three texts for each that ACLs set: "m_name", its value, and "tainted" or nothing. proxy: its address, for the log.
  * queue_name: the queue whose runs take it, or empty. delays: a list of texts, why it is not delivered at once, for the log.
- * Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), frozen from the start, not to be delivered at once.
+ * Its flags: BODY=8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), frozen from the start, not to be delivered at once, and that the last part says
+ * whether these two hold.
  */
-enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, SUBMIT_QUEUED = 8 };
-#define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete)
+enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, SUBMIT_QUEUED = 8, SUBMIT_UNDECIDED = 16 };
+/* flags and delays: of the last part of a message that was undecided. */
+#define IPC_PART(F) F(number, transaction) F(number, size) F(number, complete) F(number, flags) F(bytes, delays)
 /* ETRN: what waits in the queue of that name (empty: the usual one) is tried now. */
 #define IPC_RUN_QUEUE(F) F(bytes, queue_name)
 #define IPC_ABORT(F) F(number, transaction)

@@ -32,6 +32,8 @@ struct submission {
 	uint64_t size;
 	struct queue_entry *entry;       /* with the envelope */
 	struct spool_writer *writer;
+	bool undecided;                  /* likewise of the transaction */
+	const struct spool_envelope *decided; /* of the last part of such a message; NULL otherwise */
 	struct error result;
 };
 
@@ -42,6 +44,7 @@ struct transaction {
 	uint64_t number;
 	struct queue_entry *entry;
 	struct spool_writer *writer;
+	bool undecided; /* frozen in the spool until its last part says whether that holds */
 	bool busy;    /* a part of it is being written */
 	bool dropped; /* aborted meanwhile */
 };
@@ -209,9 +212,22 @@ static bool take_submit(struct queue *queue, struct submission *submission, stru
 	submission->entry = queue_entry_new(queue, &id, (int64_t)message.received_ns);
 	if (!read_envelope(submission->entry, &message))
 		return error_set(&submission->result, ERROR_PERMANENT, "malformed envelope");
+	submission->undecided = !message.complete && message.flags & SUBMIT_UNDECIDED;
+	if (submission->undecided)
+		submission->entry->envelope->frozen = true;
 	if (!message.complete && count_transactions(queue) >= TRANSACTIONS_MAX)
 		return error_set(&submission->result, ERROR_TEMPORARY, "too many large messages at a time");
 	return true;
+}
+
+/* The envelope in memory is as it should be from now on; the one in the spool is set right when the message is durable. */
+static void decide(struct submission *submission, const struct ipc_part *message)
+{
+	struct queue_entry *entry = submission->transaction->entry;
+	entry->envelope->frozen = message->flags & SUBMIT_FROZEN;
+	entry->envelope->queue_only = message->flags & SUBMIT_QUEUED;
+	entry->delays = arena_copy(&entry->arena, message->delays);
+	submission->decided = entry->envelope;
 }
 
 static bool take_part(struct queue *queue, struct submission *submission, struct slice body)
@@ -226,6 +242,8 @@ static bool take_part(struct queue *queue, struct submission *submission, struct
 	submission->writer = transaction->writer;
 	submission->size = message.size;
 	submission->complete = message.complete;
+	if (message.complete && transaction->undecided)
+		decide(submission, &message);
 	transaction->busy = true;
 	return true;
 }
@@ -285,6 +303,31 @@ struct batch {
 	size_t count;
 };
 
+/*
+ * Messages that were frozen until they were decided, and are not to stay so: the journal says it before anybody is told that they were
+ * taken. A crash before leaves one frozen that nobody was answered for.
+ */
+static void thaw_decided(struct batch *batch, struct submission *complete[], size_t count, struct error results[])
+{
+	struct spool_record records[2 * SUBMISSIONS_AT_ONCE];
+	struct error error;
+	size_t recorded = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct spool_envelope *envelope = complete[i]->decided;
+		if (!envelope || envelope->frozen || results[i].kind != ERROR_NONE)
+			continue;
+		records[recorded++] = (struct spool_record){ .id = envelope->id, .kind = SPOOL_RECORD_THAWED };
+		if (envelope->queue_only)
+			records[recorded++] = (struct spool_record){
+				.id = envelope->id, .kind = SPOOL_RECORD_DEFERRED, .until_ns = envelope->received_ns, .text = SLICE("queued") };
+	}
+	if (recorded == 0 || spool_record(batch->spool, records, recorded, &error))
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (complete[i]->decided && !complete[i]->decided->frozen && results[i].kind == ERROR_NONE)
+			results[i] = error;
+}
+
 /* On a thread: writes every part, then commits the messages that are complete with one wait for the disk. */
 static void write_batch(void *arg)
 {
@@ -305,8 +348,10 @@ static void write_batch(void *arg)
 			writers[ready++] = item->writer;
 		}
 	}
-	if (ready)
+	if (ready) {
 		spool_commit(batch->spool, writers, ready, results);
+		thaw_decided(batch, complete, ready, results);
+	}
 	for (size_t i = 0; i < ready; i++) {
 		complete[i]->writer = NULL;
 		complete[i]->result = results[i];
@@ -388,6 +433,7 @@ static void part_taken(struct queue *queue, struct submission *submission)
 		transaction = xcalloc(1, sizeof *transaction);
 		*transaction = (struct transaction){
 			.peer = submission->peer, .number = submission->number, .entry = submission->entry, .writer = submission->writer,
+			.undecided = submission->undecided,
 		};
 		transaction->next = queue->transactions;
 		queue->transactions = transaction;

@@ -45,7 +45,7 @@ static void set_fake(struct session *session, unsigned code, struct slice text, 
 	message->fake_text = text.len ? arena_copy(&message->arena, text) : slice_of(standard);
 }
 
-/* *hold: of the envelope, which goes to the queue with the first part. */
+/* *hold: of the envelope, which goes to the queue with the first part; where ACLs of the configuration may want this later, with the last. */
 static bool hold_message(struct session *session, struct slice options, bool *hold, struct error *error)
 {
 	static const char *const known[] = { "no_tell", "first_pass_route" };
@@ -54,9 +54,8 @@ static bool hold_message(struct session *session, struct slice options, bool *ho
 		if (!slice_equal(option, slice_of(known[0])) && !slice_equal(option, slice_of(known[1])))
 			return error_set(error, ERROR_USAGE, "there is no option \"%.*s\"", SLICE_ARG(slice_first(option, 64)));
 	}
-	if (session->message.transaction)
-		return error_set(error, ERROR_PERMANENT, "the message is larger than 256K, and its envelope is with the queue already; "
-				 "do it before DATA");
+	if (session->message.transaction && !session->message.undecided)
+		return error_set(error, ERROR_PERMANENT, "the message is larger than 256K, and was not held for an ACL that no option names");
 	*hold = true;
 	return true;
 }

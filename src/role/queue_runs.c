@@ -187,11 +187,11 @@ static void runs_task(void *arg)
 {
 	struct queue *queue = arg;
 	begin(queue, false);
-	while (wait_list_wait(&queue->runs_changed, run_those_due(queue)) != -ECANCELED) {
+	do {
 		if (queue->reloaded)
 			begin(queue, true);
 		queue->reloaded = false;
-	}
+	} while (wait_list_wait(&queue->runs_changed, run_those_due(queue)) != -ECANCELED);
 }
 
 void queue_runs_start(struct queue *queue)

@@ -74,6 +74,7 @@ struct incoming_message {
 	unsigned recipient_count;
 	bool eight_bit_mime, smtputf8;
 	bool frozen, queue_only; /* controls of these names: what the queue does with it at first */
+	bool undecided;          /* a part is with the queue, and the last one says these two */
 	struct slice queue_name; /* by an ACL since MAIL; data NULL: that of the connection */
 	struct mail_header_scan scan;
 	struct buf body;       /* what was not handed to the queue yet */

@@ -31,7 +31,7 @@ static int make_file(struct error *error)
 bool session_keep_content(struct session *session, struct slice part, struct error *error)
 {
 	struct message_content *content = &session->message.content;
-	if (!acl_set_reads_content(session->conf->acl_set) && !policy_has(session, ACL_POINT_MIME))
+	if (!acl_set_uses(session->conf->acl_set, ACL_USE_CONTENT) && !policy_has(session, ACL_POINT_MIME))
 		return true;
 	if (content->fd < 0 && (content->fd = make_file(error)) < 0)
 		return false;

@@ -184,6 +184,19 @@ static bool gather_variables(struct session *session, struct gathering *gatherin
 	return !gathering->full;
 }
 
+/* Whether ACLs that run when all of the message is here may freeze it, or leave it to a run of its queue. */
+static bool may_be_held_later(const struct session *session)
+{
+	return acl_set_uses(session->conf->acl_set, ACL_USE_HOLD) &&
+	       (policy_has(session, ACL_POINT_DATA) || policy_has(session, ACL_POINT_MIME));
+}
+
+static unsigned hold_flags(struct session *session, struct buf *delays)
+{
+	bool waits = session_waits_for_run(session, delays);
+	return (session->message.frozen ? SUBMIT_FROZEN : 0u) | (waits ? SUBMIT_QUEUED : 0u);
+}
+
 static int call_submit(struct session *session, struct ipc_peer *queue, int fd, bool complete, struct ipc_reply *reply)
 {
 	struct incoming_message *message = &session->message;
@@ -195,7 +208,8 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 	}
 	struct buf delays;
 	buf_init(&delays, DELAYS_BYTES_MAX);
-	bool waits = session_waits_for_run(session, &delays);
+	message->undecided = !complete && may_be_held_later(session);
+	unsigned hold = message->undecided ? SUBMIT_UNDECIDED : hold_flags(session, &delays);
 	const SSL *ssl = session->stream.ssl;
 	char peer_name[CERTIFICATE_NAME_MAX] = "";
 	if (ssl)
@@ -225,8 +239,7 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.resumption = session->tls.resumption,
 		.ocsp = session->tls.ocsp,
 		.message_id = mail_header_scan_message_id(&message->scan),
-		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u) |
-			 (message->frozen ? SUBMIT_FROZEN : 0u) | (waits ? SUBMIT_QUEUED : 0u),
+		.flags = (message->eight_bit_mime ? SUBMIT_8BITMIME : 0u) | (message->smtputf8 ? SUBMIT_SMTPUTF8 : 0u) | hold,
 		.variables = buf_slice(&gathering.list),
 		.proxy = slice_of(proxy.text),
 		.queue_name = session_queue_name(session),
@@ -242,7 +255,14 @@ static int call_part(struct session *session, struct ipc_peer *queue, int fd, bo
 {
 	struct incoming_message *message = &session->message;
 	struct ipc_part part = { .transaction = message->transaction, .size = buf_len(&message->body), .complete = complete };
-	return ipc_call(queue, part, PART, &part, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);
+	struct buf delays;
+	buf_init(&delays, DELAYS_BYTES_MAX);
+	if (complete && message->undecided)
+		part.flags = hold_flags(session, &delays);
+	part.delays = buf_slice(&delays);
+	int result = ipc_call(queue, part, PART, &part, &fd, 1, clock_after(QUEUE_TIMEOUT), reply);
+	buf_free(&delays);
+	return result;
 }
 
 static bool read_answer(int result, const struct ipc_reply *reply, struct error *error)
