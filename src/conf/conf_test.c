@@ -456,7 +456,7 @@ static void unknown_options_name_the_nearest_one(void **state)
 	(void)state;
 	expect_error("tls_certficate = /x", 1, "unknown option; did you mean tls_certificate?");
 	expect_error("zzzzzzzzzzz = 1", 1, "unknown option; `postern check --reference`");
-	expect_error("acl_smtp_data_prdr = x", 1, "Exim's option acl_smtp_data_prdr is not available in this version of Postern");
+	expect_error("prdr_enable = true", 1, "Exim's option prdr_enable is not available in this version of Postern");
 	expect_error("begin routers\nr:\n driver = accept\n condition = yes\n transport = t\n"
 		     "begin transports\nt:\n driver = appendfile\n directory = /x\n maildir_format\n",
 		     4, "Exim's option condition");

@@ -128,7 +128,6 @@ static void describe_point(struct manual *manual, enum acl_point point, const st
 
 static void reference_points(struct manual *manual)
 {
-	struct buf missing;
 	manual_heading(manual, 2, "ACL points");
 	manual_paragraph(manual, "The points of a session at which an ACL is run, each with the option that says which. The option is expanded when "
 				 "the point is reached; it is then the name of an ACL, the text of one, or the absolute path of a file with it. An ACL that "
@@ -138,11 +137,6 @@ static void reference_points(struct manual *manual)
 		if (option)
 			describe_point(manual, point, option);
 	}
-	buf_init(&missing, 4096);
-	append_points(&missing, ~points_here() & ~(1u << ACL_POINT_EXPANSION));
-	if (buf_len(&missing))
-		manual_paragraph(manual, "Not available, as this version runs no ACLs at these points: %.*s.", SLICE_ARG(buf_slice(&missing)));
-	buf_free(&missing);
 }
 
 void reference_acls(struct manual *manual)
