@@ -25,7 +25,8 @@ static const struct conf_option options[] = {
 	  .help = "The domain that is added to a recipient address without one, such as <postmaster>.",
 	  .example = "example.org" },
 	{ OPTION(spool_directory), .type = CONF_PATH, .fallback = "/var/spool/postern",
-	  .help = "Where accepted messages are kept until they are delivered. It must be on a local file system.",
+	  .help = "Where accepted messages are kept until they are delivered. It must be on a local file system. "
+		  "Small ones stand in a log there, which takes up to 256 MiB.",
 	  .example = "/var/spool/postern" },
 	{ OPTION(log_file_path), .type = CONF_STRINGS, .fallback = "/var/log/postern/%slog",
 	  .help = "Where log lines go: an absolute path, in which %s stands for main, reject or panic, or the word "

@@ -19,7 +19,7 @@
  *  2. A message has records only in its file. Its file gets none before the log is durably done with it. So where both have the
  *     message, the file is as good, and wins.
  *  3. A generation is over only when each of its messages is gone or durable as a file.
- *  4. A message is moved by one thread at a time, which has marked it busy. Who is busy never waits for `writing`.
+ *  4. A message is moved by one thread at a time, which has marked it busy. Who holds busy ones never waits for `writing`, and marks more only in order.
  *
  * Locks: `writing` is held by who appends; `mutex` guards the table and is never held while a file is touched. In this order.
  */
@@ -224,7 +224,13 @@ struct listing {
 	size_t count;
 };
 
-/* All messages of a segment. The caller frees the list. */
+static int compare_ids(const void *a, const void *b)
+{
+	const struct message_id *x = a, *y = b;
+	return memcmp(x->text, y->text, MESSAGE_ID_LEN);
+}
+
+/* All messages of a segment, in order. The caller frees the list. */
 static struct listing list_segment(struct log_spool *spool, unsigned segment)
 {
 	struct listing list = { 0 };
@@ -236,6 +242,7 @@ static struct listing list_segment(struct log_spool *spool, unsigned segment)
 			list.ids[list.count++] = entry->id;
 	}
 	pthread_mutex_unlock(&spool->mutex);
+	qsort(list.ids, list.count, sizeof *list.ids, compare_ids);
 	return list;
 }
 
@@ -247,7 +254,7 @@ static void release_all(struct log_spool *spool, const struct message_id ids[], 
 
 /*
  * Gives each of the list a file; they stay busy. Some may be gone meanwhile: the list is that of the others afterwards. On failure none
- * is busy.
+ * is busy. The list is in order, so that two threads never wait for each other's.
  */
 static bool copy_list(struct log_spool *spool, struct listing *list, struct error *error)
 {
@@ -280,6 +287,9 @@ static bool turn(struct log_spool *spool, struct error *error)
 	if (spool->log.generation + 1 - oldest > SPOOL_LOG_SEGMENTS - 2) {
 		list = list_segment(spool, spool_log_segment_of(oldest));
 		good = copy_list(spool, &list, error);
+		/* One that is damaged would hold up all that come: the next start keeps it aside. */
+		if (!good && error->number == 0)
+			log_spool_break(spool);
 		oldest++;
 	}
 	if (good && !spool_log_turn(&spool->log, oldest, &synced, error)) {
@@ -426,12 +436,6 @@ static void log_spool_commit(struct spool *base, struct spool_writer *writers[],
 }
 
 /* ---- Results and removal ---- */
-
-static int compare_ids(const void *a, const void *b)
-{
-	const struct message_id *x = a, *y = b;
-	return memcmp(x->text, y->text, MESSAGE_ID_LEN);
-}
 
 /* The messages of the records, each once. The caller frees the list. */
 static struct listing list_recorded(const struct spool_record records[], size_t count)

@@ -98,6 +98,30 @@ static void a_batch_is_one_write_and_one_sync(void **state)
 	faults_free(&faults);
 }
 
+/* A damaged message whose segment is needed: the spool breaks, and what starts again keeps it aside and goes on. */
+static void a_damaged_message_does_not_hold_up_the_ring(void **state)
+{
+	struct fixture *f = *state;
+	struct spool_writer *writer;
+	struct error error = { 0 };
+	char large[8000];
+	memset(large, 'x', sizeof large);
+	store(f, 1, SLICE("to be damaged"));
+	_cleanup_fd_ int fd = openat(f->root, "log/1", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "?", 1, SPOOL_LOG_START + SPOOL_LOG_HEADER + 10), 1);
+	for (unsigned i = 2; i < 60 && !spool_is_broken(f->spool); i++) {
+		writer = begin(f, i);
+		assert_true(spool_append_bytes(writer, slice_make(large, sizeof large), &error));
+		spool_commit(f->spool, &writer, 1, &error);
+	}
+	assert_true(spool_is_broken(f->spool) && error.kind != ERROR_NONE);
+	open_again(f);
+	assert_int_equal(f->problems, 1);
+	assert_int_equal(f->kind, SPOOL_PROBLEM_DAMAGED_MESSAGE);
+	assert_true(exists(f, "damaged/1wXyZa-000003-01"));
+	store(f, 90, SLICE("goes on"));
+}
+
 static void the_ring_goes_round_and_keeps_what_stays(void **state)
 {
 	enum { COUNT = 1500, KEPT = 50 };
@@ -158,8 +182,10 @@ static void *work(void *arg)
 			if (good)
 				close(message.fd);
 		} else if (old % 3 == 1 && old != i) {
-			struct spool_record record = { .id = id, .kind = SPOOL_RECORD_FROZEN };
-			good = good && spool_record(spool, &record, 1, &error);
+			/* Two at once, the later one first. */
+			struct spool_record pair[] = { { .id = id, .kind = SPOOL_RECORD_FROZEN },
+						       { .id = id_of(old >= worker->first + 3 ? old - 3 : old), .kind = SPOOL_RECORD_DELIVERED } };
+			good = good && spool_record(spool, pair, 2, &error);
 		} else if (old != i) {
 			good = good && spool_remove(spool, &id, 1, i % 2, &error);
 		}
@@ -339,7 +365,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_small_message_has_a_file_only_when_it_stays), TEST(a_batch_is_one_write_and_one_sync),
-		TEST(the_ring_goes_round_and_keeps_what_stays), TEST(threads_share_the_ring),
+		TEST(a_damaged_message_does_not_hold_up_the_ring), TEST(the_ring_goes_round_and_keeps_what_stays), TEST(threads_share_the_ring),
 		TEST(any_changed_byte_of_a_record_costs_that_message_only_and_is_told), TEST(the_last_message_not_whole_is_kept_aside),
 		TEST(one_damaged_head_is_no_loss_and_two_are_told), TEST(what_a_generation_left_behind_is_nothing),
 	};
