@@ -417,6 +417,7 @@ static bool make_context(struct plan *plan)
 		return false;
 	SSL_CTX_set_verify(plan->context, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_mode(plan->context, SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_read_ahead(plan->context, 1); /* a record with one read: what is left of the machine is the servers' */
 	if (plan->resume) {
 		SSL_CTX_set_session_cache_mode(plan->context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 		SSL_CTX_sess_set_new_cb(plan->context, keep_session);
