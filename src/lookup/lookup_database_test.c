@@ -582,6 +582,65 @@ static void bad_redis_servers_defer_in_time(void **state)
 	assert_says(fixture, "REDIS: query failed: MOVED 3999");
 }
 
+/* ---- servers that close a connection that they have left open before ---- */
+
+struct closing_server {
+	int fd;
+	struct slice welcome; /* after what a client says first, unless empty */
+	struct slice answer;  /* to a question: to the first on a connection; the second closes it */
+	pthread_t thread;
+};
+
+enum { CLOSING_CONNECTIONS = 2 };
+
+static void *serve_once_each(void *arg)
+{
+	struct closing_server *server = arg;
+	for (int i = 0; i < CLOSING_CONNECTIONS; i++) {
+		int client = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC);
+		char input[4096];
+		ssize_t n = server->welcome.len ? read(client, input, sizeof input) : 1;
+		if (n > 0 && server->welcome.len)
+			n = write(client, server->welcome.data, server->welcome.len);
+		if (n > 0 && read(client, input, sizeof input) > 0)
+			n = write(client, server->answer.data, server->answer.len);
+		if (n > 0 && i < CLOSING_CONNECTIONS - 1)
+			n = read(client, input, sizeof input);
+		close(client);
+	}
+	return NULL;
+}
+
+/* What the second question finds open is closed under it. */
+static void ask_closing_server(struct fixture *fixture, struct closing_server *server, const char *type, const char *query)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct slice path = fixture_path(fixture, strcmp(type, "pgsql") == 0 ? ".s.PGSQL.2" : "closing.sock");
+	const char *search = arena_printf(&fixture->arena, "%s,servers=(%s)/%s", type, path.data, strcmp(type, "pgsql") == 0 ? "a/b/c" : "/").data;
+	assert_true(slice_to_cstr(path, address.sun_path, sizeof address.sun_path));
+	server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(server->fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(server->fd, CLOSING_CONNECTIONS), 0);
+	pthread_create(&server->thread, NULL, serve_once_each, server);
+	for (int i = 0; i < CLOSING_CONNECTIONS; i++) {
+		ask(fixture, search, query);
+		assert_said(fixture, "<yes>");
+	}
+	pthread_join(server->thread, NULL);
+	close(server->fd);
+}
+
+static void a_connection_that_closes_under_a_question_is_made_anew(void **state)
+{
+	struct servers *servers = *state;
+	struct fixture *fixture = &servers->fixture;
+	struct closing_server redis = { .answer = SLICE("+yes\r\n") }, pgsql = { .welcome = SLICE(PG_WELCOME),
+		.answer = SLICE("T\0\0\0\x1a\0\1c\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0"
+				"D\0\0\0\x0d\0\1\0\0\0\3yes" "C\0\0\0\x0dSELECT 1\0" "Z\0\0\0\5I") };
+	ask_closing_server(fixture, &redis, "redis", "get a");
+	ask_closing_server(fixture, &pgsql, "pgsql", "select 'yes'");
+}
+
 static void lists_of_servers_are_parsed(void **state)
 {
 	(void)state;
@@ -651,6 +710,7 @@ int main(void)
 		cmocka_unit_test(redis_serves_many_at_once),
 		cmocka_unit_test(bad_pgsql_servers_defer_in_time),
 		cmocka_unit_test(bad_redis_servers_defer_in_time),
+		cmocka_unit_test(a_connection_that_closes_under_a_question_is_made_anew),
 		cmocka_unit_test(lists_of_servers_are_parsed),
 		cmocka_unit_test(without_servers_there_is_a_clear_answer),
 	};

@@ -22,6 +22,7 @@
 struct connection {
 	struct lookup_pooled pooled;
 	PGconn *pg;
+	bool used; /* it has answered before, and may be closing by now */
 };
 
 /* One query, through all servers. */
@@ -272,22 +273,32 @@ static bool run_on(struct query *query, PGconn *pg)
 	return flush(query, pg) && read_results(query, pg);
 }
 
+/*
+ * A server may close an idle connection while our query is on its way to it; then a new one takes the query. As when a second server
+ * of the list is asked, it may have been carried out already.
+ */
 static bool try_server(void *arg, const struct lookup_server *server, int64_t deadline)
 {
 	struct query *query = arg;
 	query->deadline = deadline;
-	buf_reset(&query->out);
-	query->rows = 0;
-	query->found = query->statement_ended = false;
-	struct connection *connection = take_connection(query, server);
-	if (!connection)
-		return false;
-	bool done = run_on(query, connection->pg);
-	if (PQstatus(connection->pg) == CONNECTION_OK && PQtransactionStatus(connection->pg) == PQTRANS_IDLE)
-		lookup_pool_give_back(query->world->pgsql, &connection->pooled);
-	else
-		lookup_pool_drop(query->world->pgsql, &connection->pooled);
-	return done;
+	for (;;) {
+		buf_reset(&query->out);
+		query->rows = 0;
+		query->found = query->statement_ended = false;
+		struct connection *connection = take_connection(query, server);
+		if (!connection)
+			return false;
+		bool done = run_on(query, connection->pg), used = connection->used;
+		bool lost = PQstatus(connection->pg) != CONNECTION_OK;
+		if (!lost && PQtransactionStatus(connection->pg) == PQTRANS_IDLE) {
+			connection->used = true;
+			lookup_pool_give_back(query->world->pgsql, &connection->pooled);
+		} else {
+			lookup_pool_drop(query->world->pgsql, &connection->pooled);
+		}
+		if (done || !used || !lost || query->rows || query->statement_ended || clock_now() >= deadline)
+			return done;
+	}
 }
 
 static enum expand_result find(struct lookup_world *world, const struct search *search, const struct expand_request *request,

@@ -29,6 +29,7 @@ typedef int element_count;
 struct connection {
 	struct lookup_pooled pooled;
 	int fd;
+	bool used; /* it has answered before, and may be closing by now */
 };
 
 struct words {
@@ -46,6 +47,7 @@ struct query {
 	struct buf out;
 	bool found, failed; /* of the answer: there is one; it is an error, whose text is in `out` */
 	bool full;          /* it is larger than we take */
+	bool heard;         /* something of it has come */
 	size_t lines;
 	struct error *error;
 };
@@ -185,6 +187,7 @@ static bool read_more(struct query *query, int fd, redisReader *reader)
 	for (;;) {
 		ssize_t n = recv(fd, chunk, sizeof chunk, 0);
 		if (n > 0) {
+			query->heard = true;
 			redisReaderFeed(reader, chunk, (size_t)n);
 			return clock_now() < query->deadline || trouble(query, "query failed", -ETIMEDOUT);
 		}
@@ -220,7 +223,7 @@ static bool read_answer(struct query *query, int fd, redisReader *reader)
 static bool run_on(struct query *query, int fd, const struct words *words)
 {
 	buf_reset(&query->out);
-	query->found = query->failed = query->full = false;
+	query->found = query->failed = query->full = query->heard = false;
 	query->lines = 0;
 	redisReader *reader = redisReaderCreateWithFunctions(&reply_functions);
 	if (!reader)
@@ -277,20 +280,29 @@ static struct connection *take_connection(struct query *query, const struct look
 	return NULL;
 }
 
+/*
+ * A server may close an idle connection while our command is on its way to it; then a new one takes the command. As when a second
+ * server of the list is asked, it may have been carried out already.
+ */
 static bool try_server(void *arg, const struct lookup_server *server, int64_t deadline)
 {
 	struct query *query = arg;
-	query->deadline = deadline;
-	struct connection *connection = take_connection(query, server);
-	if (!connection)
-		return false;
 	struct lookup_pool *pool = query->world->redis;
-	if (!run_on(query, connection->fd, query->words)) {
+	query->deadline = deadline;
+	for (;;) {
+		struct connection *connection = take_connection(query, server);
+		if (!connection)
+			return false;
+		bool done = run_on(query, connection->fd, query->words), used = connection->used;
+		if (done) {
+			connection->used = true;
+			lookup_pool_give_back(pool, &connection->pooled);
+			return !answer_is_error(query, "query");
+		}
 		lookup_pool_drop(pool, &connection->pooled);
-		return false;
+		if (!used || query->heard || clock_now() >= deadline)
+			return false;
 	}
-	lookup_pool_give_back(pool, &connection->pooled);
-	return !answer_is_error(query, "query");
 }
 
 /* ---- words ---- */
