@@ -4,11 +4,14 @@ import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import threading
 
 import pytest
 
-from harness import ROOT, Smtp, make_message, wait_for
+from harness import DEADLINE, ROOT, Smtp, make_message, wait_for
+from proxy_peers import taken
 from tls_peers import named_certificate, s_client
 
 
@@ -196,6 +199,33 @@ def test_reload_takes_changed_files_at_once(replaced):
     put("reloaded.test")
     one.reload()
     wait_for("the reloaded certificate", lambda: served(one) == "reloaded.test")
+
+
+def test_a_handshake_that_began_before_reloads_ends_with_the_key_that_it_began_with(replaced):
+    one, put = replaced
+    before = ssl.PEM_cert_to_DER_cert((one.dir / "cert.pem").read_text())
+    heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl._create_unverified_context().wrap_bio(heard, said)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = said.read()
+    with socket.create_connection(("127.0.0.1", one.tls), timeout=DEADLINE) as sock:
+        sock.sendall(hello[:20])
+        wait_for("the server to read the beginning", lambda: taken(sock), interval=0.001)
+        for number in range(3):
+            put(f"round{number}.test")
+            one.reload()
+            wait_for("the new certificate", lambda: served(one) == f"round{number}.test")
+        sock.sendall(hello[20:])
+        greeting = b""
+        while not greeting:
+            heard.write(sock.recv(65536))
+            try:
+                greeting = client.read(100)  # and the handshake before it
+            except ssl.SSLWantReadError:
+                sock.sendall(said.read())
+        assert greeting.startswith(b"220 ")
+        assert client.getpeercert(binary_form=True) == before
 
 
 def test_reload_with_a_mismatch_is_refused_and_the_old_files_stay(replaced):

@@ -18,11 +18,25 @@
 
 #include <openssl/crypto.h>
 
-enum { KEY_FILE_MAX = 64 * 1024, SECURE_HEAP = 16 * 1024 * 1024 /* for KEYSTORE_MAX keys */, RSA_AT_ONCE = 256 };
+enum { KEY_FILE_MAX = 64 * 1024, SECURE_HEAP = 16 * 1024 * 1024 /* for KEYSTORE_MAX keys, three times */, RSA_AT_ONCE = 256 };
+
+/*
+ * Keys that a reload has replaced still sign for the handshakes that began with them: fronts change over a moment after the keeper
+ * (reload_timeout), and a handshake may take a minute (role/session.c). After that they are wiped.
+ */
+#define FORMER_KEPT (10 * 60 * CLOCK_SECOND)
+enum { FORMER_MAX = 64 /* reloads, with KEYSTORE_MAX keys together; beyond them the oldest go earlier */ };
+
+struct former {
+	struct keystore *keys;
+	int64_t until;
+};
 
 struct keeper {
 	struct keystore *keys, *next;
-	struct keystore *previous; /* of the configuration before: fronts change over a moment after the keeper */
+	struct former former[FORMER_MAX]; /* the oldest first */
+	size_t former_count;
+	bool forgetting;
 	struct error problem; /* of a key of the next configuration */
 	bool has_problem;
 	unsigned rsa_under_way;
@@ -133,6 +147,61 @@ static void keeper_material(struct role_process *role, struct ipc_incoming *inco
 		take_key(role, incoming);
 }
 
+/* ---- Keys of configurations before ---- */
+
+static void forget_oldest(struct keeper *keeper)
+{
+	keystore_free(keeper->former[0].keys);
+	keeper->former_count--;
+	memmove(keeper->former, keeper->former + 1, keeper->former_count * sizeof keeper->former[0]);
+}
+
+static void forget_task(void *arg)
+{
+	struct keeper *keeper = arg;
+	while (keeper->former_count) {
+		task_sleep_until(keeper->former[0].until);
+		while (keeper->former_count && keeper->former[0].until <= clock_now())
+			forget_oldest(keeper);
+	}
+	keeper->forgetting = false;
+}
+
+static size_t count_former(const struct keeper *keeper)
+{
+	size_t keys = 0;
+	for (size_t i = 0; i < keeper->former_count; i++)
+		keys += keystore_count(keeper->former[i].keys);
+	return keys;
+}
+
+/* Of the keys in use, those that the next configuration does not have. */
+static void keep_former(struct role_process *role, struct keeper *keeper, const struct keystore *next)
+{
+	struct keystore *keys = keeper->keys ? keystore_without(keeper->keys, next) : NULL;
+	if (!keys)
+		return;
+	if (keeper->former_count == FORMER_MAX)
+		forget_oldest(keeper);
+	keeper->former[keeper->former_count++] = (struct former){ keys, clock_after(FORMER_KEPT) };
+	while (count_former(keeper) > KEYSTORE_MAX)
+		forget_oldest(keeper);
+	if (!keeper->forgetting)
+		task_spawn(role->loop, forget_task, keeper, "former keys");
+	keeper->forgetting = true;
+}
+
+/* The store with this key: the one in use, unless only a former one has it. */
+static struct keystore *store_with(struct keeper *keeper, const struct key_id *id)
+{
+	if (keystore_has(keeper->keys, id))
+		return keeper->keys;
+	for (size_t i = 0; i < keeper->former_count; i++)
+		if (keystore_has(keeper->former[i].keys, id))
+			return keeper->former[i].keys;
+	return keeper->keys;
+}
+
 static bool keeper_apply(struct role_process *role, struct error *error)
 {
 	struct keeper *keeper = role->state;
@@ -146,8 +215,8 @@ static bool keeper_apply(struct role_process *role, struct error *error)
 		*error = keeper->problem;
 		return false;
 	}
-	keystore_free(keeper->previous);
-	keeper->previous = keeper->keys;
+	keep_former(role, keeper, next);
+	keystore_free(keeper->keys);
 	keeper->keys = next;
 	return true;
 }
@@ -208,9 +277,7 @@ static void from_front(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		.scheme = (enum signature_scheme)message.scheme, .digest = (int)message.digest, .input = message.input,
 	};
 	memcpy(request.key.bytes, message.key.data, KEY_ID_LEN);
-	struct keystore *keys = keeper->keys;
-	if (!keystore_has(keys, &request.key) && keeper->previous)
-		keys = keeper->previous;
+	struct keystore *keys = store_with(keeper, &request.key);
 	bool slow = request.scheme == SCHEME_RSA_PKCS1 || request.scheme == SCHEME_RSA_PSS;
 	if (!slow || message.input.len > EVP_MAX_MD_SIZE || keeper->rsa_under_way >= RSA_AT_ONCE) {
 		size_t length = keystore_sign(keys, &request, signature, &error);

@@ -30,17 +30,6 @@ struct keystore *keystore_new(void)
 	return store;
 }
 
-struct keystore *keystore_copy(const struct keystore *store)
-{
-	struct keystore *copy = keystore_new();
-	copy->entries = xcalloc(store->count + 1, sizeof *copy->entries);
-	for (size_t i = 0; i < store->count; i++) {
-		ensure(EVP_PKEY_up_ref(store->entries[i].key) == 1);
-		copy->entries[copy->count++] = store->entries[i];
-	}
-	return copy;
-}
-
 struct keystore *keystore_ref(struct keystore *store)
 {
 	store->references++;
@@ -62,7 +51,7 @@ size_t keystore_count(const struct keystore *store)
 	return store->count;
 }
 
-static struct entry *find(struct keystore *store, const struct key_id *id)
+static const struct entry *find(const struct keystore *store, const struct key_id *id)
 {
 	for (size_t i = 0; i < store->count; i++)
 		if (memcmp(store->entries[i].id.bytes, id->bytes, KEY_ID_LEN) == 0)
@@ -70,9 +59,40 @@ static struct entry *find(struct keystore *store, const struct key_id *id)
 	return NULL;
 }
 
-bool keystore_has(struct keystore *store, const struct key_id *id)
+bool keystore_has(const struct keystore *store, const struct key_id *id)
 {
 	return find(store, id) != NULL;
+}
+
+/* The entry's reference to the key becomes the store's. */
+static void append(struct keystore *store, struct entry entry)
+{
+	store->entries = xrealloc(store->entries, (store->count + 1) * sizeof *store->entries);
+	store->entries[store->count++] = entry;
+}
+
+struct keystore *keystore_without(const struct keystore *store, const struct keystore *other)
+{
+	struct keystore *rest = NULL;
+	for (size_t i = 0; i < store->count; i++) {
+		if (keystore_has(other, &store->entries[i].id))
+			continue;
+		if (!rest)
+			rest = keystore_new();
+		ensure(EVP_PKEY_up_ref(store->entries[i].key) == 1);
+		append(rest, store->entries[i]);
+	}
+	return rest;
+}
+
+struct keystore *keystore_copy(const struct keystore *store)
+{
+	struct keystore *copy = keystore_new();
+	for (size_t i = 0; i < store->count; i++) {
+		ensure(EVP_PKEY_up_ref(store->entries[i].key) == 1);
+		append(copy, store->entries[i]);
+	}
+	return copy;
 }
 
 /* An encrypted key cannot be opened: there is nobody to ask for its pass phrase. */
@@ -112,8 +132,7 @@ bool keystore_add_pem(struct keystore *store, struct slice pem, const char *name
 		EVP_PKEY_free(key);
 		return error_set(error, ERROR_USAGE, "more than %d private keys", KEYSTORE_MAX);
 	}
-	store->entries = xrealloc(store->entries, (store->count + 1) * sizeof *store->entries);
-	store->entries[store->count++] = (struct entry){ .id = *id_r, .key = key };
+	append(store, (struct entry){ .id = *id_r, .key = key });
 	return true;
 }
 
@@ -156,7 +175,7 @@ static size_t sign_digest(EVP_PKEY *key, const struct sign_request *request, uns
 
 size_t keystore_sign(struct keystore *store, const struct sign_request *request, unsigned char *signature, struct error *error)
 {
-	struct entry *entry = find(store, &request->key);
+	const struct entry *entry = find(store, &request->key);
 	if (!entry) {
 		error_set(error, ERROR_PERMANENT, "no private key for this certificate");
 		return 0;

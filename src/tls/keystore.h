@@ -18,8 +18,10 @@ struct keystore *keystore_copy(const struct keystore *store);
 /* References are counted, on one thread; the keys are wiped when the last one goes. keystore_free accepts NULL. */
 struct keystore *keystore_ref(struct keystore *store);
 void keystore_free(struct keystore *store);
+/* One with those of its keys that `other` lacks; NULL: there are none. */
+struct keystore *keystore_without(const struct keystore *store, const struct keystore *other);
 size_t keystore_count(const struct keystore *store); /* keys, KEYSTORE_MAX at the most */
-bool keystore_has(struct keystore *store, const struct key_id *id);
+bool keystore_has(const struct keystore *store, const struct key_id *id);
 
 /*
  * Adds the private key in this PEM text (PKCS#8, PKCS#1 or SEC1, not encrypted; certificates beside it are passed over).
