@@ -136,7 +136,9 @@ static const struct conf_option options[] = {
 		  "Clients are told the names in a file, if it has 64 certificates or fewer. Unlike in Exim, those of the system are not added to others.",
 	  .example = "/etc/ssl/certs/ca-certificates.crt" },
 	{ OPTION(tls_verify_ciphers), EXPANDED, .modern = "tls_require_ciphers",
-	  .help = "The ciphers that hosts of tls_verify_hosts may use, as in tls_require_ciphers.", .example = "ECDHE+AESGCM" },
+	  .help = "The ciphers that hosts of tls_verify_hosts may use, written as in tls_require_ciphers, but nothing else: a list without "
+		  "a suite of TLS 1.3 leaves that version out, unless it has one of the words ALL, DEFAULT or HIGH.",
+	  .example = "ECDHE+AESGCM" },
 	{ OPTION(tls_crl), EXPANDED,
 	  .help = "A file with revocation lists in PEM form for the certificates of clients; each of their issuers must have one.",
 	  .example = "/etc/postern/tls/crl.pem" },

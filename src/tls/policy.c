@@ -221,7 +221,7 @@ bool tls_policy_set_ciphers(struct tls_policy *policy, struct slice text, struct
 {
 	struct buf ciphers, suites;
 	bool good = true;
-	buf_init(&ciphers, 16384);
+	buf_init(&ciphers, TLS_CIPHERS_MAX);
 	buf_init(&suites, 1024);
 	for (text = slice_trim(text); good && text.len;) {
 		size_t end = 0;
@@ -241,8 +241,10 @@ bool tls_policy_set_ciphers(struct tls_policy *policy, struct slice text, struct
 		else
 			good = append_item(is_suite(item) ? &suites : &ciphers, item) || error_set(error, ERROR_USAGE, "the list of ciphers is too long");
 	}
-	if (good && buf_len(&suites))
+	if (good && buf_len(&suites)) {
 		policy->suites = arena_copy(arena, buf_slice(&suites));
+		policy->suites_given = true;
+	}
 	if (good && buf_len(&ciphers)) {
 		policy->ciphers = arena_copy(arena, buf_slice(&ciphers));
 		policy->ciphers_given = true;

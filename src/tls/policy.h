@@ -18,7 +18,7 @@
 
 enum tls_profile { TLS_PROFILE_OPPORTUNISTIC, TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN, TLS_PROFILES };
 
-enum { TLS_CHAINS_MAX = 8, TLS_ALPN_MAX = 255, TLS_POLICY_KEY_MAX = 64 * 1024 };
+enum { TLS_CHAINS_MAX = 8, TLS_ALPN_MAX = 255, TLS_CIPHERS_MAX = 16 * 1024, TLS_POLICY_KEY_MAX = 64 * 1024 };
 
 /* A file as the master gave it; `version` changes whenever the content does. */
 struct tls_file {
@@ -31,7 +31,7 @@ struct tls_policy {
 	int profile_min_version;
 	uint64_t options, cleared;       /* SSL_OP_... beyond the ones that are always set; and those to clear */
 	struct slice ciphers, suites;    /* OpenSSL's lists for TLS 1.2 and 1.3 */
-	bool ciphers_given;
+	bool ciphers_given, suites_given; /* by tls_policy_set_ciphers, not by the profile */
 	struct slice groups;             /* data NULL: the library's */
 	struct slice dh_group;           /* OpenSSL's name; empty: chosen by the certificate */
 	int dh_group_bits;
