@@ -82,6 +82,29 @@ def test_a_string_that_is_forced_to_fail_is_as_if_it_were_not_set(server):
         client.starttls()
 
 
+FAILS = "${if eq{1}{2}{x}fail}"
+
+
+def test_forced_failure_of_tls_alpn_leaves_its_default(server):
+    one = server(main={"tls_alpn": FAILS})
+    assert s_client(one.smtp, "-alpn", "smtp").alpn == "smtp" and s_client(one.smtp, "-alpn", "esmtp").alpn == "esmtp"
+    assert not s_client(one.smtp, "-alpn", "h2").good
+
+
+def test_forced_failure_of_tls_verify_certificates_leaves_those_of_the_system(server):
+    one = server(main={"tls_try_verify_hosts": "*", "tls_verify_certificates": FAILS})
+    assert s_client(one.smtp, "-cert", one.cert, "-key", one.key).good
+    one.wait_log("SSL verify error: depth=0 error=self-signed certificate")
+
+
+@pytest.mark.parametrize("option", ["tls_eccurve", "tls_dhparam", "tls_min_version", "tls_profile", "openssl_options", "tls_ocsp_file",
+                                    "tls_crl", "tls_verify_ciphers"])
+def test_forced_failure_of_the_other_options_leaves_their_defaults(server, option):
+    one = server(kind="rsa", main={option: FAILS, "tls_try_verify_hosts": "*"})
+    assert s_client(one.smtp).group == "X25519, 253 bits"
+    assert s_client(one.smtp, "-tls1_2", "-cipher", "DHE").group == "DH, 2048 bits"
+
+
 def test_a_configuration_problem_at_starttls_is_454_and_then_554_but_for_quit(server):
     one = server(main={"tls_require_ciphers": "${if eq{$sender_host_address}{127.0.0.2}{NOSUCH}{HIGH}}"})
     with one.connect(source="127.0.0.2") as client:
