@@ -333,6 +333,21 @@ def test_a_failed_handshake_is_logged_with_address_reason_and_what_was_offered(s
     assert "TLS1.1" in found.group(2) and "ciphers ECDHE-" in found.group(2) and "SNI=wanted.test" in found.group(2)
 
 
+def test_the_line_of_a_failed_handshake_ends_whole_however_much_was_offered(server):
+    """The name is the longest that there is, and the reason a long one: the certificate's directory has nothing for anybody."""
+    one = server(start=False)
+    directory = one.dir / ("c" * 200)
+    directory.mkdir()
+    one.configure({"tls_certificate": f"{directory}/${{if eq{{$tls_in_sni}}{{}}{{default}}{{other}}}}.pem", "tls_privatekey": None})
+    named_certificate(directory, "default", both=True)
+    one.start()
+    name = ".".join(["x" * 63] * 3 + ["y" * 61])
+    assert len(name) == 253
+    s_client(one.smtp, sni=name)
+    found = one.wait_log(r"TLS error on connection from .* \(offered (.*)$")
+    assert found.group(1).endswith(f"; SNI={name})") and "groups X25519:" in found.group(1), found.group()
+
+
 def test_no_cipher_in_common_is_told_with_the_groups(server):
     one = server()
     s_client(one.smtp, "-tls1_2", "-cipher", "AES128-SHA")
