@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from harness import DEADLINE, POSTERN, SANITIZER, Smtp, make_certificate
-from tls_peers import named_certificate, s_client
+from tls_peers import AUTHENTICATORS, LOGIN, named_certificate, s_client, swaks
 
 
 def insecure():
@@ -208,8 +208,10 @@ def test_openssl_options_of_the_guide_are_accepted(server):
     assert answer.good and "Compression: NONE" in answer.text
 
 
-def test_openssl_options_what_the_library_no_longer_has_is_told(tmp_path):
-    assert not refused(tmp_path, "openssl_options = -all +microsoft_big_sslv3_buffer +dont_insert_empty_fragments")
+def test_openssl_options_what_the_library_no_longer_has_is_told(server, tmp_path):
+    told = checked(server(start=False, main={"openssl_options": "-all +microsoft_big_sslv3_buffer +dont_insert_empty_fragments +single_dh_use"}))
+    assert "option openssl_options: without effect in this library: microsoft_big_sslv3_buffer single_dh_use\n" in told
+    assert "without effect" not in checked(server(start=False, main={"openssl_options": "+all"}))
     assert 'no option "nosuch"' in refused(tmp_path, "openssl_options = +nosuch")
     assert "expected + or -" in refused(tmp_path, "openssl_options = no_tlsv1")
 
@@ -272,6 +274,26 @@ def test_tls_is_required_on_ports(server):
         assert client.expect(503, "MAIL FROM:<a@b.example>") == "Use of TLS required"
         client.starttls()
         client.expect(250, "MAIL FROM:<a@b.example>")
+
+
+def test_tls_is_required_by_expansion_on_the_port(server):
+    one = server(start=False)
+    one.configure({"submission_ports": "", "tls_hosts": "${if eq{$received_port}{%d}{*}{}}" % one.submission})
+    one.start()
+    assert swaks(one.smtp, tls=False) and swaks(one.smtp)
+    without = swaks(one.submission, tls=False)
+    assert not without and "503 Use of TLS required" in without.text
+    assert swaks(one.submission)
+
+
+def test_auth_is_taken_in_clear_by_expansion_on_the_port_alone(server):
+    one = server(start=False, extra=AUTHENTICATORS)
+    one.configure({"submission_ports": "", "auth_cleartext_hosts": "${if eq{$received_port}{%d}{*}{}}" % one.smtp})
+    one.start()
+    assert swaks(one.smtp, *LOGIN, tls=False) and swaks(one.smtp, *LOGIN)
+    without = swaks(one.submission, *LOGIN, tls=False)
+    assert not without and "250-AUTH" not in without.text and "250 AUTH" not in without.text
+    assert swaks(one.submission, *LOGIN)
 
 
 @pytest.mark.parametrize("line, expected", [("tls_profile = strong", "modern, intermediate or opportunistic"),
