@@ -296,6 +296,47 @@ def test_auth_is_taken_in_clear_by_expansion_on_the_port_alone(server):
     assert swaks(one.submission, *LOGIN)
 
 
+def test_auth_needs_tls_on_ports(server):
+    one = server(start=False, extra=AUTHENTICATORS)
+    one.configure({"submission_ports": "", "auth_cleartext_hosts": "*", "auth_over_tls_ports": one.submission})
+    one.start()
+    assert swaks(one.smtp, *LOGIN, tls=False)
+    without = swaks(one.submission, *LOGIN, tls=False)
+    assert not without and "250-AUTH" not in without.text and "250 AUTH" not in without.text
+    with Smtp(one.submission) as client:
+        client.ehlo()
+        client.expect(538, "AUTH PLAIN AGFubgBzZWNyZXQ=")
+    assert swaks(one.submission, *LOGIN)
+
+
+def test_ciphers_by_port(server):
+    one = server(start=False, kind="rsa")
+    one.configure({"submission_ports": "", "tls_require_ciphers":
+                   f"<; ECDHE+AESGCM:ECDHE+AES:!ECDHE-RSA-AES128-SHA ; {one.submission} = ECDHE-RSA-AES256-GCM-SHA384:TLS_AES_256_GCM_SHA384"})
+    assert "warning" not in checked(one)
+    one.start()
+    assert s_client(one.smtp, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA").good
+    assert not s_client(one.smtp, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA").good
+    assert s_client(one.smtp).cipher == "TLS_AES_128_GCM_SHA256"
+    assert not s_client(one.submission, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA").good
+    assert s_client(one.submission, "-tls1_2").cipher == "ECDHE-RSA-AES256-GCM-SHA384"
+    assert s_client(one.submission).cipher == "TLS_AES_256_GCM_SHA384"
+
+
+def test_ciphers_of_one_port_alone_leave_the_profile_to_the_others(server):
+    one = server(start=False, kind="rsa")
+    one.configure({"submission_ports": "", "tls_require_ciphers": f"{one.submission}=ECDHE-RSA-AES256-GCM-SHA384"})
+    one.start()
+    assert s_client(one.smtp, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA").good
+    assert not s_client(one.submission, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA").good
+
+
+@pytest.mark.parametrize("value, expected", [("ECDHE+AES:587=ECDHE+AESGCM", '"<; LIST ; 587=LIST"'), ("<; HIGH ; 587=NOSUCH", '"NOSUCH'),
+                                             ("<; HIGH ; 587=NORMAL", "GnuTLS")])
+def test_bad_lists_of_ciphers_by_port_are_refused(tmp_path, value, expected):
+    assert expected in refused(tmp_path, f"tls_require_ciphers = {value}")
+
+
 @pytest.mark.parametrize("line, expected", [("tls_profile = strong", "modern, intermediate or opportunistic"),
                                             ("tls_min_version = SSL3", "TLS1, TLS1.1, TLS1.2 or TLS1.3"),
                                             ("tls_profile = 587=strong", "modern, intermediate or opportunistic")])

@@ -164,7 +164,7 @@ def test_a_flood_of_names_asks_the_master_nothing_and_costs_no_memory(names):
     cost(lambda i: "one.flood.test")
     memory, woken = cost(lambda i: "one.flood.test")
     memory_of_names, woken_by_names = cost(lambda i: f"n{i}.flood.test")
-    assert memory_of_names < memory + 2048, (memory, memory_of_names)      # a context for each would be ten times that
+    assert memory_of_names < memory + 2048, (memory, memory_of_names)      # a context for each would be some 8000
     assert woken_by_names < woken + 100, (woken, woken_by_names)           # a question for each would be 200
     message = make_message("after the flood")
     one.send(message)

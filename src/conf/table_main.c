@@ -103,7 +103,8 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_require_ciphers), EXPANDED, .computed = "those of tls_profile",
 	  .help = "The ciphers that may be used, in OpenSSL's form, separated by colons. Names that begin with TLS_ are suites of TLS 1.3; "
 		  "when there is none, those of the profile stay. string-b stands for the list of that name in the guide of bettercrypto.org. "
-		  "Priority strings of GnuTLS are refused.",
+		  "Priority strings of GnuTLS are refused. A text that begins with another separator, as in <; ECDHE+AESGCM:ECDHE+AES ; "
+		  "587=ECDHE+AESGCM, has several such lists: one with a port holds for connections to it, as in tls_profile.",
 	  .example = "ECDHE+AESGCM:ECDHE+CHACHA20:TLS_AES_128_GCM_SHA256" },
 	{ OPTION(tls_eccurve), EXPANDED, .fallback = "auto",
 	  .help = "The groups of the key exchange in order, separated by colons. auto: a hybrid post-quantum group where the library has "
@@ -280,6 +281,8 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that may use AUTH without TLS, where everybody on the way can read what they send. For all others AUTH in clear is "
 		  "not offered, and refused with 538.",
 	  .example = "<; 127.0.0.1 ; ::1" },
+	{ OPTION(auth_over_tls_ports), .type = CONF_PORTS, .fallback = "",
+	  .help = "Ports of this server on which all hosts must use TLS before AUTH, also those in auth_cleartext_hosts.", .example = "587" },
 	{ OPTION(auth_over_tls_hosts), .type = CONF_HOSTS, .modern = "leave hosts out of auth_cleartext_hosts, in which nobody is by default",
 	  .help = "The hosts that must use TLS before AUTH, also if they are in auth_cleartext_hosts.", .example = "*" },
 	{ OPTION(pipelining_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",

@@ -89,7 +89,7 @@ static bool set_values(struct wish *wish, struct error *error)
 		return error_context(error, "openssl_options");
 	if (!expand(wish, "tls_require_ciphers", main->tls_require_ciphers, &text, error))
 		return false;
-	if (!tls_policy_set_ciphers(policy, text, arena, error))
+	if (!tls_policy_set_ciphers(policy, tls_ciphers_for_port(text, wish->port), arena, error))
 		return error_context(error, "tls_require_ciphers");
 	if (!expand(wish, "tls_eccurve", main->tls_eccurve, &text, error))
 		return false;

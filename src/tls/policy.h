@@ -54,11 +54,19 @@ bool tls_profile_named(struct slice name, enum tls_profile *profile_r);
 /* "TLS1.2", "TLSv1.2", "1.2". */
 bool tls_version_named(struct slice name, int *version_r);
 
+/* Takes "587=" off the start of an item of a list by port: false, and nothing taken, when it does not begin so. */
+bool tls_cut_port(struct slice *item, uint16_t *port_r);
 /*
  * Of a list whose items may begin with a port and "=" the one for this port: otherwise the last without a port, or nothing
  * (data NULL). Items are separated as in all lists; the result is a part of `text`.
  */
 struct slice tls_item_for_port(struct slice text, uint16_t port);
+/*
+ * The same for ciphers, whose own lists are full of colons, commas and blanks: there are several items only where the separator is told,
+ * as in "<; LIST ; 587=LIST". Any other text is one item.
+ */
+struct slice tls_ciphers_for_port(struct slice text, uint16_t port);
+bool tls_ciphers_have_ports(struct slice text);
 
 bool tls_policy_set_min_version(struct tls_policy *policy, struct slice text, struct error *error);
 /* Flags of OpenSSL with + and -. `notes` (may be NULL) gets the names that have no effect, separated by blanks. */
