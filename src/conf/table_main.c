@@ -149,8 +149,8 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that may resume TLS sessions by tickets. Their keys are shared by all processes and changed every six hours.",
 	  .example = "*" },
 	{ OPTION(tls_alpn), EXPANDED, .fallback = "smtp : esmtp",
-	  .help = "The names of protocols that a client may ask for (ALPN, RFC 7301). A client that asks for others only is refused. "
-		  "Empty: what clients ask for is ignored.",
+	  .help = "The names of protocols that a client may ask for (ALPN, RFC 7301). As in Exim, a client is refused if it asks for "
+		  "another one, or for more than one, even if both are here. Empty: what clients ask for is ignored.",
 	  .example = "smtp" },
 	{ OPTION(hosts_require_alpn), .type = CONF_HOSTS,
 	  .help = "The hosts that must ask for a protocol of tls_alpn.", .example = "192.0.2.0/24" },
