@@ -300,7 +300,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
  * ${acl{name}{argument}...}, for expand_context.acl of expansions outside of ACLs. EXPAND_OK: it accepted; EXPAND_FORCED_FAIL:
  * it denied; with its message in *text_r for both. EXPAND_DEFER: it deferred. EXPAND_FAIL: anything else.
  */
-enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
+enum expand_result acl_expand(struct acl_session *session, struct expand_value name, const struct expand_value *arguments, size_t count,
 			      struct arena *arena, struct expand_value *text_r, struct error *error);
 
 /* The MIME part that the next runs of ACL_POINT_MIME are about, until another, or NULL: it must stay as long. */

@@ -242,6 +242,7 @@ static const char *run(struct fixture *f, const char *option, enum acl_point poi
 
 #define RCPT ACL_POINT_RCPT
 #define BROKEN "error 451 Temporary local problem - please try later"
+#define TAINTED(text) BROKEN " | internal configuration error {log main panic attempt to use tainted ACL text \"" text "\"}"
 #define LATER "defer 451 Temporary local problem - please try later"
 
 static const struct {
@@ -424,6 +425,12 @@ static const struct {
 	  BROKEN " | internal configuration error {log main panic attempt to use tainted ACL text \"deny message = alice@from.test\"}",
 	  "deny message = $sender_address", RCPT },
 	{ "a:\naccept", "0: there is no ACL of the name \"nowhere\", and it is not the text of one either\n", "nowhere", RCPT },
+	/* A peer may say which of the configuration's ACLs, but is not the author of one. */
+	{ "a:\naccept", TAINTED("accept alice@from.test"), "${if eq{1}{1}{accept $sender_address}}", RCPT },
+	{ "a:\naccept acl = $sender_address\nalice@from.test:\ndeny message = found", "deny 550 found | found" },
+	{ "a:\naccept acl = $sender_address", TAINTED("alice@from.test") },
+	{ "a:\naccept acl = accept\\nmessage=$sender_address", TAINTED("accept\nmessage=alice@from.test") },
+	{ "a:\naccept acl = /etc/$sender_address", TAINTED("/etc/alice@from.test") },
 	/* Points */
 	{ "a:\naccept", "accept 220", "a", ACL_POINT_CONNECT },
 	{ "a:\naccept domains = *", BROKEN " | cannot test domains condition in connection ACL", "a", ACL_POINT_CONNECT },
@@ -758,16 +765,16 @@ static void an_expansion_calls_an_acl(void **state)
 	set_up(&f);
 	assert_true(compile(&f, "yes:\naccept message = fine\nno:\ndeny message = never\nlater:\ndefer\ngone:\ndrop message = out\n"
 				"bare:\naccept"));
-	assert_int_equal(acl_expand(&f.session, SLICE("yes"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
+	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("yes") }, NULL, 0, &f.arena, &text, &error), EXPAND_OK);
 	assert_slice(text.text, "fine");
-	assert_int_equal(acl_expand(&f.session, SLICE("bare"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
+	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("bare") }, NULL, 0, &f.arena, &text, &error), EXPAND_OK);
 	assert_slice(text.text, "");
-	assert_int_equal(acl_expand(&f.session, SLICE("no"), NULL, 0, &f.arena, &text, &error), EXPAND_FORCED_FAIL);
+	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("no") }, NULL, 0, &f.arena, &text, &error), EXPAND_FORCED_FAIL);
 	assert_slice(text.text, "never");
-	assert_int_equal(acl_expand(&f.session, SLICE("later"), NULL, 0, &f.arena, &text, &error), EXPAND_DEFER);
-	assert_int_equal(acl_expand(&f.session, SLICE("gone"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("later") }, NULL, 0, &f.arena, &text, &error), EXPAND_DEFER);
+	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("gone") }, NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
 	assert_string_equal(error.text, "drop from ACL \"gone\": out");
-	assert_int_equal(acl_expand(&f.session, SLICE("nosuch"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("nosuch") }, NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
 	tear_down(&f);
 }
 

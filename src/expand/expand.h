@@ -129,8 +129,9 @@ struct expand_context {
 	/* Asks the world (service.h). NULL: whatever needs it fails. */
 	enum expand_result (*ask)(void *owner, const struct expand_request *request, struct arena *arena,
 				  struct expand_answer *answer_r, struct error *error);
-	/* Runs an ACL (${acl{name}{argument}...}): OK: it accepted, *text_r its message; FORCED_FAIL: it denied; others. */
-	enum expand_result (*acl)(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+	/* Runs an ACL (${acl{name}{argument}...}; the name is not tainted): OK: it accepted, *text_r its message; FORCED_FAIL: it
+	 * denied; others. */
+	enum expand_result (*acl)(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				  struct arena *arena, struct expand_value *text_r, struct error *error);
 	const struct expand_language *language; /* for what is compiled while running; NULL: nothing can be */
 	const struct expand_trace *trace;       /* NULL: none */

@@ -80,17 +80,17 @@ static enum expand_result fake_ask(void *owner, const struct expand_request *req
 	return world->result;
 }
 
-static enum expand_result fake_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count, struct arena *arena,
+static enum expand_result fake_acl(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count, struct arena *arena,
 				   struct expand_value *text_r, struct error *error)
 {
 	(void)owner;
 	*text_r = (struct expand_value){ arena_printf(arena, "%zu:%.*s", count, SLICE_ARG(count ? arguments[0].text : SLICE(""))), false };
-	if (slice_equal(name, SLICE("deny")))
+	if (slice_equal(name.text, SLICE("deny")))
 		return EXPAND_FORCED_FAIL;
-	if (slice_equal(name, SLICE("accept")))
+	if (slice_equal(name.text, SLICE("accept")))
 		return EXPAND_OK;
 	error_set(error, ERROR_PERMANENT, "no such ACL");
-	return slice_equal(name, SLICE("defer")) ? EXPAND_DEFER : EXPAND_FAIL;
+	return slice_equal(name.text, SLICE("defer")) ? EXPAND_DEFER : EXPAND_FAIL;
 }
 
 /* Lists of one item, equal or not. */
