@@ -415,6 +415,13 @@ static const struct {
 	{ "a:\nwarn set acl_m_n = ${eval:1+1}\nset acl_c_n = $acl_m_n.\ndeny message = $acl_m_n $acl_c_n <$acl_m_other>",
 	  "deny 550 2 2. <> | 2 2. <>" },
 	{ "a:\nwarn set acl_m0 = 1\nset acl_m0 = ${eval:$acl_m0+1}\ndeny message = $acl_m0", "deny 550 2 | 2" },
+	/* An expansion keeps what it has read of a variable, whatever an ACL does to that on the way. */
+	{ "a:\nwarn set acl_m_n = first\nlogwrite = old=$acl_m_n new=${acl{b}{x}} then=$acl_m_n\naccept\n"
+	  "b:\naccept set acl_m_n = second\nmessage = was $acl_arg1", "accept 250 {log main old=first new=was x then=second}" },
+	{ "a:\nwarn set acl_m_n = first\nlogwrite = ${acl{b}{$acl_m_n}}\naccept\n"
+	  "b:\nwarn set acl_m_n = second\naccept message = was $acl_arg1 is $acl_m_n", "accept 250 {log main was first is second}" },
+	{ "a:\nwarn set acl_m_n = first\nlogwrite = ${if acl{{b}{$acl_m_n}}{$value}}\naccept\n"
+	  "b:\nwarn set acl_m_n = second\naccept message = was $acl_arg1", "accept 250 {log main was first}" },
 	{ "a:\nrequire acl = $acl_c_nothing", "deny 550 Administrative prohibition" },
 	/* Options */
 	{ "a:\naccept", "deny 550 inline words | inline words", "deny message = inline words", RCPT },
@@ -646,6 +653,22 @@ static void a_peers_text_is_no_part_option_or_limit(void **state)
 		tear_down(&f);
 	}
 	assert_int_equal(wrong, 0);
+}
+
+static void what_was_read_of_a_rate_outlives_the_next(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	f.limits = limit_table_new(64, NULL);
+	f.context.ask = ask_limits;
+	f.session.facts.host_address = SLICE("192.0.2.1");
+	assert_true(compile(&f, "a:\nwarn !ratelimit = 10/1h/per_cmd\nlogwrite = $sender_rate_limit/$sender_rate_period ${acl{b}{x}} "
+				"$sender_rate_limit/$sender_rate_period\naccept\nb:\naccept !ratelimit = 20/2h/per_cmd"));
+	assert_string_equal(run(&f, "a", ACL_POINT_MAIL), "accept 250 {log main 10/1h  20/2h}");
+	limit_table_free(f.limits);
+	acl_session_free(&f.session);
+	tear_down(&f);
 }
 
 static void variables_keep_text_and_taint(void **state)
@@ -891,6 +914,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_acl_comes_to_what_exim_says),
 		cmocka_unit_test(a_peers_text_is_no_part_option_or_limit),
+		cmocka_unit_test(what_was_read_of_a_rate_outlives_the_next),
 		cmocka_unit_test(variables_keep_text_and_taint),
 		cmocka_unit_test(variables_have_bounds),
 		cmocka_unit_test(an_option_is_checked_against_its_point),
