@@ -242,7 +242,7 @@ struct acl_session {
 	/* For traces: "FILE LINE" of the line whose place was given with it; empty: not known. May be NULL. */
 	struct slice (*where)(void *owner, size_t place, struct arena *arena);
 
-	struct acl_data data; /* while an ACL runs; its texts lie in the run's arena */
+	struct acl_data data; /* of the run at hand, and empty between runs: its texts lie in the run's arena */
 	/* The engine's own, kept between runs. */
 	bool caseful_local_part, no_delay_flush, no_multiline;
 	bool sender_failure_told;

@@ -779,6 +779,11 @@ static void warnings_are_repeated_for_the_next_message(void **state)
 	tear_down(&f);
 }
 
+static struct expand_value acl_name(const char *name)
+{
+	return (struct expand_value){ .text = slice_of(name) };
+}
+
 static void an_expansion_calls_an_acl(void **state)
 {
 	struct fixture f;
@@ -788,16 +793,58 @@ static void an_expansion_calls_an_acl(void **state)
 	set_up(&f);
 	assert_true(compile(&f, "yes:\naccept message = fine\nno:\ndeny message = never\nlater:\ndefer\ngone:\ndrop message = out\n"
 				"bare:\naccept"));
-	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("yes") }, NULL, 0, &f.arena, &text, &error), EXPAND_OK);
+	assert_int_equal(acl_expand(&f.session, acl_name("yes"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
 	assert_slice(text.text, "fine");
-	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("bare") }, NULL, 0, &f.arena, &text, &error), EXPAND_OK);
+	assert_int_equal(acl_expand(&f.session, acl_name("bare"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
 	assert_slice(text.text, "");
-	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("no") }, NULL, 0, &f.arena, &text, &error), EXPAND_FORCED_FAIL);
+	assert_int_equal(acl_expand(&f.session, acl_name("no"), NULL, 0, &f.arena, &text, &error), EXPAND_FORCED_FAIL);
 	assert_slice(text.text, "never");
-	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("later") }, NULL, 0, &f.arena, &text, &error), EXPAND_DEFER);
-	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("gone") }, NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	assert_int_equal(acl_expand(&f.session, acl_name("later"), NULL, 0, &f.arena, &text, &error), EXPAND_DEFER);
+	assert_int_equal(acl_expand(&f.session, acl_name("gone"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
 	assert_string_equal(error.text, "drop from ACL \"gone\": out");
-	assert_int_equal(acl_expand(&f.session, (struct expand_value){ .text = SLICE("nosuch") }, NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	assert_int_equal(acl_expand(&f.session, acl_name("nosuch"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	tear_down(&f);
+}
+
+/* Routing for `verify` may expand ${acl of its own. */
+static enum expand_result verify_with_an_acl(void *owner, enum acl_verify_kind kind, struct slice address, struct arena *arena, bool *yes_r,
+					     struct slice *message_r, struct error *error)
+{
+	struct fixture *f = owner;
+	struct arena own;
+	struct expand_value text;
+	(void)kind, (void)address, (void)arena, (void)message_r;
+	arena_init(&own, 0);
+	assert_int_equal(acl_expand(&f->session, acl_name("inner"), NULL, 0, &own, &text, error), EXPAND_OK);
+	assert_slice(text.text, "<> then <192.0.2.1>");
+	arena_free(&own);
+	*yes_r = true;
+	return EXPAND_OK;
+}
+
+static void what_lists_gave_is_of_one_run(void **state)
+{
+	struct fixture f;
+	struct arena own;
+	struct expand_value text;
+	struct error error;
+	(void)state;
+	set_up(&f);
+	f.session.facts = (struct acl_facts){ .host_address = SLICE("192.0.2.1"), .has_recipient = true, .recipient = SLICE("a@good.test"),
+					      .domain = SLICE("good.test") };
+	f.session.verify = verify_with_an_acl;
+	assert_true(compile(&f, "inner:\naccept set acl_m_before = $host_data\nhosts = 192.0.2.1\nmessage = <$acl_m_before> then <$host_data>\n"
+				"a:\naccept domains = good.test\nhosts = *\nverify = recipient\nmessage = $domain_data $host_data"));
+	/* Outside of ACLs nothing is left, for its memory is the expansion's. */
+	for (int i = 0; i < 2; i++) {
+		arena_init(&own, 0);
+		assert_int_equal(acl_expand(&f.session, acl_name("inner"), NULL, 0, &own, &text, &error), EXPAND_OK);
+		assert_slice(text.text, "<> then <192.0.2.1>");
+		arena_free(&own);
+		assert_null(f.session.data.host.text.data);
+	}
+	/* Within one, what its own lists gave is there again. */
+	assert_string_equal(run(&f, "a", ACL_POINT_RCPT), "accept 250 good.test * | good.test *");
 	tear_down(&f);
 }
 
@@ -921,6 +968,7 @@ int main(void)
 		cmocka_unit_test(what_acls_need_of_a_session_is_known_at_load),
 		cmocka_unit_test(warnings_are_repeated_for_the_next_message),
 		cmocka_unit_test(an_expansion_calls_an_acl),
+		cmocka_unit_test(what_lists_gave_is_of_one_run),
 		cmocka_unit_test(verifying_headers),
 		cmocka_unit_test(a_run_ends),
 		cmocka_unit_test(expansions_nest_to_the_same_depth),

@@ -122,12 +122,16 @@ enum expand_result acl_expand(struct acl_session *session, struct expand_value n
 {
 	struct acl_run *run = arena_new(arena, struct acl_run);
 	struct acl_shared shared = { 0 };
+	struct acl_data outer = session->data;
 	acl_run_prepare(run, session, NULL);
 	run->point = ACL_POINT_EXPANSION;
 	run->arena = arena;
 	run->shared = &shared;
 	run->context.memory = &shared.memory;
-	return call_acl(run, name, arguments, count, text_r, error);
+	session->data = (struct acl_data){ 0 };
+	enum expand_result result = call_acl(run, name, arguments, count, text_r, error);
+	session->data = outer;
+	return result;
 }
 
 bool acl_session_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r)

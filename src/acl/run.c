@@ -416,6 +416,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 {
 	struct acl_run *run = arena_new(arena, struct acl_run);
 	struct acl_shared shared = { .log_targets = ACL_LOG_MAIN | ACL_LOG_REJECT };
+	struct acl_data outer = session->data;
 	acl_run_prepare(run, session, NULL);
 	run->point = point;
 	run->arena = arena;
@@ -429,7 +430,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 	/* There is nothing to discard: the configuration is wrong, and the sender must not lose mail for it. */
 	if (step == ACL_DISCARDED && !acl_point_info(point)->discards)
 		step = acl_broken(run, "\"discard\" verb not allowed in %s ACL", acl_point_info(point)->name);
-	session->data = (struct acl_data){ 0 };
+	session->data = outer;
 	*result_r = (struct acl_result){
 		.outcome = outcomes[step], .message = run->message.text, .log_message = run->log_message.text,
 		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted,
