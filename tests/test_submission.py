@@ -275,6 +275,28 @@ def test_another_address_in_from_is_refused_after_data(server, header):
     assert not one.maildir().read()
 
 
+@pytest.mark.parametrize("chunked", [False, True], ids=["data", "bdat"])
+@pytest.mark.parametrize("text", ["From: team@example.test\r\n", "From: team@example.test\r\n\r\n", "Subject: nobody\r\n", ""],
+                         ids=["header-only", "empty-body", "no-from", "nothing"])
+def test_a_message_that_ends_with_its_header_is_checked_as_well(server, text, chunked):
+    one = server("", {**CHECK, "qualify_domain": "example.test", "acl_smtp_mail": None}, AUTHENTICATORS)
+    with one.connect() as client:
+        client.ehlo()
+        client.starttls()
+        log_in(client, "bob")
+        client.envelope("user@example.test", sender="bob@example.test")
+        if chunked:
+            client.send(f"BDAT {len(text)} LAST\r\n{text}".encode())
+        else:
+            client.expect(354, "DATA")
+            client.send(f"{text}.\r\n".encode())
+        code, texts = client.reply()
+        assert (code, texts[-1]) == (550, "The address in From is not yours")
+        client.expect(250, "NOOP")
+    one.wait_log(r"rejected after DATA: From is not an address of the authenticated user")
+    assert not one.maildir().read()
+
+
 def test_who_is_not_authenticated_is_not_asked(server):
     one = server("", CHECK, AUTHENTICATORS)
     with one.connect() as client:
