@@ -245,6 +245,7 @@ def test_a_user_may_send_as_the_addresses_of_the_list(server):
     authenticated(one, ["From: ann@example.test"] + FULL)
     authenticated(one, ["From: The Team <TEAM@example.test>"] + FULL, sender="team@example.test")
     authenticated(one, ["From: team@example.test"] + FULL, sender="")
+    authenticated(one, ["From: both: ann@example.test, <team@example.test>;", "Resent-From: ann@example.test"] + FULL)
 
 
 def test_another_envelope_sender_is_refused_at_mail(server):
@@ -259,7 +260,11 @@ def test_another_envelope_sender_is_refused_at_mail(server):
 
 
 @pytest.mark.parametrize("header", [["From: team@example.test"], ["From: bob@example.test, ann@example.test"], ["From: broken <"],
-                                    ["From: bob@example.test", "From: ann@example.test"], ["Subject: none", "Resent-From: ann@example.test"]])
+                                    ["From: bob@example.test", "From: ann@example.test"], ["Subject: none", "Resent-From: ann@example.test"],
+                                    ["From: ann@example.test", "Resent-From: bob@example.test"], ["Resent-From: bob@example.test"],
+                                    ["From: bob@example.test", "Resent-From: ann@example.test"], ["From: us: bob@example.test, ann@example.test;"],
+                                    ["From: bob@example.test", "Resent-From: bob@example.test", "Resent-From: ann@example.test"],
+                                    ["From : ann@example.test", "From: bob@example.test"], ["From: bob@example.test", "From: Ann:;"]])
 def test_another_address_in_from_is_refused_after_data(server, header):
     one = server("", {**CHECK, "qualify_domain": "example.test"}, AUTHENTICATORS)
     with one.connect() as client:
