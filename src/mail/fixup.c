@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "mail/fixup.h"
 
+#include "mail/field.h"
 #include "mail/mailbox.h"
 #include "mail/rfc2047.h"
 

@@ -23,7 +23,7 @@ struct mail_fixup {
 
 enum { MAIL_FIXUP_ADDED_MAX = 4, MAIL_FIXUP_REMOVED_MAX = 1 };
 
-/* `section` as mail_header_length found it. The edits lie in the arena. */
+/* `section`: all of it fields (mail/field.h). The edits lie in the arena. */
 void mail_fixup(struct slice section, const struct mail_fixup *fixup, struct arena *arena, struct mail_edit *edit_r);
 
 /* Mailboxes in From and Resent-From that are looked at. */
