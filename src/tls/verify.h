@@ -85,5 +85,8 @@ const char *tls_verify_problem(const SSL *ssl);
  * for roles have no files. *directory_r tells which it was.
  */
 bool tls_trust_read(const char *name, bool crls, struct buf *out, bool *directory_r, struct error *error);
+/* The path of what tls_trust_read reads; and whether it takes a file of this name in a directory. */
+const char *tls_trust_place(const char *name);
+bool tls_trust_has_name(const char *name, bool crls);
 
 #endif
