@@ -236,7 +236,8 @@ static const struct conf_option options[] = {
 	  .help = "How many connections the system holds that are not accepted yet (listen(2)).", .example = "512" },
 	{ OPTION(smtp_receive_timeout), .type = CONF_TIME, .fallback = "5m", .min = 1, .max = 86400,
 	  .help = "How long a session waits for a line, of commands or of a message (RFC 5321 §4.5.3.2.7 asks for 5 "
-		  "minutes).",
+		  "minutes). The time is for the whole line, not for each read of a part of it; of a message's lines that are longer than 1000 "
+		  "octets, for each 1000 of them.",
 	  .example = "2m30s" },
 	{ OPTION(smtp_max_synprot_errors), .type = CONF_INTEGER, .fallback = "3", .max = 1000000,
 	  .help = "How many syntax and protocol errors a session may make; it is closed after one more.", .example = "5" },

@@ -344,7 +344,6 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 	master->source_fd = fcntl(source_fd, F_DUPFD_CLOEXEC, 3);
 	master->tls = tls;
 	master->generation++;
-	listen_close_unwanted(master, conf);
 	/* The keeper first: it refuses a key that does not fit, and holds the old keys until the fronts have changed over. */
 	struct child *keeper = child_find(master, ROLE_KEEPER, 0);
 	if (keeper && keeper->peer)
@@ -355,10 +354,11 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 		settled = children_settle(master, clock_after(old->main.reload_timeout));
 	}
 	if (!all_have_taken(master, error)) {
-		listen_open(master, old, &(struct error){ 0 });
 		roll_back(master, old, old_fd, old_tls, !settled);
+		listen_keep(master, master->conf);
 		return false;
 	}
+	listen_keep(master, conf);
 	replace_walled(master, old);
 	tls_store_complain(tls);
 	tls_store_free(old_tls);
@@ -420,7 +420,7 @@ static bool drain(struct master *master)
 	log_line(&master->log, LOG_KIND_MAIN, "shutting down: sessions and deliveries have %lld seconds to end",
 		 (long long)(timeout / CLOCK_SECOND));
 	master->stopping = true;
-	listen_close_unwanted(master, NULL); /* with the fronts' own: who connects now is refused, and tries elsewhere or later */
+	listen_keep(master, NULL); /* with the fronts' own: who connects now is refused, and tries elsewhere or later */
 	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
 		clean = children_drain(master, order[i], clock_after(timeout)) && clean;
 	log_line(&master->log, LOG_KIND_MAIN, "daemon ended: pid=%d", (int)getpid());

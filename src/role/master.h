@@ -62,7 +62,6 @@ struct child {
 struct listening {
 	struct net_address address;
 	int fds[FRONTS_MAX];   /* one a front, sharing the port (SO_REUSEPORT) */
-	bool wanted;           /* while a reload compares */
 };
 
 struct master {
@@ -109,8 +108,8 @@ struct child *child_find(struct master *master, enum role kind, unsigned index);
 
 /* listen.c: opens what conf wants and is not open yet. False and *error: nothing has changed. */
 bool listen_open(struct master *master, const struct conf *conf, struct error *error);
-/* Closes what conf does not want; all of it when conf is NULL. */
-void listen_close_unwanted(struct master *master, const struct conf *conf);
+/* Closes what conf does not want, here and in the fronts; all of it when conf is NULL. */
+void listen_keep(struct master *master, const struct conf *conf);
 /* "[127.0.0.1]:2525 and ..." */
 void listen_describe(const struct conf *conf, bool tls_on_connect, char *out, size_t size);
 

@@ -149,6 +149,13 @@ struct session_proxy {
 	struct net_address local, external; /* its side towards us, and the one that the client connected to; zeroed: it speaks for itself */
 };
 
+/* What smtp_receive_timeout counts for (session.c). */
+struct awaited_line {
+	bool begun;       /* it is the same line that is awaited still: the deadline holds */
+	int64_t deadline;
+	uint64_t octets;  /* that came since */
+};
+
 struct session {
 	struct front *front;
 	struct session *next, *previous;
@@ -165,6 +172,7 @@ struct session {
 	int64_t accept_max_per_host; /* 0: no limit */
 	struct smtp_server smtp;
 	struct buf in, out;
+	struct awaited_line awaited;
 	struct incoming_message message;
 	const struct pattern_subject *rewriting; /* what $local_part and $domain are about while a rewrite rule runs */
 	struct tls_facts tls;
