@@ -129,6 +129,10 @@ struct acl_reference;
 bool acl_reference_compile(struct acl_set *set, struct slice text, size_t place, const struct acl_report *report,
 			   const struct acl_reference **reference_r);
 /*
+ * Whether a constant text, as ${acl has it, is the name of an ACL or of a file, or the text of an ACL: false with *error. Its uses are noted.
+ */
+bool acl_text_check(struct acl_set *set, struct slice text, struct error *error);
+/*
  * Reports what would be an error when the option's ACL, or one that it calls by a constant name, is run at this point: a
  * condition that needs a recipient at acl_smtp_connect. For a warning: Exim says so only when the statement is reached.
  */

@@ -354,7 +354,7 @@ static const struct {
 	{ "a:\naccept acl = a", BROKEN " | ACL nested too deep: possible loop" },
 	{ "a:\nwarn !acl = b\nwarn !acl = b\nwarn !acl = b\nb:\nwarn acl = c\nwarn acl = c\nc:\ndeny", "deny 550 Administrative prohibition" },
 	{ "a:\naccept acl = accept", "accept 250" },
-	{ "a:\naccept acl = nowhere",
+	{ "a:\nwarn set acl_m_n = nowhere\naccept acl = $acl_m_n",
 	  BROKEN " | in \"nowhere\": unknown ACL verb \"nowhere\"; expected accept, defer, deny, discard, drop, require or warn" },
 	{ "a:\naccept acl = /acl/file", BROKEN " | the ACL file \"/acl/file\" cannot be read here" },
 	/* Modifiers */
@@ -510,6 +510,16 @@ static const struct {
 	{ "a:\naccept verify = csa",
 	  "17: verify: \"csa\" is not available in this version: client SMTP authorization was never put to use\n" },
 	{ "a:\naccept acl = b 1 2 3 4 5 6 7 8 9 10", "34: an ACL takes at most 9 arguments\n" },
+	{ "a:\naccept acl = chek_b x\nb:\naccept", "14: there is no ACL of the name \"chek_b\", and it is not the text of one either\n" },
+	{ "a:\naccept", "0: in \"accept acl = chek_b\": there is no ACL of the name \"chek_b\", and it is not the text of one either\n",
+	  "accept acl = chek_b", RCPT },
+	{ "a:\naccept acl = accept!acl=accept!acl=chek_b",
+	  "14: in \"accept!acl=accept!acl=chek_b\": in \"accept!acl=chek_b\": there is no ACL of the name \"chek_b\", and it is not the text of "
+	  "one either\n" },
+	{ "a:\naccept acl = accept!acl=accept!acl=accept!acl=accept!acl=accept!acl=deny", "accept 250" },
+	{ "a:\naccept acl = deny\\nmesage=x", "14: in \"mesage=x\": unknown ACL condition or modifier \"mesage\", did you mean \"message\"?\n" },
+	{ "a:\naccept acl = accept\\nhosts=192.0.2.1", "accept 250" },
+	{ "a:\naccept acl = /nowhere", BROKEN " | the ACL file \"/nowhere\" cannot be read here" },
 	{ "a:\naccept acl =", "13: the name of an ACL, or its text, is missing\n" },
 	{ "a:\nbogus\nxyz = 1\naccept domains\ndeny",
 	  "1: unknown ACL verb \"bogus\"; expected accept, defer, deny, discard, drop, require or warn\n"

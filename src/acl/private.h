@@ -135,12 +135,13 @@ const char *acl_verb_text(enum acl_verb verb);
 enum acl_verb acl_verb_find(struct slice name); /* ACL_VERBS when there is none of that name */
 const char *acl_step_text(enum acl_step step); /* as Exim's debug output has it */
 
-/* compile.c: the text of an ACL that is not in the configuration; `name` for messages. */
-bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, struct acl *acl, struct error *error);
+/* compile.c: the text of an ACL that is not in the section acl. `ahead`: so many levels of calls in it are followed now. */
+bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, unsigned ahead, struct acl *acl, struct error *error);
 /* Tells the language of the file that a reference may open, as far as its name is constant. */
 void acl_note_file(const struct acl_set *set, const struct expand_program *program);
-bool acl_call_compile(const struct acl_set *set, struct arena *arena, struct slice text, const struct acl_call **call_r,
-		      struct error *error, size_t *column_r);
+/* set.c: the ACL that a constant names or is the text of; NULL for a file, which is read when it is run. */
+bool acl_find_constant(struct arena *arena, const struct acl_set *set, struct slice text, unsigned ahead, const struct acl **acl_r,
+		       struct error *error);
 
 /* context.c: a run that begins, or within `outer`; the caller sets what is not taken from that. */
 void acl_run_prepare(struct acl_run *run, struct acl_session *session, const struct acl_run *outer);

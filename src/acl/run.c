@@ -362,7 +362,7 @@ static enum acl_step find_acl(struct acl_run *run, struct expand_value what, con
 	if (step != ACL_YES)
 		return step;
 	struct acl *acl = arena_new(run->arena, struct acl);
-	if (!acl_compile_text(run->arena, run->session->set, text, acl, &error))
+	if (!acl_compile_text(run->arena, run->session->set, text, 0, acl, &error))
 		return acl_broken(run, "%s", error.text);
 	*acl_r = acl;
 	return ACL_YES;
