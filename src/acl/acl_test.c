@@ -106,6 +106,17 @@ static bool note_control(void *owner, enum acl_control control, struct slice opt
 	return true;
 }
 
+static void note_submission(void *owner, const struct acl_submission *submission)
+{
+	struct fixture *f = owner;
+	buf_printf(&f->log, "{submission%s", submission->sender_retain ? " retain" : "");
+	if (submission->has_domain)
+		buf_printf(&f->log, " domain=%.*s", SLICE_ARG(submission->domain));
+	if (submission->name.len)
+		buf_printf(&f->log, " name=%.*s", SLICE_ARG(submission->name));
+	buf_printf(&f->log, "}");
+}
+
 static void note_queue(void *owner, struct slice name)
 {
 	struct fixture *f = owner;
@@ -176,7 +187,7 @@ static void set_up(struct fixture *f)
 	f->session = (struct acl_session){
 		.owner = f, .context = &f->context, .set = f->set, .connection = &f->connection, .message = &f->message,
 		.log = note_log, .delay = note_delay, .verify = verify_simple, .recipients = give_recipients, .control = note_control,
-		.add_header = note_header, .remove_header = note_removal, .queue = note_queue,
+		.add_header = note_header, .remove_header = note_removal, .queue = note_queue, .submission = note_submission,
 	};
 }
 
@@ -645,6 +656,45 @@ static const struct {
 	{ "seen = $sender_address/key=a", "5m/key=b", "failed to parse '$sender_address/key=a'" },
 };
 
+/* What a modifier does with the sender's text; the sender is a peer's, and $acl_m_x the configuration's. */
+static const struct {
+	const char *item, *sender, *expected;
+	const char *set; /* $acl_m_x */
+} modifiers[] = {
+	{ "control = submission/domain=$sender_address", "b.test/sender_retain", "accept 250 {submission domain=b.test/sender_retain}" },
+	{ "control = submission/domain=$sender_address/sender_retain", "b.test/name=x", "accept 250 {submission retain domain=b.test/name=x}" },
+	{ "control = submission/name=$sender_address", "A/domain=c.test", "accept 250 {submission name=A/domain=c.test}" },
+	{ "control = submission/$sender_address", "sender_retain",
+	  BROKEN " | control=submission: \"submission\" has sender_retain, domain= and name=, not \"sender_retain\"" },
+	{ "control = submission/domain=$acl_m_x", "", "accept 250 {submission retain domain=b.test}", "b.test/sender_retain" },
+	{ "control = submission/domain=b.test/$acl_m_x", "",
+	  BROKEN " | control=submission: \"submission\" has sender_retain, domain= and name=, not \"nonsense\"", "nonsense" },
+	{ "control = ${if eq{$sender_address}{a}{no_delay_flush}{submission}}/domain=", "b", "accept 250 {submission domain=}" },
+	{ "control = fakereject/$sender_address", "a/b", "accept 250 {control 11 a/b}" },
+	{ "control = freeze$sender_address", "/no_tell", BROKEN " | control: \"freeze/no_tell\" is not named by the configuration alone" },
+	{ "control = $sender_address", "freeze", BROKEN " | control: \"freeze\" is not named by the configuration alone" },
+};
+
+static void a_peers_text_is_no_syntax_of_a_modifier(void **state)
+{
+	unsigned wrong = 0;
+	(void)state;
+	for (size_t i = 0; i < sizeof modifiers / sizeof *modifiers; i++) {
+		struct fixture f;
+		char acl[600];
+		set_up(&f);
+		snprintf(acl, sizeof acl, "a:\nwarn set acl_m_x = %s\naccept %s", modifiers[i].set ? modifiers[i].set : "", modifiers[i].item);
+		f.session.facts = (struct acl_facts){ .has_sender = true, .sender = slice_of(modifiers[i].sender) };
+		const char *got = compile(&f, acl) ? run(&f, "a", ACL_POINT_MAIL) : arena_cstr(&f.arena, buf_slice(&f.errors));
+		if (strcmp(got, modifiers[i].expected) != 0) {
+			print_error("%s of \"%s\"\n  gives    %s\n  expected %s\n", modifiers[i].item, modifiers[i].sender, got, modifiers[i].expected);
+			wrong++;
+		}
+		tear_down(&f);
+	}
+	assert_int_equal(wrong, 0);
+}
+
 static void a_peers_text_is_no_part_option_or_limit(void **state)
 {
 	unsigned wrong = 0;
@@ -971,6 +1021,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_acl_comes_to_what_exim_says),
 		cmocka_unit_test(a_peers_text_is_no_part_option_or_limit),
+		cmocka_unit_test(a_peers_text_is_no_syntax_of_a_modifier),
 		cmocka_unit_test(what_was_read_of_a_rate_outlives_the_next),
 		cmocka_unit_test(variables_keep_text_and_taint),
 		cmocka_unit_test(variables_have_bounds),

@@ -18,7 +18,7 @@ _Static_assert(ACL_POINTS < 32, "a set of points is one word");
 enum acl_value_kind {
 	ACL_VALUE_NONE,    /* nothing, not even "=" */
 	ACL_VALUE_TEXT,    /* expanded when it is reached */
-	ACL_VALUE_PIECES,  /* expanded to acl_run.pieces: the word tells what was written from what was computed */
+	ACL_VALUE_PIECES,  /* the same, and acl_run.text tells what was written from what was computed: for all that has syntax */
 	ACL_VALUE_LATE,    /* kept, and expanded when the statement's outcome is known */
 	ACL_VALUE_LIST,    /* a list of `list`'s kind */
 	ACL_VALUE_CALL,    /* an ACL and its arguments */
@@ -126,8 +126,7 @@ struct acl_run {
 	struct expand_value verify_message;
 	struct expand_value arguments[ACL_ARGUMENTS_MAX];
 	size_t argument_count;
-	const struct expand_piece *pieces; /* of the item at hand */
-	size_t piece_count;
+	struct piece_text text; /* the value of the item at hand, when that is ACL_VALUE_PIECES */
 	struct acl_shared *shared;
 };
 

@@ -70,6 +70,19 @@ static enum acl_step not_expanded(struct acl_run *run, const struct acl_item *it
 	return step(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error->text);
 }
 
+/* To run->text, and *value_r as a whole. */
+static enum expand_result expand_text(struct acl_run *run, const struct expand_program *program, struct expand_value *value_r, struct error *error)
+{
+	const struct expand_piece *pieces;
+	size_t count;
+	enum expand_result result = expand_run_pieces(program, &run->context, run->arena, &pieces, &count, error);
+	if (result != EXPAND_OK)
+		return result;
+	run->text = piece_text_join(pieces, count, run->arena);
+	*value_r = (struct expand_value){ piece_text_rest(&run->text), piece_text_any_bound(&run->text) };
+	return EXPAND_OK;
+}
+
 /* False: the step is decided without running the word. */
 static bool expand_item(struct acl_run *run, const struct acl_item *item, struct expand_value *value_r, enum acl_step *step_r)
 {
@@ -79,7 +92,7 @@ static bool expand_item(struct acl_run *run, const struct acl_item *item, struct
 	if (!program)
 		return true;
 	if (item->word->value == ACL_VALUE_PIECES)
-		result = expand_run_pieces(program, &run->context, run->arena, &run->pieces, &run->piece_count, &error);
+		result = expand_text(run, program, value_r, &error);
 	else
 		result = expand_run(program, &run->context, run->arena, value_r, &error);
 	if (result != EXPAND_OK)
