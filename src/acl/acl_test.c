@@ -672,6 +672,17 @@ static const struct {
 	{ "control = ${if eq{$sender_address}{a}{no_delay_flush}{submission}}/domain=", "b", "accept 250 {submission domain=}" },
 	{ "control = fakereject/$sender_address", "a/b", "accept 250 {control 11 a/b}" },
 	{ "control = freeze$sender_address", "/no_tell", BROKEN " | control: \"freeze/no_tell\" is not named by the configuration alone" },
+	{ "add_header = X-Subject: $sender_address", "hi\nX-Spam-Flag: NO", "accept 250 {add 0 X-Subject: hi\n X-Spam-Flag: NO}" },
+	{ "add_header = X-Subject: $sender_address", "hi\n\tthere\r\n \n\nyou\n", "accept 250 {add 0 X-Subject: hi\n there \n you}" },
+	{ "add_header = X-A: $sender_address\\nX-B: $sender_address", "x\ny", "accept 250 {add 0 X-A: x\n y}{add 0 X-B: x\n y}" },
+	{ "add_header = X-A: $sender_address\\nX-B: b", "x\n", "accept 250 {add 0 X-A: x}{add 0 X-B: b}" },
+	{ "add_header = $sender_address", "\n:at_start:X-A: b\nX-C: d", "accept 250 {add 0 X-ACL-Warn: :at_start:X-A: b\n X-C: d}" },
+	{ "add_header = $sender_address", "X-A: b\nX-C: d", "accept 250 {add 0 X-A: b\n X-C: d}" },
+	{ "add_header = :at_start:$sender_address", ":at_end:X-A: b", "accept 250 {add 1 X-ACL-Warn: :at_end:X-A: b}" },
+	{ "add_header = $acl_m_x", "", "accept 250 {add 1 X-A: b}{add 0 X-C: d}", ":at_start:X-A: b\\nX-C: d" },
+	{ "message = X-A: $sender_address\\nX-B: ${if eq{1}{1}{x}}", "x\nX-C: d", "accept 250 {add 0 X-A: x\n X-C: d}{add 0 X-B: x}" },
+	{ "message = X-A: $sender_address\nlog_message = seen $sender_address", "x\nX-C: d",
+	  "accept 250 {log main client Warning: seen x\nX-C: d}{add 0 X-A: x\n X-C: d}" },
 	{ "control = $sender_address", "freeze", BROKEN " | control: \"freeze\" is not named by the configuration alone" },
 };
 
@@ -683,7 +694,7 @@ static void a_peers_text_is_no_syntax_of_a_modifier(void **state)
 		struct fixture f;
 		char acl[600];
 		set_up(&f);
-		snprintf(acl, sizeof acl, "a:\nwarn set acl_m_x = %s\naccept %s", modifiers[i].set ? modifiers[i].set : "", modifiers[i].item);
+		snprintf(acl, sizeof acl, "a:\nwarn set acl_m_x = %s\nwarn %s\naccept", modifiers[i].set ? modifiers[i].set : "", modifiers[i].item);
 		f.session.facts = (struct acl_facts){ .has_sender = true, .sender = slice_of(modifiers[i].sender) };
 		const char *got = compile(&f, acl) ? run(&f, "a", ACL_POINT_MAIL) : arena_cstr(&f.arena, buf_slice(&f.errors));
 		if (strcmp(got, modifiers[i].expected) != 0) {

@@ -151,7 +151,9 @@ static void expand_message(struct acl_run *run, const struct acl_item *item, str
 	if (!item)
 		return;
 	run->verify_message = before;
-	enum expand_result result = expand_run(item->program, &run->context, run->arena, value_r, &error);
+	enum expand_result result = acl_is_message(item->word) ?
+					    expand_text(run, item->program, value_r, &error) :
+					    expand_run(item->program, &run->context, run->arena, value_r, &error);
 	run->verify_message = (struct expand_value){ 0 };
 	if (result == EXPAND_OK && value_r->text.len)
 		return;
@@ -235,13 +237,12 @@ static bool warned_before(struct acl_session *session, struct slice text)
 /* A warn statement whose conditions hold. Its message is a header line, where there is a message. */
 static void warn(struct acl_run *run)
 {
-	const struct acl_item header = { 0 };
 	struct expand_value message = run->message, text = run->log_message;
 	bool own_text = text.text.data && text.text.data != message.text.data;
 	if (own_text && !warned_before(run->session, text.text))
 		acl_log(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: %.*s", SLICE_ARG(text.text));
 	if (message.text.data && run->session->add_header && acl_word_find(SLICE("add_header"))->points >> run->point & 1)
-		acl_add_header_run(run, &header, message);
+		acl_add_header_run(run, NULL, message); /* run->text is still the message's */
 }
 
 static void forget_messages(struct acl_run *run)

@@ -305,7 +305,7 @@ static const struct acl_word words[] = {
 	  .help = "Runs another ACL, by its name with up to nine arguments ($acl_arg1 and on), as text, or from a file. True when it "
 		  "accepts, false when it denies.",
 	  .example = "acl = check_relay $domain" },
-	{ MODIFIER("add_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_add_header_run,
+	{ MODIFIER("add_header"), .value = ACL_VALUE_PIECES, .points = MESSAGE_POINTS, .run = acl_add_header_run,
 	  .help = "Adds header lines to the message: at the end, or where :at_start:, :after_received: or :at_start_rfc: says.",
 	  .example = "add_header = X-Checked: yes" },
 	{ CONDITION("authenticated"), .value = ACL_VALUE_LIST, .list = NAMES,
