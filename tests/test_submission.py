@@ -167,6 +167,24 @@ def test_sender_and_envelope_are_the_authenticated_users(server, control, header
     assert lines[0] == f"Return-path: <{envelope}>"
 
 
+def test_a_control_that_fails_changes_nothing(server):
+    acl = "check_rcpt:\n  accept local_parts = user\n  accept control = submission/sender_retain/domain=other.test/$local_part\n"
+    one = server("/domain=b.test", {"acl_smtp_rcpt": "check_rcpt"}, acl + AUTHENTICATORS)
+    with Smtp(one.smtp) as client:
+        client.ehlo()
+        client.starttls()
+        log_in(client)
+        client.expect(250, "MAIL FROM:<x@c.test>")
+        client.expect(451, "RCPT TO:<bogus@example.test>")
+        client.expect(250, "RCPT TO:<user@example.test>")
+        client.expect(354, "DATA")
+        client.send(b"From: boss@b.test\r\n\r\ntext\r\n.\r\n")
+        assert client.reply()[0] == 250
+    one.maildir().wait()
+    head = one.maildir().read()[0].decode().split("\n\n")[0].split("\n")
+    assert head[0] == "Return-path: <ann@b.test>" and "Sender: ann@b.test" in head, head
+
+
 def test_an_identity_that_is_an_address_needs_no_domain(server):
     lines = authenticated(server("", {}, AUTHENTICATORS), ["From: x@b.test"] + FULL, user="ann@c.test")
     assert "Sender: ann@c.test" in lines and lines[0] == "Return-path: <ann@c.test>"

@@ -374,8 +374,8 @@ bool rewriting_message(struct session *session, struct slice text, struct buf *o
 
 /* ---- Submission (session_fixups.c) ---- */
 
-/* control = submission, with what follows the slash. False with *error. */
-bool session_start_submission(struct session *session, struct slice options, struct error *error);
+/* control = submission. */
+void session_start_submission(struct session *session, const struct acl_submission *options);
 /* Whether submission_sender_check lets the authenticated user send as this address; without the option, or for others, *yes_r is true. False: not now. */
 bool session_may_send_as(struct session *session, struct slice address, bool *yes_r, struct error *error);
 /* Whether the message must be held until its header section is there. */
