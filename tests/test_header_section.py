@@ -1,6 +1,70 @@
 # SPDX-License-Identifier: ISC
 """Where the header section of a message ends, and that all who look at it see the same of it: ACLs, rewrite rules, and readers of what is
 delivered. Its size does not matter as long as header_maxsize lets it pass."""
+import re
+
+import pytest
+
+from harness import below_trace, dot_stuff, make_message
+
+POLICY = """begin acl
+check_rcpt:
+  accept add_header = X-Rcpt: yes
+    remove_header = X-Secret
+check_mime:
+  deny message = no programs: $mime_filename
+    condition = ${if match{$mime_filename}{\\N\\.exe$\\N}}
+  accept
+check_data:
+  warn logwrite = data subject=<$h_subject:> from=<$h_from:>
+  deny message = bad syntax
+    !verify = header_syntax
+  deny message = spam
+    condition = ${if match{$h_subject:}{spam}}
+  accept add_header = X-Data: yes
+    remove_header = X-Late
+"""
+ATTACHMENT = (b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: application/octet-stream; name=x.exe\r\n"
+              b"Content-Disposition: attachment; filename=x.exe\r\n\r\nMZ\r\n--B--\r\n")
+# More than a part of a message (256K), less than header_maxsize.
+FILLER = b"".join(b"X-Junk-%d: %s\r\n %s\r\n" % (n, b"a" * 900, b"b" * 90) for n in range(300))
+
+
+@pytest.fixture(name="policy", scope="module")
+def fixture_policy(module_server):
+    return module_server(main={f"acl_smtp_{point}": f"check_{point}" for point in ("rcpt", "mime", "data")}, extra=POLICY)
+
+
+@pytest.fixture(name="send", params=["data", "bdat", "bdat-in-pieces", "a-byte-at-a-time"])
+def fixture_send(request):
+    """send(server, text): the reply to it."""
+    def send(one, text, user="user"):
+        with one.connect() as client:
+            client.ehlo()
+            client.envelope(f"{user}@example.test")
+            if request.param == "bdat":
+                client.send(b"BDAT %d LAST\r\n" % len(text) + text)
+                return client.reply()
+            if request.param == "bdat-in-pieces":
+                half = len(text) // 2
+                client.send(b"BDAT %d\r\n" % half + text[:half])
+                code, texts = client.reply()
+                if code != 250:
+                    return code, texts
+                client.send(b"BDAT %d LAST\r\n" % (len(text) - half) + text[half:])
+                return client.reply()
+            client.expect(354, "DATA")
+            stuffed = dot_stuff(text)
+            for byte in stuffed[:200] if request.param == "a-byte-at-a-time" else b"":
+                client.send(bytes([byte]))
+            client.send(stuffed[200:] if request.param == "a-byte-at-a-time" else stuffed)
+            return client.reply()
+    return send
+
+
+@pytest.fixture(name="plain", scope="module")
+def fixture_plain(module_server):
+    return module_server()
 
 
 def delivered(one, user="user"):
@@ -12,6 +76,89 @@ def delivered(one, user="user"):
     file.unlink()
     return text
 
+
+# ---- Large sections ----
+
+@pytest.mark.parametrize("filler", [b"", FILLER], ids=["small", "large"])
+@pytest.mark.parametrize("rest, wanted", [
+    (b"From: bad@@syntax\r\nSubject: x\r\n\r\ntext\r\n", "bad syntax"), (b"From: a@b.test\r\nSubject: spam\r\n\r\ntext\r\n", "spam"),
+    (b"From: a@b.test\r\nSubject: spam\r\n", "spam"), (b"From: a@b.test\r\nSubject: x\r\n" + ATTACHMENT, "no programs: x.exe"),
+], ids=["syntax", "subject", "no-body", "mime"])
+def test_acls_see_the_whole_header_section(policy, send, filler, rest, wanted):
+    assert send(policy, filler + rest) == (550, [wanted])
+
+
+@pytest.mark.parametrize("body", [b"text\r\n", b"y" * 70 + b"\r\n" + b"z" * 70 + b"\r\n"], ids=["short", "longer"])
+def test_a_large_header_section_is_changed_as_any_other(policy, send, body):
+    head = b"From: a@b.test\r\nX-Secret: 1\r\n" + FILLER + b"Subject: x\r\nX-Late: 2\r\n"
+    assert send(policy, head + b"\r\n" + body, user="alice")[0] == 250
+    text = delivered(policy, "alice")
+    policy.wait_log(r"data subject=<x> from=<a@b\.test>$")
+    assert text.count(b"\nX-Junk-") == 300 and b"X-Secret" not in text and b"X-Late" not in text
+    assert text.endswith(b"\nSubject: x\nX-Rcpt: yes\nX-Data: yes\n\n" + body.replace(b"\r\n", b"\n"))
+
+
+def test_a_large_message_with_a_large_header_section_is_delivered_byte_for_byte(plain, send):
+    message = FILLER + make_message(size=1_500_000)
+    assert send(plain, message)[0] == 250
+    assert below_trace(delivered(plain)).replace(b"\n", b"\r\n") == message
+
+
+def test_rewriting_and_submission_reach_the_end_of_a_large_section(server, send):
+    one = server(start=False, main={"acl_smtp_mail": "check_mail"}, extra="begin acl\ncheck_mail:\n  accept control = submission\n")
+    one.conf.write_text(one.conf.read_text() + "\nbegin rewrite\n*@old.test  $1@new.test  h\n")
+    one.start()
+    assert send(one, FILLER + b"From: a@old.test\r\n\r\ntext\r\n")[0] == 250
+    text = delivered(one)
+    assert re.search(rb"\nFrom: a@new\.test\nMessage-Id: <E[^\n]*>\nDate: [^\n]*\n\ntext\n$", text), text[-400:]
+
+
+@pytest.mark.parametrize("acls", [True, False], ids=["acls", "none"])
+def test_a_section_above_header_maxsize_is_refused(server, send, acls):
+    main = {f"acl_smtp_{point}": f"check_{point}" for point in ("rcpt", "mime", "data")} if acls else {}
+    one = server(main={"header_maxsize": "100K", **main}, extra=POLICY if acls else "")
+    assert send(one, FILLER + make_message()) == (552, ["Message header section too large"])
+    near = b"From: a@b.test\r\n" + FILLER[:FILLER.index(b"X-Junk-99:")] + b"\r\ntext\r\n"
+    assert 95 * 1024 < len(near) < 100 * 1024
+    assert send(one, near)[0] == 250
+
+
+def test_large_sections_of_many_clients_have_a_bound_together(server):
+    """64 MiB for a front: who comes when it is full is asked to come again, and small sections always have room."""
+    one = server(main={"front_processes": 1, "header_maxsize": "64M"})
+    large = FILLER * 133
+    assert 36 << 20 < len(large) < 48 << 20
+    with one.connect() as first, one.connect() as second:
+        for client in (first, second):
+            client.ehlo()
+            client.envelope()
+            client.expect(354, "DATA")
+        first.send(large)
+        second.send(large)
+        # Neither has ended its section: whoever comes too late is refused, and the other one goes on.
+        second.send(b"Subject: x\r\n\r\ntext\r\n.\r\n")
+        first.send(b"Subject: x\r\n\r\ntext\r\n.\r\n")
+        assert sorted(client.reply()[0] for client in (first, second)) == [250, 451]
+        one.wait_log("message not taken: large header sections of messages take more than 64 MiB")
+        assert second.deliver(make_message())
+        assert first.deliver(large + make_message())
+        first.cmd("QUIT")
+        second.cmd("QUIT")
+    one.maildir().wait(3)
+
+
+# ---- Where it ends ----
+
+@pytest.mark.parametrize("message", [
+    b"Subject: x\r\n", b"Subject: x\r\n\r\n", b"Subject: x\r\n\r\ntext\r\n", b"Subject : x\r\nX\xe9: y\r\n z\r\n \r\nTo: a@b.test\r\n\r\n\r\ntext\r\n",
+    b"Subject: x\r\n\r\nthis: is\r\nno field\r\n",
+])
+def test_a_message_that_is_well_formed_is_delivered_byte_for_byte(plain, send, message):
+    assert send(plain, message)[0] == 250
+    assert below_trace(delivered(plain)).replace(b"\n", b"\r\n") == message
+
+
+# ---- What a field is ----
 
 def test_bytes_above_127_and_blanks_before_the_colon_hide_no_field(server):
     one = server(start=False, main={"acl_smtp_data": "check_data"},
