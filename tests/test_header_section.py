@@ -149,6 +149,31 @@ def test_large_sections_of_many_clients_have_a_bound_together(server):
 
 # ---- Where it ends ----
 
+@pytest.mark.parametrize("line", [b"this is no field", b"bad name: x", b": no name", b"nocolon", b"a\x7fb: x"])
+@pytest.mark.parametrize("filler", [b"", FILLER], ids=["small", "large"])
+def test_a_line_that_is_no_field_begins_the_body_for_everybody(policy, send, line, filler):
+    head = filler + b"Subject: x\r\n"
+    assert send(policy, head + line + b"\r\nSubject: spam\r\n" + ATTACHMENT, user="bob")[0] == 250
+    text = delivered(policy, "bob")
+    assert text.endswith(b"\nSubject: x\nX-Rcpt: yes\nX-Data: yes\n\n" + line + b"\nSubject: spam\n" + ATTACHMENT.replace(b"\r\n", b"\n"))
+
+
+@pytest.mark.parametrize("text", [b" folded\r\nSubject: spam\r\n\r\ntext\r\n", b"no field\r\n", b"\r\ntext\r\n", b"From a@b Sat Nov 21 2026\r\nSubject: spam\r\n"])
+def test_a_message_without_a_field_has_only_a_body(policy, send, text):
+    assert send(policy, text, user="carol")[0] == 250
+    wanted = text.removeprefix(b"\r\n").replace(b"\r\n", b"\n")
+    assert re.fullmatch(rb"[^\n]+\n(?:[^\n]+\n)+\n", delivered(policy, "carol").removesuffix(wanted))
+
+
+def test_the_size_that_is_logged_counts_the_empty_line(plain):
+    start = plain.mark()
+    for gap in (b"\r\n", b""):
+        plain.send(b"Subject: x\r\n" + gap + b"no field\r\n", "alice@example.test")
+    plain.maildir("alice").wait(2)
+    sizes = re.findall(r" S=(\d+)", plain.log_text(start))
+    assert len(sizes) == 2 and sizes[0] == sizes[1]
+
+
 @pytest.mark.parametrize("message", [
     b"Subject: x\r\n", b"Subject: x\r\n\r\n", b"Subject: x\r\n\r\ntext\r\n", b"Subject : x\r\nX\xe9: y\r\n z\r\n \r\nTo: a@b.test\r\n\r\n\r\ntext\r\n",
     b"Subject: x\r\n\r\nthis: is\r\nno field\r\n",

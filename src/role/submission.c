@@ -380,7 +380,8 @@ bool submission_take_header(struct session *session, struct error *error)
 		add_received(session);
 		ensure(buf_append(&message->body, buf_slice(&header)));
 		message->size = message->header_size = buf_len(&message->body);
-		done = append(session, slice_from(all, section.len), error);
+		/* RFC 5322 §2.1: the empty line is what begins the body. Where a line that is no field does it, readers differ. */
+		done = (!message->scan.broken || append(session, SLICE("\r\n"), error)) && append(session, slice_from(all, section.len), error);
 	} else {
 		done = false;
 	}
