@@ -2,6 +2,8 @@
 /* The modifiers add_header and remove_header (Exim's manual, chapter 44 §24 and §25): from their text to single lines and names. */
 #include "acl/private.h"
 
+#include "mail/field.h"
+
 static const struct {
 	const char *prefix;
 	enum acl_header_place place;
@@ -12,17 +14,10 @@ static const struct {
 	{ ":at_end:", ACL_HEADER_AT_END },
 };
 
-/* RFC 5322 §2.2: printable characters but the colon, then a colon (blanks before it are of the obsolete form). */
 static bool is_header(struct slice line)
 {
-	size_t at = 0;
-	while (at < line.len && line.data[at] > 32 && line.data[at] < 127 && line.data[at] != ':')
-		at++;
-	if (at == 0)
-		return false;
-	while (at < line.len && (line.data[at] == ' ' || line.data[at] == '\t'))
-		at++;
-	return at < line.len && line.data[at] == ':';
+	struct slice name, value;
+	return mail_field_next(&line, &name, &value);
 }
 
 /* Up to a newline behind which no blank continues the line; NULs and CRs cannot come in. */
