@@ -193,3 +193,13 @@ def test_bytes_above_127_and_blanks_before_the_colon_hide_no_field(server):
     one.send(b"X\xe9: y\r\nReceived : one\r\nSubject \t: seen\r\nFrom: a@old.test\r\nTo : b@old.test\r\n\r\ntext\r\n")
     one.wait_log(r"subject=<seen> to=<b@new\.test> received=2$")
     assert delivered(one).endswith(b"\nX\xe9: y\nReceived : one\nSubject \t: seen\nFrom: a@new.test\nTo : b@new.test\n\ntext\n")
+
+
+def test_routers_and_transports_see_the_end_of_a_section_that_grew_above_header_maxsize(server):
+    one = server(start=False, main={"header_maxsize": "2K", "acl_smtp_rcpt": "check_rcpt"},
+                 extra=f"begin acl\ncheck_rcpt:\n  accept add_header = X-Pad: {'p' * 30000}\n    add_header = X-Mark: yes\n")
+    one.conf.write_text(one.conf.read_text().replace("$domain_data/$local_part_data", "${if eq{$h_x-mark:}{yes}{marked}{plain}}"))
+    one.start()
+    one.send(b"From: a@b.test\r\n\r\n" + b"text without a line end in the first blocks " * 1000 + b"\r\n")
+    one.wait_log("Completed")
+    assert [path.name for path in one.mail.iterdir()] == ["marked"]
