@@ -76,15 +76,9 @@ static bool check_from(struct session *session, struct slice section, struct err
 	return !check.unknown;
 }
 
-bool session_fixups_hold(const struct session *session)
-{
-	return session->message.submission.on || (session->conf->main.submission_sender_check && session->acl.facts.authenticated.len);
-}
-
 bool session_fix_up(struct session *session, struct buf *header, struct error *error)
 {
 	struct incoming_message *message = &session->message;
-	struct slice all = buf_slice(header), section = slice_first(all, mail_header_length(all));
 	struct mail_edit edit;
 	struct buf fixed;
 	char date[64];
@@ -97,9 +91,9 @@ bool session_fix_up(struct session *session, struct buf *header, struct error *e
 			.envelope_sender = message->sender, .user = user, .name = message->submission.options.name,
 			.sender_retain = message->submission.options.sender_retain,
 		};
-		mail_fixup(section, &fixup, &message->arena, &edit);
+		mail_fixup(buf_slice(header), &fixup, &message->arena, &edit);
 		buf_init(&fixed, header->max);
-		if (!mail_header_edit(section, &edit, &fixed) || !buf_append(&fixed, slice_from(all, section.len))) {
+		if (!mail_header_edit(buf_slice(header), &edit, &fixed)) {
 			buf_free(&fixed);
 			return error_set(error, ERROR_PERMANENT, "the header is too large for what submission adds to it");
 		}
@@ -107,8 +101,6 @@ bool session_fix_up(struct session *session, struct buf *header, struct error *e
 		*header = fixed;
 		if (user.len && !fixup.sender_retain && message->sender.len)
 			message->sender = arena_copy(&message->arena, user);
-		all = buf_slice(header);
-		section = slice_first(all, mail_header_length(all));
 	}
-	return check_from(session, section, error);
+	return check_from(session, buf_slice(header), error);
 }

@@ -268,7 +268,7 @@ static bool header_complete(struct session *session, struct refusal *refusal)
 {
 	struct incoming_message *message = &session->message;
 	message->header_done = true;
-	if (!submission_release(session, &refusal->error) || !submission_edit_header(session, &refusal->error))
+	if (!submission_take_header(session, &refusal->error) || !submission_edit_header(session, &refusal->error))
 		return refuse_header(refusal);
 	if (message->from_refused) {
 		*refusal = (struct refusal){ 550, "The address in From is not yours", "From is not an address of the authenticated user",
@@ -309,7 +309,7 @@ bool session_on_body(struct session *session, const struct smtp_event *event)
 	if (!session->message.recipient_count)
 		return true;
 	if (!submission_append(session, event->argument, &error)) {
-		smtp_body_refuse(&session->smtp, 451, SLICE("Temporary local problem - please try later"), "the queue refused a part");
+		smtp_body_refuse(&session->smtp, 451, SLICE("Temporary local problem - please try later"), "it could not be kept");
 		log_error(session, &error);
 	} else if (scan->ended && !session->message.header_done && !header_complete(session, &refusal)) {
 		smtp_body_refuse(&session->smtp, refusal.code, slice_of(refusal.text), refusal.reason);
