@@ -63,6 +63,15 @@ static int seal(struct slice text, struct error *error)
 	return fd;
 }
 
+static bool judge(struct slice text, const char *path, struct tls_content *content, struct error *error)
+{
+	_cleanup_chain_ STACK_OF(X509) *chain = chain_parse(text, path, error);
+	if (!chain || !tls_certificate_key_id(text, path, &content->key, error))
+		return false;
+	chain_judge(chain, &content->verdict);
+	return true;
+}
+
 /* The file without private keys. The text is wiped before it is given back where there may have been one. */
 static int read_public(const char *path, struct tls_content *content, bool chain, struct error *error)
 {
@@ -82,7 +91,7 @@ static int read_public(const char *path, struct tls_content *content, bool chain
 		error_set_errno(error, (int)-length, "reading %s", path);
 	else if (!tls_public_part(text, (size_t)length, &public))
 		error_set(error, ERROR_USAGE, "%s is a private key", path);
-	else if (!chain || tls_certificate_key_id(slice_make(text, public), path, &content->key, error))
+	else if (!chain || judge(slice_make(text, public), path, content, error))
 		sealed = seal(slice_make(text, public), error);
 	OPENSSL_cleanse(text, size);
 	free(text);
