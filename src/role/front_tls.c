@@ -178,7 +178,7 @@ static bool set_certificates(struct wish *wish, struct error *error)
 	struct conf_strings items = conf_value_strings(&wish->arena, proofs);
 	for (size_t i = 0; i < items.count && i < TLS_CHAINS_MAX; i++)
 		if (items.items[i].len)
-			wish->proofs[wish->proof_count++] = (struct tls_want){ .kind = TLS_FILE_TEXT, .path = ocsp_file_path(items.items[i]) };
+			wish->proofs[wish->proof_count++] = (struct tls_want){ .kind = TLS_FILE_PROOFS, .path = ocsp_file_path(items.items[i]) };
 	return true;
 }
 
@@ -205,7 +205,7 @@ static bool take_files(struct wish *wish, bool may_ask, struct error *error)
 	if (!policy->chain_count)
 		return false;
 	if (policy->dh_file.name.len) {
-		const struct tls_want want = { .kind = TLS_FILE_TEXT, .path = policy->dh_file.name };
+		const struct tls_want want = { .kind = TLS_FILE_PARAMETERS, .path = policy->dh_file.name };
 		file = front_files_get(wish->front, &want, may_ask, error);
 		if (!file)
 			return error_context(error, "tls_dhparam");

@@ -10,7 +10,8 @@
 #include "conf/conf.h"
 
 enum tls_file_kind {
-	TLS_FILE_TEXT,   /* as it is: parameters, proofs */
+	TLS_FILE_PROOFS, /* for stapling; as they are, for the fronts judge them */
+	TLS_FILE_PARAMETERS, /* of Diffie-Hellman */
 	TLS_FILE_CHAIN,  /* certificates; its private key is with the keeper */
 	TLS_FILE_NAMES,  /* the certificates in a directory: a line each, "NAME.pem", "NAME.key" or "NAME/" */
 	TLS_FILE_TRUST,  /* certificates to verify clients with, of a file, a directory, or "system" */
