@@ -24,7 +24,7 @@ enum { TLS_FILE_MAX = 1024 * 1024, TLS_PATH_MAX = 1024, TLS_WANTS_MAX = 32, TLS_
 struct tls_want {
 	enum tls_file_kind kind;
 	struct slice path, key_path; /* the second only of chains: where the key is, perhaps the same file */
-	const char *option;          /* that names the path; static; set by tls_wants_of */
+	const char *option;          /* that names the path; static, or NULL; set by tls_wants_of */
 	bool spared;                 /* a proof: without it the certificate is still good */
 };
 
