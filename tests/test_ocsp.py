@@ -252,6 +252,36 @@ def test_file_is_chosen_by_the_name_that_the_client_asks_for(server, authority):
         assert int(proof["Serial Number"], 16) == serial
 
 
+@pytest.mark.parametrize("how", ["directory", "expanded"])
+def test_proofs_of_certificates_chosen_by_name_raise_no_alarm(server, authority, how):
+    one = server(start=False)
+    names = one.dir / "names"
+    names.mkdir()
+    serials = authority.files_of(("a.test", "b.test", "default"), names)
+    which = "${if eq{$tls_in_sni}{a.test}{a.test}{${if eq{$tls_in_sni}{b.test}{b.test}{default}}}}.pem"
+    certificate = f"{names}/" + ("" if how == "directory" else which)
+    one.configure({"tls_certificate": certificate, "tls_privatekey": None,
+                   "tls_ocsp_file": " : ".join(f"{names}/{name}.der" for name in serials)})
+    assert "about none" not in check(one)
+    one.start()
+    for name, serial in serials.items():
+        for _ in range(3):
+            assert int(stapled(s_client(one, "-servername", name))["Serial Number"], 16) == serial
+    # One that is no longer good is told all the same.
+    replace_file(names / "a.test.der", authority.proof("a.test", signer="unfit"))
+    wait_for("the unfit one", lambda: stapled(s_client(one, "-servername", "a.test")) is None)
+    one.wait_log("OCSP: the OCSP proof .*/a.test.der is not served: its signer's certificate does not permit")
+    assert "about none" not in one.log_text()
+
+
+def test_a_proof_about_another_certificate_is_told_where_the_certificate_is_known(proving, authority):
+    one = proving(start=False)
+    authority.server("other.test")
+    one.proof.write_bytes(authority.proof("other.test"))
+    one.start()
+    one.wait_log("OCSP: the OCSP proof .*proof.der is not served: it is about none of the server's certificates")
+
+
 def test_valid_file_comes_before_a_fetched_proof(server, authority, responder):
     source = responder(signer="ca").start()
     one = server(start=False)

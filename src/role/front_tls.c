@@ -500,11 +500,24 @@ void front_tls_take_file(struct front *front, struct ipc_incoming *incoming)
 	renew_listeners(front, front->role->conf);
 }
 
+/* Whether the files of tls_ocsp_file are for all the certificates of which each connection gets some. */
+static bool proofs_are_shared(const struct conf *conf, struct arena *arena)
+{
+	const struct conf_main *main = &conf->main;
+	if (!main->tls_certificate || !main->tls_ocsp_file || !expand_constant(main->tls_ocsp_file, NULL))
+		return false;
+	struct conf_strings certificates = conf_value_strings(arena, conf_constant(main->tls_certificate));
+	bool directory = false;
+	for (size_t i = 0; i < certificates.count; i++)
+		directory = directory || tls_names_directory(certificates.items[i]);
+	return directory || !expand_constant(main->tls_certificate, NULL);
+}
+
 bool front_tls_apply(struct front *front, const struct conf *conf, bool first, struct error *error)
 {
 	struct front_file **files = front->tls.files;
 	size_t count = front->tls.file_count;
-	bool constant = front->tls.constant, good = true;
+	bool constant = front->tls.constant, shared = front->tls.complaints.shared, good = true;
 	struct arena arena;
 	arena_init(&arena, 0);
 	front->tls.files = front->tls.next;
@@ -512,6 +525,7 @@ bool front_tls_apply(struct front *front, const struct conf *conf, bool first, s
 	front->tls.next = NULL;
 	front->tls.next_count = 0;
 	front->tls.constant = tls_is_constant(conf, &arena);
+	front->tls.complaints.shared = proofs_are_shared(conf, &arena);
 	arena_free(&arena);
 	for (size_t i = 0; conf->main.tls_certificate && front->tls.constant && good && i < conf->listener_count; i++) {
 		struct tls_server *tls = front_tls_for_port(front, conf, conf->listeners[i].address.port, conf->listeners[i].tls_on_connect, error);
@@ -529,5 +543,6 @@ bool front_tls_apply(struct front *front, const struct conf *conf, bool first, s
 	front->tls.files = files;
 	front->tls.file_count = count;
 	front->tls.constant = constant;
+	front->tls.complaints.shared = shared;
 	return false;
 }
