@@ -172,7 +172,9 @@ static void announce(struct master *master)
 static void want_role(struct master *master, enum role kind, bool wanted)
 {
 	struct child *child = child_find(master, kind, 0);
-	if (wanted && !child) {
+	if (wanted && !child && master->child_count == CHILDREN_MAX) {
+		complain(master, "the %s role cannot be started: too many processes are ending; reload again later", role_name(kind));
+	} else if (wanted && !child) {
 		start_role(master, kind, 0);
 	} else if (!wanted && child) {
 		struct ipc_drain message = { .seconds = RETIREMENT_SECONDS };

@@ -36,7 +36,8 @@ int master_run(const struct master_options *options);
 
 /* ---- The rest is for the files of the master ---- */
 
-enum { FRONTS_MAX = 64, CHILDREN_MAX = 512, LISTENERS_MAX = 1024 };
+/* Stores leave room for the other roles, and for those that are being replaced. */
+enum { FRONTS_MAX = 64, CHILDREN_MAX = 512, STORES_MAX = CHILDREN_MAX - FRONTS_MAX - 4 * ROLE_COUNT };
 
 struct master;
 
