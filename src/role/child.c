@@ -302,6 +302,8 @@ static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		take_store_wanted(child, incoming->body);
 	else if (incoming->type == IPC_COMPLAINT_MESSAGE)
 		take_complaint(child->master, incoming->body);
+	else if (incoming->type == IPC_LOGGER_LOST_MESSAGE)
+		logs_find_logger(child->master);
 	else if (incoming->type == IPC_TLS_FILE_WANTED_MESSAGE)
 		tls_store_wanted(child->master->tls, child, incoming);
 	else if (incoming->type == IPC_KEY_TAKEN_MESSAGE)
