@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -224,6 +225,38 @@ def test_connections_are_refused_while_the_server_drains(server):
     assert one.process.wait(timeout=60) == 0
     one.process = None
     one.maildir().wait()
+
+
+@pytest.mark.parametrize("role", ["queue", "fetch"])
+def test_role_that_dies_again_and_again_is_started_after_growing_pauses(server, role):
+    """At once the first time, then after 0.1 s, 0.2 s, 0.4 s ...; the others go on meanwhile, and the panic log tells of each end."""
+    one = server()
+    panic = one.log.with_name("paniclog")
+    bystanders = {name: pid for name, pid in one.roles().items() if name != role}
+
+    def die():
+        pid, begun = one.role(role), time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        wait_for("its successor", lambda: one.roles().get(role, pid) != pid, interval=0.005)
+        wait_for("the panic log", lambda: re.search(rf"{role} \(pid {pid}\) was killed by signal 9 \(Killed\)$", panic.read_text(), re.M))
+        return time.monotonic() - begun
+    die()
+    for least in (0.1, 0.2, 0.4, 0.8, 1.6):
+        with one.connect() as client:
+            client.ehlo()
+            took = die()
+            assert took >= least, f"{took:.2f} s where {least} s are due"
+            client.expect(250, "NOOP")
+        with one.connect() as other:
+            assert other.banner[0] == 220
+    assert {name: pid for name, pid in one.roles().items() if name in bystanders} == bystanders
+    message = make_message("after all of it")
+    one.send(message)
+    one.maildir().holds(message)
+    # One that has lived for five seconds has begun anew: at once, not after 3.2 s.
+    pid, end = one.role(role), time.monotonic() + 5.2
+    wait_for("its life", lambda: time.monotonic() > end)
+    assert one.role(role) == pid and die() < 3
 
 
 def test_roles_end_when_the_master_is_killed(server):
