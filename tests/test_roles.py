@@ -3,7 +3,9 @@
 import collections
 import grp
 import os
+import pwd
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -467,3 +469,48 @@ def test_second_server_on_the_same_ports_is_refused(server):
     message = make_message("unharmed")
     one.send(message)
     one.maildir().holds(message)
+
+
+def test_server_of_an_ordinary_user_delivers(server, certificates):
+    """Nothing but a directory of its own: no root anywhere, also where the tests are run by root."""
+    one = server(start=False, transports="""maildir:
+  driver = appendfile
+  directory = {mail}/$domain_data/$local_part_data
+  maildir_format
+  create_directory
+  return_path_add
+  envelope_to_add
+""")
+    one.transports = one.transports.replace("{mail}", str(one.mail))
+    certificate, key = make_certificate(one.dir)
+    program = shutil.copy(POSTERN, one.dir / "postern")  # the tree may be closed to others
+    one.configure({"tls_certificate": certificate, "tls_privatekey": key})
+    wrapper = ["sh", "-c", 'shift; exec "$0" "$@"', program]
+    if ROOT:
+        for path in (one.dir, *one.dir.rglob("*")):
+            shutil.chown(path, "nobody", "nogroup")
+        wrapper = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--bounding-set=-all", *wrapper]
+    one.start(wrapper=wrapper)
+    messages = [make_message(f"number {number}") for number in range(3)]
+    for message in messages:
+        one.send(message)
+        one.maildir().holds(message)
+    user = pwd.getpwnam("nobody").pw_uid if ROOT else os.getuid()
+    processes = {"master": one.process.pid, **one.roles()}
+    assert {"master", "keeper", "front 0", "front 1", "queue", "lookup", "fetch", f"store {user}"} <= set(processes), processes
+    for name, pid in processes.items():
+        status = proc_status(pid)
+        assert ids(status)[0] == {user} and int(status["CapEff"], 16) == 0, (name, status)
+        if name != "master":
+            assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", (name, status)
+    # A reload and a dead role need nothing more.
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("configuration reloaded")
+    queue = one.role("queue")
+    os.kill(queue, signal.SIGKILL)
+    wait_for("another queue", lambda: one.roles().get("queue", queue) != queue)
+    message = make_message("after a reload and a death")
+    one.send(message)
+    one.maildir().holds(message)
+    for path in one.mail.rglob("*"):
+        assert path.stat().st_uid == user, path
