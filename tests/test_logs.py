@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: ISC
-"""Where log lines go, and what becomes of them while they cannot go there: a logger that is started again, a full disk. The server runs in
-a mount namespace of its own, in which /dev/log and the log's file system are the test's."""
+"""Where log lines go (the system's logger, a terminal), and what becomes of them while they cannot go there: a logger that is started
+again, a full disk. There the server runs in a mount namespace of its own, in which /dev/log and the log's file system are the test's."""
+import fcntl
+import os
+import pty
 import re
 import socket
+import subprocess
+import termios
 import threading
 from pathlib import Path
 
-from harness import ROOT, make_message, wait_for
+import pytest
+
+from harness import DEADLINE, POSTERN, ROOT, SANITIZER, alive, make_message, wait_for
 
 NAMESPACE = ["unshare", "--mount"] if ROOT else ["unshare", "--user", "--map-current-user", "--keep-caps", "--mount"]
 # A /dev with what programs need, and with a name for the logger that leads to the test's directory.
@@ -128,3 +135,70 @@ def test_lines_lost_on_a_full_disk_are_counted_once_there_is_room(server):
     lost = one.wait_log(r"^[-0-9]+ [:0-9]+ queue: (\d+) log lines could not be written: No space left on device$", start)
     assert int(lost[1]) >= 3
     one.wait_log(r"Completed$", start)
+
+
+class Terminal:
+    """A terminal of its own with `postern run -v` on it, as a person has it."""
+
+    def __init__(self, one, **environment):
+        self.text, self.one = "", one
+        self.keyboard, screen = pty.openpty()
+
+        def take_terminal():
+            os.setsid()
+            fcntl.ioctl(screen, termios.TIOCSCTTY, 0)
+        one.process = subprocess.Popen([POSTERN, "run", "-v", "-c", str(one.conf)], stdin=screen, stdout=screen, stderr=screen, cwd="/",
+                                       env={**os.environ, **SANITIZER, **environment}, preexec_fn=take_terminal)
+        os.close(screen)
+        threading.Thread(target=self.read, daemon=True).start()
+        one.wait_ready()
+
+    def read(self):
+        try:
+            while data := os.read(self.keyboard, 65536):
+                self.text += data.decode()
+        except OSError:  # the end of the last process that has it open
+            pass
+
+    def wait(self, pattern):
+        return wait_for(f"/{pattern}/ in {self.text!r}", lambda: re.search(pattern, self.text, re.M))
+
+    def interrupt(self):
+        """Ctrl-C."""
+        os.write(self.keyboard, b"\x03")
+        roles = self.one.role_pids()
+        assert self.one.process.wait(DEADLINE) == 0, self.text
+        wait_for("the roles to end", lambda: not [pid for pid in roles if alive(pid)])
+        self.one.process = None
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_run_v_shows_the_log_on_the_terminal_until_it_is_interrupted(server, colour):
+    """In colour, unless NO_COLOR is set: what came in, what was delivered, what was refused, what needs looking at; the file has none."""
+    one = server(start=False)
+    terminal = Terminal(one, NO_COLOR="" if colour else "1")
+
+    def line(code, text):
+        start, end = (rf"\x1b\[{code}m", r"\x1b\[0m") if colour and code else ("", "")
+        terminal.wait(rf"^{start}\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d {text}{end}\r$")
+    line("", r"Postern \S+ daemon started: pid=.*")
+    with one.connect() as client:
+        client.ehlo()
+        client.starttls()
+        client.deliver(make_message())
+        client.expect(250, "MAIL FROM:<a@client.test>")
+        client.expect(550, "RCPT TO:<nobody-here@example.test>")
+    line("36", r"\S+ <= sender@client\.test .*")
+    line("32", r"\S+ => user <user@example\.test> .*")
+    line("", r"\S+ Completed")
+    line("33", r"H=.* rejected RCPT <nobody-here@example\.test>.*")
+    assert len(re.findall("rejected RCPT", terminal.text)) == 1  # main and reject log have the same
+    fetch = one.role("fetch")
+    os.kill(fetch, 9)
+    line("1;31", rf"fetch \(pid {fetch}\) was killed by signal 9 \(Killed\)")
+    wait_for("another one", lambda: one.roles().get("fetch", fetch) != fetch)
+    terminal.interrupt()
+    line("", r"daemon ended: pid=\d+")
+    assert "\x1b" not in one.log_text() and ("\x1b" in terminal.text) == colour
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.text).replace("\r\n", "\n").replace("^C", "")
+    assert sorted(shown.splitlines()) == sorted(one.log_text().splitlines())

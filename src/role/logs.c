@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -88,7 +89,8 @@ bool logs_open(const struct conf *conf, const struct master_options *options, st
 	}
 	if (options->verbose) {
 		targets->terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-		targets->colour = isatty(STDERR_FILENO);
+		const char *no_colour = getenv("NO_COLOR"); /* the convention of no-color.org */
+		targets->colour = isatty(STDERR_FILENO) && !(no_colour && *no_colour);
 	}
 	return true;
 }
