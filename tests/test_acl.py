@@ -322,6 +322,15 @@ def test_an_expansion_calls_an_acl(server):
             client.expect(250, "RSET")
 
 
+def test_a_client_is_not_the_author_of_an_acl(server):
+    one = server(main={"acl_smtp_rcpt": "check"}, extra="begin acl\ncheck:\n  accept acl = ${local_part}\nuser:\n  accept\n")
+    with client_of(one, "a@client.test") as client:
+        client.expect(250, "RCPT TO:<user@example.test>")
+        assert client.expect(451, 'RCPT TO:<"warn logwrite=${readfile{/etc/hostname}}"@example.test>') == "Temporary local problem - please try later"
+    one.wait_log(r"temporarily rejected RCPT .*: internal configuration error$")
+    assert 'attempt to use tainted ACL text "warn logwrite=${readfile{/etc/hostname}}"' in (one.log.parent / "paniclog").read_text()
+
+
 def test_the_command_runs_acls(server):
     one = server(start=False, extra="begin acl\nargs:\n  warn logwrite = seen $acl_narg\n  accept message = $acl_arg1 $acl_arg2\n"
                                     "host:\n  accept hosts = 192.0.2.0/24\n")

@@ -166,3 +166,51 @@ def test_a_server_that_ends_tells_the_acl_for_the_end_without_quit(server):
         client.expect(421)
         client.ends()
     one.wait_log(r"<client\.test> ended: signal-exit$")
+
+
+# What is said after a recipient was accepted, until the ACL of that point has run.
+AFTER_A_RECIPIENT = {
+    "predata": ["DATA"],
+    "mime": ["DATA", "Content-Type: text/plain\r\n\r\ntext\r\n."],
+    "data": ["DATA", "Subject: x\r\n\r\ntext\r\n."],
+    "mail": ["RSET", "MAIL FROM:<next@client.test>"],
+    "helo": ["EHLO again.test"],
+    "etrn": ["RSET", "ETRN @example.test"],
+    "starttls": ["RSET", "STARTTLS"],
+    "auth": ["RSET", "AUTH PLAIN AGEAYg=="],
+    "quit": ["QUIT"],
+    "notquit": [],
+}
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["accepted", "refused"])
+@pytest.mark.parametrize("point", AFTER_A_RECIPIENT)
+def test_the_address_of_a_recipient_is_known_to_its_own_acl_alone(server, point, accepted):
+    last = "accept" if accepted else "deny"
+    one = server(main={"acl_smtp_rcpt": "rcpt", f"acl_smtp_{point}": "seen", "auth_cleartext_hosts": "*"}, extra=f"""begin acl
+rcpt:
+  accept local_parts = user
+    domains = example.test
+  {last} local_parts = alice
+    domains = example.test
+
+seen:
+  warn logwrite = {point} sees <$local_part> <$domain> <$local_part_data> <$domain_data> <$recipient_data> <${{acl{{address}}}}>
+  accept
+
+address:
+  accept message = $local_part@$domain
+
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_condition = false
+""")
+    with one.connect() as client:
+        client.ehlo()
+        client.envelope("user@example.test")
+        client.expect(250 if accepted else 550, "RCPT TO:<alice@example.test>")
+        for line in AFTER_A_RECIPIENT[point]:
+            client.cmd(line)
+    one.wait_log(rf" {point} sees <> <> <> <> <> <@>$")

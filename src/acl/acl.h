@@ -242,7 +242,7 @@ struct acl_session {
 	/* For traces: "FILE LINE" of the line whose place was given with it; empty: not known. May be NULL. */
 	struct slice (*where)(void *owner, size_t place, struct arena *arena);
 
-	struct acl_data data; /* while an ACL runs; its texts lie in the run's arena */
+	struct acl_data data; /* of the run at hand, and empty between runs: its texts lie in the run's arena */
 	/* The engine's own, kept between runs. */
 	bool caseful_local_part, no_delay_flush, no_multiline;
 	bool sender_failure_told;
@@ -300,7 +300,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
  * ${acl{name}{argument}...}, for expand_context.acl of expansions outside of ACLs. EXPAND_OK: it accepted; EXPAND_FORCED_FAIL:
  * it denied; with its message in *text_r for both. EXPAND_DEFER: it deferred. EXPAND_FAIL: anything else.
  */
-enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
+enum expand_result acl_expand(struct acl_session *session, struct expand_value name, const struct expand_value *arguments, size_t count,
 			      struct arena *arena, struct expand_value *text_r, struct error *error);
 
 /* The MIME part that the next runs of ACL_POINT_MIME are about, until another, or NULL: it must stay as long. */

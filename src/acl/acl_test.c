@@ -242,6 +242,7 @@ static const char *run(struct fixture *f, const char *option, enum acl_point poi
 
 #define RCPT ACL_POINT_RCPT
 #define BROKEN "error 451 Temporary local problem - please try later"
+#define TAINTED(text) BROKEN " | internal configuration error {log main panic attempt to use tainted ACL text \"" text "\"}"
 #define LATER "defer 451 Temporary local problem - please try later"
 
 static const struct {
@@ -414,6 +415,13 @@ static const struct {
 	{ "a:\nwarn set acl_m_n = ${eval:1+1}\nset acl_c_n = $acl_m_n.\ndeny message = $acl_m_n $acl_c_n <$acl_m_other>",
 	  "deny 550 2 2. <> | 2 2. <>" },
 	{ "a:\nwarn set acl_m0 = 1\nset acl_m0 = ${eval:$acl_m0+1}\ndeny message = $acl_m0", "deny 550 2 | 2" },
+	/* An expansion keeps what it has read of a variable, whatever an ACL does to that on the way. */
+	{ "a:\nwarn set acl_m_n = first\nlogwrite = old=$acl_m_n new=${acl{b}{x}} then=$acl_m_n\naccept\n"
+	  "b:\naccept set acl_m_n = second\nmessage = was $acl_arg1", "accept 250 {log main old=first new=was x then=second}" },
+	{ "a:\nwarn set acl_m_n = first\nlogwrite = ${acl{b}{$acl_m_n}}\naccept\n"
+	  "b:\nwarn set acl_m_n = second\naccept message = was $acl_arg1 is $acl_m_n", "accept 250 {log main was first is second}" },
+	{ "a:\nwarn set acl_m_n = first\nlogwrite = ${if acl{{b}{$acl_m_n}}{$value}}\naccept\n"
+	  "b:\nwarn set acl_m_n = second\naccept message = was $acl_arg1", "accept 250 {log main was first}" },
 	{ "a:\nrequire acl = $acl_c_nothing", "deny 550 Administrative prohibition" },
 	/* Options */
 	{ "a:\naccept", "deny 550 inline words | inline words", "deny message = inline words", RCPT },
@@ -424,6 +432,12 @@ static const struct {
 	  BROKEN " | internal configuration error {log main panic attempt to use tainted ACL text \"deny message = alice@from.test\"}",
 	  "deny message = $sender_address", RCPT },
 	{ "a:\naccept", "0: there is no ACL of the name \"nowhere\", and it is not the text of one either\n", "nowhere", RCPT },
+	/* A peer may say which of the configuration's ACLs, but is not the author of one. */
+	{ "a:\naccept", TAINTED("accept alice@from.test"), "${if eq{1}{1}{accept $sender_address}}", RCPT },
+	{ "a:\naccept acl = $sender_address\nalice@from.test:\ndeny message = found", "deny 550 found | found" },
+	{ "a:\naccept acl = $sender_address", TAINTED("alice@from.test") },
+	{ "a:\naccept acl = accept\\nmessage=$sender_address", TAINTED("accept\nmessage=alice@from.test") },
+	{ "a:\naccept acl = /etc/$sender_address", TAINTED("/etc/alice@from.test") },
 	/* Points */
 	{ "a:\naccept", "accept 220", "a", ACL_POINT_CONNECT },
 	{ "a:\naccept domains = *", BROKEN " | cannot test domains condition in connection ACL", "a", ACL_POINT_CONNECT },
@@ -641,6 +655,22 @@ static void a_peers_text_is_no_part_option_or_limit(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+static void what_was_read_of_a_rate_outlives_the_next(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	f.limits = limit_table_new(64, NULL);
+	f.context.ask = ask_limits;
+	f.session.facts.host_address = SLICE("192.0.2.1");
+	assert_true(compile(&f, "a:\nwarn !ratelimit = 10/1h/per_cmd\nlogwrite = $sender_rate_limit/$sender_rate_period ${acl{b}{x}} "
+				"$sender_rate_limit/$sender_rate_period\naccept\nb:\naccept !ratelimit = 20/2h/per_cmd"));
+	assert_string_equal(run(&f, "a", ACL_POINT_MAIL), "accept 250 {log main 10/1h  20/2h}");
+	limit_table_free(f.limits);
+	acl_session_free(&f.session);
+	tear_down(&f);
+}
+
 static void variables_keep_text_and_taint(void **state)
 {
 	struct fixture f;
@@ -749,6 +779,11 @@ static void warnings_are_repeated_for_the_next_message(void **state)
 	tear_down(&f);
 }
 
+static struct expand_value acl_name(const char *name)
+{
+	return (struct expand_value){ .text = slice_of(name) };
+}
+
 static void an_expansion_calls_an_acl(void **state)
 {
 	struct fixture f;
@@ -758,16 +793,58 @@ static void an_expansion_calls_an_acl(void **state)
 	set_up(&f);
 	assert_true(compile(&f, "yes:\naccept message = fine\nno:\ndeny message = never\nlater:\ndefer\ngone:\ndrop message = out\n"
 				"bare:\naccept"));
-	assert_int_equal(acl_expand(&f.session, SLICE("yes"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
+	assert_int_equal(acl_expand(&f.session, acl_name("yes"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
 	assert_slice(text.text, "fine");
-	assert_int_equal(acl_expand(&f.session, SLICE("bare"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
+	assert_int_equal(acl_expand(&f.session, acl_name("bare"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
 	assert_slice(text.text, "");
-	assert_int_equal(acl_expand(&f.session, SLICE("no"), NULL, 0, &f.arena, &text, &error), EXPAND_FORCED_FAIL);
+	assert_int_equal(acl_expand(&f.session, acl_name("no"), NULL, 0, &f.arena, &text, &error), EXPAND_FORCED_FAIL);
 	assert_slice(text.text, "never");
-	assert_int_equal(acl_expand(&f.session, SLICE("later"), NULL, 0, &f.arena, &text, &error), EXPAND_DEFER);
-	assert_int_equal(acl_expand(&f.session, SLICE("gone"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	assert_int_equal(acl_expand(&f.session, acl_name("later"), NULL, 0, &f.arena, &text, &error), EXPAND_DEFER);
+	assert_int_equal(acl_expand(&f.session, acl_name("gone"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
 	assert_string_equal(error.text, "drop from ACL \"gone\": out");
-	assert_int_equal(acl_expand(&f.session, SLICE("nosuch"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	assert_int_equal(acl_expand(&f.session, acl_name("nosuch"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	tear_down(&f);
+}
+
+/* Routing for `verify` may expand ${acl of its own. */
+static enum expand_result verify_with_an_acl(void *owner, enum acl_verify_kind kind, struct slice address, struct arena *arena, bool *yes_r,
+					     struct slice *message_r, struct error *error)
+{
+	struct fixture *f = owner;
+	struct arena own;
+	struct expand_value text;
+	(void)kind, (void)address, (void)arena, (void)message_r;
+	arena_init(&own, 0);
+	assert_int_equal(acl_expand(&f->session, acl_name("inner"), NULL, 0, &own, &text, error), EXPAND_OK);
+	assert_slice(text.text, "<> then <192.0.2.1>");
+	arena_free(&own);
+	*yes_r = true;
+	return EXPAND_OK;
+}
+
+static void what_lists_gave_is_of_one_run(void **state)
+{
+	struct fixture f;
+	struct arena own;
+	struct expand_value text;
+	struct error error;
+	(void)state;
+	set_up(&f);
+	f.session.facts = (struct acl_facts){ .host_address = SLICE("192.0.2.1"), .has_recipient = true, .recipient = SLICE("a@good.test"),
+					      .domain = SLICE("good.test") };
+	f.session.verify = verify_with_an_acl;
+	assert_true(compile(&f, "inner:\naccept set acl_m_before = $host_data\nhosts = 192.0.2.1\nmessage = <$acl_m_before> then <$host_data>\n"
+				"a:\naccept domains = good.test\nhosts = *\nverify = recipient\nmessage = $domain_data $host_data"));
+	/* Outside of ACLs nothing is left, for its memory is the expansion's. */
+	for (int i = 0; i < 2; i++) {
+		arena_init(&own, 0);
+		assert_int_equal(acl_expand(&f.session, acl_name("inner"), NULL, 0, &own, &text, &error), EXPAND_OK);
+		assert_slice(text.text, "<> then <192.0.2.1>");
+		arena_free(&own);
+		assert_null(f.session.data.host.text.data);
+	}
+	/* Within one, what its own lists gave is there again. */
+	assert_string_equal(run(&f, "a", ACL_POINT_RCPT), "accept 250 good.test * | good.test *");
 	tear_down(&f);
 }
 
@@ -884,12 +961,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_acl_comes_to_what_exim_says),
 		cmocka_unit_test(a_peers_text_is_no_part_option_or_limit),
+		cmocka_unit_test(what_was_read_of_a_rate_outlives_the_next),
 		cmocka_unit_test(variables_keep_text_and_taint),
 		cmocka_unit_test(variables_have_bounds),
 		cmocka_unit_test(an_option_is_checked_against_its_point),
 		cmocka_unit_test(what_acls_need_of_a_session_is_known_at_load),
 		cmocka_unit_test(warnings_are_repeated_for_the_next_message),
 		cmocka_unit_test(an_expansion_calls_an_acl),
+		cmocka_unit_test(what_lists_gave_is_of_one_run),
 		cmocka_unit_test(verifying_headers),
 		cmocka_unit_test(a_run_ends),
 		cmocka_unit_test(expansions_nest_to_the_same_depth),

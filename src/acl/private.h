@@ -144,8 +144,8 @@ bool acl_call_compile(const struct acl_set *set, struct arena *arena, struct sli
 
 /* context.c: a run that begins, or within `outer`; the caller sets what is not taken from that. */
 void acl_run_prepare(struct acl_run *run, struct acl_session *session, const struct acl_run *outer);
-/* run.c: an ACL that this run calls. */
-enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct slice text, const struct expand_value *arguments,
+/* run.c: an ACL that this run calls: `acl`, or when that is NULL, the one that `what` names, or is the text of. */
+enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct expand_value what, const struct expand_value *arguments,
 			     size_t count);
 /* For words: the reason goes to the log, and the step is ACL_BROKEN or ACL_LATER. */
 enum acl_step acl_broken(struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -342,15 +342,22 @@ static enum acl_step read_acl(struct acl_run *run, struct slice path, struct sli
 	return ACL_YES;
 }
 
-/* By the rules of chapter 44 §12: a file, a name, or the text itself. `text` is not tainted. */
-static enum acl_step find_acl(struct acl_run *run, struct slice text, const struct acl **acl_r)
+/*
+ * By the rules of chapter 44 §12: a file, a name, or the text itself. What a peer had a hand in is a name and nothing else: what that
+ * finds is the configuration's own text.
+ */
+static enum acl_step find_acl(struct acl_run *run, struct expand_value what, const struct acl **acl_r)
 {
 	struct error error;
-	text = slice_trim(text);
+	struct slice text = slice_trim(what.text);
 	bool file = text.len && text.data[0] == '/';
 	*acl_r = file ? NULL : acl_set_find(run->session->set, text);
 	if (*acl_r)
 		return ACL_YES;
+	if (what.tainted) {
+		acl_log(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "attempt to use tainted ACL text \"%.*s\"", SLICE_ARG(slice_first(text, 200)));
+		return acl_broken(run, "internal configuration error");
+	}
 	enum acl_step step = file ? read_acl(run, text, &text) : ACL_YES;
 	if (step != ACL_YES)
 		return step;
@@ -361,7 +368,7 @@ static enum acl_step find_acl(struct acl_run *run, struct slice text, const stru
 	return ACL_YES;
 }
 
-enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct slice text, const struct expand_value *arguments,
+enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct expand_value what, const struct expand_value *arguments,
 			     size_t count)
 {
 	struct acl_run *inner = arena_new(run->arena, struct acl_run);
@@ -373,7 +380,7 @@ enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct 
 		inner->arguments[i] = arguments[i];
 	inner->argument_count = count;
 	if (!acl)
-		step = find_acl(inner, text, &acl);
+		step = find_acl(inner, what, &acl);
 	if (step == ACL_YES)
 		step = run_acl(inner, acl);
 	run->message = inner->message;
@@ -395,11 +402,7 @@ static enum acl_step run_reference(struct acl_run *run, const struct acl_referen
 	case EXPAND_FORCED_FAIL: return ACL_YES;
 	default: return acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(reference->line.text), error.text);
 	}
-	if (text.tainted) {
-		acl_log(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "attempt to use tainted ACL text \"%.*s\"", SLICE_ARG(slice_first(text.text, 200)));
-		return acl_broken(run, "internal configuration error");
-	}
-	enum acl_step step = find_acl(run, text.text, &acl);
+	enum acl_step step = find_acl(run, text, &acl);
 	return step == ACL_YES ? run_acl(run, acl) : step;
 }
 
@@ -413,6 +416,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 {
 	struct acl_run *run = arena_new(arena, struct acl_run);
 	struct acl_shared shared = { .log_targets = ACL_LOG_MAIN | ACL_LOG_REJECT };
+	struct acl_data outer = session->data;
 	acl_run_prepare(run, session, NULL);
 	run->point = point;
 	run->arena = arena;
@@ -426,7 +430,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 	/* There is nothing to discard: the configuration is wrong, and the sender must not lose mail for it. */
 	if (step == ACL_DISCARDED && !acl_point_info(point)->discards)
 		step = acl_broken(run, "\"discard\" verb not allowed in %s ACL", acl_point_info(point)->name);
-	session->data = (struct acl_data){ 0 };
+	session->data = outer;
 	*result_r = (struct acl_result){
 		.outcome = outcomes[step], .message = run->message.text, .log_message = run->log_message.text,
 		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted,

@@ -7,6 +7,7 @@
  */
 #include "acl/private.h"
 
+#include "mail/field.h"
 #include "mail/mailbox.h"
 #include "mail/mailbox_list.h"
 
@@ -16,28 +17,16 @@ struct field {
 	struct slice name, value;
 };
 
-/* The next header field with its continuation lines. False at the end. */
+/* The next header field. False at the end. */
 static bool take_field(struct slice *rest, struct field *field_r)
 {
-	size_t at = 0;
-	if (rest->len == 0)
-		return false;
-	do {
-		at += slice_find(slice_from(*rest, at), '\n') + 1;
-	} while (at < rest->len && (rest->data[at] == ' ' || rest->data[at] == '\t'));
-	struct slice field = slice_first(*rest, at);
-	size_t colon = slice_find(field, ':');
-	*rest = slice_from(*rest, at);
-	*field_r = (struct field){ slice_first(field, colon), slice_from(field, colon + 1) };
-	if (colon == field.len)
-		field_r->name = (struct slice){ 0 };
-	return true;
+	return mail_field_next(rest, &field_r->name, &field_r->value);
 }
 
 static bool is_one_of(const struct field *field, const char *const *names)
 {
 	for (; *names; names++)
-		if (slice_equal_nocase(slice_trim(field->name), slice_of(*names)))
+		if (slice_equal_nocase(field->name, slice_of(*names)))
 			return true;
 	return false;
 }
@@ -119,7 +108,7 @@ enum acl_step acl_verify_header_syntax(struct acl_run *run, const struct acl_ver
 			struct slice shown = slice_trim(item.whole);
 			if (why)
 				step = no(run, arena_printf(run->arena, "%s: failing address in \"%.*s:\" header %s: %.*s", why,
-							    SLICE_ARG(slice_trim(field.name)), shown.len > SHOWN_MAX ? "begins" : "is",
+							    SLICE_ARG(field.name), shown.len > SHOWN_MAX ? "begins" : "is",
 							    SLICE_ARG(slice_first(shown, SHOWN_MAX))));
 			arena_reset(&arena);
 		}
@@ -143,7 +132,7 @@ static enum acl_step check_senders(struct acl_run *run, const struct field *fiel
 		bool yes = false;
 		if (why) {
 			no(run, arena_printf(run->arena, "syntax error in '%.*s:' header when scanning for sender: %s in \"%.*s\"",
-					     SLICE_ARG(slice_trim(field->name)), why, SLICE_ARG(slice_first(slice_trim(item.whole), SHOWN_MAX))));
+					     SLICE_ARG(field->name), why, SLICE_ARG(slice_first(slice_trim(item.whole), SHOWN_MAX))));
 			return ACL_BROKEN;
 		}
 		if ((*count)++ == ADDRESSES_MAX)

@@ -131,7 +131,7 @@ static enum acl_step run_encrypted(struct acl_run *run, const struct acl_item *i
 static enum acl_step run_acl(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
 	const struct acl_call *call = item->call;
-	struct expand_value arguments[ACL_ARGUMENTS_MAX], name = value;
+	struct expand_value arguments[ACL_ARGUMENTS_MAX];
 	struct error error;
 	for (size_t i = 0; i < call->count; i++) {
 		enum expand_result result = expand_run(call->arguments[i], &run->context, run->arena, &arguments[i], &error);
@@ -142,7 +142,7 @@ static enum acl_step run_acl(struct acl_run *run, const struct acl_item *item, s
 		return result == EXPAND_DEFER ? acl_later(run, "%s", error.text) :
 						acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error.text);
 	}
-	enum acl_step step = acl_run_nested(run, call->target, name.text, arguments, call->count);
+	enum acl_step step = acl_run_nested(run, call->target, value, arguments, call->count);
 	if (step == ACL_DISCARDED && run->verb != ACL_VERB_ACCEPT && run->verb != ACL_VERB_DISCARD)
 		return acl_broken(run, "nested ACL returned \"discard\" for \"%s\" command (only allowed with \"accept\" or \"discard\")",
 				  acl_verb_text(run->verb));

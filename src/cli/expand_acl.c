@@ -56,7 +56,7 @@ void expand_session_acls(struct expand_session *session, const struct expand_con
 	};
 }
 
-enum expand_result expand_session_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+enum expand_result expand_session_acl(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				      struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	struct expand_session *session = owner;

@@ -115,8 +115,10 @@ static void settle_router(struct conf_parser *parser, const struct conf_block *b
 void conf_settle_routes(struct conf_parser *parser)
 {
 	struct conf *conf = parser->conf;
-	conf->transports = arena_array(&conf->arena, conf->transport_count + 1, sizeof *conf->transports);
-	conf->routers = arena_array(&conf->arena, conf->router_count + 1, sizeof *conf->routers);
+	if (conf->transport_count)
+		conf->transports = arena_array(&conf->arena, conf->transport_count, sizeof *conf->transports);
+	if (conf->router_count)
+		conf->routers = arena_array(&conf->arena, conf->router_count, sizeof *conf->routers);
 	for (size_t i = 0; i < conf->transport_count; i++) {
 		settle_transport(parser, &conf->transport_blocks[i], &conf->transports[i]);
 		conf->transports[i].next = i + 1 < conf->transport_count ? &conf->transports[i + 1] : NULL;

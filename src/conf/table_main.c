@@ -81,8 +81,8 @@ static const struct conf_option options[] = {
 		  "messages are put right as with control = submission. An empty list makes them ports like others.",
 	  .example = "587 : 465" },
 	{ OPTION(submission_sender_check), .type = CONF_ADDRESSES,
-	  .help = "The addresses that an authenticated user may send from, in the envelope (550 to MAIL) and in From (550 after DATA). The null "
-		  "sender is let through. Unset: any.",
+	  .help = "The addresses that an authenticated user may send from, in the envelope (550 to MAIL) and in From (550 after DATA). Every "
+		  "mailbox of every From and Resent-From must be one of them, and there must be a From. The null sender is let through. Unset: any.",
 	  .example = "$authenticated_id : ${lookup{$authenticated_id}lsearch{/etc/postern/senders}}" },
 	{ OPTION(smtp_active_hostname), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION, .computed = "primary_hostname",
 	  .help = "The name that this server shows to the client, in the greeting and in the answer to EHLO. A forced failure, or an "

@@ -4,7 +4,7 @@
 #include "base/files.h"
 #include "expand/message.h"
 #include "expand/moment.h"
-#include "mail/edit.h"
+#include "mail/field.h"
 #include "mail/host.h"
 #include "role/queue.h"
 

@@ -226,7 +226,7 @@ static bool policy_named(void *owner, enum expand_family family, struct slice na
 	return acl_session_named(&session->acl, family, name, value_r);
 }
 
-static enum expand_result policy_expand(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+static enum expand_result policy_expand(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 					struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	struct session *session = owner;

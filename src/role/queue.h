@@ -59,6 +59,8 @@ struct queue_entry {
 	struct slice message_id;   /* for the log */
 	struct slice proxy;        /* its address, for the log; empty: none */
 	struct slice delays;       /* why it is not delivered at once, for the log: a list of ipc/message.h */
+	uint32_t *unrecorded;      /* numbers of recipients that have it, which the spool could not be told yet */
+	size_t unrecorded_count;
 };
 
 /*

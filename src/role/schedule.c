@@ -33,6 +33,7 @@ void queue_entry_free(struct queue_entry *entry)
 	queue_runs_leave(entry);
 	arena_free(&entry->arena);
 	fd_close(&entry->fd);
+	free(entry->unrecorded);
 	free(entry);
 }
 
@@ -76,7 +77,7 @@ static struct queue_entry *take_first_waiting(struct queue *queue)
 	return entry;
 }
 
-/* Of what is not tried now only the identifier is kept. */
+/* Of what is not tried now only the identifier is kept, and what the spool does not know. */
 static void forget_text(struct queue_entry *entry)
 {
 	entry->envelope = NULL;

@@ -26,6 +26,7 @@
 #include "auth/auth.h"
 #include "lookup/lookup.h"
 #include "mail/edit.h"
+#include "mail/field.h"
 #include "mail/scan.h"
 #include "role/front.h"
 #include "role/user_ask.h"

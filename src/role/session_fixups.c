@@ -55,18 +55,29 @@ bool session_may_send_as(struct session *session, struct slice address, bool *ye
 	return error_context(error, "submission_sender_check");
 }
 
-/* From must be the user's as well: it is what people see. */
+struct from_check {
+	struct session *session;
+	struct error *error;
+	bool unknown; /* the list cannot tell now */
+};
+
+static bool may_be_from(void *owner, struct slice address)
+{
+	struct from_check *check = owner;
+	bool may = false;
+	check->unknown = !session_may_send_as(check->session, address, &may, check->error);
+	return may && !check->unknown;
+}
+
+/* Every mailbox in From must be the user's as well, for that is what people see; of a message that was resent, those of Resent-From too. */
 static bool check_from(struct session *session, struct slice section, struct error *error)
 {
 	struct incoming_message *message = &session->message;
-	struct slice address;
-	bool may = false;
+	struct from_check check = { .session = session, .error = error };
 	if (!session->conf->main.submission_sender_check || !session->acl.facts.authenticated.len)
 		return true;
-	if (mail_from_address(section, &message->arena, &address) && !session_may_send_as(session, address, &may, error))
-		return false;
-	message->from_refused = !may;
-	return true;
+	message->from_refused = !mail_from_each(section, &message->arena, may_be_from, &check);
+	return !check.unknown;
 }
 
 bool session_fixups_hold(const struct session *session)

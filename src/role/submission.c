@@ -398,7 +398,7 @@ bool submission_append(struct session *session, struct slice run, struct error *
 		return append(session, run, error);
 	if (!buf_append(&message->header, run))
 		return error_set(error, ERROR_PERMANENT, "the header section is too large");
-	return !message->scan.ended || submission_release(session, error);
+	return true;
 }
 
 bool submission_commit(struct session *session, struct error *error)

@@ -19,7 +19,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
-enum { NAMES_MAX = 100000, NAMES_BYTES_MAX = 16 * 1024 * 1024 };
+enum { NAMES_BYTES_MAX = 16 * 1024 * 1024 };
 
 bool tls_public_part(char *text, size_t length, size_t *length_r)
 {
@@ -89,17 +89,21 @@ static int read_public(const char *path, struct tls_content *content, bool chain
 	return sealed;
 }
 
-/* The name is part of a path later: host names, and "*." before one. `slash`: it is a directory. */
-static bool is_certificate_name(struct slice name, bool *slash_r)
+bool tls_content_lists(int directory, const struct dirent *entry, bool *below_r)
 {
+	char inside[300];
 	struct tls_host_name host;
+	struct slice name = slice_of(entry->d_name);
 	size_t dot = slice_find_last(name, '.');
 	struct slice ending = slice_from(name, dot);
-	*slash_r = !slice_equal(ending, SLICE(".pem")) && !slice_equal(ending, SLICE(".key"));
-	struct slice base = *slash_r ? name : slice_first(name, dot);
+	*below_r = !slice_equal(ending, SLICE(".pem")) && !slice_equal(ending, SLICE(".key"));
+	struct slice base = *below_r ? name : slice_first(name, dot);
 	if (slice_starts(base, SLICE("*.")))
 		base = slice_from(base, 2);
-	return tls_host_name_of(base, &host) && base.data[base.len - 1] != '.';
+	if (!tls_host_name_of(base, &host) || base.data[base.len - 1] == '.')
+		return false;
+	snprintf(inside, sizeof inside, "%s/fullchain.pem", entry->d_name);
+	return !*below_r || (entry->d_type != DT_REG && faccessat(directory, inside, R_OK, 0) == 0);
 }
 
 /* The names in a directory, so that a front need not ask for those that are not there. */
@@ -111,15 +115,10 @@ static int read_names(const char *path, struct error *error)
 	if (!directory)
 		return error_set_errno(error, errno, "opening the directory %s", path) - 1;
 	buf_init(&names, NAMES_BYTES_MAX);
-	for (struct dirent *entry; count < NAMES_MAX && (entry = readdir(directory));) {
-		char inside[300];
-		bool slash = false;
-		if (!is_certificate_name(slice_of(entry->d_name), &slash))
-			continue;
-		snprintf(inside, sizeof inside, "%s/fullchain.pem", entry->d_name);
-		if (slash && faccessat(dirfd(directory), inside, R_OK, 0) < 0)
-			continue;
-		count += buf_printf(&names, "%s%s\n", entry->d_name, slash ? "/" : "");
+	for (struct dirent *entry; count < TLS_NAMES_MAX && (entry = readdir(directory));) {
+		bool below = false;
+		if (tls_content_lists(dirfd(directory), entry, &below))
+			count += buf_printf(&names, "%s%s\n", entry->d_name, below ? "/" : "");
 	}
 	closedir(directory);
 	int sealed = seal(buf_slice(&names), error);

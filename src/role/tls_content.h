@@ -24,6 +24,13 @@ bool tls_content_read(enum tls_file_kind kind, const char *path, const char *key
 void tls_content_drop(struct tls_content *content);
 
 /*
+ * Whether the listing of a directory of certificates has this entry: NAME.pem, NAME.key, or the directory NAME with a chain in it
+ * (*below_r). Names are those of hosts, "*." before them or not, for they become part of a path.
+ */
+struct dirent;
+bool tls_content_lists(int directory, const struct dirent *entry, bool *below_r);
+
+/*
  * Takes the private keys (PEM blocks) out of the text, in place, and wipes what is behind its new end. False when it is a
  * private key in another form.
  */

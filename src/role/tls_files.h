@@ -18,7 +18,7 @@ enum tls_file_kind {
 	TLS_FILE_KINDS
 };
 
-enum { TLS_FILE_MAX = 1024 * 1024, TLS_PATH_MAX = 1024, TLS_WANTS_MAX = 32 };
+enum { TLS_FILE_MAX = 1024 * 1024, TLS_PATH_MAX = 1024, TLS_WANTS_MAX = 32, TLS_NAMES_MAX = 100000 /* entries of a directory */ };
 
 struct tls_want {
 	enum tls_file_kind kind;

@@ -5,21 +5,15 @@
 #include "role/master.h"
 #include "role/tls_content.h"
 #include "role/tls_guard.h"
+#include "role/tls_mark.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define WATCH_PERIOD CLOCK_SECOND
+/* A directory of many thousands may take long to look at: the next look is so many times later, at 2 % of a processor. */
+enum { LOOK_SPARING = 50 };
 #define KEEPER_TIMEOUT (20 * CLOCK_SECOND)
-
-/* Tells one state of a file from another; all zero: there is none. */
-struct mark {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec modified, changed;
-};
 
 struct item {
 	enum tls_file_kind kind;
@@ -29,8 +23,9 @@ struct item {
 	bool loading;
 	bool refused;          /* `used` is of files that were not taken: `content` is of others before them */
 	struct tls_content content; /* what it has in use */
-	struct mark used[2];   /* of the file and its key, when `content` was made or refused */
-	struct mark last[2];   /* at the last look */
+	struct tls_mark used[2];   /* of the file and its key, when `content` was made or refused */
+	struct tls_mark last[2];   /* at the last look */
+	int64_t rests_until;       /* no look before that */
 	struct guard_wait wait;
 	uint64_t version;
 	char problem[300];     /* empty: it is usable */
@@ -47,31 +42,15 @@ struct tls_store {
 
 /* ---- Marks ---- */
 
-static struct mark mark_of(const char *path)
+static void take_marks(const struct item *item, struct tls_mark marks[2])
 {
-	struct stat st;
-	struct mark mark = { 0 };
-	if (*path && stat(path, &st) == 0)
-		mark = (struct mark){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
-	return mark;
+	marks[0] = tls_mark_of(item->kind, item->path);
+	marks[1] = tls_mark_of(TLS_FILE_CHAIN, item->key_path);
 }
 
-static bool same_mark(const struct mark *a, const struct mark *b)
+static bool same_marks(const struct tls_mark a[2], const struct tls_mark b[2])
 {
-	return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified.tv_sec == b->modified.tv_sec &&
-	       a->modified.tv_nsec == b->modified.tv_nsec && a->changed.tv_sec == b->changed.tv_sec &&
-	       a->changed.tv_nsec == b->changed.tv_nsec;
-}
-
-static void take_marks(const struct item *item, struct mark marks[2])
-{
-	marks[0] = mark_of(item->path);
-	marks[1] = mark_of(item->key_path);
-}
-
-static bool same_marks(const struct mark a[2], const struct mark b[2])
-{
-	return same_mark(&a[0], &b[0]) && same_mark(&a[1], &b[1]);
+	return tls_mark_same(&a[0], &b[0]) && tls_mark_same(&a[1], &b[1]);
 }
 
 /* ---- Items ---- */
@@ -482,10 +461,12 @@ static void renew(struct tls_store *store, struct item *item)
 
 static void look_at(struct tls_store *store, struct item *item)
 {
-	struct mark now[2];
-	if (item->loading || item->path[0] != '/')
+	struct tls_mark now[2];
+	int64_t began = clock_now();
+	if (item->loading || began < item->rests_until)
 		return;
 	take_marks(item, now);
+	item->rests_until = clock_now() + LOOK_SPARING * (clock_now() - began);
 	bool changed = !same_marks(now, item->used), stable = same_marks(now, item->last);
 	memcpy(item->last, now, sizeof item->last);
 	/* Two files are seldom replaced at one moment: only what has stood for a while is looked at. */

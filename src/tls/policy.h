@@ -18,7 +18,7 @@
 
 enum tls_profile { TLS_PROFILE_OPPORTUNISTIC, TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN, TLS_PROFILES };
 
-enum { TLS_CHAINS_MAX = 8, TLS_ALPN_MAX = 255 };
+enum { TLS_CHAINS_MAX = 8, TLS_ALPN_MAX = 255, TLS_POLICY_KEY_MAX = 64 * 1024 };
 
 /* A file as the master gave it; `version` changes whenever the content does. */
 struct tls_file {

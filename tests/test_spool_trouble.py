@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: ISC
+"""A spool that cannot be written, for a while or at the start: what is delivered twice, what is lost (nothing), and how it comes back."""
+import contextlib
+import shutil
+
+from harness import DOMAIN, ROOT, make_message, wait_for
+
+
+@contextlib.contextmanager
+def no_new_files(one):
+    """The queue can make no files in its spool: messages come into the log still, but their results have no place."""
+    directories = list(one.spool.glob("input/*"))
+    assert len(directories) > 60
+    for directory in directories:
+        directory.chmod(0o500)
+    try:
+        yield
+    finally:
+        for directory in directories:
+            directory.chmod(0o700)
+
+
+def blocked(server, user):
+    """A server that tries each second what was deferred, and to whose user nothing can be delivered: a file is in the way."""
+    one = server(start=False)
+    one.conf.write_text(one.conf.read_text() + "\nbegin retry\n*  *  F,1h,1s\n")
+    (one.mail / DOMAIN).mkdir()
+    (one.mail / DOMAIN / user).write_text("in the way")
+    if ROOT:
+        for path in (one.mail / DOMAIN, one.mail / DOMAIN / user):
+            shutil.chown(path, "nobody", "nogroup")
+    return one.start()
+
+
+def test_what_was_delivered_is_not_delivered_again_when_the_spool_cannot_note_it(server):
+    one = blocked(server, "alice")
+    message = make_message()
+    with no_new_files(one):
+        one.send(message, "user@example.test", "alice@example.test")
+        one.wait_log("results could not be recorded", count=3)
+        assert one.maildir().messages() == [message]
+    name, = one.queued()
+    one.spool_file(f"{name}-J")  # the next attempt notes what the first delivered
+    one.kill()
+    (one.mail / DOMAIN / "alice").unlink()
+    one.start()
+    one.maildir("alice").holds(message)
+    one.wait_empty()
+    assert one.maildir().messages() == [message]
