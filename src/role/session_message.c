@@ -130,7 +130,7 @@ static bool rewrite_recipient(struct session *session, struct slice address, str
 	       mail_address_parse(rewritten, &session->message.arena, MAIL_PATH_UTF8 | MAIL_PATH_LONG_LOCAL, target, error);
 }
 
-/* Whether the domain is in this list of domains; NULL has none. A list that cannot be evaluated is logged, and has none. */
+/* Whether this list of domains names the domain; NULL names none, nor does what takes any domain. A list that cannot be evaluated is logged, and names none. */
 static bool domain_in(struct session *session, const struct conf_named_list *named, struct slice domain)
 {
 	const struct list_subject subject = { .domain = domain };
@@ -139,7 +139,7 @@ static bool domain_in(struct session *session, const struct conf_named_list *nam
 	if (!named)
 		return false;
 	if (list_match(named->list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
-		return match.yes;
+		return match.yes && !match.anything && !match.tainted;
 	session_log(session, LOG_KIND_MAIN, "domain list %.*s: %s", SLICE_ARG(named->name), error.text);
 	return false;
 }
