@@ -198,6 +198,22 @@ def test_an_acl_for_rcpt_decides_in_place_of_the_options(pair, certificates):
         one.remove()
 
 
+@pytest.mark.parametrize("forced", [True, False])
+def test_an_acl_for_rcpt_that_is_forced_to_fail_leaves_it_to_the_options(forced, pair, certificates):
+    one = Server(certificates, routers=ROUTERS, extra=EXTRA + "begin acl\ncheck:\n  accept\n")
+    one.transports = TRANSPORTS.format(mail=one.mail)
+    options = ("127.0.0.2", None, "127.0.0.4", False)
+    one.configure({**{name: value for name, value in settings(options, pair).items() if value is not None},
+                   "acl_smtp_rcpt": "${if eq{$sender_address_domain}{%s}{check}fail}" % ("other.test" if forced else "client.test")})
+    one.start()
+    try:
+        for host, auth, level in CLIENTS:
+            wanted = {recipient: not forced or expected(options, host, auth, level, kind) for recipient, kind in RECIPIENTS.items()}
+            assert found(one, host, auth, level, pair) == wanted, (host, auth, level)
+    finally:
+        one.remove()
+
+
 def test_out_of_the_box_nobody_relays_who_is_not_authenticated(certificates):
     """No relay option, no ACL, and no list that says what is local: the routers tell."""
     one = Server(certificates)
