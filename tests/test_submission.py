@@ -82,9 +82,11 @@ def test_without_the_control_nothing_is_added(server):
     assert delivered(server(), ["Subject: x"], sender="a@plain.test")[1] == ["Subject: x"]
 
 
-def test_a_sender_of_a_client_that_is_not_authenticated_stays(server):
-    header = ["Sender: s@b.test", "From: a@b.test", "Date: x", "Message-ID: <m@b>"]
-    assert delivered(server(), header)[1] == header
+@pytest.mark.parametrize("retain", [False, True])
+def test_sender_lines_of_a_client_that_is_not_authenticated_are_removed_unless_retained(retain, server):
+    header = ["Sender: s@b.test", "From: a@b.test", "Sender: t@b.test", "Date: x", "Message-ID: <m@b>"]
+    kept = [line for line in header if retain or not line.startswith("Sender:")]
+    assert delivered(server("/sender_retain" if retain else ""), header)[1] == kept
 
 
 def test_a_large_message_is_put_right_as_well(server):

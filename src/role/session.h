@@ -319,6 +319,7 @@ bool session_on_body_end(struct session *session, const struct smtp_event *event
 /* What the ACL of a point came to. Its texts lie in the arena, until policy_end. */
 struct policy {
 	enum acl_outcome outcome;
+	bool decided; /* by an ACL; false: there is none, or its option was forced to fail, which is the same */
 	struct acl_answer answer;
 	struct arena arena;
 };
