@@ -47,3 +47,17 @@ def test_what_was_delivered_is_not_delivered_again_when_the_spool_cannot_note_it
     one.maildir("alice").holds(message)
     one.wait_empty()
     assert one.maildir().messages() == [message]
+
+
+def test_a_delivered_message_that_cannot_be_removed_now_is_removed_later(server):
+    one = blocked(server, "user")
+    one.send(make_message())
+    one.wait_log("defer")
+    name, = one.queued()
+    one.spool_file(f"{name}-J")
+    with no_new_files(one):  # nor can any be removed
+        (one.mail / DOMAIN / "user").unlink()
+        one.wait_log("could not be removed")
+        assert one.queued() == [name]
+    one.wait_empty()
+    assert len(one.maildir().files()) == 1
