@@ -483,8 +483,8 @@ static void add_to(struct listing *list, const struct message_id *id)
 }
 
 /*
- * Appends the end of up to GONE_AT_ONCE messages, which are in order, and forgets them. Those that have left the log meanwhile are added to
- * `files`. The caller holds `writing`. False: none has ended, and all are known as before.
+ * Appends the end of up to GONE_AT_ONCE messages, which are in order, and forgets them. Those that have a file are added to `files`: they have
+ * left the log meanwhile, or an attempt to move them failed half way and left them in both. The caller holds `writing`. False: none has ended, and all are known as before.
  */
 static bool end_some(struct log_spool *spool, const struct message_id ids[], size_t count, struct listing *files, struct error *error)
 {
@@ -494,8 +494,13 @@ static bool end_some(struct log_spool *spool, const struct message_id ids[], siz
 	/* A turn waits for busy messages, so it comes before these are. */
 	if (!make_room(spool, count * MESSAGE_ID_LEN, error))
 		return false;
-	for (size_t i = 0; i < count; i++)
-		add_to(acquire(spool, &ids[i], &entry) ? &list : files, &ids[i]);
+	for (size_t i = 0; i < count; i++) {
+		bool logged = acquire(spool, &ids[i], &entry);
+		if (logged)
+			add_to(&list, &ids[i]);
+		if (!logged || file_spool_has(spool->cold, &ids[i]))
+			add_to(files, &ids[i]);
+	}
 	if (list.count && !append_ids(spool, list.ids, list.count, error)) {
 		release_all(spool, list.ids, list.count);
 		return false;

@@ -239,6 +239,25 @@ static void a_removal_that_has_no_room_can_be_tried_again(void **state)
 	assert_int_equal(f->messages, 0);
 }
 
+/* A turn that ran out of space in the middle of the messages it gave files. */
+static void messages_with_a_file_and_a_place_in_the_log_are_removed_from_both(void **state)
+{
+	enum { BODY = 10000 };
+	struct fixture *f = *state;
+	const struct log_spool *spool = (struct log_spool *)f->spool;
+	unsigned stored = 0;
+	while (spool->log.generation - spool->oldest < SPOOL_LOG_SEGMENTS - 2 || spool_log_has_room(&spool->log, BODY + 500))
+		assert_int_equal(try_to_store(f, stored++, BODY).kind, ERROR_NONE);
+	disk_left = 2 * BODY + 1000;
+	assert_int_equal(try_to_store(f, stored, BODY).kind, ERROR_TEMPORARY);
+	assert_true(known(f) > stored);
+	disk_left = INT64_MAX;
+	assert_true(try_to_remove(f, 0, stored));
+	assert_int_equal(known(f), 0);
+	open_again(f);
+	assert_int_equal(f->messages, 0);
+}
+
 /* ---- Threads ---- */
 
 enum { THREADS = 4, EACH = 200 };
@@ -463,6 +482,7 @@ int main(void)
 		TEST(a_small_message_has_a_file_only_when_it_stays), TEST(a_batch_is_one_write_and_one_sync),
 		TEST(a_damaged_message_does_not_hold_up_the_ring), TEST(the_ring_goes_round_and_keeps_what_stays), TEST(threads_share_the_ring),
 		TEST_ON_DISK(a_removal_that_has_no_room_can_be_tried_again),
+		TEST_ON_DISK(messages_with_a_file_and_a_place_in_the_log_are_removed_from_both),
 		TEST(any_changed_byte_of_a_record_costs_that_message_only_and_is_told), TEST(the_last_message_not_whole_is_kept_aside),
 		TEST(one_damaged_head_is_no_loss_and_two_are_told), TEST(what_a_generation_left_behind_is_nothing),
 	};
