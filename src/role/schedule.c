@@ -144,6 +144,17 @@ void schedule_found(struct queue *queue, struct queue_entry *entry, const struct
 		schedule_now(queue, entry); /* its first delivery, at once, has not come to an end */
 }
 
+void schedule_forget_found(struct queue *queue)
+{
+	struct queue_entry *entry = queue->due_first, *next;
+	queue->due_first = queue->due_last = NULL;
+	for (; entry; entry = next) {
+		next = entry->next;
+		queue_entry_free(entry);
+	}
+	queue_runs_forget_held(queue);
+}
+
 size_t schedule_waiting_now(struct queue *queue)
 {
 	size_t count = 0;
