@@ -40,6 +40,8 @@ struct tls_trust;
 
 /* NULL and *error when there is no certificate in it, or something in it is damaged. */
 struct tls_trust *tls_trust_new(const struct tls_trust_source *source, struct error *error);
+/* Whether one of the two texts by itself could be used for that; at most TLS_TRUST_BYTES_MAX of it. False with *error. */
+bool tls_trust_check(struct slice text, bool crls, const char *name, struct error *error);
 struct tls_trust *tls_trust_ref(struct tls_trust *trust);
 /* NULL is allowed. */
 void tls_trust_unref(struct tls_trust *trust);
@@ -85,5 +87,8 @@ const char *tls_verify_problem(const SSL *ssl);
  * for roles have no files. *directory_r tells which it was.
  */
 bool tls_trust_read(const char *name, bool crls, struct buf *out, bool *directory_r, struct error *error);
+/* The path of what tls_trust_read reads; and whether it takes a file of this name in a directory. */
+const char *tls_trust_place(const char *name);
+bool tls_trust_has_name(const char *name, bool crls);
 
 #endif
