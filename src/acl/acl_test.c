@@ -952,6 +952,35 @@ static void what_lists_gave_is_of_one_run(void **state)
 	tear_down(&f);
 }
 
+/* Routers whose lists run an ACL that verifies by the routers. */
+static enum expand_result verify_in_a_circle(void *owner, enum acl_verify_kind kind, struct slice address, struct arena *arena, bool *yes_r,
+					     struct slice *message_r, struct error *error)
+{
+	struct fixture *f = owner;
+	struct expand_value text;
+	(void)kind, (void)address, (void)yes_r, (void)message_r;
+	buf_printf(&f->log, "+");
+	return buf_len(&f->log) > 100 ? EXPAND_DEFER : acl_expand(&f->session, acl_name("a"), NULL, 0, arena, &text, error);
+}
+
+static void a_circle_through_the_routers_ends(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	f.session.facts = (struct acl_facts){ .has_recipient = true, .recipient = SLICE("a@good.test") };
+	f.session.verify = verify_in_a_circle;
+	assert_true(compile(&f, "a:\naccept verify = recipient"));
+	const char *got = run(&f, "a", ACL_POINT_RCPT);
+	assert_non_null(strstr(got, "ACL nested too deep: possible loop"));
+	assert_true(buf_len(&f.log) <= ACL_DEPTH_MAX / 4);
+	/* Nothing of it is left for the next run. */
+	f.session.verify = verify_simple;
+	assert_non_null(strstr(run(&f, "a", ACL_POINT_RCPT), "accept 250"));
+	assert_int_equal(f.session.depth, 0);
+	tear_down(&f);
+}
+
 /* ACLs that call each other many times over: more steps than there is time for. */
 static void verifying_headers(void **state)
 {
@@ -1074,6 +1103,7 @@ int main(void)
 		cmocka_unit_test(warnings_are_repeated_for_the_next_message),
 		cmocka_unit_test(an_expansion_calls_an_acl),
 		cmocka_unit_test(what_lists_gave_is_of_one_run),
+		cmocka_unit_test(a_circle_through_the_routers_ends),
 		cmocka_unit_test(verifying_headers),
 		cmocka_unit_test(a_run_ends),
 		cmocka_unit_test(expansions_nest_to_the_same_depth),
