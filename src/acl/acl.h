@@ -288,6 +288,7 @@ struct acl_result {
 	unsigned log_targets;     /* of a rejection: enum acl_log */
 	bool details;             /* a client may be told the message of a temporary refusal */
 	bool tainted;             /* `message` is in part a peer's */
+	bool none;                /* ACL_ACCEPT because the option was forced to fail: there was no ACL */
 	struct acl_sender_failure sender_failure; /* of a refusal */
 };
 

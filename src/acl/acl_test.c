@@ -178,8 +178,8 @@ static struct slice give_headers(void *owner)
 static void give_recipients(void *owner, bool (*each)(void *arg, struct slice address), void *arg)
 {
 	(void)owner;
-	if (each(arg, SLICE("User@good.test")))
-		each(arg, SLICE("other@good.test"));
+	if (each(arg, SLICE("User@good.test")) && each(arg, SLICE("other@good.test")))
+		each(arg, SLICE("other@GOOD.test"));
 }
 
 static void note_error(void *owner, const struct acl_line *line, size_t column, const struct error *error)
@@ -1007,6 +1007,10 @@ static void verifying_headers(void **state)
 		{ "not_blind", "To: user@good.test, other@good.test\n", "bcc recipient detected" },
 		{ "not_blind/case_insensitive", "To: user@good.test, other@good.test\n", NULL },
 		{ "not_blind", "To: User@good.test\nBcc: other@good.test\n", "bcc recipient detected" },
+		{ "not_blind", "To: other@good.test, other@good.test, a@b.c, User@good.test.a, ser@good.test\n", "bcc recipient detected" },
+		{ "not_blind", "To: g: a@b.c, User@good.test;, z@z.z\nSubject: x\nCc: (c) \"o\" <other@good.test>, <<\n", NULL },
+		{ "not_blind", "To: User@good.test, other@good.test@\n", "bcc recipient detected" },
+		{ "not_blind", "", "bcc recipient detected" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

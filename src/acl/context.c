@@ -24,13 +24,15 @@ static bool call_variable(struct acl_run *run, enum expand_variable variable, st
 static bool address_variable(struct acl_run *run, enum expand_variable variable, struct expand_value *value_r)
 {
 	const struct acl_session *session = run->session;
-	bool known = session->facts.has_recipient;
+	bool known = session->facts.has_recipient; /* otherwise the facts have no address */
 	switch (variable) {
 	case EXPAND_LOCAL_PART:
+		if (!known)
+			return false;
 		*value_r = (struct expand_value){ session->facts.local_part, true };
 		if (!session->caseful_local_part)
 			value_r->text = arena_copy_lower(run->arena, value_r->text);
-		return known;
+		return true;
 	case EXPAND_DOMAIN: *value_r = (struct expand_value){ session->facts.domain, true }; return known;
 	case EXPAND_DOMAIN_DATA: *value_r = session->data.domain; return known;
 	case EXPAND_LOCAL_PART_DATA: *value_r = session->data.local_part; return known;
@@ -167,8 +169,11 @@ void acl_session_free(struct acl_session *session)
 
 void acl_session_new_recipient(struct acl_session *session)
 {
+	struct acl_facts *facts = &session->facts;
 	session->caseful_local_part = false;
-	session->facts.has_recipient = false;
+	facts->has_recipient = false;
+	/* They may lie in the memory of the command. */
+	facts->recipient = facts->local_part = facts->domain = (struct slice){ 0 };
 	session->recipient_failure = NULL;
 }
 

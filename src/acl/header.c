@@ -7,6 +7,8 @@
  */
 #include "acl/private.h"
 
+#include "mail/field.h"
+
 static const struct {
 	const char *prefix;
 	enum acl_header_place place;
@@ -17,17 +19,10 @@ static const struct {
 	{ ":at_end:", ACL_HEADER_AT_END },
 };
 
-/* RFC 5322 §2.2: printable characters but the colon, then a colon (blanks before it are of the obsolete form). */
 static bool is_header(struct slice line)
 {
-	size_t at = 0;
-	while (at < line.len && line.data[at] > 32 && line.data[at] < 127 && line.data[at] != ':')
-		at++;
-	if (at == 0)
-		return false;
-	while (at < line.len && (line.data[at] == ' ' || line.data[at] == '\t'))
-		at++;
-	return at < line.len && line.data[at] == ':';
+	struct slice name, value;
+	return mail_field_next(&line, &name, &value);
 }
 
 static bool is_blank(char byte)

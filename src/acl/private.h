@@ -107,6 +107,7 @@ struct acl_reference {
 
 /* Of a run and all that it calls. */
 struct acl_shared {
+	bool none; /* the option's value was forced to fail */
 	unsigned log_targets;
 	bool details;
 	struct acl_sender_failure sender_failure;

@@ -423,7 +423,7 @@ static enum acl_step run_reference(struct acl_run *run, const struct acl_referen
 		return run_acl(run, acl);
 	switch (expand_run(reference->program, &run->context, run->arena, &text, &error)) {
 	case EXPAND_OK: break;
-	case EXPAND_FORCED_FAIL: return ACL_YES;
+	case EXPAND_FORCED_FAIL: run->shared->none = true; return ACL_YES;
 	default: return acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(reference->line.text), error.text);
 	}
 	enum acl_step step = find_acl(run, text, &acl);
@@ -457,7 +457,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 	session->data = outer;
 	*result_r = (struct acl_result){
 		.outcome = outcomes[step], .message = run->message.text, .log_message = run->log_message.text,
-		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted,
+		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted, .none = shared.none,
 	};
 	if (step == ACL_NO || step == ACL_DROPPED) {
 		result_r->sender_failure = shared.sender_failure;

@@ -420,10 +420,11 @@ static void test_header_lines(void **state)
 		{ "<$header_subject: x>", "<hello \n  world x>" }, { "<$h_subject x>", "<hello \n  world x>" }, { "<$h_x-a:>", "<one\ntwo\nthree:four>" },
 		{ "<$rh_x-a:>", "< one\n   two  \n three:four\n>" }, { "<$lheader_x-a:>", "< one:   two  : three::four>" }, { "<$h_X-E:>", "<>" },
 		{ "${if def:h_x-e:{y}{n}}${if def:h_x-f:{y}{n}}", "yn" }, { "$h_:", "" }, { "$h_x-a}", "" },
+		{ "<$h_reply-to:>", "<o@b.c>" }, { "<$h_x-b:>", "<>" },
 	};
 	struct world *world = *state;
 	world->headers = SLICE("From: =?utf-8?q?J=C3=B6rg?= <a@b.c>\nTo: x@y.z\r\nTo:  p@q.r,\r\n  s@t.u\nSubject:   hello \n  world  \nX-E:\n"
-			       "X-A: one\nx-a:   two  \nX-A: three:four\n");
+			       "X-A: one\nx-a:   two  \nX-A: three:four\nX\xe9: y\nReply-To \t: o@b.c\nno field\nX-B: body\n");
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		expect(world, table[i][0], table[i][1]);
 	assert_true(good(world, "$h_subject:").tainted);

@@ -359,6 +359,7 @@ bool policy_run(struct policy *policy, struct session *session, enum acl_point p
 	facts->cipher = cipher_name(session->tls.cipher);
 	facts->certificate_verified = session->tls.verified;
 	policy->outcome = acl_run(session->conf->main.acl[point], &session->acl, point, &policy->arena, &result);
+	policy->decided = !result.none;
 	policy->answer = acl_reply(&session->acl, point, &result, &policy->arena);
 	if (policy->answer.wrong_digit)
 		log_line(&session->front->role->log, LOG_KIND_PANIC,
