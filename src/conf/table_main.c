@@ -112,10 +112,13 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_dhparam), EXPANDED, .fallback = "default",
 	  .help = "Parameters for ephemeral Diffie-Hellman with TLS 1.2: a file in PEM form, the name of a group (ffdhe2048 to ffdhe8192, "
 		  "ike14 to ike18, ike23, ike24), default for a group as strong as the certificate, or none for no such key exchange. "
-		  "historic is refused: its group is broken.",
-	  .example = "ffdhe3072" },
+		  "historic is refused: its group is broken. With more bits than tls_dh_max_bits there is no such key exchange, so "
+		  "longer ones need both options.",
+	  .example = "ffdhe2048" },
 	{ OPTION(tls_dh_max_bits), .type = CONF_INTEGER, .fallback = "2236", .min = 1024, .max = 16384,
-	  .help = "Parameters from tls_dhparam with more bits are not used.", .example = "4096" },
+	  .help = "Parameters from tls_dhparam with more bits are not used: there are clients that cannot. default then takes the largest group "
+		  "within the limit, down to 2048 bits.",
+	  .example = "4096" },
 	{ OPTION(openssl_options), EXPANDED,
 	  .help = "Flags of OpenSSL, each with + to set or - to clear it: all, no_tlsv1_2, cipher_server_preference and so on "
 		  "(SSL_CTX_set_options(3)). -no_tlsv1 and -no_tlsv1_1 allow these versions. Those that the library no longer has are "
@@ -236,7 +239,8 @@ static const struct conf_option options[] = {
 	  .help = "How many connections the system holds that are not accepted yet (listen(2)).", .example = "512" },
 	{ OPTION(smtp_receive_timeout), .type = CONF_TIME, .fallback = "5m", .min = 1, .max = 86400,
 	  .help = "How long a session waits for a line, of commands or of a message (RFC 5321 §4.5.3.2.7 asks for 5 "
-		  "minutes).",
+		  "minutes). The time is for the whole line, not for each read of a part of it; of a message's lines that are longer than 1000 "
+		  "octets, for each 1000 of them.",
 	  .example = "2m30s" },
 	{ OPTION(smtp_max_synprot_errors), .type = CONF_INTEGER, .fallback = "3", .max = 1000000,
 	  .help = "How many syntax and protocol errors a session may make; it is closed after one more.", .example = "5" },

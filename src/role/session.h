@@ -150,6 +150,13 @@ struct session_proxy {
 	struct net_address local, external; /* its side towards us, and the one that the client connected to; zeroed: it speaks for itself */
 };
 
+/* What smtp_receive_timeout counts for (session.c). */
+struct awaited_line {
+	bool begun;       /* it is the same line that is awaited still: the deadline holds */
+	int64_t deadline;
+	uint64_t octets;  /* that came since */
+};
+
 struct session {
 	struct front *front;
 	struct session *next, *previous;
@@ -166,6 +173,7 @@ struct session {
 	int64_t accept_max_per_host; /* 0: no limit */
 	struct smtp_server smtp;
 	struct buf in, out;
+	struct awaited_line awaited;
 	struct incoming_message message;
 	const struct pattern_subject *rewriting; /* what $local_part and $domain are about while a rewrite rule runs */
 	struct tls_facts tls;
@@ -311,6 +319,7 @@ bool session_on_body_end(struct session *session, const struct smtp_event *event
 /* What the ACL of a point came to. Its texts lie in the arena, until policy_end. */
 struct policy {
 	enum acl_outcome outcome;
+	bool decided; /* by an ACL; false: there is none, or its option was forced to fail, which is the same */
 	struct acl_answer answer;
 	struct arena arena;
 };
@@ -367,8 +376,8 @@ bool rewriting_message(struct session *session, struct slice section, struct buf
 
 /* ---- Submission (session_fixups.c) ---- */
 
-/* control = submission, with what follows the slash. False with *error. */
-bool session_start_submission(struct session *session, struct slice options, struct error *error);
+/* control = submission. */
+void session_start_submission(struct session *session, const struct acl_submission *options);
 /* Whether submission_sender_check lets the authenticated user send as this address; without the option, or for others, *yes_r is true. False: not now. */
 bool session_may_send_as(struct session *session, struct slice address, bool *yes_r, struct error *error);
 /* Puts the header section in `header` right, and the envelope sender; notes message->from_refused. False with *error. */

@@ -6,16 +6,12 @@
 #include "mail/fixup.h"
 #include "role/session.h"
 
-bool session_start_submission(struct session *session, struct slice options, struct error *error)
+void session_start_submission(struct session *session, const struct acl_submission *options)
 {
 	struct incoming_message *message = &session->message;
-	struct submission_mode *mode = &message->submission;
-	if (!acl_submission_parse(options, &mode->options, error))
-		return false;
-	mode->on = true;
-	mode->options.domain = arena_copy(&message->arena, mode->options.domain);
-	mode->options.name = mail_phrase(arena_copy(&message->arena, mode->options.name), &message->arena);
-	return true;
+	message->submission = (struct submission_mode){ .on = true, .options = *options };
+	message->submission.options.domain = arena_copy(&message->arena, options->domain);
+	message->submission.options.name = mail_phrase(arena_copy(&message->arena, options->name), &message->arena);
 }
 
 /* Exim's $authenticated_id. */
