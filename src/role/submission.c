@@ -23,12 +23,13 @@
 enum {
 	PART_SIZE = 256 * 1024,
 	RUN_MAX = 64 * 1024, /* of the text, as it comes in */
-	HEADER_ROOM = 256 * 1024, /* what we, ACLs and submission add to a header section */
+	HEADER_ROOM = 256 * 1024, /* what ACLs and submission add to a header section, and our Received: */
 	HEADER_USUAL = 32 * 1024,
 	LARGE_HEADERS_MAX = 64 * 1024 * 1024,
 	VARIABLES_BYTES_MAX = 40 * 1024,   /* of ACLs, with their names */
 	DELAYS_BYTES_MAX = 1024, /* why it is not delivered at once */
 	RECEIVED_MAX = 8 * 1024,
+	RECEIVED_ROOM = 64 * 1024, /* above any that we make */
 	RECIPIENTS_BYTES_MAX = 128 * 1024, /* leaves room in a message of IPC_MESSAGE_MAX for the rest of the envelope */
 };
 
@@ -155,7 +156,7 @@ void submission_begin(struct session *session)
 	message->id = message_id_make(&session->front->ids);
 	mail_header_scan_init(&message->scan);
 	buf_init(&message->header, (size_t)session->conf->main.header_maxsize + RUN_MAX);
-	buf_init(&message->body, header_max(session) + PART_SIZE);
+	buf_init(&message->body, header_max(session) + RECEIVED_ROOM + PART_SIZE);
 }
 
 struct gathering {
