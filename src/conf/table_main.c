@@ -343,8 +343,8 @@ static const struct conf_option options[] = {
 	{ OPTION(received_headers_max), .type = CONF_INTEGER, .fallback = "30", .min = 1, .max = 10000,
 	  .help = "The most Received: lines of a message; more mean a loop.", .example = "50" },
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
-	  .help = "The most bytes of a message's header section; a larger one gets 552. A section is in memory until it is whole. What sections above "
-		  "256K take beyond that is limited to 64M for all clients of a front together: who comes when that is full gets 451.",
+	  .help = "The most bytes of a message's header section; a larger one gets 552. A section is in memory until it is whole. What sections have "
+		  "above 32K is limited to 64M for all clients of a front together: who comes when that is full gets 451.",
 	  .example = "256K" },
 	{ OPTION(queue_only), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Messages are not delivered when they arrive, but by the next run of the queue (queue_run_interval).", .example = "true" },
