@@ -4,6 +4,7 @@
 #include "base/fatal.h"
 #include "role/master.h"
 #include "role/tls_content.h"
+#include "role/tls_demands.h"
 #include "role/tls_guard.h"
 #include "role/tls_mark.h"
 
@@ -39,6 +40,7 @@ struct tls_store {
 	struct item *items[TLS_STORE_MAX];
 	size_t count;
 	struct wait_list loaded;
+	bool looked_at_demands;
 };
 
 /* ---- Marks ---- */
@@ -520,6 +522,14 @@ static void watch_item(struct tls_store *store, struct item *item)
 	tell_fault(store, item);
 }
 
+/* Of a configuration that has come into use. */
+static void look_at_demands(struct tls_store *store)
+{
+	if (!store->looked_at_demands)
+		tls_demands_tell(store->master, store->conf);
+	store->looked_at_demands = true;
+}
+
 static void look_at_published(struct tls_store *store)
 {
 	for (size_t i = 0; i < store->count && store == store->master->tls; i++)
@@ -539,6 +549,7 @@ void tls_store_watch(void *arg)
 		if (!looked)
 			look_at_published(store);
 		looked = true;
+		look_at_demands(store);
 		for (size_t i = 0; i < store->count && store == master->tls; i++)
 			watch_item(store, store->items[i]);
 		unref(store);
