@@ -28,11 +28,13 @@ export CC PREFIX FUZZ_SECONDS ONCE NO_COLOR
 NINJA = ninja -j $(JOBS) -C
 SANITIZE = -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized
 
-all: $(BUILD)/build.ninja
+all: build-deps $(BUILD)/build.ninja
 	@$(NINJA) $(BUILD)
 
-$(BUILD)/build.ninja:
+build-deps:
 	@tools/deps.sh build
+
+$(BUILD)/build.ninja: | build-deps
 	@meson setup $(BUILD) --prefix=$(PREFIX) -Dbuildtype=release $(MESON_ARGS)
 
 try: all
@@ -81,4 +83,4 @@ install: all
 clean:
 	rm -rf build build-check build-fuzz build-werror-gcc build-werror-clang
 
-.PHONY: all try check test-deps fuzz-build fuzz bench bench-auth crash install clean
+.PHONY: all build-deps try check test-deps fuzz-build fuzz bench bench-auth crash install clean

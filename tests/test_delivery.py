@@ -18,6 +18,23 @@ def only(maildir):
     return maildir.read()[0].decode()
 
 
+@pytest.mark.parametrize("section", ["", "begin routers\n"], ids=["no section", "an empty section"])
+def test_without_routers_no_address_is_accepted_and_what_is_in_the_spool_waits(server, section):
+    one = server()
+    one.mail.chmod(0o500)  # the message has to wait
+    one.send(make_message())
+    one.wait_log(" == user@example.test ")
+    text = re.sub(r"begin routers\n.*?(?=begin transports)", section, one.conf.read_text(), flags=re.DOTALL)
+    one.conf.write_text(f"acl_smtp_vrfy = all\n{text}\nbegin acl\nall:\n  accept\n")
+    one.reload()
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(250, "MAIL FROM:<sender@client.test>")
+        client.expect(550, "RCPT TO:<user@example.test>")
+        client.expect(550, "VRFY user@example.test")
+    assert one.queued()
+
+
 def test_trace_headers_are_those_configured(server):
     one = server()
     one.send(make_message())

@@ -131,7 +131,7 @@ static enum acl_step run_encrypted(struct acl_run *run, const struct acl_item *i
 static enum acl_step run_acl(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
 	const struct acl_call *call = item->call;
-	struct expand_value arguments[ACL_ARGUMENTS_MAX], name = value;
+	struct expand_value arguments[ACL_ARGUMENTS_MAX];
 	struct error error;
 	for (size_t i = 0; i < call->count; i++) {
 		enum expand_result result = expand_run(call->arguments[i], &run->context, run->arena, &arguments[i], &error);
@@ -142,7 +142,7 @@ static enum acl_step run_acl(struct acl_run *run, const struct acl_item *item, s
 		return result == EXPAND_DEFER ? acl_later(run, "%s", error.text) :
 						acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error.text);
 	}
-	enum acl_step step = acl_run_nested(run, call->target, name.text, arguments, call->count);
+	enum acl_step step = acl_run_nested(run, call->target, value, arguments, call->count);
 	if (step == ACL_DISCARDED && run->verb != ACL_VERB_ACCEPT && run->verb != ACL_VERB_DISCARD)
 		return acl_broken(run, "nested ACL returned \"discard\" for \"%s\" command (only allowed with \"accept\" or \"discard\")",
 				  acl_verb_text(run->verb));
@@ -305,7 +305,7 @@ static const struct acl_word words[] = {
 	  .help = "Runs another ACL, by its name with up to nine arguments ($acl_arg1 and on), as text, or from a file. True when it "
 		  "accepts, false when it denies.",
 	  .example = "acl = check_relay $domain" },
-	{ MODIFIER("add_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_add_header_run,
+	{ MODIFIER("add_header"), .value = ACL_VALUE_PIECES, .points = MESSAGE_POINTS, .run = acl_add_header_run,
 	  .help = "Adds header lines to the message: at the end, or where :at_start:, :after_received: or :at_start_rfc: says.",
 	  .example = "add_header = X-Checked: yes" },
 	{ CONDITION("authenticated"), .value = ACL_VALUE_LIST, .list = NAMES,
@@ -316,7 +316,7 @@ static const struct acl_word words[] = {
 	  .example = "condition = ${if >{$recipients_count}{20}}" },
 	{ MODIFIER("continue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_continue,
 	  .help = "Expands its text for what that does, and goes on.", .example = "continue = ${lookup redis{INCR ${quote_redis:$sender_host_address}}}" },
-	{ MODIFIER("control"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_control_run, .check = acl_control_check,
+	{ MODIFIER("control"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_control_run, .check = acl_control_check,
 	  .help = "Changes how the connection or the message is treated.", .example = "control = no_delay_flush" },
 	{ CONDITION("decode"), .value = ACL_VALUE_TEXT, .points = MIME_POINTS, .run = acl_decode_run,
 	  .help = "Decodes the MIME part in memory: $mime_content_size is then its size in kilobytes, and $mime_anomaly_text what is wrong with "

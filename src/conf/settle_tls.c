@@ -188,6 +188,10 @@ static void check_values(struct conf_parser *parser)
 	buf_free(&notes);
 	if (!tls_policy_set_dh(&policy, conf_constant(main->tls_dhparam), arena, &error))
 		conf_main_error(parser, "tls_dhparam", "%s", error.text);
+	else if (policy.dh_group_bits > main->tls_dh_max_bits)
+		conf_warning(parser->problems, conf_main_setting(parser, "tls_dhparam")->place, SLICE("option tls_dhparam"),
+			     "%d bits are more than tls_dh_max_bits = %lld allows: there is no such key exchange", policy.dh_group_bits,
+			     (long long)main->tls_dh_max_bits);
 	if (!tls_policy_set_alpn(&policy, conf_constant(main->tls_alpn), arena, &error))
 		conf_main_error(parser, "tls_alpn", "%s", error.text);
 	if (main->tls_eccurve && expand_constant(main->tls_eccurve, NULL) &&

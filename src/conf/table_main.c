@@ -83,8 +83,8 @@ static const struct conf_option options[] = {
 		  "messages are put right as with control = submission. An empty list makes them ports like others.",
 	  .example = "587 : 465" },
 	{ OPTION(submission_sender_check), .type = CONF_ADDRESSES,
-	  .help = "The addresses that an authenticated user may send from, in the envelope (550 to MAIL) and in From (550 after DATA). The null "
-		  "sender is let through. Unset: any.",
+	  .help = "The addresses that an authenticated user may send from, in the envelope (550 to MAIL) and in From (550 after DATA). Every "
+		  "mailbox of every From and Resent-From must be one of them, and there must be a From. The null sender is let through. Unset: any.",
 	  .example = "$authenticated_id : ${lookup{$authenticated_id}lsearch{/etc/postern/senders}}" },
 	{ OPTION(smtp_active_hostname), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION, .computed = "primary_hostname",
 	  .help = "The name that this server shows to the client, in the greeting and in the answer to EHLO. A forced failure, or an "
@@ -114,10 +114,13 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_dhparam), EXPANDED, .fallback = "default",
 	  .help = "Parameters for ephemeral Diffie-Hellman with TLS 1.2: a file in PEM form, the name of a group (ffdhe2048 to ffdhe8192, "
 		  "ike14 to ike18, ike23, ike24), default for a group as strong as the certificate, or none for no such key exchange. "
-		  "historic is refused: its group is broken.",
-	  .example = "ffdhe3072" },
+		  "historic is refused: its group is broken. With more bits than tls_dh_max_bits there is no such key exchange, so "
+		  "longer ones need both options.",
+	  .example = "ffdhe2048" },
 	{ OPTION(tls_dh_max_bits), .type = CONF_INTEGER, .fallback = "2236", .min = 1024, .max = 16384,
-	  .help = "Parameters from tls_dhparam with more bits are not used.", .example = "4096" },
+	  .help = "Parameters from tls_dhparam with more bits are not used: there are clients that cannot. default then takes the largest group "
+		  "within the limit, down to 2048 bits.",
+	  .example = "4096" },
 	{ OPTION(openssl_options), EXPANDED,
 	  .help = "Flags of OpenSSL, each with + to set or - to clear it: all, no_tlsv1_2, cipher_server_preference and so on "
 		  "(SSL_CTX_set_options(3)). -no_tlsv1 and -no_tlsv1_1 allow these versions. Those that the library no longer has are "
@@ -240,7 +243,8 @@ static const struct conf_option options[] = {
 	  .help = "How many connections the system holds that are not accepted yet (listen(2)).", .example = "512" },
 	{ OPTION(smtp_receive_timeout), .type = CONF_TIME, .fallback = "5m", .min = 1, .max = 86400,
 	  .help = "How long a session waits for a line, of commands or of a message (RFC 5321 §4.5.3.2.7 asks for 5 "
-		  "minutes).",
+		  "minutes). The time is for the whole line, not for each read of a part of it; of a message's lines that are longer than 1000 "
+		  "octets, for each 1000 of them.",
 	  .example = "2m30s" },
 	{ OPTION(smtp_max_synprot_errors), .type = CONF_INTEGER, .fallback = "3", .max = 1000000,
 	  .help = "How many syntax and protocol errors a session may make; it is closed after one more.", .example = "5" },
@@ -343,7 +347,9 @@ static const struct conf_option options[] = {
 	{ OPTION(received_headers_max), .type = CONF_INTEGER, .fallback = "30", .min = 1, .max = 10000,
 	  .help = "The most Received: lines of a message; more mean a loop.", .example = "50" },
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
-	  .help = "The most bytes of a message's header section.", .example = "256K" },
+	  .help = "The most bytes of a message's header section; a larger one gets 552. A section is in memory until it is whole. What sections above "
+		  "256K take beyond that is limited to 64M for all clients of a front together: who comes when that is full gets 451.",
+	  .example = "256K" },
 	{ OPTION(queue_only), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Messages are not delivered when they arrive, but by the next run of the queue (queue_run_interval).", .example = "true" },
 	{ OPTION(queue_only_load), .type = CONF_FIXED,

@@ -49,6 +49,14 @@ static struct child *find_store(struct master *master, uid_t uid)
 	return NULL;
 }
 
+static size_t count_running(const struct master *master, enum role kind)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < master->child_count; i++)
+		count += master->children[i]->kind == kind;
+	return count;
+}
+
 /* ---- Connections between roles ---- */
 
 static void send_connect(struct child *child, int fd, const struct child *other)
@@ -257,7 +265,7 @@ static void take_store_wanted(struct child *queue, struct slice body)
 		refuse_store(queue, uid, "the server was not started as root, so it can deliver only as the user who started it");
 	else if (getuid() == 0 && uid == 0)
 		refuse_store(queue, uid, "mail is not delivered as root");
-	else if (master->child_count >= CHILDREN_MAX - 1)
+	else if (count_running(master, ROLE_STORE) >= STORES_MAX)
 		refuse_store(queue, uid, "too many stores are running");
 	else {
 		const struct passwd *user = getpwuid(uid);
@@ -297,6 +305,8 @@ static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		take_store_wanted(child, incoming->body);
 	else if (incoming->type == IPC_COMPLAINT_MESSAGE)
 		take_complaint(child->master, incoming->body);
+	else if (incoming->type == IPC_LOGGER_LOST_MESSAGE)
+		logs_find_logger(child->master);
 	else if (incoming->type == IPC_TLS_FILE_WANTED_MESSAGE)
 		tls_store_wanted(child->master->tls, child, incoming);
 	else if (incoming->type == IPC_KEY_TAKEN_MESSAGE)
@@ -502,14 +512,6 @@ bool children_settle(struct master *master, int64_t deadline)
 		if (wait_list_wait(&master->changed, deadline) < 0)
 			return false;
 	return !master->failed;
-}
-
-static size_t count_running(const struct master *master, enum role kind)
-{
-	size_t count = 0;
-	for (size_t i = 0; i < master->child_count; i++)
-		count += master->children[i]->kind == kind;
-	return count;
 }
 
 bool children_drain(struct master *master, enum role kind, int64_t deadline)

@@ -388,7 +388,7 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
 	bool must = session_host_matches(session, main->tls_verify_hosts, true);
 	bool try = !must && session_host_in(session, main->tls_try_verify_hosts);
 	struct wish wish = { .front = session->front, .conf = session->conf, .session = session };
-	struct slice ciphers;
+	struct slice ciphers = { 0 };
 	if (!must && !try)
 		return true;
 	arena_init(&wish.arena, 0);
@@ -396,9 +396,8 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
 	/* Again where the name has changed what is trusted. */
 	if (!session->verify_report)
 		session->verify_report = arena_new(&session->host_names.arena, struct tls_verify_report);
-	bool good = trust && tls_verify_use(ssl, trust, must ? TLS_VERIFY_REQUIRE : TLS_VERIFY_TRY, session->verify_report, error);
-	if (good && must && expand(&wish, "tls_verify_ciphers", main->tls_verify_ciphers, &ciphers, error) && ciphers.len)
-		good = tls_verify_ciphers(ssl, ciphers, error);
+	bool good = trust && (!must || expand(&wish, "tls_verify_ciphers", main->tls_verify_ciphers, &ciphers, error)) &&
+		    tls_verify_use(ssl, trust, must ? TLS_VERIFY_REQUIRE : TLS_VERIFY_TRY, ciphers, session->verify_report, error);
 	tls_trust_unref(trust);
 	arena_free(&wish.arena);
 	return good;

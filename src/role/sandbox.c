@@ -358,7 +358,7 @@ bool sandbox_enter(enum role role, const struct sandbox_path *paths, size_t coun
 void sandbox_describe(char *out, size_t size)
 {
 	int abi = landlock_abi();
-	const char *landlock = abi >= LANDLOCK_ABI_LEAST ? "" : abi ? " too old, not used:" : " absent:";
+	const char *landlock = SANITIZED ? " not used in a sanitizer build:" : abi >= LANDLOCK_ABI_LEAST ? "" : abi ? " too old, not used:" : " absent:";
 	bool seccomp = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
 	snprintf(out, size, "no_new_privs, seccomp%s, Landlock%s ABI %d", seccomp ? "" : " absent", landlock, abi);
 }

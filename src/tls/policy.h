@@ -18,7 +18,7 @@
 
 enum tls_profile { TLS_PROFILE_OPPORTUNISTIC, TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN, TLS_PROFILES };
 
-enum { TLS_CHAINS_MAX = 8, TLS_ALPN_MAX = 255 };
+enum { TLS_CHAINS_MAX = 8, TLS_ALPN_MAX = 255, TLS_POLICY_KEY_MAX = 64 * 1024 };
 
 /* A file as the master gave it; `version` changes whenever the content does. */
 struct tls_file {
@@ -34,6 +34,7 @@ struct tls_policy {
 	bool ciphers_given;
 	struct slice groups;             /* data NULL: the library's */
 	struct slice dh_group;           /* OpenSSL's name; empty: chosen by the certificate */
+	int dh_group_bits;
 	bool no_dh;
 	struct tls_file dh_file;         /* name empty: none */
 	int64_t dh_max_bits;             /* 0: no limit */

@@ -233,6 +233,12 @@ int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int
 	return SSL_CLIENT_HELLO_ERROR;
 }
 
+struct slice stream_server_name(const struct stream *stream)
+{
+	const struct stream_start *start = stream->start;
+	return start ? slice_make(start->hello.name, start->hello.name_length) : (struct slice){ 0 };
+}
+
 /* A new connection object of this server, which reads and writes through the stream. */
 static bool bind_server(struct stream *stream, struct tls_server *server, const struct tls_choice *choice, struct error *error)
 {

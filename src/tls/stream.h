@@ -77,6 +77,8 @@ bool stream_wait_input(struct stream *stream, int64_t deadline);
 
 /* For tls/server.c: the ClientHello is here (SSL_CTX_set_client_hello_cb(3) says what is returned). */
 int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int *alert);
+/* For tls/tickets.c, while the handshake runs: the name that the client asks for; empty: none. */
+struct slice stream_server_name(const struct stream *stream);
 /* For tls_server_new: how OpenSSL reads and writes a stream. Free with BIO_meth_free. */
 BIO_METHOD *stream_method_new(void);
 

@@ -178,43 +178,12 @@ static int check(int good, X509_STORE_CTX *context)
 	return good || !required;
 }
 
-bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct tls_verify_report *report,
-		    struct error *error)
-{
-	static const unsigned char nothing[] = "postern";
-	bool good = true;
-	SSL_set_app_data(ssl, report);
-	if (how == TLS_VERIFY_NONE) {
-		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
-		return SSL_set_session_id_context(ssl, nothing, sizeof nothing - 1) == 1 || tls_error(error, "preparing TLS");
-	}
-	SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE |
-			    (how == TLS_VERIFY_REQUIRE ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), check);
-	SSL_set_verify_depth(ssl, TLS_VERIFY_DEPTH_MAX);
-	if (!trust) {
-		X509_STORE *empty = X509_STORE_new();
-		return (empty && SSL_set0_verify_cert_store(ssl, empty) == 1) || tls_error(error, "preparing verification");
-	}
-	if (trust->names && sk_X509_NAME_num(trust->names)) {
-		STACK_OF(X509_NAME) *names = sk_X509_NAME_deep_copy(trust->names, X509_NAME_dup, X509_NAME_free);
-		good = names != NULL;
-		SSL_set0_CA_list(ssl, names);
-	}
-	/* One who was let in unverified must not come back with that session where a good certificate is required. */
-	unsigned char digest[DIGEST_LEN];
-	memcpy(digest, trust->digest, sizeof digest);
-	digest[0] ^= (unsigned char)how;
-	good = good && SSL_set1_verify_cert_store(ssl, trust->store) == 1 &&
-	       SSL_set_session_id_context(ssl, digest, sizeof digest) == 1;
-	return good || tls_error(error, "preparing verification");
-}
-
 static bool is_word_for_all(struct slice word)
 {
 	return slice_equal(word, SLICE("ALL")) || slice_equal(word, SLICE("DEFAULT")) || slice_equal(word, SLICE("HIGH"));
 }
 
-bool tls_verify_ciphers(SSL *ssl, struct slice list, struct error *error)
+static bool use_ciphers(SSL *ssl, struct slice list, struct error *error)
 {
 	char older[CIPHERS_MAX] = "", suites[CIPHERS_MAX] = "";
 	struct slice rest = list;
@@ -240,11 +209,53 @@ bool tls_verify_ciphers(SSL *ssl, struct slice list, struct error *error)
 	return good || tls_error(error, "tls_verify_ciphers \"%.*s\"", SLICE_ARG(slice_first(list, 100)));
 }
 
+/* One who was let in unverified, or with another cipher, must not come back with that session where this is required. */
+static bool bind_sessions(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct slice ciphers)
+{
+	const unsigned char kind = (unsigned char)how;
+	unsigned char digest[DIGEST_LEN];
+	EVP_MD_CTX *sum = EVP_MD_CTX_new();
+	bool good = sum && EVP_DigestInit_ex2(sum, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(sum, &kind, 1) == 1 &&
+		    EVP_DigestUpdate(sum, trust->digest, sizeof trust->digest) == 1 &&
+		    EVP_DigestUpdate(sum, ciphers.data, ciphers.len) == 1 && EVP_DigestFinal_ex(sum, digest, NULL) == 1 &&
+		    SSL_set_session_id_context(ssl, digest, sizeof digest) == 1;
+	EVP_MD_CTX_free(sum);
+	return good;
+}
+
+bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct slice ciphers,
+		    struct tls_verify_report *report, struct error *error)
+{
+	static const unsigned char nothing[] = "postern";
+	bool good = true;
+	SSL_set_app_data(ssl, report);
+	if (ciphers.len && !use_ciphers(ssl, ciphers, error))
+		return false;
+	if (how == TLS_VERIFY_NONE) {
+		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+		return SSL_set_session_id_context(ssl, nothing, sizeof nothing - 1) == 1 || tls_error(error, "preparing TLS");
+	}
+	SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE |
+			    (how == TLS_VERIFY_REQUIRE ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), check);
+	SSL_set_verify_depth(ssl, TLS_VERIFY_DEPTH_MAX);
+	if (!trust) {
+		X509_STORE *empty = X509_STORE_new();
+		return (empty && SSL_set0_verify_cert_store(ssl, empty) == 1) || tls_error(error, "preparing verification");
+	}
+	if (trust->names && sk_X509_NAME_num(trust->names)) {
+		STACK_OF(X509_NAME) *names = sk_X509_NAME_deep_copy(trust->names, X509_NAME_dup, X509_NAME_free);
+		good = names != NULL;
+		SSL_set0_CA_list(ssl, names);
+	}
+	good = good && SSL_set1_verify_cert_store(ssl, trust->store) == 1 && bind_sessions(ssl, trust, how, ciphers);
+	return good || tls_error(error, "preparing verification");
+}
+
 bool tls_verify_ciphers_check(struct slice list, struct error *error)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 	SSL *ssl = context ? SSL_new(context) : NULL;
-	bool good = ssl ? tls_verify_ciphers(ssl, list, error) : tls_error(error, "preparing TLS");
+	bool good = ssl ? use_ciphers(ssl, list, error) : tls_error(error, "preparing TLS");
 	SSL_free(ssl);
 	SSL_CTX_free(context);
 	return good;
