@@ -273,7 +273,7 @@ static void take_store_wanted(struct child *queue, struct slice body)
 	}
 }
 
-/* Each text once: every front that serves a certificate finds the same wrong with its proof. */
+/* Each text once: every front finds the same wrong with a file or a proof. */
 static void take_complaint(struct master *master, struct slice body)
 {
 	struct ipc_complaint message;
@@ -289,7 +289,7 @@ static void take_complaint(struct master *master, struct slice body)
 		if (master->complaints.sums[i] == sum)
 			return;
 	master->complaints.sums[master->complaints.next++ % SIZE] = sum;
-	log_line(&master->log, LOG_KIND_PANIC, "OCSP: %.*s", SLICE_ARG(message.text));
+	log_line(&master->log, LOG_KIND_PANIC, "%.*s", SLICE_ARG(message.text));
 }
 
 static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
