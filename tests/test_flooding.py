@@ -204,7 +204,7 @@ def test_a_wrong_delay_is_told(server, value):
     one.process = None
 
 
-LONG = "begin acl\nlong:\n  accept hosts = 127.0.0.2\n    delay = 1h\n  accept\n"
+LONG = "begin acl\nlong:\n  accept hosts = 127.0.0.2\n    logwrite = held up\n    delay = 1h\n  accept\n"
 TARPITS = {
     "acl": {"acl_smtp_mail": "long"},
     "rate": {"smtp_ratelimit_hosts": "127.0.0.2", "smtp_ratelimit_mail": "0,1h,1,1h"},
@@ -237,7 +237,8 @@ def test_who_hangs_up_in_a_tarpit_gives_the_place_back(kind, tls, pipelined, ser
 def test_who_hangs_up_before_the_greeting_gives_the_place_back(server):
     one = server(main={"acl_smtp_connect": "long", "smtp_accept_max": 3}, extra=LONG)
     clients = [one.connect(source="127.0.0.2", banner=False) for _ in range(3)]
-    wait_for("the places to be taken", lambda: not is_greeted(one))
+    one.wait_log("held up", count=3)
+    assert not is_greeted(one)
     for client in clients:
         client.close()
     wait_for("a place", lambda: is_greeted(one))
