@@ -75,7 +75,7 @@ static enum expand_result run_ask(void *owner, const struct expand_request *requ
 	return run->session->context->ask(run->session->context->owner, request, arena, answer_r, error);
 }
 
-static enum expand_result call_acl(struct acl_run *run, struct slice name, const struct expand_value *arguments, size_t count,
+static enum expand_result call_acl(struct acl_run *run, struct expand_value name, const struct expand_value *arguments, size_t count,
 				   struct expand_value *text_r, struct error *error)
 {
 	enum acl_step step = acl_run_nested(run, NULL, name, arguments, count < ACL_ARGUMENTS_MAX ? count : ACL_ARGUMENTS_MAX);
@@ -84,12 +84,12 @@ static enum expand_result call_acl(struct acl_run *run, struct slice name, const
 	if (step == ACL_YES || step == ACL_NO)
 		return step == ACL_YES ? EXPAND_OK : EXPAND_FORCED_FAIL;
 	error_set(error, step == ACL_LATER ? ERROR_TEMPORARY : ERROR_PERMANENT, "%s from ACL \"%.*s\"%s%.*s", acl_step_text(step),
-		  SLICE_ARG(name), why.len ? ": " : "", SLICE_ARG(slice_first(why, 300)));
+		  SLICE_ARG(name.text), why.len ? ": " : "", SLICE_ARG(slice_first(why, 300)));
 	return step == ACL_LATER ? EXPAND_DEFER : EXPAND_FAIL;
 }
 
 /* ${acl...} within an ACL: its messages are not those of the statement that it stands in. */
-static enum expand_result run_call(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+static enum expand_result run_call(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				   struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	struct acl_run *run = owner;
@@ -119,17 +119,25 @@ void acl_run_prepare(struct acl_run *run, struct acl_session *session, const str
 	run->context.memory = &outer->shared->memory;
 }
 
-enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
+/* What routing needs of the stack between an ACL that verifies and one that a router's option runs, in levels of ACLs. */
+enum { ROUTING_DEPTH = 3 };
+
+enum expand_result acl_expand(struct acl_session *session, struct expand_value name, const struct expand_value *arguments, size_t count,
 			      struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	struct acl_run *run = arena_new(arena, struct acl_run);
 	struct acl_shared shared = { 0 };
+	struct acl_data outer = session->data;
 	acl_run_prepare(run, session, NULL);
 	run->point = ACL_POINT_EXPANSION;
+	run->depth = session->depth ? session->depth + ROUTING_DEPTH : 0;
 	run->arena = arena;
 	run->shared = &shared;
 	run->context.memory = &shared.memory;
-	return call_acl(run, name, arguments, count, text_r, error);
+	session->data = (struct acl_data){ 0 };
+	enum expand_result result = call_acl(run, name, arguments, count, text_r, error);
+	session->data = outer;
+	return result;
 }
 
 bool acl_session_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r)

@@ -19,7 +19,7 @@
 enum { RECIPIENTS_AT_ONCE = 32, STORE_TRIES = 8 };
 
 #define STORE_TIMEOUT (5 * 60 * CLOCK_SECOND)
-#define UNREADABLE_WAIT (15 * 60 * CLOCK_SECOND)
+#define SPOOL_TROUBLE_WAIT (15 * 60 * CLOCK_SECOND)
 
 enum { LOCAL_RETRY = -52 }; /* Exim's number for a local delivery that must wait */
 
@@ -347,6 +347,8 @@ static void list_deliveries(struct delivering *delivering)
 {
 	struct queue_entry *entry = delivering->entry;
 	const struct spool_envelope *envelope = entry->envelope;
+	for (size_t i = 0; i < entry->unrecorded_count; i++)
+		envelope->recipients[entry->unrecorded[i]].state = SPOOL_DELIVERED;
 	delivering->deliveries = arena_array(&entry->arena, envelope->recipient_count, sizeof(struct delivery));
 	for (size_t i = 0; i < envelope->recipient_count; i++)
 		if (envelope->recipients[i].state == SPOOL_PENDING)
@@ -392,30 +394,41 @@ static void record_on_thread(void *arg)
 	recording->done = spool_record(recording->spool, recording->records, recording->count, &recording->error);
 }
 
-/* Some recipients are left: what was delivered goes into the journal, so that it is not delivered again. */
-static void record_results(struct delivering *delivering, int64_t until_ns, bool frozen)
+/* Kept until the spool has it: an attempt that cannot be recorded must not be repeated for those who have the message. */
+static void remember_delivered(struct queue_entry *entry, const struct delivery deliveries[], size_t count)
+{
+	entry->unrecorded = xrealloc(entry->unrecorded, (entry->unrecorded_count + count) * sizeof *entry->unrecorded);
+	for (size_t i = 0; i < count; i++)
+		if (deliveries[i].delivered)
+			entry->unrecorded[entry->unrecorded_count++] = deliveries[i].index;
+}
+
+/* Some recipients are left: what was delivered goes into the journal, so that it is not delivered again. False: it could not. */
+static bool record_results(struct delivering *delivering, int64_t until_ns, bool frozen)
 {
 	struct queue_entry *entry = delivering->entry;
 	struct recording recording = { .spool = entry->queue->spool };
 	struct slice reason = { 0 };
-	recording.records = arena_array(&entry->arena, delivering->count + 1, sizeof *recording.records);
-	for (size_t i = 0; i < delivering->count; i++) {
-		const struct delivery *delivery = &delivering->deliveries[i];
-		if (delivery->delivered)
-			recording.records[recording.count++] = (struct spool_record){
-				.id = entry->id, .kind = SPOOL_RECORD_DELIVERED, .recipient = delivery->index };
-		else
-			reason = slice_of(delivery->error.text);
-	}
+	remember_delivered(entry, delivering->deliveries, delivering->count);
+	recording.records = arena_array(&entry->arena, entry->unrecorded_count + 1, sizeof *recording.records);
+	for (size_t i = 0; i < entry->unrecorded_count; i++)
+		recording.records[recording.count++] = (struct spool_record){
+			.id = entry->id, .kind = SPOOL_RECORD_DELIVERED, .recipient = entry->unrecorded[i] };
+	for (size_t i = 0; i < delivering->count; i++)
+		if (!delivering->deliveries[i].delivered)
+			reason = slice_of(delivering->deliveries[i].error.text);
 	recording.records[recording.count++] = (struct spool_record){
 		.id = entry->id, .kind = frozen ? SPOOL_RECORD_FROZEN : SPOOL_RECORD_DEFERRED, .until_ns = frozen ? 0 : until_ns,
 		.text = reason };
 	offload(record_on_thread, &recording);
-	if (!recording.done)
+	if (recording.done)
+		entry->unrecorded_count = 0;
+	else
 		log_line(&entry->queue->role->log, LOG_KIND_PANIC, "%s results could not be recorded in the spool: %s", entry->id.text,
 			 recording.error.text);
 	if (spool_is_broken(entry->queue->spool))
 		queue_spool_broken(entry->queue);
+	return recording.done;
 }
 
 static void finish(struct delivering *delivering)
@@ -439,7 +452,11 @@ static void finish(struct delivering *delivering)
 		return;
 	}
 	/* The sender of what was given up cannot be told in this version, so the message is kept for the administrator. */
-	record_results(delivering, next, given_up == left);
+	bool recorded = record_results(delivering, next, given_up == left);
+	if (given_up == left && !recorded) {
+		schedule_retry(queue, entry, clock_wall_now() + SPOOL_TROUBLE_WAIT);
+		return;
+	}
 	if (given_up == left) {
 		log_line(&queue->role->log, LOG_KIND_MAIN, "%s Frozen (retry timeout exceeded)", entry->id.text);
 		queue_entry_free(entry);
@@ -456,7 +473,7 @@ static void unreadable(struct queue_entry *entry, const struct error *error)
 	if (error->number == ENOENT)
 		queue_entry_free(entry);
 	else
-		schedule_retry(queue, entry, clock_wall_now() + UNREADABLE_WAIT);
+		schedule_retry(queue, entry, clock_wall_now() + SPOOL_TROUBLE_WAIT);
 }
 
 void deliver_task(void *arg)

@@ -117,7 +117,7 @@ static struct slice forward_headers(void *owner)
 	return others->headers(others->owner);
 }
 
-static enum expand_result forward_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+static enum expand_result forward_acl(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				      struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	const struct routing *routing = owner;

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: ISC
+"""A spool that cannot be written, for a while or at the start: what is delivered twice, what is lost (nothing), and how it comes back."""
+import contextlib
+import os
+import shutil
+import signal
+
+import spool_log
+from harness import DOMAIN, ROOT, make_message, wait_for
+
+
+@contextlib.contextmanager
+def no_new_files(one, but=""):
+    """The queue can make no files in its spool: messages come into the log still, but their results have no place."""
+    directories = [directory for directory in one.spool.glob("input/*") if directory.name != but]
+    assert len(directories) > 60
+    for directory in directories:
+        directory.chmod(0o500)
+    try:
+        yield
+    finally:
+        for directory in directories:
+            directory.chmod(0o700)
+
+
+def blocked(server, user):
+    """A server that tries each second what was deferred, and to whose user nothing can be delivered: a file is in the way."""
+    one = server(start=False)
+    one.conf.write_text(one.conf.read_text() + "\nbegin retry\n*  *  F,1h,1s\n")
+    (one.mail / DOMAIN).mkdir()
+    (one.mail / DOMAIN / user).write_text("in the way")
+    if ROOT:
+        for path in (one.mail / DOMAIN, one.mail / DOMAIN / user):
+            shutil.chown(path, "nobody", "nogroup")
+    return one.start()
+
+
+def test_what_was_delivered_is_not_delivered_again_when_the_spool_cannot_note_it(server):
+    one = blocked(server, "alice")
+    message = make_message()
+    with no_new_files(one):
+        one.send(message, "user@example.test", "alice@example.test")
+        one.wait_log("results could not be recorded", count=3)
+        assert one.maildir().messages() == [message]
+    name, = one.queued()
+    one.spool_file(f"{name}-J")  # the next attempt notes what the first delivered
+    one.kill()
+    (one.mail / DOMAIN / "alice").unlink()
+    one.start()
+    one.maildir("alice").holds(message)
+    one.wait_empty()
+    assert one.maildir().messages() == [message]
+
+
+def test_a_delivered_message_that_cannot_be_removed_now_is_removed_later(server):
+    one = blocked(server, "user")
+    one.send(make_message())
+    one.wait_log("defer")
+    name, = one.queued()
+    one.spool_file(f"{name}-J")
+    with no_new_files(one):  # nor can any be removed
+        (one.mail / DOMAIN / "user").unlink()
+        one.wait_log("could not be removed")
+        assert one.queued() == [name]
+    one.wait_empty()
+    assert len(one.maildir().files()) == 1
+
+
+def test_a_queue_that_could_not_read_its_spool_reads_it_at_the_next_reload(server):
+    one = server(main={"queue_only": "true"})
+    messages = [make_message(size=300_000)]  # a file from the beginning, which the scan finds before it fails
+    one.send(messages[0])
+    while not [name for name in spool_log.live(one.spool) if name[5] != "0"]:  # the directory that it belongs into
+        messages.append(make_message())
+        one.send(messages[-1])
+    with no_new_files(one, but="0"):  # there it tries whether it can; then what is in the log gets files
+        killed = one.role("queue")
+        os.kill(killed, signal.SIGKILL)
+        wait_for("another queue", lambda: one.roles().get("queue") not in (None, killed))
+        one.reload()
+        assert not one.maildir().files()
+    one.reload()
+    one.wait_empty()
+    assert sorted(one.maildir().messages()) == sorted(messages)
+    one.send(messages[0])
+    one.reload()
+    one.maildir().wait(len(messages) + 1)
