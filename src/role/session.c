@@ -515,7 +515,7 @@ static void serve(struct session *session)
 			while (smtp_server_next(&session->smtp, &session->in, &event), on_event(session, &event))
 				continue;
 		session_notquit(session);
-		counters_leave(session->front->counters, &session->host);
+		counters_leave(session->front->counters, session->counted);
 	} else if (!session->tls_on_connect) {
 		session_flush(session);
 	}

@@ -170,6 +170,7 @@ struct session {
 	bool receiving;            /* between DATA and its answer: a drain waits for it */
 	struct smtp_settings settings;
 	int64_t accept_max_per_host; /* 0: no limit */
+	unsigned counted;            /* the host's place in the counters, from session_within_limits on */
 	struct smtp_server smtp;
 	struct buf in, out;
 	struct awaited_line awaited;
