@@ -188,6 +188,17 @@ def test_control_allow_auth_unadvertised_lets_it_be_used_all_the_same(private):
         client.expect(235, f"AUTH PLAIN {PLAIN}")
 
 
+@pytest.mark.parametrize("advertised", ["", "${if eq{$tls_in_cipher}{}{}{*}}"])
+def test_control_allow_auth_unadvertised_does_not_allow_it_in_clear(private, advertised):
+    one = private({"auth_advertise_hosts": advertised, "acl_smtp_helo": "helo"},
+                  acls=ACLS + "\nhelo:\n  accept control = allow_auth_unadvertised\n\n")
+    with one.connect() as client:
+        assert offered(client.ehlo()) is None
+        assert client.expect(538, f"AUTH PLAIN {PLAIN}") == "Encryption required for requested authentication mechanism"
+        assert offered(client.starttls()) == (MECHANISMS if advertised else None)
+        client.expect(235, f"AUTH PLAIN {PLAIN}")
+
+
 def test_the_advertise_condition_is_expanded_at_each_ehlo(clear):
     with clear.connect() as client:
         client.ehlo()
