@@ -282,6 +282,18 @@ def test_the_header_of_a_large_message_cannot_be_changed_after_it(headers):
     headers.wait_log("header line of an ACL is not added: the message is larger than 256K", start)
 
 
+def test_a_client_adds_no_header_line_of_its_own(server):
+    one = server(main={"acl_smtp_data": "check"}, extra="begin acl\ncheck:\n  warn message = X-Warned: $h_subject:\n"
+                 "  accept add_header = X-Seen: $h_subject:\\nX-Last: 1\n")
+    with client_of(one, "a@client.test") as client:
+        client.expect(250, "RCPT TO:<user@example.test>")
+        client.data_of(make_message(subject="=?utf-8?q?hi=0AX-Spam-Flag:_NO=0D=0A=0D=0Abody?="))
+    one.maildir().wait()
+    head = one.maildir().read()[0].decode().split("\n\n")[0]
+    assert "\nX-Warned: hi\n X-Spam-Flag: NO \n body\nX-Seen: hi\n X-Spam-Flag: NO \n body\nX-Last: 1" in head, head
+    assert "\nX-Spam-Flag" not in head
+
+
 def test_the_data_acl_sees_the_header(headers):
     with client_of(headers, "a@client.test") as client:
         client.expect(250, "RCPT TO:<user@example.test>")

@@ -78,6 +78,19 @@ def test_without_an_acl_they_are_refused_and_not_offered(shared):
         client.expect(458, "ETRN @example.test")
 
 
+def test_an_acl_that_is_forced_to_fail_is_none(server):
+    forced = "${if eq{a}{b}{vrfy}fail}"
+    one = server(main={"acl_smtp_vrfy": forced, "acl_smtp_expn": forced, "acl_smtp_etrn": forced, "acl_smtp_mailauth": forced,
+                       "auth_cleartext_hosts": "*"}, extra=ACLS)
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(252, "VRFY gone@example.test")
+        client.expect(550, "EXPN user@example.test")
+        client.expect(458, "ETRN @example.test")
+        client.expect(250, "MAIL FROM:<a@client.test> AUTH=b@client.test")
+    one.wait_log(r"ignoring AUTH=b@client\.test from .*\(client not authenticated\)$")
+
+
 def test_etrn_runs_the_queue(server):
     one = deciding(server)
     with one.connect() as client:

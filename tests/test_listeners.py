@@ -2,12 +2,13 @@
 """The sockets that a server listens on, and what a reload does to them: nobody who is connected, or waits to be, is cut off, and what
 cannot be had is refused as a whole."""
 import os
+import resource
 import signal
 import socket
 
 import pytest
 
-from harness import Smtp, free_ports, make_message, wait_for
+from harness import Smtp, end_with_us, free_ports, make_message, wait_for
 
 
 def answers(port, address="127.0.0.1"):
@@ -115,3 +116,40 @@ def test_who_waits_at_a_port_that_is_removed_is_served(server):
         with client:
             assert client.recv(4) == b"220 "
     wait_for("the end of the port", lambda: not answers(one.submission))
+
+
+def many(count, ports):
+    return {"local_interfaces": "<; " + " ; ".join(f"127.0.9.{number}" for number in range(count)), "tls_on_connect_ports": None,
+            "daemon_smtp_ports": " : ".join(map(str, ports))}
+
+
+def test_reload_to_as_many_other_listeners(server):
+    """More than one configuration may have are open while both are in force."""
+    old, new = free_ports(3), free_ports(3)
+    one = server(main={"front_processes": 1, "tls_advertise_hosts": "", **many(200, old)})
+    with socket.create_connection(("127.0.9.0", old[0])) as client, client.makefile() as replies:
+        assert replies.readline().startswith("220 ")
+        reloaded(one, many(200, new))
+        assert all(answers(port, "127.0.9.199") for port in new)
+        wait_for("the end of the old ports", lambda: not any(answers(port, "127.0.9.199") for port in old))
+        client.sendall(b"NOOP\r\n")
+        assert replies.readline().startswith("250 ")
+
+
+def test_reload_to_more_than_the_limit_of_open_files_is_refused(server):
+    def few_files():
+        end_with_us()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600))
+    one = server(start=False)
+    one.start(before=few_files)
+    ports = f"{one.smtp} : {one.tls} : {one.submission}".split(" : ")
+    reloaded(one, {"local_interfaces": many(50, ports)["local_interfaces"]},
+             r"reload refused: too many listeners: 153, the old and the new ones, for 2 front processes take more open files than the limit of 600 allows")
+    assert all(answers(port) for port in (one.smtp, one.submission))
+    # The master can still start a role.
+    queue = one.role("queue")
+    os.kill(queue, signal.SIGKILL)
+    wait_for("another queue", lambda: one.roles().get("queue", queue) != queue)
+    message = make_message("with few files")
+    one.send(message)
+    one.maildir().holds(message)

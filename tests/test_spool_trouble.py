@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: ISC
 """A spool that cannot be written, for a while or at the start: what is delivered twice, what is lost (nothing), and how it comes back."""
 import contextlib
+import os
 import shutil
+import signal
 
+import spool_log
 from harness import DOMAIN, ROOT, make_message, wait_for
 
 
 @contextlib.contextmanager
-def no_new_files(one):
+def no_new_files(one, but=""):
     """The queue can make no files in its spool: messages come into the log still, but their results have no place."""
-    directories = list(one.spool.glob("input/*"))
+    directories = [directory for directory in one.spool.glob("input/*") if directory.name != but]
     assert len(directories) > 60
     for directory in directories:
         directory.chmod(0o500)
@@ -47,3 +50,38 @@ def test_what_was_delivered_is_not_delivered_again_when_the_spool_cannot_note_it
     one.maildir("alice").holds(message)
     one.wait_empty()
     assert one.maildir().messages() == [message]
+
+
+def test_a_delivered_message_that_cannot_be_removed_now_is_removed_later(server):
+    one = blocked(server, "user")
+    one.send(make_message())
+    one.wait_log("defer")
+    name, = one.queued()
+    one.spool_file(f"{name}-J")
+    with no_new_files(one):  # nor can any be removed
+        (one.mail / DOMAIN / "user").unlink()
+        one.wait_log("could not be removed")
+        assert one.queued() == [name]
+    one.wait_empty()
+    assert len(one.maildir().files()) == 1
+
+
+def test_a_queue_that_could_not_read_its_spool_reads_it_at_the_next_reload(server):
+    one = server(main={"queue_only": "true"})
+    messages = [make_message(size=300_000)]  # a file from the beginning, which the scan finds before it fails
+    one.send(messages[0])
+    while not [name for name in spool_log.live(one.spool) if name[5] != "0"]:  # the directory that it belongs into
+        messages.append(make_message())
+        one.send(messages[-1])
+    with no_new_files(one, but="0"):  # there it tries whether it can; then what is in the log gets files
+        killed = one.role("queue")
+        os.kill(killed, signal.SIGKILL)
+        wait_for("another queue", lambda: one.roles().get("queue") not in (None, killed))
+        one.reload()
+        assert not one.maildir().files()
+    one.reload()
+    one.wait_empty()
+    assert sorted(one.maildir().messages()) == sorted(messages)
+    one.send(messages[0])
+    one.reload()
+    one.maildir().wait(len(messages) + 1)

@@ -82,9 +82,11 @@ def test_without_the_control_nothing_is_added(server):
     assert delivered(server(), ["Subject: x"], sender="a@plain.test")[1] == ["Subject: x"]
 
 
-def test_a_sender_of_a_client_that_is_not_authenticated_stays(server):
-    header = ["Sender: s@b.test", "From: a@b.test", "Date: x", "Message-ID: <m@b>"]
-    assert delivered(server(), header)[1] == header
+@pytest.mark.parametrize("retain", [False, True])
+def test_sender_lines_of_a_client_that_is_not_authenticated_are_removed_unless_retained(retain, server):
+    header = ["Sender: s@b.test", "From: a@b.test", "Sender: t@b.test", "Date: x", "Message-ID: <m@b>"]
+    kept = [line for line in header if retain or not line.startswith("Sender:")]
+    assert delivered(server("/sender_retain" if retain else ""), header)[1] == kept
 
 
 def test_a_large_message_is_put_right_as_well(server):
@@ -165,6 +167,24 @@ def test_sender_and_envelope_are_the_authenticated_users(server, control, header
     lines = authenticated(server(control, {"qualify_domain": "example.test"}, AUTHENTICATORS), header + FULL, sender)
     assert [line for line in lines if line.startswith("Sender:")] == wanted
     assert lines[0] == f"Return-path: <{envelope}>"
+
+
+def test_a_control_that_fails_changes_nothing(server):
+    acl = "check_rcpt:\n  accept local_parts = user\n  accept control = submission/sender_retain/domain=other.test/$local_part\n"
+    one = server("/domain=b.test", {"acl_smtp_rcpt": "check_rcpt"}, acl + AUTHENTICATORS)
+    with Smtp(one.smtp) as client:
+        client.ehlo()
+        client.starttls()
+        log_in(client)
+        client.expect(250, "MAIL FROM:<x@c.test>")
+        client.expect(451, "RCPT TO:<bogus@example.test>")
+        client.expect(250, "RCPT TO:<user@example.test>")
+        client.expect(354, "DATA")
+        client.send(b"From: boss@b.test\r\n\r\ntext\r\n.\r\n")
+        assert client.reply()[0] == 250
+    one.maildir().wait()
+    head = one.maildir().read()[0].decode().split("\n\n")[0].split("\n")
+    assert head[0] == "Return-path: <ann@b.test>" and "Sender: ann@b.test" in head, head
 
 
 def test_an_identity_that_is_an_address_needs_no_domain(server):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The options of TLS as a server, each driven by a client that is not ours; named by the sentence that a test checks."""
+import os
 import re
 import socket
 import ssl
@@ -17,9 +18,25 @@ def insecure():
     return context
 
 
+@pytest.fixture(scope="module")
+def long_key(directory):
+    """An RSA key of 4096 bits with its certificate: as strong as a group of 4096 bits."""
+    cert, key = directory / "long.pem", directory / "long.key"
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=mx.example.test", "-newkey", "rsa:4096", "-keyout",
+                    str(key), "-out", str(cert)], check=True, capture_output=True)
+    key.chmod(0o600)
+    return cert, key
+
+
+def checked(one):
+    """What `postern check` says of a server's configuration, which is good."""
+    run = subprocess.run([POSTERN, "check", "-c", str(one.conf)], capture_output=True, text=True, env={**os.environ, **SANITIZER}, timeout=60)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
 def refused(tmp_path, text):
     """The errors of a configuration with these lines."""
-    import os
     conf = tmp_path / "conf"
     conf.write_text("primary_hostname = mx.example.org\ntls_certificate = /c\n" + text + "\n")
     run = subprocess.run([POSTERN, "check", "-c", str(conf)], capture_output=True, text=True, env={**os.environ, **SANITIZER}, timeout=60)
@@ -100,6 +117,26 @@ def test_without_parameters_or_with_too_many_bits_there_is_no_such_key_exchange(
     one = server(kind="rsa", main=main)
     assert not s_client(one.smtp, "-tls1_2", "-cipher", "DHE").good
     assert s_client(one.smtp, "-tls1_2").good
+
+
+@pytest.mark.parametrize("limit, bits", [(None, 2048), (2048, 2048), (3072, 3072), (4095, 3072), (4096, 4096), (16384, 4096)])
+def test_tls_dh_max_bits_holds_for_the_group_that_the_certificate_chooses(server, long_key, limit, bits):
+    cert, key = long_key
+    one = server(main={"tls_certificate": cert, "tls_privatekey": key, "tls_dh_max_bits": limit})
+    assert s_client(one.smtp, "-tls1_2", "-cipher", "DHE").group == f"DH, {bits} bits"
+
+
+def test_below_the_shortest_safe_group_there_is_none(server):
+    one = server(kind="rsa", main={"tls_dh_max_bits": 2047})
+    assert not s_client(one.smtp, "-tls1_2", "-cipher", "DHE").good
+    assert s_client(one.smtp, "-tls1_2").good
+
+
+@pytest.mark.parametrize("value, more, told", [("ffdhe3072", {}, True), ("ike15", {}, True), ("ffdhe3072", {"tls_dh_max_bits": 3072}, False),
+                                               ("ffdhe2048", {}, False), ("default", {}, False)])
+def test_check_warns_of_parameters_beyond_the_limit(server, value, more, told):
+    one = server(start=False, kind="rsa", main={"tls_dhparam": value, **more})
+    assert ("3072 bits are more than tls_dh_max_bits = 2236 allows" in checked(one)) == told
 
 
 @pytest.mark.parametrize("value", ["historic", "ike1", "ike2", "ike22", "nosuch"])

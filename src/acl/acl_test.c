@@ -106,6 +106,17 @@ static bool note_control(void *owner, enum acl_control control, struct slice opt
 	return true;
 }
 
+static void note_submission(void *owner, const struct acl_submission *submission)
+{
+	struct fixture *f = owner;
+	buf_printf(&f->log, "{submission%s", submission->sender_retain ? " retain" : "");
+	if (submission->has_domain)
+		buf_printf(&f->log, " domain=%.*s", SLICE_ARG(submission->domain));
+	if (submission->name.len)
+		buf_printf(&f->log, " name=%.*s", SLICE_ARG(submission->name));
+	buf_printf(&f->log, "}");
+}
+
 static void note_queue(void *owner, struct slice name)
 {
 	struct fixture *f = owner;
@@ -153,8 +164,8 @@ static struct slice give_headers(void *owner)
 static void give_recipients(void *owner, bool (*each)(void *arg, struct slice address), void *arg)
 {
 	(void)owner;
-	if (each(arg, SLICE("User@good.test")))
-		each(arg, SLICE("other@good.test"));
+	if (each(arg, SLICE("User@good.test")) && each(arg, SLICE("other@good.test")))
+		each(arg, SLICE("other@GOOD.test"));
 }
 
 static void note_error(void *owner, const struct acl_line *line, size_t column, const struct error *error)
@@ -176,7 +187,7 @@ static void set_up(struct fixture *f)
 	f->session = (struct acl_session){
 		.owner = f, .context = &f->context, .set = f->set, .connection = &f->connection, .message = &f->message,
 		.log = note_log, .delay = note_delay, .verify = verify_simple, .recipients = give_recipients, .control = note_control,
-		.add_header = note_header, .remove_header = note_removal, .queue = note_queue,
+		.add_header = note_header, .remove_header = note_removal, .queue = note_queue, .submission = note_submission,
 	};
 }
 
@@ -354,7 +365,7 @@ static const struct {
 	{ "a:\naccept acl = a", BROKEN " | ACL nested too deep: possible loop" },
 	{ "a:\nwarn !acl = b\nwarn !acl = b\nwarn !acl = b\nb:\nwarn acl = c\nwarn acl = c\nc:\ndeny", "deny 550 Administrative prohibition" },
 	{ "a:\naccept acl = accept", "accept 250" },
-	{ "a:\naccept acl = nowhere",
+	{ "a:\nwarn set acl_m_n = nowhere\naccept acl = $acl_m_n",
 	  BROKEN " | in \"nowhere\": unknown ACL verb \"nowhere\"; expected accept, defer, deny, discard, drop, require or warn" },
 	{ "a:\naccept acl = /acl/file", BROKEN " | the ACL file \"/acl/file\" cannot be read here" },
 	/* Modifiers */
@@ -510,6 +521,16 @@ static const struct {
 	{ "a:\naccept verify = csa",
 	  "17: verify: \"csa\" is not available in this version: client SMTP authorization was never put to use\n" },
 	{ "a:\naccept acl = b 1 2 3 4 5 6 7 8 9 10", "34: an ACL takes at most 9 arguments\n" },
+	{ "a:\naccept acl = chek_b x\nb:\naccept", "14: there is no ACL of the name \"chek_b\", and it is not the text of one either\n" },
+	{ "a:\naccept", "0: in \"accept acl = chek_b\": there is no ACL of the name \"chek_b\", and it is not the text of one either\n",
+	  "accept acl = chek_b", RCPT },
+	{ "a:\naccept acl = accept!acl=accept!acl=chek_b",
+	  "14: in \"accept!acl=accept!acl=chek_b\": in \"accept!acl=chek_b\": there is no ACL of the name \"chek_b\", and it is not the text of "
+	  "one either\n" },
+	{ "a:\naccept acl = accept!acl=accept!acl=accept!acl=accept!acl=accept!acl=deny", "accept 250" },
+	{ "a:\naccept acl = deny\\nmesage=x", "14: in \"mesage=x\": unknown ACL condition or modifier \"mesage\", did you mean \"message\"?\n" },
+	{ "a:\naccept acl = accept\\nhosts=192.0.2.1", "accept 250" },
+	{ "a:\naccept acl = /nowhere", BROKEN " | the ACL file \"/nowhere\" cannot be read here" },
 	{ "a:\naccept acl =", "13: the name of an ACL, or its text, is missing\n" },
 	{ "a:\nbogus\nxyz = 1\naccept domains\ndeny",
 	  "1: unknown ACL verb \"bogus\"; expected accept, defer, deny, discard, drop, require or warn\n"
@@ -634,6 +655,56 @@ static const struct {
 	{ "seen = 5m/key=$sender_address/readonly", "", "deny 5 <192.0.2.1>" },
 	{ "seen = $sender_address/key=a", "5m/key=b", "failed to parse '$sender_address/key=a'" },
 };
+
+/* What a modifier does with the sender's text; the sender is a peer's, and $acl_m_x the configuration's. */
+static const struct {
+	const char *item, *sender, *expected;
+	const char *set; /* $acl_m_x */
+} modifiers[] = {
+	{ "control = submission/domain=$sender_address", "b.test/sender_retain", "accept 250 {submission domain=b.test/sender_retain}" },
+	{ "control = submission/domain=$sender_address/sender_retain", "b.test/name=x", "accept 250 {submission retain domain=b.test/name=x}" },
+	{ "control = submission/name=$sender_address", "A/domain=c.test", "accept 250 {submission name=A/domain=c.test}" },
+	{ "control = submission/$sender_address", "sender_retain",
+	  BROKEN " | control=submission: \"submission\" has sender_retain, domain= and name=, not \"sender_retain\"" },
+	{ "control = submission/domain=$acl_m_x", "", "accept 250 {submission retain domain=b.test}", "b.test/sender_retain" },
+	{ "control = submission/domain=b.test/$acl_m_x", "",
+	  BROKEN " | control=submission: \"submission\" has sender_retain, domain= and name=, not \"nonsense\"", "nonsense" },
+	{ "control = ${if eq{$sender_address}{a}{no_delay_flush}{submission}}/domain=", "b", "accept 250 {submission domain=}" },
+	{ "control = fakereject/$sender_address", "a/b", "accept 250 {control 11 a/b}" },
+	{ "control = freeze$sender_address", "/no_tell", BROKEN " | control: \"freeze/no_tell\" is not named by the configuration alone" },
+	{ "add_header = X-Subject: $sender_address", "hi\nX-Spam-Flag: NO", "accept 250 {add 0 X-Subject: hi\n X-Spam-Flag: NO}" },
+	{ "add_header = X-Subject: $sender_address", "hi\n\tthere\r\n \n\nyou\n", "accept 250 {add 0 X-Subject: hi\n there \n you}" },
+	{ "add_header = X-A: $sender_address\\nX-B: $sender_address", "x\ny", "accept 250 {add 0 X-A: x\n y}{add 0 X-B: x\n y}" },
+	{ "add_header = X-A: $sender_address\\nX-B: b", "x\n", "accept 250 {add 0 X-A: x}{add 0 X-B: b}" },
+	{ "add_header = $sender_address", "\n:at_start:X-A: b\nX-C: d", "accept 250 {add 0 X-ACL-Warn: :at_start:X-A: b\n X-C: d}" },
+	{ "add_header = $sender_address", "X-A: b\nX-C: d", "accept 250 {add 0 X-A: b\n X-C: d}" },
+	{ "add_header = :at_start:$sender_address", ":at_end:X-A: b", "accept 250 {add 1 X-ACL-Warn: :at_end:X-A: b}" },
+	{ "add_header = $acl_m_x", "", "accept 250 {add 1 X-A: b}{add 0 X-C: d}", ":at_start:X-A: b\\nX-C: d" },
+	{ "message = X-A: $sender_address\\nX-B: ${if eq{1}{1}{x}}", "x\nX-C: d", "accept 250 {add 0 X-A: x\n X-C: d}{add 0 X-B: x}" },
+	{ "message = X-A: $sender_address\nlog_message = seen $sender_address", "x\nX-C: d",
+	  "accept 250 {log main client Warning: seen x\nX-C: d}{add 0 X-A: x\n X-C: d}" },
+	{ "control = $sender_address", "freeze", BROKEN " | control: \"freeze\" is not named by the configuration alone" },
+};
+
+static void a_peers_text_is_no_syntax_of_a_modifier(void **state)
+{
+	unsigned wrong = 0;
+	(void)state;
+	for (size_t i = 0; i < sizeof modifiers / sizeof *modifiers; i++) {
+		struct fixture f;
+		char acl[600];
+		set_up(&f);
+		snprintf(acl, sizeof acl, "a:\nwarn set acl_m_x = %s\nwarn %s\naccept", modifiers[i].set ? modifiers[i].set : "", modifiers[i].item);
+		f.session.facts = (struct acl_facts){ .has_sender = true, .sender = slice_of(modifiers[i].sender) };
+		const char *got = compile(&f, acl) ? run(&f, "a", ACL_POINT_MAIL) : arena_cstr(&f.arena, buf_slice(&f.errors));
+		if (strcmp(got, modifiers[i].expected) != 0) {
+			print_error("%s of \"%s\"\n  gives    %s\n  expected %s\n", modifiers[i].item, modifiers[i].sender, got, modifiers[i].expected);
+			wrong++;
+		}
+		tear_down(&f);
+	}
+	assert_int_equal(wrong, 0);
+}
 
 static void a_peers_text_is_no_part_option_or_limit(void **state)
 {
@@ -874,6 +945,10 @@ static void verifying_headers(void **state)
 		{ "not_blind", "To: user@good.test, other@good.test\n", "bcc recipient detected" },
 		{ "not_blind/case_insensitive", "To: user@good.test, other@good.test\n", NULL },
 		{ "not_blind", "To: User@good.test\nBcc: other@good.test\n", "bcc recipient detected" },
+		{ "not_blind", "To: other@good.test, other@good.test, a@b.c, User@good.test.a, ser@good.test\n", "bcc recipient detected" },
+		{ "not_blind", "To: g: a@b.c, User@good.test;, z@z.z\nSubject: x\nCc: (c) \"o\" <other@good.test>, <<\n", NULL },
+		{ "not_blind", "To: User@good.test, other@good.test@\n", "bcc recipient detected" },
+		{ "not_blind", "", "bcc recipient detected" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -961,6 +1036,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_acl_comes_to_what_exim_says),
 		cmocka_unit_test(a_peers_text_is_no_part_option_or_limit),
+		cmocka_unit_test(a_peers_text_is_no_syntax_of_a_modifier),
 		cmocka_unit_test(what_was_read_of_a_rate_outlives_the_next),
 		cmocka_unit_test(variables_keep_text_and_taint),
 		cmocka_unit_test(variables_have_bounds),

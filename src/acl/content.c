@@ -152,7 +152,7 @@ static enum acl_step run_regex(struct acl_run *run, bool lines, struct slice tex
 	struct acl_content *content = acl_content_of(run->session);
 	struct expressions *list = arena_new(run->arena, struct expressions);
 	struct error error;
-	if (!compile(piece_text_join(run->pieces, run->piece_count, run->arena), run->session->set->language->scratch, run->arena, list, &error))
+	if (!compile(run->text, run->session->set->language->scratch, run->arena, list, &error))
 		return acl_broken(run, "regex: %s", error.text);
 	content->regex = (struct slice){ 0 };
 	for (size_t i = 0; i < ACL_REGEX_CAPTURES; i++)

@@ -305,7 +305,7 @@ static const struct acl_word words[] = {
 	  .help = "Runs another ACL, by its name with up to nine arguments ($acl_arg1 and on), as text, or from a file. True when it "
 		  "accepts, false when it denies.",
 	  .example = "acl = check_relay $domain" },
-	{ MODIFIER("add_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_add_header_run,
+	{ MODIFIER("add_header"), .value = ACL_VALUE_PIECES, .points = MESSAGE_POINTS, .run = acl_add_header_run,
 	  .help = "Adds header lines to the message: at the end, or where :at_start:, :after_received: or :at_start_rfc: says.",
 	  .example = "add_header = X-Checked: yes" },
 	{ CONDITION("authenticated"), .value = ACL_VALUE_LIST, .list = NAMES,
@@ -316,7 +316,7 @@ static const struct acl_word words[] = {
 	  .example = "condition = ${if >{$recipients_count}{20}}" },
 	{ MODIFIER("continue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_continue,
 	  .help = "Expands its text for what that does, and goes on.", .example = "continue = ${lookup redis{INCR ${quote_redis:$sender_host_address}}}" },
-	{ MODIFIER("control"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_control_run, .check = acl_control_check,
+	{ MODIFIER("control"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_control_run, .check = acl_control_check,
 	  .help = "Changes how the connection or the message is treated.", .example = "control = no_delay_flush" },
 	{ CONDITION("decode"), .value = ACL_VALUE_TEXT, .points = MIME_POINTS, .run = acl_decode_run,
 	  .help = "Decodes the MIME part in memory: $mime_content_size is then its size in kilobytes, and $mime_anomaly_text what is wrong with "

@@ -161,6 +161,9 @@ struct conf_main {
 	size_t queue_run_count;
 };
 
+/* Addresses with their ports. */
+enum { CONF_LISTENERS_MAX = 1024 };
+
 /* Where the daemon listens: local_interfaces and daemon_smtp_ports put together. */
 struct conf_listener {
 	struct net_address address; /* with its port */

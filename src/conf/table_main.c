@@ -112,10 +112,13 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_dhparam), EXPANDED, .fallback = "default",
 	  .help = "Parameters for ephemeral Diffie-Hellman with TLS 1.2: a file in PEM form, the name of a group (ffdhe2048 to ffdhe8192, "
 		  "ike14 to ike18, ike23, ike24), default for a group as strong as the certificate, or none for no such key exchange. "
-		  "historic is refused: its group is broken.",
-	  .example = "ffdhe3072" },
+		  "historic is refused: its group is broken. With more bits than tls_dh_max_bits there is no such key exchange, so "
+		  "longer ones need both options.",
+	  .example = "ffdhe2048" },
 	{ OPTION(tls_dh_max_bits), .type = CONF_INTEGER, .fallback = "2236", .min = 1024, .max = 16384,
-	  .help = "Parameters from tls_dhparam with more bits are not used.", .example = "4096" },
+	  .help = "Parameters from tls_dhparam with more bits are not used: there are clients that cannot. default then takes the largest group "
+		  "within the limit, down to 2048 bits.",
+	  .example = "4096" },
 	{ OPTION(openssl_options), EXPANDED,
 	  .help = "Flags of OpenSSL, each with + to set or - to clear it: all, no_tlsv1_2, cipher_server_preference and so on "
 		  "(SSL_CTX_set_options(3)). -no_tlsv1 and -no_tlsv1_1 allow these versions. Those that the library no longer has are "
@@ -340,7 +343,9 @@ static const struct conf_option options[] = {
 	{ OPTION(received_headers_max), .type = CONF_INTEGER, .fallback = "30", .min = 1, .max = 10000,
 	  .help = "The most Received: lines of a message; more mean a loop.", .example = "50" },
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
-	  .help = "The most bytes of a message's header section.", .example = "256K" },
+	  .help = "The most bytes of a message's header section; a larger one gets 552. A section is in memory until it is whole. What sections above "
+		  "256K take beyond that is limited to 64M for all clients of a front together: who comes when that is full gets 451.",
+	  .example = "256K" },
 	{ OPTION(queue_only), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Messages are not delivered when they arrive, but by the next run of the queue (queue_run_interval).", .example = "true" },
 	{ OPTION(queue_only_load), .type = CONF_FIXED,

@@ -78,8 +78,8 @@ struct expand_language {
 					 struct error *error);
 	/* The text of a named list as written (${listnamed:}, ${listcount:+name}); kind 'a', 'd', 'h', 'l', or 0 for any. */
 	bool (*list_text)(void *owner, char kind, struct slice name, struct slice *text_r);
-	/* Whether there is an ACL of that name; NULL: there are none. */
-	bool (*acl_exists)(void *owner, struct slice name);
+	/* Whether a constant text names an ACL or is one: false with *error. NULL: it shows when it is run. */
+	bool (*acl_check)(void *owner, struct slice text, struct error *error);
 	/* Told of each file or directory that a program will open, as far as its name is constant: where roles must be let in. */
 	void (*uses_path)(void *owner, struct slice prefix, enum expand_service service);
 	/*

@@ -306,5 +306,9 @@ enum expand_result expand_run_pieces(const struct expand_program *program, const
 				     const struct expand_piece **pieces_r, size_t *count_r, struct error *error)
 {
 	struct expand_evaluation run = begin(program, context, arena, error);
-	return end(&run, expand_run_gather(&run, &program->body, pieces_r, count_r));
+	enum expand_result result = expand_run_gather(&run, &program->body, pieces_r, count_r);
+	size_t total = 0;
+	for (size_t i = 0; result == EXPAND_OK && i < *count_r; i++)
+		total += (*pieces_r)[i].text.len;
+	return end(&run, total > run.max_output && !expand_constant(program, NULL) ? too_long(&run) : result);
 }

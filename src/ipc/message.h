@@ -28,6 +28,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 #define IPC_APPLIED(F) F(number, generation) F(bytes, problem) F(bytes, sandbox)
 /* Descriptors of those that `present` names: bits 0 to 2 the three logs, 3 syslog, 4 the terminal. */
 #define IPC_LOGS(F) F(number, present) F(number, facility) F(number, colour)
+/* The system's logger is gone (an errno): the master connects anew, and sends `logs` again. */
+#define IPC_LOGGER_LOST(F) F(number, error)
 /* A descriptor to another role. `index` tells fronts apart; `uid` stores. */
 #define IPC_CONNECT(F) F(number, role) F(number, index) F(number, uid)
 #define IPC_DRAIN(F) F(number, seconds)
@@ -199,7 +201,8 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
 	M(proof, PROOF, IPC_R(FETCH), IPC_R(FRONT), 0, IPC_PROOF)                          \
 	M(tlsa_check, TLSA_CHECK, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_TLSA_CHECK)         \
 	M(tlsa_checked, TLSA_CHECKED, IPC_R(LOOKUP), IPC_R(MASTER), 0, IPC_TLSA_CHECKED)   \
-	M(listener_ended, LISTENER_ENDED, IPC_R(MASTER), IPC_R(FRONT), 0, IPC_LISTENER_ENDED)
+	M(listener_ended, LISTENER_ENDED, IPC_R(MASTER), IPC_R(FRONT), 0, IPC_LISTENER_ENDED) \
+	M(logger_lost, LOGGER_LOST, IPC_ALL, IPC_R(MASTER), 0, IPC_LOGGER_LOST)
 
 enum ipc_type {
 #define M(name, NAME, from, to, fds, fields) IPC_##NAME##_MESSAGE,

@@ -144,9 +144,9 @@ void mail_fixup(struct slice section, const struct mail_fixup *fixup, struct are
 	if (!fields.from && from.len)
 		add(&edits, "From", named(fixup, from, arena));
 	/* A sender that the client claims stands for nothing; who submits is told where From does not. */
+	if (fields.sender && !fixup->sender_retain)
+		edits.removed[edit_r->removed_count++] = arena_printf(arena, "%sSender", edits.prefix);
 	if (fixup->user.len && !fixup->sender_retain) {
-		if (fields.sender)
-			edits.removed[edit_r->removed_count++] = arena_printf(arena, "%sSender", edits.prefix);
 		bool same = fields.from ? address_of(&fields, arena, &address) && slice_equal_nocase(address, fixup->user)
 					: slice_equal_nocase(from, fixup->user);
 		if (!same)

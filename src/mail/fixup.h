@@ -16,7 +16,7 @@ struct mail_fixup {
 	struct slice date;            /* of now, for Date */
 	struct slice message_id;      /* for Message-Id, without its brackets */
 	struct slice envelope_sender; /* for From; empty: the user's address stands there */
-	struct slice user;            /* the address of who submits; empty: nobody is known, and Sender is left alone */
+	struct slice user;            /* the address of who submits; empty: nobody is known, and no Sender is added */
 	struct slice name;            /* of that person, a phrase for From and Sender (mail_phrase); empty: none */
 	bool sender_retain;           /* Sender stays what it is, and From is not compared with the user */
 };

@@ -31,7 +31,8 @@ static const struct {
 	{ "Sender: liar@c.test\nFrom: user@example.test\nDate: x\nMessage-Id: y\n", "From: user@example.test\nDate: x\nMessage-Id: y\n", USER, USER, "", false },
 	{ "Sender: liar@c.test\n  more\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "From: b@c.test\nDate: x\nMessage-Id: y\nSender: user@example.test\n", USER, USER, "", false },
 	{ "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", USER, USER, "", true },
-	{ "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", USER, "", "", false },
+	{ "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "From: b@c.test\nDate: x\nMessage-Id: y\n", USER, "", "", false },
+	{ "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", USER, "", "", true },
 	/* Resent: the fields of the resending. */
 	{ "From: a@b.test\nDate: x\nMessage-Id: y\nResent-To: c@d.test\n",
 	  "From: a@b.test\nDate: x\nMessage-Id: y\nResent-To: c@d.test\nResent-Message-Id: <E1@mx>\nResent-From: user@example.test\nResent-Date: today\n", USER, USER, "", false },

@@ -49,6 +49,14 @@ static struct child *find_store(struct master *master, uid_t uid)
 	return NULL;
 }
 
+static size_t count_running(const struct master *master, enum role kind)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < master->child_count; i++)
+		count += master->children[i]->kind == kind;
+	return count;
+}
+
 /* ---- Connections between roles ---- */
 
 static void send_connect(struct child *child, int fd, const struct child *other)
@@ -257,7 +265,7 @@ static void take_store_wanted(struct child *queue, struct slice body)
 		refuse_store(queue, uid, "the server was not started as root, so it can deliver only as the user who started it");
 	else if (getuid() == 0 && uid == 0)
 		refuse_store(queue, uid, "mail is not delivered as root");
-	else if (master->child_count >= CHILDREN_MAX - 1)
+	else if (count_running(master, ROLE_STORE) >= STORES_MAX)
 		refuse_store(queue, uid, "too many stores are running");
 	else {
 		const struct passwd *user = getpwuid(uid);
@@ -265,7 +273,7 @@ static void take_store_wanted(struct child *queue, struct slice body)
 	}
 }
 
-/* Each text once: every front that serves a certificate finds the same wrong with its proof. */
+/* Each text once: every front finds the same wrong with a file or a proof. */
 static void take_complaint(struct master *master, struct slice body)
 {
 	struct ipc_complaint message;
@@ -281,7 +289,7 @@ static void take_complaint(struct master *master, struct slice body)
 		if (master->complaints.sums[i] == sum)
 			return;
 	master->complaints.sums[master->complaints.next++ % SIZE] = sum;
-	log_line(&master->log, LOG_KIND_PANIC, "OCSP: %.*s", SLICE_ARG(message.text));
+	log_line(&master->log, LOG_KIND_PANIC, "%.*s", SLICE_ARG(message.text));
 }
 
 static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
@@ -294,6 +302,8 @@ static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		take_store_wanted(child, incoming->body);
 	else if (incoming->type == IPC_COMPLAINT_MESSAGE)
 		take_complaint(child->master, incoming->body);
+	else if (incoming->type == IPC_LOGGER_LOST_MESSAGE)
+		logs_find_logger(child->master);
 	else if (incoming->type == IPC_TLS_FILE_WANTED_MESSAGE)
 		tls_store_wanted(child->master->tls, child, incoming);
 	else if (incoming->type == IPC_KEY_TAKEN_MESSAGE)
@@ -499,14 +509,6 @@ bool children_settle(struct master *master, int64_t deadline)
 		if (wait_list_wait(&master->changed, deadline) < 0)
 			return false;
 	return !master->failed;
-}
-
-static size_t count_running(const struct master *master, enum role kind)
-{
-	size_t count = 0;
-	for (size_t i = 0; i < master->child_count; i++)
-		count += master->children[i]->kind == kind;
-	return count;
 }
 
 bool children_drain(struct master *master, enum role kind, int64_t deadline)

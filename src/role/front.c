@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LISTENERS_MAX = 1024 };
-
 /* ---- The keeper ---- */
 
 struct ipc_peer *front_wait_peer(struct front *front, struct ipc_peer **slot, int64_t deadline)
@@ -110,7 +108,7 @@ static void take_listener(struct front *front, struct ipc_incoming *incoming)
 	struct ipc_listener message;
 	struct net_address address;
 	if (!ipc_unpack_listener(incoming->body, &message) || incoming->fd_count != 1 || message.port > UINT16_MAX ||
-	    !net_address_parse(message.address, &address) || front->next_count == LISTENERS_MAX)
+	    !net_address_parse(message.address, &address) || front->next_count == 2 * CONF_LISTENERS_MAX)
 		fatal("the master's message about a listener is malformed");
 	address.port = (uint16_t)message.port;
 	struct front_listener *listener = xcalloc(1, sizeof *listener);

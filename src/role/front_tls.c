@@ -22,6 +22,20 @@ struct wish {
 	size_t chain_count, proof_count;
 };
 
+/* All fronts find the same: the master logs it once. */
+static void complain(struct front *front, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void complain(struct front *front, const char *format, ...)
+{
+	char text[1200];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	struct ipc_complaint message = { .text = slice_of(text) };
+	ipc_send(front->role->master, complaint, COMPLAINT, 0, &message, NULL, 0);
+}
+
 /* ---- Expanding ---- */
 
 /* The option's value: data NULL when it is unset or was forced to fail. False with *error. */
@@ -169,16 +183,30 @@ static bool set_certificates(struct wish *wish, struct error *error)
 		return false;
 	if (!wish->chain_count)
 		return error_set(error, ERROR_USAGE, "tls_certificate is not set, or names no file for this connection");
-	for (size_t i = 0; i < wish->chain_count; i++)
-		if (tls_names_directory(wish->chains[i].path) && !choose_in_directory(wish, &wish->chains[i], error))
+	for (size_t i = 0; i < wish->chain_count; i++) {
+		bool directory = tls_names_directory(wish->chains[i].path);
+		if (directory || !expand_constant(main->tls_certificate, NULL))
+			wish->chains[i].option = "tls_certificate";
+		if (directory && !choose_in_directory(wish, &wish->chains[i], error))
 			return false;
+	}
+	return true;
+}
+
+static bool set_proofs(struct wish *wish, struct error *error)
+{
+	const struct expand_program *program = wish->conf->main.tls_ocsp_file;
+	const char *option = program && !expand_constant(program, NULL) ? "tls_ocsp_file" : NULL;
 	struct slice proofs;
-	if (!expand(wish, "tls_ocsp_file", main->tls_ocsp_file, &proofs, error))
+	if (!expand(wish, "tls_ocsp_file", program, &proofs, error))
 		return false;
 	struct conf_strings items = conf_value_strings(&wish->arena, proofs);
 	for (size_t i = 0; i < items.count && i < TLS_CHAINS_MAX; i++)
 		if (items.items[i].len)
-			wish->proofs[wish->proof_count++] = (struct tls_want){ .kind = TLS_FILE_TEXT, .path = ocsp_file_path(items.items[i]) };
+			wish->proofs[wish->proof_count++] =
+				(struct tls_want){ .kind = TLS_FILE_PROOFS, .path = ocsp_file_path(items.items[i]), .option = option };
+	if (items.count > TLS_CHAINS_MAX)
+		complain(wish->front, "TLS error: tls_ocsp_file: more than %d files; the others are not used", TLS_CHAINS_MAX);
 	return true;
 }
 
@@ -189,23 +217,35 @@ static struct tls_file text_of(const struct front_file *file)
 	return (struct tls_file){ slice_of(file->path), buf_slice(&file->text), file->version };
 }
 
+/* A file without which it works all the same; what constant options name is told of by the master. */
+static void tell_missing(const struct wish *wish, const struct tls_want *want, const struct error *error)
+{
+	if (want->option)
+		complain(wish->front, "TLS error: %s: %s", want->option, error->text);
+}
+
 /* One pass over all files. In the first the task may wait; in the second nothing can change, so their texts stay. */
 static bool take_files(struct wish *wish, bool may_ask, struct error *error)
 {
 	struct tls_policy *policy = &wish->policy;
 	const struct front_file *file;
-	struct error ignored;
+	struct error missing[TLS_CHAINS_MAX] = { { 0 } };
 	policy->chain_count = policy->proof_count = 0;
 	for (size_t i = 0; i < wish->chain_count; i++) {
 		/* One of several that cannot be used leaves the others. */
-		file = front_files_get(wish->front, &wish->chains[i], may_ask, error);
+		file = front_files_get(wish->front, &wish->chains[i], may_ask, &missing[i]);
 		if (file)
 			policy->chains[policy->chain_count++] = text_of(file);
 	}
-	if (!policy->chain_count)
+	if (!policy->chain_count) {
+		*error = missing[0];
 		return false;
+	}
+	for (size_t i = 0; i < wish->chain_count; i++)
+		if (missing[i].kind != ERROR_NONE)
+			tell_missing(wish, &wish->chains[i], &missing[i]);
 	if (policy->dh_file.name.len) {
-		const struct tls_want want = { .kind = TLS_FILE_TEXT, .path = policy->dh_file.name };
+		const struct tls_want want = { .kind = TLS_FILE_PARAMETERS, .path = policy->dh_file.name };
 		file = front_files_get(wish->front, &want, may_ask, error);
 		if (!file)
 			return error_context(error, "tls_dhparam");
@@ -213,8 +253,10 @@ static bool take_files(struct wish *wish, bool may_ask, struct error *error)
 	}
 	/* Without a proof the certificate is still good. */
 	for (size_t i = 0; i < wish->proof_count; i++) {
-		file = front_files_get(wish->front, &wish->proofs[i], may_ask, &ignored);
-		if (file)
+		file = front_files_get(wish->front, &wish->proofs[i], may_ask, &missing[0]);
+		if (!file)
+			tell_missing(wish, &wish->proofs[i], &missing[0]);
+		else
 			policy->proofs[policy->proof_count++] = text_of(file);
 	}
 	return true;
@@ -229,7 +271,7 @@ static struct tls_server *grant(struct wish *wish, struct error *error)
 		wish->policy.resumption = session_host_in(wish->session, wish->conf->main.tls_resumption_hosts);
 		wish->policy.alpn_required = session_host_in(wish->session, wish->conf->main.hosts_require_alpn);
 	}
-	if (good && set_certificates(wish, error) && (!wish->session || take_files(wish, true, error)) && take_files(wish, false, error))
+	if (good && set_certificates(wish, error) && set_proofs(wish, error) && (!wish->session || take_files(wish, true, error)) && take_files(wish, false, error))
 		server = tls_contexts_get(front->tls.contexts, &wish->policy, error);
 	if (server && error->kind != ERROR_NONE)
 		log_line(&front->role->log, LOG_KIND_PANIC, "TLS error: a changed file is not used: %s; what was in use before stays", error->text);
@@ -418,17 +460,14 @@ void front_tls_choice(struct session *session, struct tls_choice *choice_r)
 
 /* ---- Life ---- */
 
-/* All fronts find the same: the master logs it once. */
-static void complain(void *owner, const char *text)
+static void complain_of_proof(void *owner, const char *text)
 {
-	struct front *front = owner;
-	struct ipc_complaint message = { .text = slice_of(text) };
-	ipc_send(front->role->master, complaint, COMPLAINT, 0, &message, NULL, 0);
+	complain(owner, "OCSP: %s", text);
 }
 
 void front_tls_start(struct front *front)
 {
-	front->tls.complaints = (struct ocsp_complaints){ complain, front };
+	front->tls.complaints = (struct ocsp_complaints){ complain_of_proof, front };
 	front->tls.maker = (struct tls_maker){
 		.library = front->library, .signer = &front->signer, .tickets = &front->tickets, .proofs = front->proofs,
 		.complaints = &front->tls.complaints,
@@ -460,11 +499,24 @@ void front_tls_take_file(struct front *front, struct ipc_incoming *incoming)
 	renew_listeners(front, front->role->conf);
 }
 
+/* Whether the files of tls_ocsp_file are for all the certificates of which each connection gets some. */
+static bool proofs_are_shared(const struct conf *conf, struct arena *arena)
+{
+	const struct conf_main *main = &conf->main;
+	if (!main->tls_certificate || !main->tls_ocsp_file || !expand_constant(main->tls_ocsp_file, NULL))
+		return false;
+	struct conf_strings certificates = conf_value_strings(arena, conf_constant(main->tls_certificate));
+	bool directory = false;
+	for (size_t i = 0; i < certificates.count; i++)
+		directory = directory || tls_names_directory(certificates.items[i]);
+	return directory || !expand_constant(main->tls_certificate, NULL);
+}
+
 bool front_tls_apply(struct front *front, const struct conf *conf, bool first, struct error *error)
 {
 	struct front_file **files = front->tls.files;
 	size_t count = front->tls.file_count;
-	bool constant = front->tls.constant, good = true;
+	bool constant = front->tls.constant, shared = front->tls.complaints.shared, good = true;
 	struct arena arena;
 	arena_init(&arena, 0);
 	front->tls.files = front->tls.next;
@@ -472,6 +524,7 @@ bool front_tls_apply(struct front *front, const struct conf *conf, bool first, s
 	front->tls.next = NULL;
 	front->tls.next_count = 0;
 	front->tls.constant = tls_is_constant(conf, &arena);
+	front->tls.complaints.shared = proofs_are_shared(conf, &arena);
 	arena_free(&arena);
 	for (size_t i = 0; conf->main.tls_certificate && front->tls.constant && good && i < conf->listener_count; i++) {
 		struct tls_server *tls = front_tls_for_port(front, conf, conf->listeners[i].address.port, conf->listeners[i].tls_on_connect, error);
@@ -489,5 +542,6 @@ bool front_tls_apply(struct front *front, const struct conf *conf, bool first, s
 	front->tls.files = files;
 	front->tls.file_count = count;
 	front->tls.constant = constant;
+	front->tls.complaints.shared = shared;
 	return false;
 }

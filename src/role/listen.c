@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -149,12 +150,12 @@ static bool open_shared(struct master *master, const struct conf *conf, const st
 	return true;
 }
 
-static struct listening *find(struct master *master, const struct net_address *address)
+static bool is_open(const struct master *master, const struct net_address *address)
 {
 	for (size_t i = 0; i < master->listening_count; i++)
 		if (net_address_equal(&master->listening[i].address, address) && master->listening[i].address.port == address->port)
-			return &master->listening[i];
-	return NULL;
+			return true;
+	return false;
 }
 
 static void close_last(struct master *master)
@@ -171,13 +172,33 @@ static bool is_missing_family(const struct net_address *address, const struct er
 	       (error->number == EAFNOSUPPORT || error->number == EADDRNOTAVAIL);
 }
 
+/*
+ * Each listener takes a descriptor for each front here, and another one on its way there. Without a reserve for all else the master could
+ * start no role any more.
+ */
+static bool within_limit(const struct master *master, const struct conf *conf, struct error *error)
+{
+	enum { RESERVE = 256 };
+	struct rlimit files;
+	size_t listeners = master->listening_count;
+	for (size_t i = 0; i < conf->listener_count; i++)
+		listeners += !is_open(master, &conf->listeners[i].address);
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || 2 * master->fronts * listeners + RESERVE <= files.rlim_cur)
+		return true;
+	return error_set(error, ERROR_USAGE,
+			 "too many listeners: %zu%s for %u front processes take more open files than the limit of %llu allows (LimitNOFILE, ulimit -n)",
+			 listeners, master->listening_count ? ", the old and the new ones," : "", master->fronts, (unsigned long long)files.rlim_cur);
+}
+
 bool listen_open(struct master *master, const struct conf *conf, struct error *error)
 {
 	size_t before = master->listening_count;
+	if (!within_limit(master, conf, error))
+		return false;
 	for (size_t i = 0; i < conf->listener_count; i++) {
 		const struct net_address *address = &conf->listeners[i].address;
 		struct listening listening;
-		if (find(master, address))
+		if (is_open(master, address))
 			continue;
 		if (!open_shared(master, conf, address, &listening, error)) {
 			if (is_missing_family(address, error))
@@ -186,7 +207,7 @@ bool listen_open(struct master *master, const struct conf *conf, struct error *e
 				close_last(master);
 			return false;
 		}
-		ensure(master->listening_count < LISTENERS_MAX);
+		ensure(master->listening_count < 2 * CONF_LISTENERS_MAX); /* those of two configurations */
 		master->listening = xrealloc(master->listening, (master->listening_count + 1) * sizeof listening);
 		master->listening[master->listening_count++] = listening;
 	}

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -88,7 +89,8 @@ bool logs_open(const struct conf *conf, const struct master_options *options, st
 	}
 	if (options->verbose) {
 		targets->terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-		targets->colour = isatty(STDERR_FILENO);
+		const char *no_colour = getenv("NO_COLOR"); /* the convention of no-color.org */
+		targets->colour = isatty(STDERR_FILENO) && !(no_colour && *no_colour);
 	}
 	return true;
 }
@@ -107,4 +109,33 @@ void logs_send(struct master *master, struct ipc_peer *peer)
 		fds[count++] = all[i];
 	}
 	ipc_send(peer, logs, LOGS, 0, &message, fds, count);
+}
+
+/* A logger that is started again makes a socket of its own, on which nobody knows of us; one that stays away is looked for again. */
+static void find_logger(void *arg)
+{
+	struct master *master = arg;
+	struct error error;
+	int fd = -1;
+	while (fd < 0 && master->log.to.syslog >= 0 && task_sleep_until(clock_after(CLOCK_SECOND)) == 0)
+		fd = open_syslog(&error);
+	master->finding_logger = false;
+	if (fd < 0)
+		return;
+	if (master->log.to.syslog < 0) { /* a reload has other logs */
+		close(fd);
+		return;
+	}
+	log_replace_logger(&master->log, fd);
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->peer)
+			logs_send(master, master->children[i]->peer);
+}
+
+void logs_find_logger(struct master *master)
+{
+	if (master->finding_logger)
+		return;
+	master->finding_logger = true;
+	task_spawn(master->loop, find_logger, master, "find the logger");
 }

@@ -172,7 +172,9 @@ static void announce(struct master *master)
 static void want_role(struct master *master, enum role kind, bool wanted)
 {
 	struct child *child = child_find(master, kind, 0);
-	if (wanted && !child) {
+	if (wanted && !child && master->child_count == CHILDREN_MAX) {
+		complain(master, "the %s role cannot be started: too many processes are ending; reload again later", role_name(kind));
+	} else if (wanted && !child) {
 		start_role(master, kind, 0);
 	} else if (!wanted && child) {
 		struct ipc_drain message = { .seconds = RETIREMENT_SECONDS };
@@ -499,6 +501,14 @@ static void master_task(void *arg)
 	loop_stop(master->loop);
 }
 
+static void on_logger_lost(void *owner, int error)
+{
+	struct master *master = owner;
+	(void)error;
+	if (master->loop)
+		logs_find_logger(master);
+}
+
 int master_run(const struct master_options *options)
 {
 	struct master *master = xcalloc(1, sizeof *master);
@@ -506,6 +516,8 @@ int master_run(const struct master_options *options)
 	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .failures_fd = -1, .state_fd = -1,
 				    .limits_fd = -1, .source_fd = -1 };
 	log_init(&master->log, "master");
+	master->log.logger_lost = on_logger_lost;
+	master->log.owner = master;
 	umask(027);
 	master->conf = read_configuration(master, &master->source_fd);
 	if (!master->conf || run.signals < 0) {

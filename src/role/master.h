@@ -36,7 +36,8 @@ int master_run(const struct master_options *options);
 
 /* ---- The rest is for the files of the master ---- */
 
-enum { FRONTS_MAX = 64, CHILDREN_MAX = 512, LISTENERS_MAX = 1024 };
+/* Stores leave room for the other roles, and for those that are being replaced. */
+enum { FRONTS_MAX = 64, CHILDREN_MAX = 512, STORES_MAX = CHILDREN_MAX - FRONTS_MAX - 4 * ROLE_COUNT };
 
 struct master;
 
@@ -85,6 +86,7 @@ struct master {
 	struct tls_store *tls;  /* the files of TLS (tls_store.c) */
 	uint64_t tls_version;   /* the last that a file of TLS got */
 	bool reloading;
+	bool finding_logger;    /* logs.c is about it */
 	struct {
 		uint64_t generation;   /* of the configuration; a new one may be told all again */
 		uint32_t sums[64];     /* of the last texts */
@@ -117,6 +119,8 @@ void listen_describe(const struct conf *conf, bool tls_on_connect, char *out, si
 bool logs_open(const struct conf *conf, const struct master_options *options, struct log_targets *targets, struct error *error);
 /* As a message to a role, and as the master's own. */
 void logs_send(struct master *master, struct ipc_peer *peer);
+/* The system's logger is gone: waits for it, a second at least, and hands it out. */
+void logs_find_logger(struct master *master);
 
 /* identity.c */
 struct identity {

@@ -139,6 +139,20 @@ static bool open_spool(struct queue *queue, struct error *error)
 	return queue->spool != NULL;
 }
 
+/* Opens the spool and takes in what it has. On failure all is as before, so that the next attempt finds each message once. */
+static bool start_spool(struct queue *queue, struct error *error)
+{
+	const struct spool_scan scan = { scanned_message, scanned_problem, queue };
+	if (!open_spool(queue, error))
+		return false;
+	if (spool_scan(queue->spool, &scan, error))
+		return true;
+	schedule_forget_found(queue);
+	spool_free(queue->spool);
+	queue->spool = NULL;
+	return false;
+}
+
 static bool queue_start(struct role_process *role, struct error *error)
 {
 	struct queue *queue = role->state;
@@ -163,10 +177,7 @@ static bool queue_apply(struct role_process *role, struct error *error)
 	}
 	if (queue->spool_dir < 0)
 		return error_set(error, ERROR_USAGE, "the spool directory is not there");
-	if (!open_spool(queue, error))
-		return false;
-	struct spool_scan scan = { scanned_message, scanned_problem, queue };
-	if (!spool_scan(queue->spool, &scan, error))
+	if (!start_spool(queue, error))
 		return false;
 	if (queue->entries)
 		log_line(&role->log, LOG_KIND_MAIN, "queue: %zu messages found in the spool", queue->entries);

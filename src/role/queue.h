@@ -125,6 +125,8 @@ void schedule_now(struct queue *queue, struct queue_entry *entry);
 void schedule_arrival(struct queue *queue, struct queue_entry *entry);
 /* One that was found at the start, with what is known of it: tried by the run at the start, or held; takes it. */
 void schedule_found(struct queue *queue, struct queue_entry *entry, const struct spool_envelope *envelope);
+/* All that was found, for the scan has failed half way. Nothing else is in the queue yet. */
+void schedule_forget_found(struct queue *queue);
 /* It is tried again when this time (wall clock) has come, by a run of its queue if that has a name; takes it. */
 void schedule_retry(struct queue *queue, struct queue_entry *entry, int64_t when_ns);
 /* For a run of the usual queue: all that waits is due at once, whatever its addresses' retry times. Returns how many these are. */
@@ -147,6 +149,8 @@ void queue_runs_enter(struct queue_entry *entry, struct slice name);
 void queue_runs_leave(struct queue_entry *entry);
 /* It waits for a run of its queue at `due` (monotonic) or later. */
 void queue_runs_hold(struct queue_entry *entry, int64_t due);
+/* Frees all that is held. */
+void queue_runs_forget_held(struct queue *queue);
 /* A delivery that a run had taken has ended. */
 void queue_runs_delivered(struct queue *queue, struct named_queue *named);
 

@@ -81,6 +81,24 @@ void queue_runs_hold(struct queue_entry *entry, int64_t due)
 	named->held_last = entry;
 }
 
+static void free_held(struct named_queue *named)
+{
+	struct queue_entry *entry = named->held, *next;
+	named->held = named->held_last = NULL;
+	for (; entry; entry = next) {
+		next = entry->next;
+		queue_entry_free(entry); /* with the last one its queue may go */
+	}
+}
+
+void queue_runs_forget_held(struct queue *queue)
+{
+	for (struct named_queue *named = queue->named, *next; named; named = next) {
+		next = named->next;
+		free_held(named);
+	}
+}
+
 /* ---- A run ---- */
 
 static void log_run(struct queue *queue, const struct named_queue *named, const char *what, const char *flags)

@@ -16,6 +16,8 @@
 
 enum { REMOVALS_AT_ONCE = 256 };
 
+#define REMOVAL_AGAIN CLOCK_SECOND /* after one that failed: the disk may have room by then */
+
 struct queue_entry *queue_entry_new(struct queue *queue, const struct message_id *id, int64_t received_ns)
 {
 	struct queue_entry *entry = xcalloc(1, sizeof *entry);
@@ -142,6 +144,17 @@ void schedule_found(struct queue *queue, struct queue_entry *entry, const struct
 		schedule_now(queue, entry); /* its first delivery, at once, has not come to an end */
 }
 
+void schedule_forget_found(struct queue *queue)
+{
+	struct queue_entry *entry = queue->due_first, *next;
+	queue->due_first = queue->due_last = NULL;
+	for (; entry; entry = next) {
+		next = entry->next;
+		queue_entry_free(entry);
+	}
+	queue_runs_forget_held(queue);
+}
+
 size_t schedule_waiting_now(struct queue *queue)
 {
 	size_t count = 0;
@@ -209,10 +222,21 @@ static void remove_batch(void *arg)
 	removal->done = spool_remove(removal->spool, removal->ids, removal->count, removal->durable, &removal->error);
 }
 
+/* What has no end in the spool would be delivered again at the next start. */
+static void remove_again(struct queue *queue, const struct removal *removal, bool told)
+{
+	if (!told)
+		log_line(&queue->role->log, LOG_KIND_PANIC, "delivered messages could not be removed from the spool, which is tried again: %s",
+			 removal->error.text);
+	for (size_t i = 0; i < removal->count; i++)
+		schedule_remove(queue, &removal->ids[i]);
+}
+
 static void remove_task(void *arg)
 {
 	struct queue *queue = arg;
 	struct removal *removal = xcalloc(1, sizeof *removal);
+	bool told = false; /* that it fails */
 	removal->spool = queue->spool;
 	for (;;) {
 		while (queue->removal_count == 0)
@@ -231,11 +255,13 @@ static void remove_task(void *arg)
 		offload(remove_batch, removal);
 		queue->removing = 0;
 		if (!removal->done)
-			log_line(&queue->role->log, LOG_KIND_PANIC, "a delivered message could not be removed from the spool: %s",
-				 removal->error.text);
+			remove_again(queue, removal, told);
+		told = !removal->done;
 		if (spool_is_broken(queue->spool))
 			queue_spool_broken(queue);
 		wait_list_wake_all(&queue->active_ended);
+		if (!removal->done)
+			task_sleep_until(clock_after(REMOVAL_AGAIN));
 	}
 }
 

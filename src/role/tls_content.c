@@ -5,6 +5,7 @@
 #include "base/fatal.h"
 #include "base/files.h"
 #include "base/memory_file.h"
+#include "tls/context.h"
 #include "tls/hello.h"
 #include "tls/server.h"
 #include "tls/verify.h"
@@ -63,8 +64,35 @@ static int seal(struct slice text, struct error *error)
 	return fd;
 }
 
+static bool judge(struct slice text, const char *path, struct tls_content *content, struct error *error)
+{
+	_cleanup_chain_ STACK_OF(X509) *chain = chain_parse(text, path, error);
+	if (!chain || !tls_certificate_key_id(text, path, &content->key, error))
+		return false;
+	chain_judge(chain, &content->verdict);
+	return true;
+}
+
+/* Whether OpenSSL has a use for them, as a front would find out. */
+static bool check_parameters(struct slice text, const char *path, struct error *error)
+{
+	struct tls_policy policy;
+	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
+	policy.dh_file = (struct tls_file){ .name = slice_of(path), .text = text };
+	return tls_context_check(&policy, error);
+}
+
+static bool check_text(enum tls_file_kind kind, struct slice text, const char *path, struct tls_content *content, struct error *error)
+{
+	switch (kind) {
+	case TLS_FILE_CHAIN: return judge(text, path, content, error);
+	case TLS_FILE_PARAMETERS: return check_parameters(text, path, error);
+	default: return true;
+	}
+}
+
 /* The file without private keys. The text is wiped before it is given back where there may have been one. */
-static int read_public(const char *path, struct tls_content *content, bool chain, struct error *error)
+static int read_public(enum tls_file_kind kind, const char *path, struct tls_content *content, struct error *error)
 {
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
@@ -82,7 +110,7 @@ static int read_public(const char *path, struct tls_content *content, bool chain
 		error_set_errno(error, (int)-length, "reading %s", path);
 	else if (!tls_public_part(text, (size_t)length, &public))
 		error_set(error, ERROR_USAGE, "%s is a private key", path);
-	else if (!chain || tls_certificate_key_id(slice_make(text, public), path, &content->key, error))
+	else if (check_text(kind, slice_make(text, public), path, content, error))
 		sealed = seal(slice_make(text, public), error);
 	OPENSSL_cleanse(text, size);
 	free(text);
@@ -133,10 +161,10 @@ static int read_trust(enum tls_file_kind kind, const char *path, struct tls_cont
 	size_t public = 0;
 	buf_init(&text, TLS_TRUST_BYTES_MAX);
 	if (tls_trust_read(path, kind == TLS_FILE_CRLS, &text, &content->directory, error)) {
-		if (buf_len(&text) && tls_public_part(text.data + text.start, buf_len(&text), &public))
-			sealed = seal(slice_make(text.data + text.start, public), error);
-		else
+		if (!buf_len(&text) || !tls_public_part(text.data + text.start, buf_len(&text), &public))
 			error_set(error, ERROR_USAGE, "%s has no certificates in PEM form", path);
+		else if (tls_trust_check(slice_make(text.data + text.start, public), kind == TLS_FILE_CRLS, path, error))
+			sealed = seal(slice_make(text.data + text.start, public), error);
 	}
 	buf_free(&text);
 	return sealed;
@@ -149,7 +177,7 @@ bool tls_content_read(enum tls_file_kind kind, const char *path, const char *key
 	case TLS_FILE_NAMES: content_r->fd = read_names(path, error); break;
 	case TLS_FILE_TRUST:
 	case TLS_FILE_CRLS: content_r->fd = read_trust(kind, path, content_r, error); break;
-	default: content_r->fd = read_public(path, content_r, kind == TLS_FILE_CHAIN, error); break;
+	default: content_r->fd = read_public(kind, path, content_r, error); break;
 	}
 	if (content_r->fd < 0 || kind != TLS_FILE_CHAIN)
 		return content_r->fd >= 0;

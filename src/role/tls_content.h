@@ -9,6 +9,7 @@
 #define POSTERN_ROLE_TLS_CONTENT_H
 
 #include "role/tls_files.h"
+#include "tls/chain.h"
 #include "tls/remote_key.h"
 
 struct tls_content {
@@ -16,9 +17,11 @@ struct tls_content {
 	int key_fd;         /* of chains: the key file; otherwise -1 */
 	bool directory;     /* of trust and revocation lists: the text is that of a directory's files */
 	struct key_id key;  /* of chains: the key that its first certificate is for */
+	struct chain_verdict verdict; /* of chains */
 };
 
-/* False with *error, and nothing open, when it cannot be used. Whether the key fits is the keeper's to say. */
+/* False with *error, and nothing open, when it cannot be used. Whether the key fits is the keeper's to say;
+ * whether the chain is good (tls/chain.h) is no condition. */
 bool tls_content_read(enum tls_file_kind kind, const char *path, const char *key_path, struct tls_content *content_r, struct error *error);
 /* Closes what is open. */
 void tls_content_drop(struct tls_content *content);

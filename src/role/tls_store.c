@@ -21,12 +21,13 @@ struct item {
 	bool constant;         /* the configuration names it by itself */
 	bool spared;           /* and can do without it */
 	bool loading;
-	bool refused;          /* `used` is of files that were not taken: `content` is of others before them */
+	enum { TAKEN, UNFIT, GUARDED } refused; /* not TAKEN: `used` is of files that were not; `content` is of others before them */
 	struct tls_content content; /* what it has in use */
 	struct tls_mark used[2];   /* of the file and its key, when `content` was made or refused */
 	struct tls_mark last[2];   /* at the last look */
 	int64_t rests_until;       /* no look before that */
 	struct guard_wait wait;
+	bool told;                 /* that its chain is not good */
 	uint64_t version;
 	char problem[300];     /* empty: it is usable */
 };
@@ -139,11 +140,28 @@ bool tls_store_problem(const struct tls_store *store, struct error *error)
 	return false;
 }
 
+static bool is_good(const struct tls_content *content, struct error *error)
+{
+	return chain_is_good(&content->verdict, clock_wall_now() / CLOCK_SECOND, error);
+}
+
+/* A chain that is used though it is not good: there was no better one, or its time has come to an end. */
+static void tell_fault(const struct tls_store *store, struct item *item)
+{
+	struct error error;
+	if (item->kind != TLS_FILE_CHAIN || item->content.fd < 0 || item->loading || *item->problem || item->told || is_good(&item->content, &error))
+		return;
+	item->told = true;
+	log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is in use, but %s", item->path, error.text);
+}
+
 void tls_store_complain(const struct tls_store *store)
 {
-	for (size_t i = 0; i < store->count; i++)
+	for (size_t i = 0; i < store->count; i++) {
 		if (*store->items[i]->problem)
 			log_line(&store->master->log, LOG_KIND_PANIC, "TLS error: %s", store->items[i]->problem);
+		tell_fault(store, store->items[i]);
+	}
 }
 
 /* ---- Messages ---- */
@@ -320,6 +338,8 @@ static void answer_question(struct question *question)
 		remove_item(store, item);
 	wait_list_wake_all(&store->loaded);
 	if (good)
+		tell_fault(store, item);
+	if (good)
 		tell_published(store, item); /* now that nobody waits for it */
 }
 
@@ -377,16 +397,18 @@ static bool guard_permits(struct tls_store *store, struct item *item, const stru
 }
 
 /*
- * Chains that the fronts asked for are taken along: otherwise a reload would forget what was in use before, and let in what the
- * guard has refused. What has changed since is found by the next look.
+ * Chains that the fronts asked for are taken along where their files are others now that were refused, and all of them where there is a
+ * guard to ask: otherwise a reload would forget what was in use before, and let in what is refused. What has changed since is
+ * found by the next look.
  */
 static void take_along(struct tls_store *store, const struct tls_store *old)
 {
+	bool guarded = slice_equal(store->conf->main.tls_tlsa_guard, SLICE("true"));
 	struct error ignored;
 	for (size_t i = 0; i < old->count; i++) {
 		const struct item *before = old->items[i];
 		const struct tls_want want = { before->kind, slice_of(before->path), slice_of(before->key_path) };
-		if (before->kind != TLS_FILE_CHAIN || before->loading || before->content.fd < 0 ||
+		if (before->kind != TLS_FILE_CHAIN || before->loading || before->content.fd < 0 || (!guarded && before->refused != UNFIT) ||
 		    find_item(store, want.kind, want.path, want.key_path) || !may_open(store->conf, want.kind, want.path, &ignored) ||
 		    !may_open(store->conf, want.kind, want.key_path, &ignored))
 			continue;
@@ -398,12 +420,23 @@ static void take_along(struct tls_store *store, const struct tls_store *old)
 		item->content.key_fd = fcntl(before->content.key_fd, F_DUPFD_CLOEXEC, 3);
 		item->refused = before->refused;
 		item->wait = before->wait;
+		item->told = before->told;
 		item->version = before->version;
 		memcpy(item->used, before->used, sizeof item->used);
 		memcpy(item->last, before->last, sizeof item->last);
 		if (item->content.fd < 0 || item->content.key_fd < 0)
 			remove_item(store, item);
 	}
+}
+
+/*
+ * Whether a chain may come into the place of the one that is in use: one that does not belong together, or is not valid now, does not if
+ * that one does and is.
+ */
+static bool may_replace(const struct tls_content *before, const struct tls_content *content, struct error *error)
+{
+	struct error ignored;
+	return is_good(content, error) || !is_good(before, &ignored);
 }
 
 bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struct error *error)
@@ -414,13 +447,15 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 		bool same = before && before->content.fd >= 0 && same_marks(before->used, item->used);
 		if (item->kind != TLS_FILE_CHAIN || item->content.fd < 0 || (same && !before->refused))
 			continue;
+		if (before && before->content.fd >= 0 && !*before->problem && !may_replace(&before->content, &item->content, error))
+			return error_context(error, "%s", item->path);
 		enum tls_guard_answer answer = tls_guard_ask(store->master, store->conf, item->path, item->content.fd, error);
 		if (answer == TLS_GUARD_REFUSE)
 			return error_context(error, "%s", item->path);
 		if (answer == TLS_GUARD_LATER)
 			log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is used unchecked: %s", item->path, error->text);
 	}
-	if (old && slice_equal(store->conf->main.tls_tlsa_guard, SLICE("true")))
+	if (old)
 		take_along(store, old);
 	return true;
 }
@@ -432,16 +467,17 @@ static void renew(struct tls_store *store, struct item *item)
 	struct error error = { 0 };
 	bool had = item->content.fd >= 0 && !*item->problem;
 	item->loading = true;
-	bool good = tls_content_read(item->kind, item->path, item->key_path, &content, &error);
-	if (good && item->kind == TLS_FILE_CHAIN && !ask_keeper(store, item, &content, &error)) {
+	bool good = tls_content_read(item->kind, item->path, item->key_path, &content, &error), permitted = true;
+	if (good && item->kind == TLS_FILE_CHAIN &&
+	    ((had && !may_replace(&item->content, &content, &error)) || !ask_keeper(store, item, &content, &error))) {
 		good = false;
 		tls_content_drop(&content);
 	}
 	if (good && had && item->kind == TLS_FILE_CHAIN && !guard_permits(store, item, &content, &error)) {
-		good = false;
+		good = permitted = false;
 		tls_content_drop(&content);
 	}
-	item->refused = !good;
+	item->refused = good ? TAKEN : permitted ? UNFIT : GUARDED;
 	item->loading = false;
 	wait_list_wake_all(&store->loaded);
 	if (!good) {
@@ -452,11 +488,13 @@ static void renew(struct tls_store *store, struct item *item)
 	tls_content_drop(&item->content);
 	item->content = content;
 	*item->problem = '\0';
+	item->told = false;
 	item->version = ++store->master->tls_version;
 	tell_fronts(store, item);
 	tell_fetch(store, item);
 	if (item->kind != TLS_FILE_NAMES)
 		log_line(&store->master->log, LOG_KIND_MAIN, "TLS: %s has changed; new connections use it", item->path);
+	tell_fault(store, item);
 }
 
 static void look_at(struct tls_store *store, struct item *item)
@@ -474,6 +512,12 @@ static void look_at(struct tls_store *store, struct item *item)
 		return;
 	memcpy(item->used, now, sizeof item->used);
 	renew(store, item);
+}
+
+static void watch_item(struct tls_store *store, struct item *item)
+{
+	look_at(store, item);
+	tell_fault(store, item);
 }
 
 static void look_at_published(struct tls_store *store)
@@ -496,7 +540,7 @@ void tls_store_watch(void *arg)
 			look_at_published(store);
 		looked = true;
 		for (size_t i = 0; i < store->count && store == master->tls; i++)
-			look_at(store, store->items[i]);
+			watch_item(store, store->items[i]);
 		unref(store);
 	}
 }

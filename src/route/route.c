@@ -207,8 +207,7 @@ static enum precondition check_preconditions(struct routing *routing, const stru
 		met = check_list(routing, router, router->domains, "domains", &match);
 		if (met != MET)
 			return met;
-		/* "! +local_domains" names what is not ours. */
-		result->domain_is_ours |= match.item.len > 0;
+		result->domain_is_ours |= !match.anything && !match.excepted && !match.tainted;
 		result->domain_data = match.data;
 	}
 	if (router->local_parts) {

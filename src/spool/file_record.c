@@ -159,12 +159,14 @@ bool file_spool_record(struct spool *base, const struct spool_record records[], 
 	return file_spool_usable(spool, good ? error : &failure) && file_spool_sync(spool, marked, error) && good;
 }
 
+/* What is not known is gone already: the entry has no identifier then. */
 static bool unlink_message(struct file_spool *spool, const struct message_id *id, struct spool_entry *entry_r,
 			   struct error *error)
 {
+	struct error unknown;
 	entry_r->id.text[0] = '\0';
-	if (!file_spool_find(spool, id, entry_r, error))
-		return false;
+	if (!file_spool_find(spool, id, entry_r, &unknown))
+		return true;
 	int result = spool->files->ops->unlink(spool->files, file_spool_dir(spool, id), id->text);
 	if (result == 0 || result == -ENOENT)
 		return true;
@@ -209,7 +211,7 @@ bool file_spool_remove(struct spool *base, const struct message_id ids[], size_t
 	for (size_t i = 0; i < count; i++) {
 		if (!unlink_message(spool, &ids[i], &entries[i], good ? error : &failure))
 			good = false;
-		else if (durable || entries[i].journal)
+		else if (entries[i].id.text[0] && (durable || entries[i].journal))
 			marked[file_spool_index(&ids[i])] = true;
 	}
 	if (!file_spool_sync(spool, marked, good ? error : &failure))

@@ -303,27 +303,31 @@ static bool turn(struct log_spool *spool, struct error *error)
 	return good;
 }
 
-static bool append(struct log_spool *spool, enum spool_log_kind kind, const struct message_id *id, struct slice payload,
-		   struct spool_log_place *place_r, struct error *error)
+/* There is room for a payload of this size then, perhaps in the next segment. */
+static bool make_room(struct log_spool *spool, size_t size, struct error *error)
 {
-	bool room = spool_log_has_room(&spool->log, payload.len);
+	bool room = spool_log_has_room(&spool->log, size);
 	if ((!room || buf_len(&spool->log.pending) > PENDING_ENOUGH) && !spool_log_write(&spool->log, error))
 		return log_spool_break(spool);
-	if (!room && !turn(spool, error))
-		return false;
-	return spool_log_append(&spool->log, kind, id, payload, place_r, error);
+	return room || turn(spool, error);
+}
+
+/* The end of up to GONE_AT_ONCE messages, for which there is room; to be written. */
+static bool append_ids(struct log_spool *spool, const struct message_id ids[], size_t count, struct error *error)
+{
+	char list[GONE_AT_ONCE * MESSAGE_ID_LEN];
+	for (size_t i = 0; i < count; i++)
+		memcpy(list + i * MESSAGE_ID_LEN, ids[i].text, MESSAGE_ID_LEN);
+	return spool_log_append(&spool->log, SPOOL_LOG_GONE, NULL, slice_make(list, count * MESSAGE_ID_LEN), NULL, error);
 }
 
 /* The end of these in the log, written, but not synced. */
 static bool append_gone(struct log_spool *spool, const struct message_id ids[], size_t count, struct error *error)
 {
-	char list[GONE_AT_ONCE * MESSAGE_ID_LEN];
 	bool good = true;
 	while (good && count) {
 		size_t some = count < GONE_AT_ONCE ? count : GONE_AT_ONCE;
-		for (size_t i = 0; i < some; i++)
-			memcpy(list + i * MESSAGE_ID_LEN, ids[i].text, MESSAGE_ID_LEN);
-		good = append(spool, SPOOL_LOG_GONE, NULL, slice_make(list, some * MESSAGE_ID_LEN), NULL, error);
+		good = make_room(spool, some * MESSAGE_ID_LEN, error) && append_ids(spool, ids, some, error);
 		ids += some;
 		count -= some;
 	}
@@ -379,7 +383,8 @@ static bool append_message(struct log_spool *spool, struct spool_writer *writer,
 		return false;
 	if (has(spool, &entry.id) || file_spool_has(spool->cold, &entry.id))
 		already_there(&entry.id, result);
-	else if (append(spool, SPOOL_LOG_MESSAGE, &entry.id, text, &entry.place, result))
+	else if (make_room(spool, text.len, result) &&
+		 spool_log_append(&spool->log, SPOOL_LOG_MESSAGE, &entry.id, text, &entry.place, result))
 		ensure(log_spool_enter(spool, &entry));
 	return true;
 }
@@ -437,16 +442,24 @@ static void log_spool_commit(struct spool *base, struct spool_writer *writers[],
 
 /* ---- Results and removal ---- */
 
-/* The messages of the records, each once. The caller frees the list. */
+/* In order, each once. */
+static void sort_listing(struct listing *list)
+{
+	size_t count = list->count;
+	qsort(list->ids, count, sizeof *list->ids, compare_ids);
+	list->count = 0;
+	for (size_t i = 0; i < count; i++)
+		if (list->count == 0 || compare_ids(&list->ids[list->count - 1], &list->ids[i]) != 0)
+			list->ids[list->count++] = list->ids[i];
+}
+
+/* The messages of the records. The caller frees the list. */
 static struct listing list_recorded(const struct spool_record records[], size_t count)
 {
-	struct listing list = { .ids = xcalloc(count + 1, sizeof *list.ids) };
+	struct listing list = { xcalloc(count + 1, sizeof *list.ids), count };
 	for (size_t i = 0; i < count; i++)
 		list.ids[i] = records[i].id;
-	qsort(list.ids, count, sizeof *list.ids, compare_ids);
-	for (size_t i = 0; i < count; i++)
-		if (list.count == 0 || compare_ids(&list.ids[list.count - 1], &list.ids[i]) != 0)
-			list.ids[list.count++] = list.ids[i];
+	sort_listing(&list);
 	return list;
 }
 
@@ -464,44 +477,76 @@ static bool log_spool_record(struct spool *base, const struct spool_record recor
 	return good && spool_record(spool->cold, records, count, error);
 }
 
-/* Takes those that are in the log out of the table, when nobody copies them any more; the others go to the front of `others`. */
-static size_t take_out(struct log_spool *spool, struct listing *list, struct message_id others[])
+static void add_to(struct listing *list, const struct message_id *id)
 {
-	struct spool_entry *entry;
-	size_t count = 0, kept = 0;
-	pthread_mutex_lock(&spool->mutex);
-	for (size_t i = 0; i < list->count; i++) {
-		while ((entry = spool_table_find(&spool->table, &list->ids[i])) && entry->busy)
-			pthread_cond_wait(&spool->settled, &spool->mutex);
-		if (!entry) {
-			others[count++] = list->ids[i];
-			continue;
-		}
-		list->ids[kept++] = list->ids[i];
-		spool->live[entry->place.segment]--;
-		spool_table_remove(&spool->table, &list->ids[i]);
+	list->ids[list->count++] = *id;
+}
+
+/*
+ * Appends the end of up to GONE_AT_ONCE messages, which are in order, and forgets them. Those that have a file are added to `files`: they have
+ * left the log meanwhile, or an attempt to move them failed half way and left them in both. The caller holds `writing`. False: none has ended, and all are known as before.
+ */
+static bool end_some(struct log_spool *spool, const struct message_id ids[], size_t count, struct listing *files, struct error *error)
+{
+	struct message_id ended[GONE_AT_ONCE];
+	struct listing list = { ended, 0 };
+	struct spool_entry entry;
+	/* A turn waits for busy messages, so it comes before these are. */
+	if (!make_room(spool, count * MESSAGE_ID_LEN, error))
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		bool logged = acquire(spool, &ids[i], &entry);
+		if (logged)
+			add_to(&list, &ids[i]);
+		if (!logged || file_spool_has(spool->cold, &ids[i]))
+			add_to(files, &ids[i]);
 	}
-	pthread_mutex_unlock(&spool->mutex);
-	list->count = kept;
-	return count;
+	if (list.count && !append_ids(spool, list.ids, list.count, error)) {
+		release_all(spool, list.ids, list.count);
+		return false;
+	}
+	log_spool_forget(spool, list.ids, list.count);
+	return true;
+}
+
+/* The same for any number, written, and synced if it is to be durable. On failure some may have ended. */
+static bool end_in_log(struct log_spool *spool, const struct listing *list, bool durable, struct listing *files, struct error *error)
+{
+	struct spool_log_mark mark = { 0 };
+	struct error failure;
+	bool good = true;
+	pthread_mutex_lock(&spool->writing);
+	for (size_t at = 0; good && at < list->count; at += GONE_AT_ONCE) {
+		size_t count = list->count - at < GONE_AT_ONCE ? list->count - at : GONE_AT_ONCE;
+		good = end_some(spool, list->ids + at, count, files, error);
+	}
+	if (!spool_log_write(&spool->log, good ? error : &failure))
+		good = log_spool_break(spool);
+	if (good && durable)
+		mark = spool_log_mark(&spool->log);
+	pthread_mutex_unlock(&spool->writing);
+	return good && (!durable || sync_to(spool, &mark, error));
 }
 
 static bool log_spool_remove(struct spool *base, const struct message_id ids[], size_t count, bool durable, struct error *error)
 {
 	struct log_spool *spool = log_spool_of(base);
-	struct listing list = { xcalloc(count, sizeof *list.ids), count };
-	struct message_id *others = xcalloc(count, sizeof *others);
+	struct listing all = { xcalloc(count + 1, sizeof *ids), count };
+	struct listing logged = { xcalloc(count + 1, sizeof *ids), 0 }, files = { xcalloc(count + 1, sizeof *ids), 0 };
 	struct error failure;
 	bool good = log_spool_usable(spool, error);
-	if (good) {
-		memcpy(list.ids, ids, count * sizeof *ids);
-		size_t other_count = take_out(spool, &list, others);
-		good = other_count == 0 || spool_remove(spool->cold, others, other_count, durable, error);
-		if (list.count)
-			good &= write_gone(spool, list.ids, list.count, durable, good ? error : &failure);
+	if (good && count) {
+		memcpy(all.ids, ids, count * sizeof *ids);
+		sort_listing(&all);
+		for (size_t i = 0; i < all.count; i++)
+			add_to(has(spool, &all.ids[i]) ? &logged : &files, &all.ids[i]);
+		good = logged.count == 0 || end_in_log(spool, &logged, durable, &files, error);
+		if (files.count && !spool_remove(spool->cold, files.ids, files.count, durable, good ? error : &failure))
+			good = false;
 	}
-	free(list.ids);
-	free(others);
+	free(all.ids);
+	free(logged.ids);
+	free(files.ids);
 	return good;
 }
 

@@ -5,6 +5,7 @@
 #include "spool/file_spool.h"
 #include "spool/spool_fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -142,6 +143,119 @@ static void the_ring_goes_round_and_keeps_what_stays(void **state)
 		assert_int_equal(f->messages, COUNT / KEPT);
 		assert_int_equal(f->problems, 0);
 	}
+}
+
+/* ---- A full disk ---- */
+
+static int64_t disk_left; /* bytes by which files may still grow */
+static struct file_ops disk_ops;
+static const struct files disk_files = { &disk_ops };
+
+static uint64_t size_of(int fd)
+{
+	struct stat stat;
+	assert_int_equal(fstat(fd, &stat), 0);
+	return (uint64_t)stat.st_size;
+}
+
+static ssize_t disk_pwrite(const struct files *files, int fd, const void *data, size_t size, uint64_t offset)
+{
+	uint64_t before = size_of(fd), after = offset + size;
+	int64_t growth = after > before ? (int64_t)(after - before) : 0;
+	(void)files;
+	if (growth > disk_left)
+		return -ENOSPC;
+	disk_left -= growth;
+	return files_real.ops->pwrite(&files_real, fd, data, size, offset);
+}
+
+static int disk_truncate(const struct files *files, int fd, uint64_t size)
+{
+	(void)files;
+	disk_left += (int64_t)size_of(fd) - (int64_t)size;
+	return files_real.ops->truncate(&files_real, fd, size);
+}
+
+static struct spool *open_on_disk(int root, const struct files *files, struct error *error)
+{
+	(void)files;
+	disk_ops = *files_real.ops;
+	disk_ops.pwrite = disk_pwrite;
+	disk_ops.truncate = disk_truncate;
+	return open_small(root, &disk_files, error);
+}
+
+static int set_up_disk(void **state)
+{
+	disk_left = INT64_MAX;
+	*state = make_fixture(open_on_disk);
+	return 0;
+}
+
+static struct error try_to_store(struct fixture *f, unsigned number, size_t size)
+{
+	struct spool_writer *writer = begin(f, number);
+	struct error error;
+	_cleanup_heap_ char *body = xcalloc(1, size);
+	assert_true(spool_append_bytes(writer, slice_make(body, size), &error));
+	spool_commit(f->spool, &writer, 1, &error);
+	return error;
+}
+
+static bool try_to_remove(struct fixture *f, unsigned first, unsigned count)
+{
+	struct message_id ids[100];
+	struct error error;
+	assert_true(count <= 100);
+	for (unsigned i = 0; i < count; i++)
+		ids[i] = id_of(first + i);
+	return spool_remove(f->spool, ids, count, true, &error);
+}
+
+static uint64_t known(struct fixture *f)
+{
+	struct spool_figures figures;
+	spool_figures(f->spool, &figures);
+	return figures.count;
+}
+
+static void a_removal_that_has_no_room_can_be_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(try_to_store(f, i, 1000).kind, ERROR_NONE);
+	disk_left = 0;
+	/* Up to the end of what the log has written ahead there is room still. */
+	unsigned removed = 0;
+	while (removed < 5 && try_to_remove(f, removed, 1))
+		removed++;
+	assert_true(removed < 5);
+	assert_int_equal(known(f), 5 - removed);
+	assert_false(spool_is_broken(f->spool));
+	disk_left = INT64_MAX;
+	assert_true(try_to_remove(f, 0, 5));
+	assert_int_equal(known(f), 0);
+	open_again(f);
+	assert_int_equal(f->messages, 0);
+}
+
+/* A turn that ran out of space in the middle of the messages it gave files. */
+static void messages_with_a_file_and_a_place_in_the_log_are_removed_from_both(void **state)
+{
+	enum { BODY = 10000 };
+	struct fixture *f = *state;
+	const struct log_spool *spool = (struct log_spool *)f->spool;
+	unsigned stored = 0;
+	while (spool->log.generation - spool->oldest < SPOOL_LOG_SEGMENTS - 2 || spool_log_has_room(&spool->log, BODY + 500))
+		assert_int_equal(try_to_store(f, stored++, BODY).kind, ERROR_NONE);
+	disk_left = 2 * BODY + 1000;
+	assert_int_equal(try_to_store(f, stored, BODY).kind, ERROR_TEMPORARY);
+	assert_true(known(f) > stored);
+	disk_left = INT64_MAX;
+	assert_true(try_to_remove(f, 0, stored));
+	assert_int_equal(known(f), 0);
+	open_again(f);
+	assert_int_equal(f->messages, 0);
 }
 
 /* ---- Threads ---- */
@@ -360,12 +474,15 @@ static void what_a_generation_left_behind_is_nothing(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_ON_DISK(name) cmocka_unit_test_setup_teardown(name, set_up_disk, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_small_message_has_a_file_only_when_it_stays), TEST(a_batch_is_one_write_and_one_sync),
 		TEST(a_damaged_message_does_not_hold_up_the_ring), TEST(the_ring_goes_round_and_keeps_what_stays), TEST(threads_share_the_ring),
+		TEST_ON_DISK(a_removal_that_has_no_room_can_be_tried_again),
+		TEST_ON_DISK(messages_with_a_file_and_a_place_in_the_log_are_removed_from_both),
 		TEST(any_changed_byte_of_a_record_costs_that_message_only_and_is_told), TEST(the_last_message_not_whole_is_kept_aside),
 		TEST(one_damaged_head_is_no_loss_and_two_are_told), TEST(what_a_generation_left_behind_is_nothing),
 	};

@@ -131,8 +131,8 @@ bool spool_export(struct spool *spool, const struct message_id *id, int fd, bool
 bool spool_record(struct spool *spool, const struct spool_record records[], size_t count, struct error *error);
 /*
  * Removes messages. With `durable` they are gone for good on return; without, a power failure soon after (not the end of a
- * process) may bring one back that has no records, so that it is delivered again. The first error is given; the others
- * of the batch are removed all the same.
+ * process) may bring one back that has no records, so that it is delivered again. One that the spool does not know counts as
+ * removed. On false, for the first error that is given, others of the batch are removed all the same; repeating all of them does no harm.
  */
 bool spool_remove(struct spool *spool, const struct message_id ids[], size_t count, bool durable, struct error *error);
 

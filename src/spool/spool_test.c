@@ -173,8 +173,8 @@ static void removal_takes_message_and_journal(void **state)
 	store(f, 2, SLICE("y"));
 	struct spool_record record = { .id = id_of(1), .kind = SPOOL_RECORD_DELIVERED };
 	assert_true(spool_record(f->spool, &record, 1, &error));
-	assert_false(spool_remove(f->spool, ids, 3, true, &error));
-	assert_int_equal(error.number, ENOENT);
+	for (int times = 0; times < 2; times++) /* what it does not know is gone, too */
+		assert_true(spool_remove(f->spool, ids, 3, true, &error));
 	struct spool_figures figures;
 	spool_figures(f->spool, &figures);
 	assert_int_equal(figures.count, 0);

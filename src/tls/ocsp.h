@@ -102,6 +102,7 @@ struct ocsp_source {
 struct ocsp_complaints {
 	void (*complain)(void *owner, const char *text);
 	void *owner;
+	bool shared; /* the same files serve contexts with other certificates: one that is about none of this one's is in order */
 };
 
 /*

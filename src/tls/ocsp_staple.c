@@ -277,7 +277,7 @@ static void read_source(struct ocsp_stapler *stapler, const struct ocsp_source *
 	}
 	for (size_t i = 0; i < file.count; i++)
 		about = place_proof(stapler, file.proofs[i], source) || about;
-	if (!about)
+	if (!about && !stapler->complaints.shared)
 		complain(stapler, "the OCSP proof %s is not served: it is about none of the server's certificates", source->name);
 	ocsp_file_free(&file);
 }

@@ -283,16 +283,19 @@ bool tls_policy_set_dh(struct tls_policy *policy, struct slice text, struct aren
 	/* RFC 2409, 3526, 5114, 7919 under Exim's names; NULL: too short to be safe. */
 	static const struct {
 		const char *name, *group;
+		int bits;
 	} groups[] = {
-		{ "default", "" }, { "exim.dev.20160529.1", "" }, { "exim.dev.20160529.2", "" }, { "exim.dev.20160529.3", "" },
-		{ "ffdhe2048", "ffdhe2048" }, { "ffdhe3072", "ffdhe3072" }, { "ffdhe4096", "ffdhe4096" }, { "ffdhe6144", "ffdhe6144" },
-		{ "ffdhe8192", "ffdhe8192" }, { "ike14", "modp_2048" }, { "ike15", "modp_3072" }, { "ike16", "modp_4096" },
-		{ "ike17", "modp_6144" }, { "ike18", "modp_8192" }, { "ike23", "dh_2048_224" }, { "ike24", "dh_2048_256" },
-		{ "ike1", NULL }, { "ike2", NULL }, { "ike5", NULL }, { "ike22", NULL }, { "historic", NULL },
+		{ "default", "", 0 }, { "exim.dev.20160529.1", "", 0 }, { "exim.dev.20160529.2", "", 0 }, { "exim.dev.20160529.3", "", 0 },
+		{ "ffdhe2048", "ffdhe2048", 2048 }, { "ffdhe3072", "ffdhe3072", 3072 }, { "ffdhe4096", "ffdhe4096", 4096 },
+		{ "ffdhe6144", "ffdhe6144", 6144 }, { "ffdhe8192", "ffdhe8192", 8192 }, { "ike14", "modp_2048", 2048 },
+		{ "ike15", "modp_3072", 3072 }, { "ike16", "modp_4096", 4096 }, { "ike17", "modp_6144", 6144 }, { "ike18", "modp_8192", 8192 },
+		{ "ike23", "dh_2048_224", 2048 }, { "ike24", "dh_2048_256", 2048 }, { "ike1", NULL, 768 }, { "ike2", NULL, 1024 },
+		{ "ike5", NULL, 1536 }, { "ike22", NULL, 1024 }, { "historic", NULL, 1024 },
 	};
 	text = slice_trim(text);
 	policy->no_dh = slice_equal(text, SLICE("none"));
 	policy->dh_group = (struct slice){ 0 };
+	policy->dh_group_bits = 0;
 	policy->dh_file = (struct tls_file){ 0 };
 	if (policy->no_dh || !text.len)
 		return true;
@@ -306,6 +309,7 @@ bool tls_policy_set_dh(struct tls_policy *policy, struct slice text, struct aren
 		if (!groups[i].group)
 			return error_set(error, ERROR_USAGE, "the group \"%s\" is not safe; use default or ffdhe2048", groups[i].name);
 		policy->dh_group = slice_of(groups[i].group);
+		policy->dh_group_bits = groups[i].bits;
 		return true;
 	}
 	return error_set(error, ERROR_USAGE, "expected an absolute path, the name of a group such as ffdhe2048, default or none; found \"%.*s\"",

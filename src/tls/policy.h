@@ -34,6 +34,7 @@ struct tls_policy {
 	bool ciphers_given;
 	struct slice groups;             /* data NULL: the library's */
 	struct slice dh_group;           /* OpenSSL's name; empty: chosen by the certificate */
+	int dh_group_bits;
 	bool no_dh;
 	struct tls_file dh_file;         /* name empty: none */
 	int64_t dh_max_bits;             /* 0: no limit */

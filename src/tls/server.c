@@ -60,15 +60,16 @@ static bool use_chain(struct tls_server *server, struct tls_library *library, X5
 	return done || tls_error(error, "using the certificate in %s", name);
 }
 
-static bool add_chain(struct tls_server *server, struct tls_library *library, const struct tls_file *file,
-		      const struct remote_signer *signer, struct error *error)
+static bool add_chain(struct tls_server *server, const struct tls_maker *maker, const struct tls_policy *policy,
+		      const struct tls_file *file, struct error *error)
 {
 	char name[240];
 	snprintf(name, sizeof name, "%.*s", SLICE_ARG(file->name));
 	X509 *chain[CHAIN_MAX] = { NULL };
 	size_t count = 0;
 	bool done = read_chain(file->text, name, chain, &count, error) &&
-		    use_chain(server, library, chain, count, name, signer, error);
+		    use_chain(server, maker->library, chain, count, name, maker->signer, error) &&
+		    tls_context_limit_dh(server->context, tls_library_context(maker->library), policy, X509_get0_pubkey(chain[0]), error);
 	for (size_t i = 0; i < count; i++)
 		X509_free(chain[i]);
 	return done;
@@ -148,7 +149,7 @@ struct tls_server *tls_server_new(const struct tls_maker *maker, const struct tl
 		tls_error(error, "preparing TLS");
 	done = done && tls_context_configure(server->context, tls_library_context(library), policy, error);
 	for (size_t i = 0; done && i < policy->chain_count; i++)
-		done = add_chain(server, library, &policy->chains[i], maker->signer, error);
+		done = add_chain(server, maker, policy, &policy->chains[i], error);
 	done = done && tls_tickets_use(&server->tickets, server->context, tls_library_context(library), maker->tickets, policy, error);
 	if (!done) {
 		tls_server_unref(server);

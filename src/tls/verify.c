@@ -102,7 +102,7 @@ static bool make_digest(struct tls_trust *trust, const struct tls_trust_source *
 	       EVP_Digest(parts, sizeof parts, trust->digest, NULL, EVP_sha256(), NULL) == 1;
 }
 
-struct tls_trust *tls_trust_new(const struct tls_trust_source *source, struct error *error)
+static struct tls_trust *empty_trust(void)
 {
 	struct tls_trust *trust = xcalloc(1, sizeof *trust);
 	trust->references = 1;
@@ -110,6 +110,21 @@ struct tls_trust *tls_trust_new(const struct tls_trust_source *source, struct er
 	trust->names = sk_X509_NAME_new_null();
 	ensure(trust->store && trust->names);
 	ERR_clear_error();
+	return trust;
+}
+
+bool tls_trust_check(struct slice text, bool crls, const char *name, struct error *error)
+{
+	const struct tls_trust_source source = { .certificates = text, .crls = text, .certificates_name = name, .crls_name = name };
+	struct tls_trust *trust = empty_trust();
+	bool good = crls ? add_crls(trust, &source, error) : add_certificates(trust, &source, error);
+	tls_trust_unref(trust);
+	return good;
+}
+
+struct tls_trust *tls_trust_new(const struct tls_trust_source *source, struct error *error)
+{
+	struct tls_trust *trust = empty_trust();
 	bool good = make_digest(trust, source) || tls_error(error, "preparing verification");
 	if (source->certificates.len > TLS_TRUST_BYTES_MAX || source->crls.len > TLS_TRUST_BYTES_MAX)
 		good = error_set(error, ERROR_USAGE, "%s is longer than %d bytes",

@@ -40,6 +40,8 @@ struct tls_trust;
 
 /* NULL and *error when there is no certificate in it, or something in it is damaged. */
 struct tls_trust *tls_trust_new(const struct tls_trust_source *source, struct error *error);
+/* Whether one of the two texts by itself could be used for that; at most TLS_TRUST_BYTES_MAX of it. False with *error. */
+bool tls_trust_check(struct slice text, bool crls, const char *name, struct error *error);
 struct tls_trust *tls_trust_ref(struct tls_trust *trust);
 /* NULL is allowed. */
 void tls_trust_unref(struct tls_trust *trust);
