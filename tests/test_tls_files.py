@@ -276,7 +276,8 @@ def test_reload_takes_changed_files_at_once(replaced):
     wait_for("the reloaded certificate", lambda: served(one) == "reloaded.test")
 
 
-def test_a_handshake_that_began_before_reloads_ends_with_the_key_that_it_began_with(replaced):
+@pytest.mark.parametrize("by", ["reload", "watch"])
+def test_a_handshake_that_began_before_its_key_was_replaced_ends_with_the_key_that_it_began_with(replaced, by):
     one, put = replaced
     before = ssl.PEM_cert_to_DER_cert((one.dir / "cert.pem").read_text())
     heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -289,7 +290,8 @@ def test_a_handshake_that_began_before_reloads_ends_with_the_key_that_it_began_w
         wait_for("the server to read the beginning", lambda: taken(sock), interval=0.001)
         for number in range(3):
             put(f"round{number}.test")
-            one.reload()
+            if by == "reload":
+                one.reload()
             wait_for("the new certificate", lambda: served(one) == f"round{number}.test")
         sock.sendall(hello[20:])
         greeting = b""

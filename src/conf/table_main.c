@@ -52,7 +52,9 @@ static const struct conf_option options[] = {
 		  "for (SNI): NAME.pem, or NAME/fullchain.pem with NAME/privkey.pem; then those of *.parent; otherwise default.pem "
 		  "or default/, or that of primary_hostname. Expanded for each connection that wants TLS, and again when the name is known, "
 		  "if it uses $tls_in_sni. Files are opened only below directories that stand here as constant text; changed files are "
-		  "used by new connections as soon as key and certificate fit. Unset, or a forced failure: no TLS.",
+		  "used by new connections as soon as key and certificate fit, but a chain that does not belong together or is not valid now never "
+		  "replaces one that does and is. At most 8 files or directories, with 100,000 names in a directory; a server has at most 4,096 "
+		  "different keys and 8,192 files of TLS in use. Unset, or a forced failure: no TLS.",
 	  .example = "/etc/postern/tls/cert.pem" },
 	{ OPTION(tls_privatekey), EXPANDED, .computed = "tls_certificate",
 	  .help = "The files with the private keys of the certificates in PEM form, in the same order. Only the keeper process has "
@@ -138,7 +140,8 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_verify_ciphers), EXPANDED, .modern = "tls_require_ciphers",
 	  .help = "The ciphers that hosts of tls_verify_hosts may use, as in tls_require_ciphers.", .example = "ECDHE+AESGCM" },
 	{ OPTION(tls_crl), EXPANDED,
-	  .help = "A file with revocation lists in PEM form for the certificates of clients; each of their issuers must have one.",
+	  .help = "A file with revocation lists in PEM form for the certificates of clients, or a directory of such files with hashed names "
+		  "(9d66eef0.r0; openssl rehash); each of their issuers must have one. What changes there is in use within seconds.",
 	  .example = "/etc/postern/tls/crl.pem" },
 	{ OPTION(tls_remember_esmtp), .type = CONF_BOOL, .fallback = "false",
 	  .help = "A client that said EHLO before STARTTLS need not say it again (RFC 3207 §4.2 wants it to).", .example = "true" },
@@ -154,7 +157,8 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_ocsp_file), EXPANDED,
 	  .help = "Files with proofs of validity (OCSP responses) for the certificates, in any order, DER or PEM, with or without that word before "
 		  "the path; sent to clients that ask (RFC 6066 §8). Certificates beside a proof in its file are sent with it. Proofs that "
-		  "are not valid are not sent, and told of once; a replaced file is in use within two seconds.",
+		  "are not valid are not sent, and told of once; a replaced file is in use within two seconds. At most "
+		  "8 files, by absolute paths.",
 	  .example = "/etc/postern/tls/ocsp.der" },
 	{ OPTION(tls_ocsp_fetch), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Fetch such proofs from the responders that the certificates name, renew them at a third of their life, and keep them over "

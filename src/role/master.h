@@ -91,7 +91,7 @@ struct master {
 		uint64_t generation;   /* of the configuration; a new one may be told all again */
 		uint32_t sums[64];     /* of the last texts */
 		unsigned next;
-	} complaints;          /* about OCSP proofs, from the fronts */
+	} complaints;          /* that have been made: about OCSP proofs and files of TLS, by the fronts and the master itself */
 	char sandbox[160];     /* what a role said is in force */
 	bool started, stopping, failed;
 };
@@ -107,6 +107,8 @@ bool children_settle(struct master *master, int64_t deadline);
 bool children_drain(struct master *master, enum role kind, int64_t deadline);
 void children_kill(struct master *master);
 struct child *child_find(struct master *master, enum role kind, unsigned index);
+/* Into the panic log, unless this text is there since the configuration came into use. */
+void master_complain_once(struct master *master, struct slice text);
 
 /* listen.c: opens what conf wants and is not open yet. False and *error: nothing has changed. */
 bool listen_open(struct master *master, const struct conf *conf, struct error *error);

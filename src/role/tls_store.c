@@ -4,6 +4,7 @@
 #include "base/fatal.h"
 #include "role/master.h"
 #include "role/tls_content.h"
+#include "role/tls_demands.h"
 #include "role/tls_guard.h"
 #include "role/tls_mark.h"
 
@@ -39,6 +40,7 @@ struct tls_store {
 	struct item *items[TLS_STORE_MAX];
 	size_t count;
 	struct wait_list loaded;
+	bool looked_at_demands;
 };
 
 /* ---- Marks ---- */
@@ -460,6 +462,24 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 	return true;
 }
 
+/*
+ * A key that an item no longer has, or was not permitted to have: the keeper need not have it, unless it is another's too, or perhaps that of one
+ * that is just being loaded. A reload gives the keeper all keys anew.
+ */
+static void release_key(const struct tls_store *store, const struct key_id *key)
+{
+	struct child *keeper = child_find(store->master, ROLE_KEEPER, 0);
+	struct ipc_key_replaced message = { .key = slice_make(key->bytes, KEY_ID_LEN) };
+	for (size_t i = 0; i < store->count; i++) {
+		const struct item *item = store->items[i];
+		bool has = item->kind == TLS_FILE_CHAIN && item->content.fd >= 0 && memcmp(item->content.key.bytes, key->bytes, KEY_ID_LEN) == 0;
+		if (has || item->loading)
+			return;
+	}
+	if (keeper && keeper->ready && keeper->peer && store == store->master->tls && !store->master->reloading)
+		ipc_send(keeper->peer, key_replaced, KEY_REPLACED, 0, &message, NULL, 0);
+}
+
 /* The files are others now: into use, if they can be used. */
 static void renew(struct tls_store *store, struct item *item)
 {
@@ -475,7 +495,7 @@ static void renew(struct tls_store *store, struct item *item)
 	}
 	if (good && had && item->kind == TLS_FILE_CHAIN && !guard_permits(store, item, &content, &error)) {
 		good = permitted = false;
-		tls_content_drop(&content);
+		tls_content_drop(&content); /* its key is released below */
 	}
 	item->refused = good ? TAKEN : permitted ? UNFIT : GUARDED;
 	item->loading = false;
@@ -483,14 +503,19 @@ static void renew(struct tls_store *store, struct item *item)
 	if (!good) {
 		log_line(&store->master->log, LOG_KIND_PANIC, "TLS error: %s has changed and is not used: %s%s", item->path, error.text,
 			 had ? "; what was in use before stays" : "");
+		if (!permitted)
+			release_key(store, &content.key);
 		return;
 	}
+	struct key_id before = item->content.key;
 	tls_content_drop(&item->content);
 	item->content = content;
 	*item->problem = '\0';
 	item->told = false;
 	item->version = ++store->master->tls_version;
 	tell_fronts(store, item);
+	if (had && item->kind == TLS_FILE_CHAIN)
+		release_key(store, &before);
 	tell_fetch(store, item);
 	if (item->kind != TLS_FILE_NAMES)
 		log_line(&store->master->log, LOG_KIND_MAIN, "TLS: %s has changed; new connections use it", item->path);
@@ -520,6 +545,14 @@ static void watch_item(struct tls_store *store, struct item *item)
 	tell_fault(store, item);
 }
 
+/* Of a configuration that has come into use. */
+static void look_at_demands(struct tls_store *store)
+{
+	if (!store->looked_at_demands)
+		tls_demands_tell(store->master, store->conf);
+	store->looked_at_demands = true;
+}
+
 static void look_at_published(struct tls_store *store)
 {
 	for (size_t i = 0; i < store->count && store == store->master->tls; i++)
@@ -539,6 +572,7 @@ void tls_store_watch(void *arg)
 		if (!looked)
 			look_at_published(store);
 		looked = true;
+		look_at_demands(store);
 		for (size_t i = 0; i < store->count && store == master->tls; i++)
 			watch_item(store, store->items[i]);
 		unref(store);
