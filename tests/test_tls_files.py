@@ -171,6 +171,34 @@ def test_a_reload_with_damaged_revocation_lists_is_refused(server, tmp_path):
     assert gets_in(one, good)
 
 
+@pytest.mark.parametrize("named", ["by a path", "by a directory"])
+def test_a_session_from_before_a_reload_that_moves_the_certificates_has_tls(server, named):
+    """The files of its own configuration are not opened any more, and their keys are forgotten: it gets the new ones."""
+    one = server(start=False, main={"front_processes": 1})
+
+    def put(name):
+        (one.dir / name).mkdir()
+        cert, key = named_certificate(one.dir, f"{name}.test", stem=name)
+        os.replace(cert, one.dir / name / "default.pem")
+        os.replace(key, one.dir / name / "default.key")
+        directory = named == "by a directory"
+        one.configure({"tls_certificate": f"{one.dir}/{name}/" if directory else one.dir / name / "default.pem",
+                       "tls_privatekey": None if directory else one.dir / name / "default.key",
+                       "tls_verify_certificates": one.dir / name / "default.pem", "tls_try_verify_hosts": "*"})
+    put("before")
+    one.start()
+    with one.connect() as old:
+        old.ehlo()
+        put("after")
+        start = one.mark()
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log("configuration reloaded", start)
+        shutil.rmtree(one.dir / "before")
+        old.starttls()
+        assert b"after.test" in old.sock.getpeercert(binary_form=True)
+        old.deliver(make_message())
+
+
 def weak_certificate(directory, stem):
     """An RSA key of 1024 bits: the pair fits, and OpenSSL's security level refuses it."""
     cert, key = directory / f"{stem}.pem", directory / f"{stem}.key"

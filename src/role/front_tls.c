@@ -294,10 +294,23 @@ struct tls_server *front_tls_for_port(struct front *front, const struct conf *co
 	return for_port(front, conf, port, tls_on_connect, false, error);
 }
 
+/*
+ * TLS is that of the configuration in use when it begins, not of the one that the session began with: of that one the master opens no files, and
+ * the keeper may have forgotten the keys.
+ */
+static const struct conf *take_conf(struct session *session)
+{
+	if (session->tls_conf != session->front->role->conf) {
+		conf_unref(&session->tls_conf);
+		session->tls_conf = conf_ref(session->front->role->conf);
+	}
+	return session->tls_conf;
+}
+
 static struct tls_server *server_for(struct session *session, const struct tls_host_name *name, struct error *error)
 {
 	struct wish wish = {
-		.front = session->front, .conf = session->conf, .session = session, .name = name, .port = session->interface.port,
+		.front = session->front, .conf = take_conf(session), .session = session, .name = name, .port = session->interface.port,
 		.tls_on_connect = session->tls_on_connect,
 	};
 	*error = (struct error){ 0 };
@@ -387,10 +400,10 @@ static struct tls_trust *find_trust(struct wish *wish, struct error *error)
 static bool prepare(void *owner, SSL *ssl, struct error *error)
 {
 	struct session *session = owner;
-	const struct conf_main *main = &session->conf->main;
+	const struct conf_main *main = &session->tls_conf->main;
 	bool must = session_host_matches(session, main->tls_verify_hosts, true);
 	bool try = !must && session_host_in(session, main->tls_try_verify_hosts);
-	struct wish wish = { .front = session->front, .conf = session->conf, .session = session };
+	struct wish wish = { .front = session->front, .conf = session->tls_conf, .session = session };
 	struct slice ciphers = { 0 };
 	if (!must && !try)
 		return true;
@@ -412,7 +425,7 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
  */
 static bool can_verify(struct session *session, struct tls_server *server, struct error *error)
 {
-	const struct conf_main *main = &session->conf->main;
+	const struct conf_main *main = &session->tls_conf->main;
 	const struct expand_program *const programs[] = { main->tls_verify_certificates, main->tls_crl, main->tls_verify_ciphers };
 	if (!main->tls_verify_hosts && !main->tls_try_verify_hosts)
 		return true;
@@ -427,9 +440,8 @@ static bool can_verify(struct session *session, struct tls_server *server, struc
 
 static struct tls_server *find_server(struct session *session, struct error *error)
 {
-	const struct conf_main *main = &session->conf->main;
-	bool same_conf = session->conf == session->front->role->conf;
-	if (same_conf && session->front->tls.constant && session_host_in(session, main->tls_resumption_hosts) &&
+	const struct conf_main *main = &take_conf(session)->main;
+	if (session->front->tls.constant && session_host_in(session, main->tls_resumption_hosts) &&
 	    !session_host_in(session, main->hosts_require_alpn)) {
 		struct front_listener *listener = front_find_listener(session->front, &session->interface);
 		if (listener && listener->tls)
@@ -453,9 +465,9 @@ struct tls_server *front_tls_server(struct session *session, struct error *error
 
 void front_tls_choice(struct session *session, struct tls_choice *choice_r)
 {
-	const struct conf_main *main = &session->conf->main;
+	const struct conf_main *main = &session->tls_conf->main;
 	*choice_r = (struct tls_choice){ .owner = session };
-	if (session->conf->tls_by_name)
+	if (session->tls_conf->tls_by_name)
 		choice_r->choose = choose;
 	if (main->tls_verify_hosts || main->tls_try_verify_hosts)
 		choice_r->prepare = prepare;

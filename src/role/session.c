@@ -486,6 +486,7 @@ static void end_session(struct session *session)
 	buf_free(&session->in);
 	buf_free(&session->out);
 	conf_unref(&session->conf);
+	conf_unref(&session->tls_conf);
 	if (session->previous)
 		session->previous->next = session->next;
 	else

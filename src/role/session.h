@@ -162,6 +162,7 @@ struct session {
 	struct session *next, *previous;
 	struct task *task;
 	struct conf *conf;         /* the one that it began with */
+	struct conf *tls_conf;     /* the one that TLS begins with; NULL before (role/front_tls.c) */
 	struct stream stream;
 	struct net_address host, interface;
 	struct net_text host_text;
