@@ -156,15 +156,34 @@ static void check_by_port(struct conf_parser *parser, const char *name, struct s
 {
 	struct conf_strings items = conf_value_strings(&parser->conf->arena, text);
 	for (size_t i = 0; i < items.count; i++) {
-		struct slice item = items.items[i], rest = item;
-		struct slice number = slice_trim(slice_cut(&rest, '='));
-		uint64_t port;
-		if (number.len < item.len && slice_parse_u64(number, UINT16_MAX, &port))
-			item = slice_trim(rest);
+		struct slice item = items.items[i];
+		uint16_t port;
+		tls_cut_port(&item, &port);
 		if (!check(item))
 			conf_main_error(parser, name, "expected %s, each perhaps with a port before it as in 587=...; found \"%.*s\"",
 				 check == is_profile ? "modern, intermediate or opportunistic" : "TLS1, TLS1.1, TLS1.2 or TLS1.3",
 				 SLICE_ARG(slice_first(items.items[i], 60)));
+	}
+}
+
+/* The ciphers of each port together with what else there is. */
+static void check_ciphers(struct conf_parser *parser, const struct tls_policy *others)
+{
+	struct slice text = conf_constant(parser->conf->main.tls_require_ciphers);
+	struct conf_strings items = { .items = &text, .count = 1 };
+	if (tls_ciphers_have_ports(text))
+		items = conf_value_strings(&parser->conf->arena, text);
+	for (size_t i = 0; i < items.count; i++) {
+		struct tls_policy policy = *others;
+		struct slice item = items.items[i];
+		struct error error = { 0 };
+		uint16_t port;
+		tls_cut_port(&item, &port);
+		if (!tls_policy_set_ciphers(&policy, item, &parser->conf->arena, &error))
+			conf_main_error(parser, "tls_require_ciphers", "%s", error.text);
+		/* Only where the server is going to run: another machine's library may know other names. */
+		if (parser->source->system && !tls_context_check(&policy, &error))
+			conf_error(parser->problems, conf_main_setting(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
 	}
 }
 
@@ -197,12 +216,8 @@ static void check_values(struct conf_parser *parser)
 	if (main->tls_eccurve && expand_constant(main->tls_eccurve, NULL) &&
 	    !tls_policy_set_groups(&policy, conf_constant(main->tls_eccurve), arena, &error))
 		conf_main_error(parser, "tls_eccurve", "%s", error.text);
-	if (!tls_policy_set_ciphers(&policy, conf_constant(main->tls_require_ciphers), arena, &error))
-		conf_main_error(parser, "tls_require_ciphers", "%s", error.text);
 	policy.dh_file = (struct tls_file){ 0 };
-	/* Only where the server is going to run: another machine's library may know other names. */
-	if (parser->source->system && !tls_context_check(&policy, &error))
-		conf_error(parser->problems, conf_main_setting(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
+	check_ciphers(parser, &policy);
 }
 
 /* Exim 3's manual has ciphers in its example that are gone: its text must load, and whoever uses it must know what comes of it. */

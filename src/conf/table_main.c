@@ -105,7 +105,8 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_require_ciphers), EXPANDED, .computed = "those of tls_profile",
 	  .help = "The ciphers that may be used, in OpenSSL's form, separated by colons. Names that begin with TLS_ are suites of TLS 1.3; "
 		  "when there is none, those of the profile stay. string-b stands for the list of that name in the guide of bettercrypto.org. "
-		  "Priority strings of GnuTLS are refused.",
+		  "Priority strings of GnuTLS are refused. A text that begins with another separator, as in <; ECDHE+AESGCM:ECDHE+AES ; "
+		  "587=ECDHE+AESGCM, has several such lists: one with a port holds for connections to it, as in tls_profile.",
 	  .example = "ECDHE+AESGCM:ECDHE+CHACHA20:TLS_AES_128_GCM_SHA256" },
 	{ OPTION(tls_eccurve), EXPANDED, .fallback = "auto",
 	  .help = "The groups of the key exchange in order, separated by colons. auto: a hybrid post-quantum group where the library has "
@@ -138,7 +139,9 @@ static const struct conf_option options[] = {
 		  "Clients are told the names in a file, if it has 64 certificates or fewer. Unlike in Exim, those of the system are not added to others.",
 	  .example = "/etc/ssl/certs/ca-certificates.crt" },
 	{ OPTION(tls_verify_ciphers), EXPANDED, .modern = "tls_require_ciphers",
-	  .help = "The ciphers that hosts of tls_verify_hosts may use, as in tls_require_ciphers.", .example = "ECDHE+AESGCM" },
+	  .help = "The ciphers that hosts of tls_verify_hosts may use, written as in tls_require_ciphers, but nothing else: a list without "
+		  "a suite of TLS 1.3 leaves that version out, unless it has one of the words ALL, DEFAULT or HIGH.",
+	  .example = "ECDHE+AESGCM" },
 	{ OPTION(tls_crl), EXPANDED,
 	  .help = "A file with revocation lists in PEM form for the certificates of clients, or a directory of such files with hashed names "
 		  "(9d66eef0.r0; openssl rehash); each of their issuers must have one. What changes there is in use within seconds.",
@@ -149,8 +152,8 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that may resume TLS sessions by tickets. Their keys are shared by all processes and changed every six hours.",
 	  .example = "*" },
 	{ OPTION(tls_alpn), EXPANDED, .fallback = "smtp : esmtp",
-	  .help = "The names of protocols that a client may ask for (ALPN, RFC 7301). A client that asks for others only is refused. "
-		  "Empty: what clients ask for is ignored.",
+	  .help = "The names of protocols that a client may ask for (ALPN, RFC 7301). As in Exim, a client is refused if it asks for "
+		  "another one, or for more than one, even if both are here. Empty: what clients ask for is ignored.",
 	  .example = "smtp" },
 	{ OPTION(hosts_require_alpn), .type = CONF_HOSTS,
 	  .help = "The hosts that must ask for a protocol of tls_alpn.", .example = "192.0.2.0/24" },
@@ -283,6 +286,8 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that may use AUTH without TLS, where everybody on the way can read what they send. For all others AUTH in clear is "
 		  "not offered, and refused with 538.",
 	  .example = "<; 127.0.0.1 ; ::1" },
+	{ OPTION(auth_over_tls_ports), .type = CONF_PORTS, .fallback = "",
+	  .help = "Ports of this server on which all hosts must use TLS before AUTH, also those in auth_cleartext_hosts.", .example = "587" },
 	{ OPTION(auth_over_tls_hosts), .type = CONF_HOSTS, .modern = "leave hosts out of auth_cleartext_hosts, in which nobody is by default",
 	  .help = "The hosts that must use TLS before AUTH, also if they are in auth_cleartext_hosts.", .example = "*" },
 	{ OPTION(pipelining_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
@@ -347,8 +352,8 @@ static const struct conf_option options[] = {
 	{ OPTION(received_headers_max), .type = CONF_INTEGER, .fallback = "30", .min = 1, .max = 10000,
 	  .help = "The most Received: lines of a message; more mean a loop.", .example = "50" },
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
-	  .help = "The most bytes of a message's header section; a larger one gets 552. A section is in memory until it is whole. What sections above "
-		  "256K take beyond that is limited to 64M for all clients of a front together: who comes when that is full gets 451.",
+	  .help = "The most bytes of a message's header section; a larger one gets 552. A section is in memory until it is whole. What sections have "
+		  "above 32K is limited to 64M for all clients of a front together: who comes when that is full gets 451.",
 	  .example = "256K" },
 	{ OPTION(queue_only), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Messages are not delivered when they arrive, but by the next run of the queue (queue_run_interval).", .example = "true" },

@@ -2,6 +2,7 @@
 #include "role/front_tls.h"
 
 #include "base/fatal.h"
+#include "conf/option.h"
 #include "role/session.h"
 #include "role/front_files.h"
 #include "tls/hello.h"
@@ -39,7 +40,13 @@ static void complain(struct front *front, const char *format, ...)
 
 /* ---- Expanding ---- */
 
-/* The option's value: data NULL when it is unset or was forced to fail. False with *error. */
+/* What the option is when it is not set, which is what forced failure makes of it (Exim's manual, chapter 43): data NULL for nothing. */
+static struct slice unset_value(const char *option)
+{
+	return slice_of(conf_option_find(conf_table(CONF_TABLE_MAIN), slice_of(option))->fallback);
+}
+
+/* The option's value: data NULL when it is unset or was forced to fail, and has no default. False with *error. */
 static bool expand(struct wish *wish, const char *option, const struct expand_program *program, struct slice *text_r, struct error *error)
 {
 	struct expand_value value;
@@ -50,7 +57,7 @@ static bool expand(struct wish *wish, const char *option, const struct expand_pr
 		return error_set(error, ERROR_TEMPORARY, "%s depends on the connection", option);
 	switch (expand_run(program, &wish->session->expansions, &wish->arena, &value, error)) {
 	case EXPAND_OK: break;
-	case EXPAND_FORCED_FAIL: return true;
+	case EXPAND_FORCED_FAIL: *text_r = unset_value(option); return true;
 	default: return error_context(error, "%s", option);
 	}
 	/* A peer's text is neither a path nor a policy; the name that it asks for chooses among files that are there. */
@@ -58,7 +65,7 @@ static bool expand(struct wish *wish, const char *option, const struct expand_pr
 		return error_set(error, ERROR_USAGE,
 				 "%s: its value comes from the client; let it choose among what is there, with a lookup such as dsearch%s", option,
 				 program == wish->conf->main.tls_certificate ? ", or name a directory of certificates" : "");
-	*text_r = value.text;
+	*text_r = value.text.data ? value.text : SLICE("");
 	return true;
 }
 
@@ -89,7 +96,7 @@ static bool set_values(struct wish *wish, struct error *error)
 		return error_context(error, "openssl_options");
 	if (!expand(wish, "tls_require_ciphers", main->tls_require_ciphers, &text, error))
 		return false;
-	if (!tls_policy_set_ciphers(policy, text, arena, error))
+	if (!tls_policy_set_ciphers(policy, tls_ciphers_for_port(text, wish->port), arena, error))
 		return error_context(error, "tls_require_ciphers");
 	if (!expand(wish, "tls_eccurve", main->tls_eccurve, &text, error))
 		return false;
@@ -381,7 +388,7 @@ static struct tls_trust *find_trust(struct wish *wish, struct error *error)
 	if (!expand(wish, "tls_verify_certificates", main->tls_verify_certificates, &wants[0].path, error) ||
 	    !expand(wish, "tls_crl", main->tls_crl, &wants[1].path, error))
 		return NULL;
-	if (!main->tls_verify_certificates)
+	if (!wants[0].path.data)
 		wants[0].path = SLICE("system");
 	if (!wants[0].path.len) {
 		error_set(error, ERROR_USAGE, "clients are to be verified, but tls_verify_certificates is empty");

@@ -228,7 +228,9 @@ static bool start_tls(struct session *session, struct tls_server *server, int64_
 	if (!done) {
 		log_bad_certificate(session);
 		session_peer(session, peer);
-		log_line(&session->front->role->log, LOG_KIND_MAIN, "TLS error on connection from %s %s", peer + 2, error.text);
+		const char *offered = session->stream.offered;
+		log_line(&session->front->role->log, LOG_KIND_MAIN, "TLS error on connection from %s %s%s%s%s", peer + 2, error.text,
+			 offered ? " (" : "", offered ? offered : "", offered ? ")" : "");
 		return false;
 	}
 	tls_facts_read(session->stream.ssl, &session->tls);

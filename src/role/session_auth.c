@@ -64,7 +64,8 @@ bool session_auth_needs_tls(struct session *session)
 	 * A list in doubt lets nobody send a password in clear. auth_advertise_hosts has no say: what is not offered may be allowed all the
 	 * same (control = allow_auth_unadvertised).
 	 */
-	return !session_host_in(session, main->auth_cleartext_hosts) || session_host_matches(session, main->auth_over_tls_hosts, true);
+	return conf_ports_have(&main->auth_over_tls_ports, session->interface.port) ||
+	       !session_host_in(session, main->auth_cleartext_hosts) || session_host_matches(session, main->auth_over_tls_hosts, true);
 }
 
 /* ask of what is expanded for authentication: answers are not kept, for questions may hold passwords. */

@@ -37,7 +37,7 @@ static bool usable_at(const struct conf *conf, const struct conf_listener *liste
 	uint16_t port = listener->address.port;
 	bool submission = listener->tls_on_connect || conf_ports_have(&main->submission_ports, port);
 	return tls_policy_init_for_port(&policy, conf_constant(main->tls_profile), conf_constant(main->tls_min_version), port, submission, error) &&
-	       tls_policy_set_ciphers(&policy, conf_constant(main->tls_require_ciphers), arena, error) &&
+	       tls_policy_set_ciphers(&policy, tls_ciphers_for_port(conf_constant(main->tls_require_ciphers), port), arena, error) &&
 	       tls_context_takes(&policy, chain, error);
 }
 

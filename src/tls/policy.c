@@ -83,24 +83,49 @@ static char list_separator(struct slice *text)
 	return separator;
 }
 
-struct slice tls_item_for_port(struct slice text, uint16_t port)
+bool tls_cut_port(struct slice *item, uint16_t *port_r)
+{
+	struct slice rest = *item, number = slice_trim(slice_cut(&rest, '='));
+	uint64_t value = 0;
+	if (slice_find(*item, '=') == item->len || !slice_parse_u64(number, UINT16_MAX, &value))
+		return false;
+	*item = slice_trim(rest);
+	*port_r = (uint16_t)value;
+	return true;
+}
+
+static struct slice item_for_port(struct slice text, char separator, uint16_t port)
 {
 	struct slice found = { 0 };
 	bool exact = false;
-	char separator = list_separator(&text);
 	while (text.len) {
-		struct slice item = slice_trim(slice_cut(&text, separator)), rest = item;
-		struct slice number = slice_trim(slice_cut(&rest, '='));
-		uint64_t value = 0;
-		if (number.len < item.len && slice_parse_u64(number, UINT16_MAX, &value)) {
-			if (value == port)
-				found = slice_trim(rest);
-			exact = exact || value == port;
-		} else if (item.len && !exact) {
+		struct slice item = slice_trim(slice_cut(&text, separator));
+		uint16_t its = 0;
+		bool has_port = tls_cut_port(&item, &its);
+		if (has_port && its == port)
 			found = item;
-		}
+		else if (!has_port && item.len && !exact)
+			found = item;
+		exact = exact || (has_port && its == port);
 	}
 	return found;
+}
+
+struct slice tls_item_for_port(struct slice text, uint16_t port)
+{
+	char separator = list_separator(&text);
+	return item_for_port(text, separator, port);
+}
+
+bool tls_ciphers_have_ports(struct slice text)
+{
+	text = slice_trim(text);
+	return slice_starts(text, SLICE("<"));
+}
+
+struct slice tls_ciphers_for_port(struct slice text, uint16_t port)
+{
+	return tls_ciphers_have_ports(text) ? tls_item_for_port(text, port) : item_for_port(text, '\0', port);
 }
 
 bool tls_policy_set_min_version(struct tls_policy *policy, struct slice text, struct error *error)
@@ -223,6 +248,13 @@ static bool is_suite(struct slice item)
 	return false;
 }
 
+/* "587=...", and not "@SECLEVEL=0": OpenSSL would pass over it as a name that it does not know. */
+static bool is_by_port(struct slice item)
+{
+	uint16_t port;
+	return tls_cut_port(&item, &port);
+}
+
 static bool append_item(struct buf *list, struct slice item)
 {
 	return (!buf_len(list) || buf_append_byte(list, ':')) && buf_append(list, item);
@@ -232,7 +264,7 @@ bool tls_policy_set_ciphers(struct tls_policy *policy, struct slice text, struct
 {
 	struct buf ciphers, suites;
 	bool good = true;
-	buf_init(&ciphers, 16384);
+	buf_init(&ciphers, TLS_CIPHERS_MAX);
 	buf_init(&suites, 1024);
 	for (text = slice_trim(text); good && text.len;) {
 		size_t end = 0;
@@ -247,13 +279,19 @@ bool tls_policy_set_ciphers(struct tls_policy *policy, struct slice text, struct
 					 "\"%.*s\" belongs to a priority string of GnuTLS; Postern uses OpenSSL: write a list for ciphers(1), "
 					 "or leave the option out and set tls_profile",
 					 SLICE_ARG(slice_first(item, 60)));
+		else if (is_by_port(item))
+			good = error_set(error, ERROR_USAGE,
+					 "\"%.*s\": lists for ports need a separator that is none of ciphers, as in \"<; LIST ; 587=LIST\"",
+					 SLICE_ARG(slice_first(item, 60)));
 		else if (slice_equal_nocase(item, SLICE("string-b")) || slice_equal(item, SLICE("@@@CIPHERSTRINGB@@@")))
 			good = append_item(&ciphers, SLICE(STRING_B));
 		else
 			good = append_item(is_suite(item) ? &suites : &ciphers, item) || error_set(error, ERROR_USAGE, "the list of ciphers is too long");
 	}
-	if (good && buf_len(&suites))
+	if (good && buf_len(&suites)) {
 		policy->suites = arena_copy(arena, buf_slice(&suites));
+		policy->suites_given = true;
+	}
 	if (good && buf_len(&ciphers)) {
 		policy->ciphers = arena_copy(arena, buf_slice(&ciphers));
 		policy->ciphers_given = true;

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/fatal.h"
+#include "tls/policy.h"
 #include "tls/remote_key.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-enum { DIGEST_LEN = 32, CIPHERS_MAX = 4096 };
+enum { DIGEST_LEN = 32 };
 
 struct tls_trust {
 	unsigned references;
@@ -183,30 +184,32 @@ static bool is_word_for_all(struct slice word)
 	return slice_equal(word, SLICE("ALL")) || slice_equal(word, SLICE("DEFAULT")) || slice_equal(word, SLICE("HIGH"));
 }
 
+static bool set_ciphers(SSL *ssl, const struct tls_policy *policy, struct arena *arena)
+{
+	/* RSA key exchange would be chosen and then fail, as in tls/context.c. */
+	const char *older = arena_printf(arena, "%.*s:!kRSA", SLICE_ARG(policy->ciphers)).data;
+	bool all = false;
+	for (struct slice rest = policy->ciphers; policy->ciphers_given && rest.len;)
+		all = is_word_for_all(slice_cut(&rest, ':')) || all;
+	return (!policy->ciphers_given || SSL_set_cipher_list(ssl, older) == 1) &&
+	       (!policy->suites_given || SSL_set_ciphersuites(ssl, policy->suites.data) == 1) &&
+	       /* A version that the list has nothing of is not permitted. */
+	       (policy->suites_given || all || SSL_set_max_proto_version(ssl, TLS1_2_VERSION) == 1) &&
+	       (policy->ciphers_given || SSL_set_min_proto_version(ssl, TLS1_3_VERSION) == 1);
+}
+
 static bool use_ciphers(SSL *ssl, struct slice list, struct error *error)
 {
-	char older[CIPHERS_MAX] = "", suites[CIPHERS_MAX] = "";
-	struct slice rest = list;
-	size_t older_len = 0, suites_len = 0;
-	bool all = false;
-	if (list.len >= CIPHERS_MAX)
-		return error_set(error, ERROR_USAGE, "tls_verify_ciphers is longer than %d bytes", CIPHERS_MAX - 1);
-	while (rest.len) {
-		struct slice word = slice_trim(slice_cut(&rest, ':'));
-		bool suite = slice_starts(word, SLICE("TLS_"));
-		char *out = suite ? suites : older;
-		size_t *len = suite ? &suites_len : &older_len;
-		all = all || is_word_for_all(word);
-		if (word.len)
-			*len += (size_t)snprintf(out + *len, CIPHERS_MAX - *len, "%s%.*s", *len ? ":" : "", SLICE_ARG(word));
-	}
+	struct tls_policy policy;
+	struct arena arena;
+	arena_init(&arena, 0);
+	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
+	bool good = tls_policy_set_ciphers(&policy, list, &arena, error) || error_context(error, "tls_verify_ciphers");
 	ERR_clear_error();
-	bool good = (!older_len || SSL_set_cipher_list(ssl, older) == 1) && (!suites_len || SSL_set_ciphersuites(ssl, suites) == 1);
-	if (good && !suites_len && !all)
-		good = SSL_set_max_proto_version(ssl, TLS1_2_VERSION) == 1;
-	if (good && !older_len)
-		good = SSL_set_min_proto_version(ssl, TLS1_3_VERSION) == 1;
-	return good || tls_error(error, "tls_verify_ciphers \"%.*s\"", SLICE_ARG(slice_first(list, 100)));
+	if (good && !set_ciphers(ssl, &policy, &arena))
+		good = tls_error(error, "tls_verify_ciphers \"%.*s\"", SLICE_ARG(slice_first(list, 100)));
+	arena_free(&arena);
+	return good;
 }
 
 /* One who was let in unverified, or with another cipher, must not come back with that session where this is required. */

@@ -64,9 +64,9 @@ struct tls_verify_report {
  * be verified, and TLS_VERIFY_REQUIRE lets nobody in. `report` (NULL: none is wanted) must live as long as the connection; it is filled
  * when something is wrong.
  *
- * `ciphers` is tls_verify_ciphers (empty: those of the context hold): the connection must use one of these, in OpenSSL's form. Names
- * that begin with TLS_ are suites of TLS 1.3; without one that version is not used, unless the list has one of the words ALL,
- * DEFAULT or HIGH. False and *error when the library has none of them, or memory is short.
+ * `ciphers` is tls_verify_ciphers, a list as tls_policy_set_ciphers takes it (empty: those of the context hold). The connection must use
+ * one of these: without a suite of TLS 1.3 that version is not used, unless the list has one of the words ALL, DEFAULT or HIGH.
+ * False and *error when the library has none of them, or memory is short.
  */
 bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct slice ciphers,
 		    struct tls_verify_report *report, struct error *error);

@@ -397,6 +397,12 @@ static void ciphers_are_limited_to_a_list(void **state)
 	how.ciphers = "ECDHE-RSA-AES256-GCM-SHA384"; /* the certificate is not for it */
 	assert_false(attempt(f, &how).accepted);
 	struct error error;
+	/* As in tls_require_ciphers: its separators, its named list, without RSA key exchange, without GnuTLS's words. */
+	assert_true(tls_verify_ciphers_check(SLICE("string-b"), &error));
+	assert_true(tls_verify_ciphers_check(SLICE("ECDHE+AESGCM, ECDHE+CHACHA20"), &error));
+	assert_false(tls_verify_ciphers_check(SLICE("AES256-SHA:AES128-SHA"), &error));
+	assert_false(tls_verify_ciphers_check(SLICE("NORMAL:%COMPAT"), &error));
+	assert_non_null(strstr(error.text, "tls_verify_ciphers: \"NORMAL\" belongs to a priority string of GnuTLS"));
 	assert_false(tls_verify_ciphers_check(SLICE("IDEA-CBC-MD5"), &error));
 	assert_string_equal(error.text, "tls_verify_ciphers \"IDEA-CBC-MD5\": no cipher match");
 }
