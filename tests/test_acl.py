@@ -343,6 +343,26 @@ def test_a_client_is_not_the_author_of_an_acl(server):
     assert 'attempt to use tainted ACL text "warn logwrite=${readfile{/etc/hostname}}"' in (one.log.parent / "paniclog").read_text()
 
 
+def test_an_expansion_keeps_what_it_read_while_its_acls_change_it(server):
+    one = server(start=False, extra="begin acl\nbump:\n  warn set acl_m_n = another-and-longer-text-$sender_address\n  accept message = was $acl_arg1\n"
+                                    "rcpt:\n  warn set acl_m_n = first-$local_part\n  accept logwrite = old=$acl_m_n new=${acl{bump}{$acl_m_n}}\n"
+                                    "trace:\n  warn logwrite = before=<$host_data>\n  accept hosts = net-lsearch;DIR/hosts\n"
+                                    "    logwrite = after=<$host_data>\n")
+    one.extra = one.extra.replace("DIR", str(one.dir))
+    (one.dir / "hosts").write_text("127.0.0.1: " + "known " * 20 + "\n")
+    one.configure({"acl_smtp_rcpt": "rcpt", "received_header_text": "Received: by x ${acl{trace}}"})
+    one.start()
+    with one.connect() as client:
+        client.ehlo()
+        for _ in range(2):
+            client.expect(250, "MAIL FROM:<a@client.test>")
+            client.expect(250, "RCPT TO:<user@example.test>")
+            client.data_of(make_message())
+    log = one.log.read_text()
+    assert log.count("old=first-user new=was first-user") == 2, log
+    assert log.count("before=<>") == 2 and log.count("after=<" + "known " * 19 + "known>") == 2, log
+
+
 def test_the_command_runs_acls(server):
     one = server(start=False, extra="begin acl\nargs:\n  warn logwrite = seen $acl_narg\n  accept message = $acl_arg1 $acl_arg2\n"
                                     "host:\n  accept hosts = 192.0.2.0/24\n")

@@ -147,6 +147,26 @@ def test_large_sections_of_many_clients_have_a_bound_together(server):
     one.maildir().wait(3)
 
 
+def test_a_section_may_grow_by_rewriting_up_to_a_bound(server):
+    """Twice header_maxsize and 256K, with 451 above, as for all that rewriting cannot do; the largest section has room in the first part for our trace and the body's start."""
+    one = server(start=False, main={"header_maxsize": "16K"})
+    long = "x" * 63 + "." + "y" * 20
+    one.conf.write_text(one.conf.read_text() + f"\nbegin rewrite\n*@b  $1@{long}  h\n")
+    one.start()
+    fixed, each = len("To: n@n.test\r\n"), len(f",a@{long}")
+    last = ((2 * 16 + 256) * 1024 - fixed) // each
+    answers = {}
+    with one.connect() as client:
+        client.ehlo()
+        for count in (last + 1, last, last - 1, last - 150):
+            client.envelope()
+            answers[count] = client.data_of(b"To: n@n.test" + b",a@b" * count + b"\r\n\r\n" + (b"v" * 998 + b"\r\n") * 600)
+    assert answers.pop(last + 1)[0] == 451
+    assert {code for code, _ in answers.values()} == {250}
+    one.wait_log("with its addresses rewritten the header section is too large")
+    one.maildir().wait(3)
+
+
 # ---- Where it ends ----
 
 @pytest.mark.parametrize("line", [b"this is no field", b"bad name: x", b": no name", b"nocolon", b"a\x7fb: x"])

@@ -514,6 +514,48 @@ def test_must_staple_without_fetching_is_told_at_load(fetching):
     one.wait_log(r"OCSP: the certificate of CN=mx\.example\.test demands a stapled OCSP proof")
 
 
+@pytest.fixture
+def demanding(server, authority):
+    """Not yet running: certificates by name, of which staple.test demands a proof; the value of tls_certificate for a directory or expanded."""
+    def make(how):
+        one = server(start=False)
+        one.names = one.dir / "names"
+        one.names.mkdir()
+        for name, more in (("staple.test", [MUST_STAPLE]), ("default", [])):
+            chain, key = authority.server(name, None, *more)
+            (one.names / f"{name}.pem").write_text(chain.read_text() + key.read_text())
+            (one.names / f"{name}.pem").chmod(0o600)
+        which = "${if eq{$tls_in_sni}{staple.test}{staple.test}{default}}.pem"
+        one.configure({"tls_certificate": f"{one.names}/" + ("" if how == "directory" else which), "tls_privatekey": None})
+        return one
+    return make
+
+
+@pytest.mark.parametrize("how", ["directory", "expanded"])
+def test_must_staple_of_a_certificate_chosen_by_name_is_told_at_load_and_once(demanding, authority, how):
+    one = demanding(how)
+    one.start()
+    said = "OCSP: the certificate of CN=staple.test demands a stapled OCSP proof"
+    one.wait_log(said)
+    for _ in range(6):
+        assert stapled(s_client(one, "-servername", "staple.test")) is None
+    # Each configuration may say it again; with a proof there is nothing to say.
+    start = one.mark()
+    one.reload()
+    one.wait_log(said, start)
+    assert one.log_text().count("Must-Staple") == 2
+    (one.names / "staple.der").write_bytes(authority.proof("staple.test"))
+    one.configure({"tls_ocsp_file": one.names / "staple.der"})
+    start = one.mark()
+    one.reload()
+    one.wait_log("configuration reloaded", start)
+    assert stapled(s_client(one, "-servername", "staple.test"))["Cert Status"] == "good"
+    # The files are looked at after the demands of the new configuration.
+    replace_file(one.names / "staple.der", authority.proof("staple.test", signer="ca"))
+    one.wait_log("staple.der has changed; new connections use it", start)
+    assert "Must-Staple" not in one.log_text(start)
+
+
 def test_must_staple_with_a_kept_proof_raises_no_alarm(fetching, responder):
     source = responder().start()
     one = fetching(source.url, MUST_STAPLE)
@@ -711,6 +753,17 @@ def test_check_tells_of_must_staple_without_a_proof(authority, server):
     assert "OCSP" not in check(one)
     chain, key = authority.server("leaf", "http://127.0.0.1:1/", MUST_STAPLE)
     one.configure({"tls_ocsp_file": None, "tls_ocsp_fetch": "true"})
+    assert "OCSP" not in check(one)
+
+
+@pytest.mark.parametrize("how", ["directory", "expanded"])
+def test_check_tells_of_must_staple_of_certificates_chosen_by_name(demanding, authority, how):
+    one = demanding(how)
+    told = check(one)
+    assert told.count("demands a stapled OCSP proof") == 1 and f"{one.names}/staple.test.pem demands" in told
+    proof = one.names / "staple.der"
+    proof.write_bytes(authority.proof("staple.test"))
+    one.configure({"tls_ocsp_file": proof})
     assert "OCSP" not in check(one)
 
 

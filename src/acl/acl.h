@@ -22,7 +22,7 @@
  * Ownership. A set and its ACLs lie in the arena that compiled them, immutable once all are compiled. A run takes memory from
  * the arena given to it; its result lies there. Texts keep their taint; the text of an ACL itself must not be tainted.
  *
- * Invariants: a run ends: statements are finite, ACLs nest at most ACL_DEPTH_MAX deep and come to ACL_STEPS_MAX steps, expansions have their own limits, delays
+ * Invariants: a run ends: statements are finite, ACLs nest at most ACL_DEPTH_MAX deep (also through the routers) and come to ACL_STEPS_MAX steps, expansions have their own limits, delays
  * are bounded by ACL_DELAY_MAX. A run changes nothing but through the session.
  */
 #ifndef POSTERN_ACL_ACL_H
@@ -247,6 +247,7 @@ struct acl_session {
 	struct slice (*where)(void *owner, size_t place, struct arena *arena);
 
 	struct acl_data data; /* of the run at hand, and empty between runs: its texts lie in the run's arena */
+	unsigned depth;       /* of the ACLs that run now, within each other; 0: none */
 	/* The engine's own, kept between runs. */
 	bool caseful_local_part, no_delay_flush, no_multiline;
 	bool sender_failure_told;

@@ -117,6 +117,18 @@ static void note_submission(void *owner, const struct acl_submission *submission
 	buf_printf(&f->log, "}");
 }
 
+/* Finds no spam. */
+static enum expand_result note_scan(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
+				    struct error *error)
+{
+	struct fixture *f = owner;
+	(void)arena;
+	(void)error;
+	buf_printf(&f->log, "{scan %.*s}", SLICE_ARG(request->key));
+	*answer_r = (struct expand_answer){ .text = SLICE("1000\n5000\nno action\nreport") };
+	return EXPAND_OK;
+}
+
 static void note_queue(void *owner, struct slice name)
 {
 	struct fixture *f = owner;
@@ -145,6 +157,8 @@ static enum expand_result verify_simple(void *owner, enum acl_verify_kind kind, 
 {
 	(void)owner;
 	(void)arena;
+	if (memmem(address.data, address.len, "//", 2))
+		return EXPAND_OK; /* no address that anybody quoted */
 	if (slice_ends_nocase(address, SLICE("@slow.test"))) {
 		error_set(error, ERROR_TEMPORARY, "routing is slow");
 		return EXPAND_DEFER;
@@ -187,7 +201,7 @@ static void set_up(struct fixture *f)
 	f->session = (struct acl_session){
 		.owner = f, .context = &f->context, .set = f->set, .connection = &f->connection, .message = &f->message,
 		.log = note_log, .delay = note_delay, .verify = verify_simple, .recipients = give_recipients, .control = note_control,
-		.add_header = note_header, .remove_header = note_removal, .queue = note_queue, .submission = note_submission,
+		.add_header = note_header, .remove_header = note_removal, .queue = note_queue, .submission = note_submission, .scan = note_scan,
 	};
 }
 
@@ -660,7 +674,24 @@ static const struct {
 static const struct {
 	const char *item, *sender, *expected;
 	const char *set; /* $acl_m_x */
+	enum acl_point point; /* ACL_POINT_CONNECT: MAIL */
 } modifiers[] = {
+	{ "verify = sender=$sender_address\nlogwrite = yes", "x@slow.test/defer_ok", "accept 250" },
+	{ "verify = sender=$sender_address/defer_ok\nlogwrite = yes", "x@slow.test", "accept 250 {log main yes}" },
+	{ "verify = sender=$sender_address\nlogwrite = yes", "x/y@good.test", "accept 250 {log main yes}" },
+	{ "verify = sender=${listquote{/}{$sender_address}}\nlogwrite = yes", "x/y@good.test", "accept 250 {log main yes}" },
+	{ "verify = sender=a//b@good.test\nlogwrite = yes", "", "accept 250 {log main yes}" },
+	{ "verify = $sender_address", "sender=x@good.test", BROKEN " | verify: \"sender=x@good.test\" is not named by the configuration alone" },
+	{ "logwrite = $sender_address", ":panic:hi", "accept 250 {log main :panic:hi}" },
+	{ "logwrite = :main,reject: $sender_address", ":panic:hi", "accept 250 {log main reject :panic:hi}" },
+	{ "logwrite = $acl_m_x $sender_address", "hi", "accept 250 {log panic hi}", ":panic:" },
+	{ "remove_header = X-A : $sender_address", "X-B:X-C", "accept 250 {remove X-A}{remove X-B:X-C}" },
+	{ "remove_header = $sender_address", "X-B:X-C", "accept 250 {remove X-B}{remove X-C}" },
+	{ "remove_header = $acl_m_x", "", "accept 250 {remove X-B}{remove X-C}", "<; X-B ; ; X-C" },
+	{ "spam = $sender_address\nlogwrite = yes", "nobody:true", "accept 250 {scan nobody:true}", NULL, ACL_POINT_DATA },
+	{ "spam = $sender_address:true\nlogwrite = yes", "ann", "accept 250 {scan ann}{log main yes}", NULL, ACL_POINT_DATA },
+	{ "spam = $sender_address", "ann/defer_ok", "accept 250 {scan ann/defer_ok}", NULL, ACL_POINT_DATA },
+	{ "spam = $acl_m_x", "", "accept 250 {scan ann}", "ann/defer_ok", ACL_POINT_DATA },
 	{ "control = submission/domain=$sender_address", "b.test/sender_retain", "accept 250 {submission domain=b.test/sender_retain}" },
 	{ "control = submission/domain=$sender_address/sender_retain", "b.test/name=x", "accept 250 {submission retain domain=b.test/name=x}" },
 	{ "control = submission/name=$sender_address", "A/domain=c.test", "accept 250 {submission name=A/domain=c.test}" },
@@ -696,11 +727,13 @@ static void a_peers_text_is_no_syntax_of_a_modifier(void **state)
 		set_up(&f);
 		snprintf(acl, sizeof acl, "a:\nwarn set acl_m_x = %s\nwarn %s\naccept", modifiers[i].set ? modifiers[i].set : "", modifiers[i].item);
 		f.session.facts = (struct acl_facts){ .has_sender = true, .sender = slice_of(modifiers[i].sender) };
-		const char *got = compile(&f, acl) ? run(&f, "a", ACL_POINT_MAIL) : arena_cstr(&f.arena, buf_slice(&f.errors));
+		enum acl_point point = modifiers[i].point ? modifiers[i].point : ACL_POINT_MAIL;
+		const char *got = compile(&f, acl) ? run(&f, "a", point) : arena_cstr(&f.arena, buf_slice(&f.errors));
 		if (strcmp(got, modifiers[i].expected) != 0) {
 			print_error("%s of \"%s\"\n  gives    %s\n  expected %s\n", modifiers[i].item, modifiers[i].sender, got, modifiers[i].expected);
 			wrong++;
 		}
+		acl_session_free(&f.session);
 		tear_down(&f);
 	}
 	assert_int_equal(wrong, 0);
@@ -919,6 +952,35 @@ static void what_lists_gave_is_of_one_run(void **state)
 	tear_down(&f);
 }
 
+/* Routers whose lists run an ACL that verifies by the routers. */
+static enum expand_result verify_in_a_circle(void *owner, enum acl_verify_kind kind, struct slice address, struct arena *arena, bool *yes_r,
+					     struct slice *message_r, struct error *error)
+{
+	struct fixture *f = owner;
+	struct expand_value text;
+	(void)kind, (void)address, (void)yes_r, (void)message_r;
+	buf_printf(&f->log, "+");
+	return buf_len(&f->log) > 100 ? EXPAND_DEFER : acl_expand(&f->session, acl_name("a"), NULL, 0, arena, &text, error);
+}
+
+static void a_circle_through_the_routers_ends(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	f.session.facts = (struct acl_facts){ .has_recipient = true, .recipient = SLICE("a@good.test") };
+	f.session.verify = verify_in_a_circle;
+	assert_true(compile(&f, "a:\naccept verify = recipient"));
+	const char *got = run(&f, "a", ACL_POINT_RCPT);
+	assert_non_null(strstr(got, "ACL nested too deep: possible loop"));
+	assert_true(buf_len(&f.log) <= ACL_DEPTH_MAX / 4);
+	/* Nothing of it is left for the next run. */
+	f.session.verify = verify_simple;
+	assert_non_null(strstr(run(&f, "a", ACL_POINT_RCPT), "accept 250"));
+	assert_int_equal(f.session.depth, 0);
+	tear_down(&f);
+}
+
 /* ACLs that call each other many times over: more steps than there is time for. */
 static void verifying_headers(void **state)
 {
@@ -1045,6 +1107,7 @@ int main(void)
 		cmocka_unit_test(warnings_are_repeated_for_the_next_message),
 		cmocka_unit_test(an_expansion_calls_an_acl),
 		cmocka_unit_test(what_lists_gave_is_of_one_run),
+		cmocka_unit_test(a_circle_through_the_routers_ends),
 		cmocka_unit_test(verifying_headers),
 		cmocka_unit_test(a_run_ends),
 		cmocka_unit_test(expansions_nest_to_the_same_depth),

@@ -119,6 +119,9 @@ void acl_run_prepare(struct acl_run *run, struct acl_session *session, const str
 	run->context.memory = &outer->shared->memory;
 }
 
+/* What routing needs of the stack between an ACL that verifies and one that a router's option runs, in levels of ACLs. */
+enum { ROUTING_DEPTH = 3 };
+
 enum expand_result acl_expand(struct acl_session *session, struct expand_value name, const struct expand_value *arguments, size_t count,
 			      struct arena *arena, struct expand_value *text_r, struct error *error)
 {
@@ -127,6 +130,7 @@ enum expand_result acl_expand(struct acl_session *session, struct expand_value n
 	struct acl_data outer = session->data;
 	acl_run_prepare(run, session, NULL);
 	run->point = ACL_POINT_EXPANSION;
+	run->depth = session->depth ? session->depth + ROUTING_DEPTH : 0;
 	run->arena = arena;
 	run->shared = &shared;
 	run->context.memory = &shared.memory;

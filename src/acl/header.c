@@ -120,18 +120,17 @@ enum acl_step acl_add_header_run(struct acl_run *run, const struct acl_item *ite
 enum acl_step acl_remove_header_run(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
 	struct acl_session *session = run->session;
-	struct slice rest = slice_trim(value.text);
+	struct piece_text rest = piece_text_trim(run->text), item_text;
 	struct error error = { 0 };
-	char separator = ':';
 	(void)item;
+	(void)value;
 	if (!session->remove_header)
 		return acl_broken(run, "cannot use remove_header condition here: there is no message");
-	if (rest.len > 1 && rest.data[0] == '<' && !ascii_is_alnum(rest.data[1])) {
-		separator = rest.data[1];
-		rest = slice_from(rest, 2);
-	}
-	while (rest.len) {
-		struct slice name = slice_trim(slice_cut(&rest, separator));
+	char separator = piece_text_take_separator(&rest);
+	/* A peer's text adds no name, unless it is all there is. */
+	bool all = piece_text_all_bound(&rest);
+	while (piece_text_next(&rest, separator, all, run->arena, &item_text)) {
+		struct slice name = piece_text_rest(&item_text);
 		if (name.len && !session->remove_header(session->owner, arena_copy(run->arena, name), &error))
 			return acl_broken(run, "remove_header: %s", error.text);
 	}

@@ -312,7 +312,7 @@ static const char *outcome_text(enum acl_step step)
 	return step == ACL_LATER ? "deferred" : step == ACL_BROKEN ? "could not be done" : step == ACL_NO || step == ACL_DROPPED ? "failed" : "succeeded";
 }
 
-static enum acl_step run_acl(struct acl_run *run, const struct acl *acl)
+static enum acl_step run_statements(struct acl_run *run, const struct acl *acl)
 {
 	bool endpass, quit = run->depth == 0 && acl_point_info(run->point)->accept_only;
 	run->name = acl->name;
@@ -335,6 +335,16 @@ static enum acl_step run_acl(struct acl_run *run, const struct acl *acl)
 	}
 	acl_trace(run, "end of %s \"%.*s\": implicit DENY", what, SLICE_ARG(acl->name));
 	return ACL_NO;
+}
+
+static enum acl_step run_acl(struct acl_run *run, const struct acl *acl)
+{
+	struct acl_session *session = run->session;
+	unsigned outer = session->depth;
+	session->depth = run->depth + 1;
+	enum acl_step step = run_statements(run, acl);
+	session->depth = outer;
+	return step;
 }
 
 /* ---- Finding what to run ---- */

@@ -231,20 +231,23 @@ static enum acl_step run_log_reject_target(struct acl_run *run, const struct acl
 
 static enum acl_step run_logwrite(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
-	struct slice text = slice_trim(value.text), wrong = { 0 };
+	struct piece_text text = piece_text_trim(run->text);
+	struct slice wrong = { 0 };
 	unsigned targets = ACL_LOG_MAIN;
 	(void)item;
-	if (text.len && text.data[0] == ':') {
-		struct slice rest = slice_from(text, 1), names = slice_cut(&rest, ':');
-		if (names.len + 1 == text.len || !parse_logs(names, ',', &targets, &wrong)) {
+	(void)value;
+	if (piece_text_is(&text, ':')) {
+		text.at++;
+		size_t end = piece_text_find(&text, ':');
+		if (end == text.len || !parse_logs(slice_make(text.data + 1, end - 1), ',', &targets, &wrong)) {
 			acl_log(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "unknown log name in \"%.*s\" in \"logwrite\" in %s ACL",
-				SLICE_ARG(slice_first(text, 200)), acl_point_info(run->point)->name);
+				SLICE_ARG(slice_first(slice_make(text.data, text.len), 200)), acl_point_info(run->point)->name);
 			return ACL_YES;
 		}
-		text = slice_trim(rest);
+		text = piece_text_trim(piece_text_part(&text, end + 1, text.len));
 		targets = targets ? targets : ACL_LOG_MAIN;
 	}
-	acl_log(run, targets, "%.*s", SLICE_ARG(text));
+	acl_log(run, targets, "%.*s", SLICE_ARG(piece_text_rest(&text)));
 	return ACL_YES;
 }
 
@@ -306,7 +309,8 @@ static const struct acl_word words[] = {
 		  "accepts, false when it denies.",
 	  .example = "acl = check_relay $domain" },
 	{ MODIFIER("add_header"), .value = ACL_VALUE_PIECES, .points = MESSAGE_POINTS, .run = acl_add_header_run,
-	  .help = "Adds header lines to the message: at the end, or where :at_start:, :after_received: or :at_start_rfc: says.",
+	  .help = "Adds header lines to the message: at the end, or where :at_start:, :after_received: or :at_start_rfc: says. In "
+		  "acl_smtp_data and acl_smtp_mime, where the message is above 256 KiB, it is too late: they are left out, and the log says so.",
 	  .example = "add_header = X-Checked: yes" },
 	{ CONDITION("authenticated"), .value = ACL_VALUE_LIST, .list = NAMES,
 	  .points = ACL_EVERYWHERE & ~(NOT_SMTP_POINTS | AT(CONNECT) | AT(HELO)), .run = run_authenticated,
@@ -349,10 +353,10 @@ static const struct acl_word words[] = {
 	{ MODIFIER("log_reject_target"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_log_reject_target,
 	  .check = check_log_reject_target,
 	  .help = "Which logs are told of refusals from here on: main, reject, panic, or none.", .example = "log_reject_target = main" },
-	{ MODIFIER("logwrite"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_logwrite,
+	{ MODIFIER("logwrite"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = run_logwrite,
 	  .help = "Writes a line to the main log, or to those that :main,reject,panic: before the text names.",
 	  .example = "logwrite = :reject: seen $sender_address" },
-	{ CONDITION("malware"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_malware_run, .check = acl_content_check,
+	{ CONDITION("malware"), .value = ACL_VALUE_PIECES, .points = CONTENT_POINTS, .run = acl_malware_run, .check = acl_content_check,
 	  .uses = ACL_USE_CONTENT,
 	  .help = "Whether the scanner of av_scanner finds malware in the message: any with \"*\", or one whose name matches the regular "
 		  "expression. Options behind slashes: defer_ok, tmo=TIME. The name is in $malware_name.",
@@ -381,8 +385,9 @@ static const struct acl_word words[] = {
 	  .help = "Whether a line of the message matches one of these regular expressions; in acl_smtp_mime, a line of the part as it came. It "
 		  "is then in $regex_match_string, and what its groups matched in $regex1 and on.",
 	  .example = "regex = [Mm]ortgage : URGENT" },
-	{ MODIFIER("remove_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
-	  .help = "Removes all header lines of these names from the message.", .example = "remove_header = X-Route : X-Internal" },
+	{ MODIFIER("remove_header"), .value = ACL_VALUE_PIECES, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
+	  .help = "Removes all header lines of these names from the message. In acl_smtp_data and acl_smtp_mime, where the message is "
+		  "above 256 KiB, it is too late: the message is refused for now.", .example = "remove_header = X-Route : X-Internal" },
 	{ CONDITION("seen"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_seen_run, .check = acl_seen_check,
 	  .help = "Whether a key was seen within a time, or, with a minus sign, before it and not since; and notes that it is seen now. Options: "
 		  "key= (otherwise the client's address), readonly, write, refresh=.",
@@ -393,9 +398,10 @@ static const struct acl_word words[] = {
 	{ CONDITION("senders"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_ADDRESS, .points = SENDER_POINTS, .run = run_senders,
 	  .help = "Whether the envelope sender is in this address list; an empty item is the null sender.", .example = "senders = :" },
 	{ MODIFIER("set"), .value = ACL_VALUE_SET, .points = ACL_EVERYWHERE, .run = run_set,
-	  .help = "Gives a variable a value: acl_c... lasts for the connection, acl_m... for the message.",
+	  .help = "Gives a variable a value: acl_c... lasts for the connection, acl_m... for the message. Routers and transports see both; "
+		  "what acl_smtp_data and acl_smtp_mime set in a message above 256 KiB they do not.",
 	  .example = "set acl_m_score = ${eval:$acl_m_score+1}" },
-	{ CONDITION("spam"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_spam_run, .check = acl_content_check,
+	{ CONDITION("spam"), .value = ACL_VALUE_PIECES, .points = CONTENT_POINTS, .run = acl_spam_run, .check = acl_content_check,
 	  .uses = ACL_USE_CONTENT,
 	  .help = "Whether SpamAssassin or Rspamd, at spamd_address, takes the message for spam by the rules of this user; with \":true\" behind "
 		  "the user always true. What was found is in $spam_score, $spam_score_int, $spam_bar, $spam_report and $spam_action.",
@@ -404,7 +410,7 @@ static const struct acl_word words[] = {
 	  .help = "Sends a UDP packet: a host, a port and a text, separated by colons (or by what \"<;\" names). The host and the port must not "
 		  "come from a peer.",
 	  .example = "udpsend = 192.0.2.5 : 2500 : $tod_zulu $sender_host_address" },
-	{ CONDITION("verify"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_verify_run, .check = acl_verify_check,
+	{ CONDITION("verify"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_verify_run, .check = acl_verify_check,
 	  .help = "Verifies an address, the client's name or certificate, or the header.",
 	  .example = "verify = reverse_host_lookup" },
 };

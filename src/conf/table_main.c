@@ -52,7 +52,9 @@ static const struct conf_option options[] = {
 		  "for (SNI): NAME.pem, or NAME/fullchain.pem with NAME/privkey.pem; then those of *.parent; otherwise default.pem "
 		  "or default/, or that of primary_hostname. Expanded for each connection that wants TLS, and again when the name is known, "
 		  "if it uses $tls_in_sni. Files are opened only below directories that stand here as constant text; changed files are "
-		  "used by new connections as soon as key and certificate fit. Unset, or a forced failure: no TLS.",
+		  "used by new connections as soon as key and certificate fit, but a chain that does not belong together or is not valid now never "
+		  "replaces one that does and is. At most 8 files or directories, with 100,000 names in a directory; a server has at most 4,096 "
+		  "different keys and 8,192 files of TLS in use. Unset, or a forced failure: no TLS.",
 	  .example = "/etc/postern/tls/cert.pem" },
 	{ OPTION(tls_privatekey), EXPANDED, .computed = "tls_certificate",
 	  .help = "The files with the private keys of the certificates in PEM form, in the same order. Only the keeper process has "
@@ -68,7 +70,13 @@ static const struct conf_option options[] = {
 	  .example = "192.0.2.0/24" },
 	{ OPTION(host_accept_relay), .type = CONF_HOSTS, .modern = "an ACL for RCPT with \"accept hosts = ...\"",
 	  .help = "The hosts that may send mail for any domain. This and the next two hold where there is no acl_smtp_rcpt, and are "
-		  "alternatives: one that permits is enough. With an ACL, that decides.",
+		  "alternatives: one that permits is enough. With an ACL, that decides; one whose option is forced to fail is none. "
+		  "Everybody else may send mail for the domains that are ours. These are the domains of \"domainlist local_domains\" and "
+		  "\"domainlist relay_to_domains\", lists that count by their names, and those that `domains` of a router names. A domain is "
+		  "named by an item that is its name or the end of it, by an expression, or by what a lookup finds. It is not ours when an item "
+		  "takes any domain: \"*\", an expression that does, the \"*\" of lsearch*, an item computed from the address, a list that "
+		  "ends in a negated item; nor, in a router's `domains`, when a negated item stands before the one that takes it: "
+		  "\"! +local_domains : *.test\" says what is left, not whose it is. A configuration check warns of such lists.",
 	  .example = "192.0.2.0/24" },
 	{ OPTION(host_auth_accept_relay), .type = CONF_HOSTS, .fallback = "*", .modern = "an ACL for RCPT with \"accept authenticated = *\"",
 	  .help = "The hosts that may send mail for any domain once they are authenticated.", .example = "*" },
@@ -141,7 +149,8 @@ static const struct conf_option options[] = {
 		  "a suite of TLS 1.3 leaves that version out, unless it has one of the words ALL, DEFAULT or HIGH.",
 	  .example = "ECDHE+AESGCM" },
 	{ OPTION(tls_crl), EXPANDED,
-	  .help = "A file with revocation lists in PEM form for the certificates of clients; each of their issuers must have one.",
+	  .help = "A file with revocation lists in PEM form for the certificates of clients, or a directory of such files with hashed names "
+		  "(9d66eef0.r0; openssl rehash); each of their issuers must have one. What changes there is in use within seconds.",
 	  .example = "/etc/postern/tls/crl.pem" },
 	{ OPTION(tls_remember_esmtp), .type = CONF_BOOL, .fallback = "false",
 	  .help = "A client that said EHLO before STARTTLS need not say it again (RFC 3207 §4.2 wants it to).", .example = "true" },
@@ -157,7 +166,8 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_ocsp_file), EXPANDED,
 	  .help = "Files with proofs of validity (OCSP responses) for the certificates, in any order, DER or PEM, with or without that word before "
 		  "the path; sent to clients that ask (RFC 6066 §8). Certificates beside a proof in its file are sent with it. Proofs that "
-		  "are not valid are not sent, and told of once; a replaced file is in use within two seconds.",
+		  "are not valid are not sent, and told of once; a replaced file is in use within two seconds. At most "
+		  "8 files, by absolute paths.",
 	  .example = "/etc/postern/tls/ocsp.der" },
 	{ OPTION(tls_ocsp_fetch), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Fetch such proofs from the responders that the certificates name, renew them at a third of their life, and keep them over "
@@ -314,7 +324,8 @@ static const struct conf_option options[] = {
 	  .example = "accept authenticated = *" },
 	{ ACL(smtp_mail, MAIL), .help = "The ACL for MAIL.", .example = "deny senders = spammer@example.com" },
 	{ ACL(smtp_rcpt, RCPT),
-	  .help = "The ACL for each RCPT. What it accepts must be routeable as well. Unset: what is routeable is accepted.",
+	  .help = "The ACL for each RCPT. What it accepts must be routeable as well. Unset, or a forced failure: host_accept_relay and its kin "
+		  "decide, and what is routeable is accepted of those who may.",
 	  .example = "accept domains = example.org" },
 	{ ACL(smtp_predata, PREDATA), .help = "The ACL for DATA, before the message is sent. BDAT does not run it.",
 	  .example = "accept" },
@@ -348,8 +359,8 @@ static const struct conf_option options[] = {
 	{ OPTION(received_headers_max), .type = CONF_INTEGER, .fallback = "30", .min = 1, .max = 10000,
 	  .help = "The most Received: lines of a message; more mean a loop.", .example = "50" },
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
-	  .help = "The most bytes of a message's header section; a larger one gets 552. A section is in memory until it is whole. What sections above "
-		  "256K take beyond that is limited to 64M for all clients of a front together: who comes when that is full gets 451.",
+	  .help = "The most bytes of a message's header section; a larger one gets 552. A section is in memory until it is whole. What sections have "
+		  "above 32K is limited to 64M for all clients of a front together: who comes when that is full gets 451.",
 	  .example = "256K" },
 	{ OPTION(queue_only), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Messages are not delivered when they arrive, but by the next run of the queue (queue_run_interval).", .example = "true" },

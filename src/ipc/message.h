@@ -55,6 +55,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 #define IPC_KEY(F) F(bytes, path) F(bytes, expected) F(bytes, certificate_path)
 /* What became of it; `problem` is empty when it can be used. */
 #define IPC_KEY_TAKEN(F) F(bytes, path) F(bytes, certificate_path) F(bytes, problem)
+/* No certificate is for this key any more: it signs for handshakes that have begun. */
+#define IPC_KEY_REPLACED(F) F(bytes, key)
 /* The spool directory, for the queue alone. */
 #define IPC_SPOOL(F) F(bytes, path)
 /* A directory below which a store may deliver. */
@@ -168,6 +170,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
 	M(counters, COUNTERS, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_COUNTERS)                \
 	M(key, KEY, IPC_R(MASTER), IPC_R(KEEPER), 1, IPC_KEY)                              \
 	M(key_taken, KEY_TAKEN, IPC_R(KEEPER), IPC_R(MASTER), 0, IPC_KEY_TAKEN)            \
+	M(key_replaced, KEY_REPLACED, IPC_R(MASTER), IPC_R(KEEPER), 0, IPC_KEY_REPLACED)   \
 	M(spool, SPOOL, IPC_R(MASTER), IPC_R(QUEUE), 1, IPC_SPOOL)                         \
 	M(mailboxes, MAILBOXES, IPC_R(MASTER), IPC_R(STORE), 1, IPC_MAILBOXES)             \
 	M(store_wanted, STORE_WANTED, IPC_R(QUEUE), IPC_R(MASTER), 0, IPC_STORE_WANTED)    \

@@ -273,14 +273,10 @@ static void take_store_wanted(struct child *queue, struct slice body)
 	}
 }
 
-/* Each text once: every front finds the same wrong with a file or a proof. */
-static void take_complaint(struct master *master, struct slice body)
+void master_complain_once(struct master *master, struct slice text)
 {
-	struct ipc_complaint message;
-	if (!ipc_unpack_complaint(body, &message))
-		return;
 	enum { SIZE = sizeof master->complaints.sums / sizeof master->complaints.sums[0] };
-	uint32_t sum = crc32c(0, message.text.data, message.text.len) | 1;
+	uint32_t sum = crc32c(0, text.data, text.len) | 1;
 	if (master->complaints.generation != master->generation) {
 		memset(&master->complaints, 0, sizeof master->complaints);
 		master->complaints.generation = master->generation;
@@ -289,7 +285,14 @@ static void take_complaint(struct master *master, struct slice body)
 		if (master->complaints.sums[i] == sum)
 			return;
 	master->complaints.sums[master->complaints.next++ % SIZE] = sum;
-	log_line(&master->log, LOG_KIND_PANIC, "%.*s", SLICE_ARG(message.text));
+	log_line(&master->log, LOG_KIND_PANIC, "%.*s", SLICE_ARG(text));
+}
+
+static void take_complaint(struct master *master, struct slice body)
+{
+	struct ipc_complaint message;
+	if (ipc_unpack_complaint(body, &message))
+		master_complain_once(master, message.text);
 }
 
 static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)

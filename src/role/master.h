@@ -91,7 +91,7 @@ struct master {
 		uint64_t generation;   /* of the configuration; a new one may be told all again */
 		uint32_t sums[64];     /* of the last texts */
 		unsigned next;
-	} complaints;          /* about OCSP proofs, from the fronts */
+	} complaints;          /* that have been made: about OCSP proofs and files of TLS, by the fronts and the master itself */
 	char sandbox[160];     /* what a role said is in force */
 	bool started, stopping, failed;
 };
@@ -107,6 +107,8 @@ bool children_settle(struct master *master, int64_t deadline);
 bool children_drain(struct master *master, enum role kind, int64_t deadline);
 void children_kill(struct master *master);
 struct child *child_find(struct master *master, enum role kind, unsigned index);
+/* Into the panic log, unless this text is there since the configuration came into use. */
+void master_complain_once(struct master *master, struct slice text);
 
 /* listen.c: opens what conf wants and is not open yet. False and *error: nothing has changed. */
 bool listen_open(struct master *master, const struct conf *conf, struct error *error);
@@ -115,8 +117,8 @@ void listen_keep(struct master *master, const struct conf *conf);
 /* "[127.0.0.1]:2525 and ..." */
 void listen_describe(const struct conf *conf, bool tls_on_connect, char *out, size_t size);
 
-/* logs.c: opens the log files of conf, creating directories. False and *error. */
-bool logs_open(const struct conf *conf, const struct master_options *options, struct log_targets *targets, struct error *error);
+/* logs.c: opens the log files of conf, creating directories. `patient`: the system's logger may come later. False and *error. */
+bool logs_open(const struct conf *conf, const struct master_options *options, bool patient, struct log_targets *targets, struct error *error);
 /* As a message to a role, and as the master's own. */
 void logs_send(struct master *master, struct ipc_peer *peer);
 /* The system's logger is gone: waits for it, a second at least, and hands it out. */

@@ -5,7 +5,7 @@
  * which goes to the queue with one sealed memfd; a larger message follows in parts of 256 KiB, each acknowledged before the next. The queue
  * answers the last part when the message is durable.
  *
- * So a session holds its header section and 256 KiB. What sections above PART_SIZE take beyond it is counted over all sessions of a front,
+ * So a session holds its header section and 256 KiB. What a section has above HEADER_USUAL is counted over all sessions of a front,
  * LARGE_HEADERS_MAX at most, for a thousand clients may send a thousand of them at a time: who comes when that is full is asked to come
  * again. While such a section is worked on there are up to four copies of it.
  */
@@ -23,11 +23,13 @@
 enum {
 	PART_SIZE = 256 * 1024,
 	RUN_MAX = 64 * 1024, /* of the text, as it comes in */
-	HEADER_ROOM = 256 * 1024, /* what we, ACLs and submission add to a header section */
+	HEADER_ROOM = 256 * 1024, /* what ACLs and submission add to a header section, and our Received: */
+	HEADER_USUAL = 32 * 1024,
 	LARGE_HEADERS_MAX = 64 * 1024 * 1024,
 	VARIABLES_BYTES_MAX = 40 * 1024,   /* of ACLs, with their names */
 	DELAYS_BYTES_MAX = 1024, /* why it is not delivered at once */
 	RECEIVED_MAX = 8 * 1024,
+	RECEIVED_ROOM = 64 * 1024, /* above any that we make */
 	RECIPIENTS_BYTES_MAX = 128 * 1024, /* leaves room in a message of IPC_MESSAGE_MAX for the rest of the envelope */
 };
 
@@ -42,10 +44,10 @@ void submission_init(struct incoming_message *message)
 	buf_init(&message->recipients, RECIPIENTS_BYTES_MAX);
 }
 
-/* front->large_headers, of this message: what its header section has above PART_SIZE. */
+/* front->large_headers, of this message: what its header section has above HEADER_USUAL. */
 static void count_header(struct session *session, size_t length)
 {
-	size_t large = length > PART_SIZE ? length - PART_SIZE : 0;
+	size_t large = length > HEADER_USUAL ? length - HEADER_USUAL : 0;
 	session->front->large_headers += large - session->message.large_header;
 	session->message.large_header = large;
 }
@@ -154,7 +156,7 @@ void submission_begin(struct session *session)
 	message->id = message_id_make(&session->front->ids);
 	mail_header_scan_init(&message->scan);
 	buf_init(&message->header, (size_t)session->conf->main.header_maxsize + RUN_MAX);
-	buf_init(&message->body, header_max(session) + PART_SIZE);
+	buf_init(&message->body, header_max(session) + RECEIVED_ROOM + PART_SIZE);
 }
 
 struct gathering {

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -186,6 +187,20 @@ bool tls_content_read(enum tls_file_kind kind, const char *path, const char *key
 		return true;
 	fd_close(&content_r->fd);
 	return error_set_errno(error, errno, "opening the private key %s", key_path);
+}
+
+struct slice tls_content_map(const struct tls_content *content)
+{
+	struct stat st;
+	size_t size = content->fd >= 0 && fstat(content->fd, &st) == 0 ? (size_t)st.st_size : 0;
+	void *text = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, content->fd, 0) : MAP_FAILED;
+	return text == MAP_FAILED ? (struct slice){ 0 } : slice_make(text, size);
+}
+
+void tls_content_unmap(struct slice text)
+{
+	if (text.len)
+		munmap((void *)(uintptr_t)text.data, text.len);
 }
 
 void tls_content_drop(struct tls_content *content)

@@ -23,6 +23,9 @@ struct tls_content {
 /* False with *error, and nothing open, when it cannot be used. Whether the key fits is the keeper's to say;
  * whether the chain is good (tls/chain.h) is no condition. */
 bool tls_content_read(enum tls_file_kind kind, const char *path, const char *key_path, struct tls_content *content_r, struct error *error);
+/* Its text, readable until tls_content_unmap; empty when there is none. */
+struct slice tls_content_map(const struct tls_content *content);
+void tls_content_unmap(struct slice text);
 /* Closes what is open. */
 void tls_content_drop(struct tls_content *content);
 

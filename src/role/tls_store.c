@@ -4,15 +4,17 @@
 #include "base/fatal.h"
 #include "role/master.h"
 #include "role/tls_content.h"
+#include "role/tls_demands.h"
 #include "role/tls_guard.h"
 #include "role/tls_mark.h"
+#include "role/tls_usable.h"
 
 #include <fcntl.h>
 #include <string.h>
 
 #define WATCH_PERIOD CLOCK_SECOND
 /* A directory of many thousands may take long to look at: the next look is so many times later, at 2 % of a processor. */
-enum { LOOK_SPARING = 50 };
+enum { LOOK_SPARING = 50, QUESTIONS_MAX = 1024 /* of fronts at a time; one that asks more is not well, and each has a task */ };
 #define KEEPER_TIMEOUT (20 * CLOCK_SECOND)
 
 struct item {
@@ -39,6 +41,7 @@ struct tls_store {
 	struct item *items[TLS_STORE_MAX];
 	size_t count;
 	struct wait_list loaded;
+	bool looked_at_demands;
 };
 
 /* ---- Marks ---- */
@@ -356,7 +359,7 @@ void tls_store_wanted(struct tls_store *store, struct child *front, struct ipc_i
 {
 	struct ipc_tls_file_wanted message;
 	struct question *question = xcalloc(1, sizeof *question);
-	if (!store || !ipc_unpack_tls_file_wanted(incoming->body, &message) || message.kind >= TLS_FILE_KINDS ||
+	if (!store || store->references > QUESTIONS_MAX || !ipc_unpack_tls_file_wanted(incoming->body, &message) || message.kind >= TLS_FILE_KINDS ||
 	    !slice_to_cstr(message.path, question->path, sizeof question->path) ||
 	    !slice_to_cstr(message.key_path, question->key_path, sizeof question->key_path)) {
 		free(question);
@@ -429,14 +432,20 @@ static void take_along(struct tls_store *store, const struct tls_store *old)
 	}
 }
 
+static bool serves(const struct tls_store *store, const struct item *item, const struct tls_content *content, struct error *error)
+{
+	return is_good(content, error) && tls_usable(store->conf, item->path, content->fd, error);
+}
+
 /*
- * Whether a chain may come into the place of the one that is in use: one that does not belong together, or is not valid now, does not if
- * that one does and is.
+ * Whether a chain may come into the place of the one that is in use: one that does not belong together, is not valid now, or that the fronts
+ * could not use does not if that one does, is, and can be.
  */
-static bool may_replace(const struct tls_content *before, const struct tls_content *content, struct error *error)
+static bool may_replace(const struct tls_store *store, const struct item *item, const struct tls_content *before,
+			const struct tls_content *content, struct error *error)
 {
 	struct error ignored;
-	return is_good(content, error) || !is_good(before, &ignored);
+	return serves(store, item, content, error) || !serves(store, item, before, &ignored);
 }
 
 bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struct error *error)
@@ -447,7 +456,7 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 		bool same = before && before->content.fd >= 0 && same_marks(before->used, item->used);
 		if (item->kind != TLS_FILE_CHAIN || item->content.fd < 0 || (same && !before->refused))
 			continue;
-		if (before && before->content.fd >= 0 && !*before->problem && !may_replace(&before->content, &item->content, error))
+		if (before && before->content.fd >= 0 && !*before->problem && !may_replace(store, item, &before->content, &item->content, error))
 			return error_context(error, "%s", item->path);
 		enum tls_guard_answer answer = tls_guard_ask(store->master, store->conf, item->path, item->content.fd, error);
 		if (answer == TLS_GUARD_REFUSE)
@@ -460,6 +469,24 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 	return true;
 }
 
+/*
+ * A key that an item no longer has, or was not permitted to have: the keeper need not have it, unless it is another's too, or perhaps that of one
+ * that is just being loaded. A reload gives the keeper all keys anew.
+ */
+static void release_key(const struct tls_store *store, const struct key_id *key)
+{
+	struct child *keeper = child_find(store->master, ROLE_KEEPER, 0);
+	struct ipc_key_replaced message = { .key = slice_make(key->bytes, KEY_ID_LEN) };
+	for (size_t i = 0; i < store->count; i++) {
+		const struct item *item = store->items[i];
+		bool has = item->kind == TLS_FILE_CHAIN && item->content.fd >= 0 && memcmp(item->content.key.bytes, key->bytes, KEY_ID_LEN) == 0;
+		if (has || item->loading)
+			return;
+	}
+	if (keeper && keeper->ready && keeper->peer && store == store->master->tls && !store->master->reloading)
+		ipc_send(keeper->peer, key_replaced, KEY_REPLACED, 0, &message, NULL, 0);
+}
+
 /* The files are others now: into use, if they can be used. */
 static void renew(struct tls_store *store, struct item *item)
 {
@@ -469,13 +496,13 @@ static void renew(struct tls_store *store, struct item *item)
 	item->loading = true;
 	bool good = tls_content_read(item->kind, item->path, item->key_path, &content, &error), permitted = true;
 	if (good && item->kind == TLS_FILE_CHAIN &&
-	    ((had && !may_replace(&item->content, &content, &error)) || !ask_keeper(store, item, &content, &error))) {
+	    ((had && !may_replace(store, item, &item->content, &content, &error)) || !ask_keeper(store, item, &content, &error))) {
 		good = false;
 		tls_content_drop(&content);
 	}
 	if (good && had && item->kind == TLS_FILE_CHAIN && !guard_permits(store, item, &content, &error)) {
 		good = permitted = false;
-		tls_content_drop(&content);
+		tls_content_drop(&content); /* its key is released below */
 	}
 	item->refused = good ? TAKEN : permitted ? UNFIT : GUARDED;
 	item->loading = false;
@@ -483,14 +510,19 @@ static void renew(struct tls_store *store, struct item *item)
 	if (!good) {
 		log_line(&store->master->log, LOG_KIND_PANIC, "TLS error: %s has changed and is not used: %s%s", item->path, error.text,
 			 had ? "; what was in use before stays" : "");
+		if (!permitted)
+			release_key(store, &content.key);
 		return;
 	}
+	struct key_id before = item->content.key;
 	tls_content_drop(&item->content);
 	item->content = content;
 	*item->problem = '\0';
 	item->told = false;
 	item->version = ++store->master->tls_version;
 	tell_fronts(store, item);
+	if (had && item->kind == TLS_FILE_CHAIN)
+		release_key(store, &before);
 	tell_fetch(store, item);
 	if (item->kind != TLS_FILE_NAMES)
 		log_line(&store->master->log, LOG_KIND_MAIN, "TLS: %s has changed; new connections use it", item->path);
@@ -520,6 +552,14 @@ static void watch_item(struct tls_store *store, struct item *item)
 	tell_fault(store, item);
 }
 
+/* Of a configuration that has come into use. */
+static void look_at_demands(struct tls_store *store)
+{
+	if (!store->looked_at_demands)
+		tls_demands_tell(store->master, store->conf);
+	store->looked_at_demands = true;
+}
+
 static void look_at_published(struct tls_store *store)
 {
 	for (size_t i = 0; i < store->count && store == store->master->tls; i++)
@@ -539,6 +579,7 @@ void tls_store_watch(void *arg)
 		if (!looked)
 			look_at_published(store);
 		looked = true;
+		look_at_demands(store);
 		for (size_t i = 0; i < store->count && store == master->tls; i++)
 			watch_item(store, store->items[i]);
 		unref(store);

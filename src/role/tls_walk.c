@@ -5,7 +5,6 @@
 #include "role/tls_content.h"
 
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,17 +50,12 @@ static void visit_directory(struct walk *walk, struct slice directory)
 	char path[TLS_PATH_MAX];
 	struct tls_content content;
 	struct error ignored;
-	struct stat st;
 	if (!slice_to_cstr(directory, path, sizeof path) || !tls_content_read(TLS_FILE_NAMES, path, "", &content, &ignored))
 		return;
-	size_t size = fstat(content.fd, &st) == 0 ? (size_t)st.st_size : 0;
-	void *text = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, content.fd, 0) : MAP_FAILED;
-	if (text != MAP_FAILED) {
-		struct slice names = slice_make(text, size);
-		while (names.len)
-			visit_line(walk, directory, slice_cut(&names, '\n'));
-		munmap(text, size);
-	}
+	struct slice text = tls_content_map(&content), names = text;
+	while (names.len)
+		visit_line(walk, directory, slice_cut(&names, '\n'));
+	tls_content_unmap(text);
 	tls_content_drop(&content);
 }
 
