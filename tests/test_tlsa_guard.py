@@ -242,12 +242,12 @@ def test_a_reload_takes_nothing_along_that_the_configuration_no_longer_names(wor
 # ---- While the DNS keeps an answer back ----
 
 class Slow:
-    """A name server that knows no names, and says so only when it may where "held" is in the question."""
+    """A name server that knows no names, and keeps that back until release() where "held" is in the question."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        self.held = self.may_answer = False
+        self.held, self.released = [], False
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -256,15 +256,24 @@ class Slow:
                 query, client = self.socket.recvfrom(4096)
             except OSError:
                 return
-            if b"held" in query.lower() and not self.may_answer:
-                self.held = True
-                continue
-            question = query[12:query.index(b"\0", 12) + 5]
-            self.socket.sendto(query[:2] + bytes([0x80 | query[2] & 1, 0x80 | 3]) + query[4:6] + bytes(6) + question, client)
+            if b"held" in query.lower() and not self.released:
+                self.held.append((query, client))
+            else:
+                self.answer(query, client)
+
+    def answer(self, query, client):
+        question = query[12:query.index(b"\0", 12) + 5]
+        self.socket.sendto(query[:2] + bytes([0x80 | query[2] & 1, 0x80 | 3]) + query[4:6] + bytes(6) + question, client)
+
+    def release(self):
+        self.released = True
+        for query, client in self.held:
+            self.answer(query, client)
 
     def config(self):
+        """With so many tries that the guard's own 30 seconds are the limit."""
         return ('server:\n  do-not-query-localhost: no\n  local-zone: "test." nodefault\n  domain-insecure: "."\n  qname-minimisation: no\n'
-                f'forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@{self.socket.getsockname()[1]}\n')
+                f'  outbound-msg-retry: 30\nforward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@{self.socket.getsockname()[1]}\n')
 
 
 @pytest.fixture
@@ -320,6 +329,6 @@ def test_a_keeper_that_dies_while_the_guard_asks_has_the_key_in_use_again(waitin
     wait_for("another front", lambda: one.roles().get("front 0") not in (None, front))
     assert s_client(one.smtp).name == "first.test"
     assert "default.pem has changed" not in one.log_text(start), "the guard has given up before"
-    slow.may_answer = True
+    slow.release()
     one.wait_log("default.pem has changed; new connections use it", start)
     wait_for("the certificate that the guard permits", lambda: s_client(one.smtp).name == "held.test")
