@@ -82,6 +82,18 @@ def test_port_of_somebody_else_is_refused_and_the_listeners_stay(server, shares)
     assert answers(one.smtp, "127.0.0.9")
 
 
+def test_another_server_on_one_ipv6_address_is_seen_behind_ours_on_all(server):
+    one = server(main={"local_interfaces": "<; 127.0.0.1 ; ::0"})
+    assert answers(one.smtp, "::1")
+    with socket.socket(socket.AF_INET6) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("::1", one.smtp))
+        other.listen()
+        reloaded(one, {"local_interfaces": "<; 127.0.0.1 ; ::1"}, rf"reload refused: cannot listen on ::1 port {one.smtp} \(is another")
+    reloaded(one, {})
+    wait_for("the new address", lambda: answers(one.smtp, "::1") and answers(one.smtp))
+
+
 def test_refused_reload_leaves_the_listeners_as_they_were(server):
     one = server(main={"reload_timeout": "1s"})
     more, = free_ports(1)

@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 import termios
@@ -103,6 +104,25 @@ def test_logger_that_is_started_again_gets_the_lines_again(server):
     logger.end()
 
 
+def test_files_are_rotated_also_while_there_is_no_logger(server):
+    one = server(start=False)
+    one.configure({"log_file_path": f"syslog : {one.log.parent}/%slog"})
+    path = one.dir / "logger"
+    logger = Logger(path)
+    one.start(wrapper=[*NAMESPACE, "sh", "-c", DEVICES, str(one.dir)])
+    logger.end()
+    path.unlink()
+    one.log.rename(one.log.with_name("mainlog.1"))
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("configuration reloaded")
+    logger = Logger(path)
+    logger.wait(r"postern-master\[\d+\]: master: \d+ log lines? could not be written: ")
+    one.send(make_message("to both"))
+    logger.wait(r"Completed$")
+    one.wait_log(r"Completed$")
+    logger.end()
+
+
 def test_lines_lost_on_a_full_disk_are_counted_once_there_is_room(server):
     one = server(start=False)
     one.start(ready=False, wrapper=[*NAMESPACE, "sh", "-c", SMALL_DISK, str(one.dir)])
@@ -194,7 +214,7 @@ def test_run_v_shows_the_log_on_the_terminal_until_it_is_interrupted(server, col
     line("33", r"H=.* rejected RCPT <nobody-here@example\.test>.*")
     assert len(re.findall("rejected RCPT", terminal.text)) == 1  # main and reject log have the same
     fetch = one.role("fetch")
-    os.kill(fetch, 9)
+    os.kill(fetch, signal.SIGKILL)
     line("1;31", rf"fetch \(pid {fetch}\) was killed by signal 9 \(Killed\)")
     wait_for("another one", lambda: one.roles().get("fetch", fetch) != fetch)
     terminal.interrupt()

@@ -110,7 +110,7 @@ static void start_role(struct master *master, enum role kind, unsigned index)
 static bool prepare(struct master *master, struct error *error)
 {
 	struct log_targets targets;
-	if (!logs_open(master->conf, &master->options, &targets, error))
+	if (!logs_open(master->conf, &master->options, false, &targets, error))
 		return false;
 	log_replace(&master->log, &targets);
 	master->fronts = count_fronts(master->conf);
@@ -377,7 +377,7 @@ static void reload(struct master *master)
 	struct error error = { 0 };
 	_cleanup_fd_ int source_fd = -1;
 	struct conf *conf = read_configuration(master, &source_fd);
-	if (logs_open(conf ? conf : master->conf, &master->options, &targets, &error))
+	if (logs_open(conf ? conf : master->conf, &master->options, true, &targets, &error))
 		log_replace(&master->log, &targets);
 	else
 		complain(master, "%s; the old log stays open", error.text);

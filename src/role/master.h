@@ -117,8 +117,8 @@ void listen_keep(struct master *master, const struct conf *conf);
 /* "[127.0.0.1]:2525 and ..." */
 void listen_describe(const struct conf *conf, bool tls_on_connect, char *out, size_t size);
 
-/* logs.c: opens the log files of conf, creating directories. False and *error. */
-bool logs_open(const struct conf *conf, const struct master_options *options, struct log_targets *targets, struct error *error);
+/* logs.c: opens the log files of conf, creating directories. `patient`: the system's logger may come later. False and *error. */
+bool logs_open(const struct conf *conf, const struct master_options *options, bool patient, struct log_targets *targets, struct error *error);
 /* As a message to a role, and as the master's own. */
 void logs_send(struct master *master, struct ipc_peer *peer);
 /* The system's logger is gone: waits for it, a second at least, and hands it out. */

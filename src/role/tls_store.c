@@ -14,7 +14,7 @@
 
 #define WATCH_PERIOD CLOCK_SECOND
 /* A directory of many thousands may take long to look at: the next look is so many times later, at 2 % of a processor. */
-enum { LOOK_SPARING = 50 };
+enum { LOOK_SPARING = 50, QUESTIONS_MAX = 1024 /* of fronts at a time; one that asks more is not well, and each has a task */ };
 #define KEEPER_TIMEOUT (20 * CLOCK_SECOND)
 
 struct item {
@@ -380,7 +380,7 @@ void tls_store_wanted(struct tls_store *store, struct child *front, struct ipc_i
 {
 	struct ipc_tls_file_wanted message;
 	struct question *question = xcalloc(1, sizeof *question);
-	if (!store || !ipc_unpack_tls_file_wanted(incoming->body, &message) || message.kind >= TLS_FILE_KINDS ||
+	if (!store || store->references > QUESTIONS_MAX || !ipc_unpack_tls_file_wanted(incoming->body, &message) || message.kind >= TLS_FILE_KINDS ||
 	    !slice_to_cstr(message.path, question->path, sizeof question->path) ||
 	    !slice_to_cstr(message.key_path, question->key_path, sizeof question->key_path)) {
 		free(question);
