@@ -100,15 +100,15 @@ def pretend(directory, lines, *arguments, address="198.51.100.7", text=None, fla
                           capture_output=True, timeout=60, check=False)
 
 
-def in_exim(directory, lines, address="198.51.100.7"):
+def in_exim(directory, lines, *flags, address="198.51.100.7", text=None):
     program, environment = exim.exim()
     conf = directory / "exim.conf"
     conf.write_text(f"spool_directory = {directory}/spool-exim\nlog_file_path = {directory}/%slog\ntls_advertise_hosts =\n"
-                    + OPTIONS + ACLS)
+                    + (text or OPTIONS + ACLS))
     spool = directory / "spool-exim"
-    spool.mkdir()
+    spool.mkdir(exist_ok=True)
     spool.chmod(0o1777)
-    return subprocess.run([program, "-C", conf, "-bh", address], text=True, capture_output=True, timeout=60, env=environment, check=False,
+    return subprocess.run([program, "-C", conf, *flags, "-bh", address], text=True, capture_output=True, timeout=60, env=environment, check=False,
                           input="".join(line + "\n" for line in lines))
 
 
@@ -134,7 +134,7 @@ def test_replies_and_log_lines_are_those_of_exim(directory, name):
 
 @pytest.mark.parametrize("name", PROXIED)
 def test_a_pretended_proxy_begins_with_its_header_as_with_exim(directory, name):
-    ours, theirs = pretend(directory, PROXIED[name], address="192.0.2.9"), in_exim(directory, PROXIED[name], "192.0.2.9")
+    ours, theirs = pretend(directory, PROXIED[name], address="192.0.2.9"), in_exim(directory, PROXIED[name], address="192.0.2.9")
     assert replies(ours.stdout) == replies(theirs.stdout) and len(replies(ours.stdout)) >= 1
     assert [line for line in log_lines(ours.stderr) if "ACL" in line] == [line for line in log_lines(theirs.stderr) if "ACL" in line]
     assert '>>> host in hosts_proxy? yes (matched "192.0.2.9")' in ours.stderr.split("\n")
@@ -206,6 +206,53 @@ check_facts:
     done = pretend(directory, lines, "-oMi", "192.0.2.1.2587", "-oMs", "host.test", "-bh", text=text, flags=("-C",),
                    address="198.51.100.7.4321")
     assert "550 <198.51.100.7> <4321> <host.test> <192.0.2.1> <2587>" in done.stdout, done
+
+
+FACTS = OPTIONS.replace("acl_smtp_mail = check_mail", "acl_smtp_mail = check_facts") + ACLS + """
+check_facts:
+  warn logwrite = <$sender_ident> <$sender_host_authenticated> <$authenticated_id> <$received_protocol>
+  warn logwrite = <$sender_fullhost> <$sender_rcvhost>
+  warn authenticated = *
+       logwrite = authenticated
+  accept
+"""
+ASKING = ["EHLO h.test", "MAIL FROM:<a@b.test>", "RCPT TO:<x@y.test>", "RCPT TO:<user@example.test>", "DATA", "Subject: x", "", "text", ".", "QUIT"]
+
+
+def described(directory, flags, text=FACTS):
+    """The same session with these flags, in front of -bh: ours and Exim's."""
+    ours = pretend(directory, ASKING, *flags, "-bh", text=text + ROUTERS, flags=("-C",))
+    theirs = in_exim(directory, ASKING, *flags, text=text)
+    assert ours.returncode == 0 and theirs.returncode == 0, (ours, theirs)
+    return ours, theirs
+
+
+def hello(output):
+    return re.search(r"^250-(mx\.example\.test Hello .*)", output, re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize("flags", [["-oMt", "joe"], ["-oMt", "joe", "-oMs", "h.test"], ["-oMt", "joe", "-oMs", "h.test", "-oMi", "192.0.2.1.2587"]])
+def test_a_user_of_the_client_is_told_as_with_exim(directory, flags):
+    """-oMt: $sender_ident, in the variables that name the client, in the reply to EHLO and in log lines."""
+    ours, theirs = described(directory, flags)
+    assert "LOG: <joe> <> <> <esmtp>" in log_lines(theirs.stderr)
+    assert log_lines(ours.stderr) == log_lines(theirs.stderr)
+    assert hello(ours.stdout) == hello(theirs.stdout)
+
+
+@pytest.mark.parametrize("flag", ["-oMr", "-oMas", "-f"])
+def test_flags_without_effect_on_a_session_are_refused(directory, flag):
+    for arguments in ([flag, "x@y.test", "-bh", "192.0.2.1"], ["-bh", "192.0.2.1", flag, "x@y.test"]):
+        done = subprocess.run([POSTERN, "-C", directory / "none", *arguments], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2 and done.stderr.splitlines() == [
+            f"postern: a session finds this out by itself, so it has no effect with -bh: {flag}"]
+
+
+def test_flags_of_exim_may_follow_the_address(directory):
+    pretend(directory, [], text=FACTS + ROUTERS)
+    done = subprocess.run([POSTERN, "-bh", "198.51.100.7", "-oMt", "joe", "-oMs", "h.test", "-C", directory / "postern.conf"], text=True, timeout=60,
+                          input="EHLO h.test\nMAIL FROM:<a@b.test>\nQUIT\n", capture_output=True, check=False)
+    assert "LOG: <joe> <> <> <esmtp>" in done.stderr.splitlines(), done
 
 
 def test_json_has_one_object_a_step(directory):

@@ -184,6 +184,7 @@ static bool set_stage(struct stage *stage, struct loop *loop, struct error *erro
 static void describe_client(struct session *session, const struct rehearsal *rehearsal)
 {
 	struct session_host *names = &session->host_names;
+	session->smtp.ident = rehearsal->ident;
 	session->settings.enforce_sync = false; /* commands may come from a file */
 	if (rehearsal->host_name.len) {
 		names->name = arena_copy(&names->arena, rehearsal->host_name);

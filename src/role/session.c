@@ -24,7 +24,9 @@ const char *session_peer(const struct session *session, char out[SESSION_PEER_MA
 {
 	memcpy(out, "H=", 2);
 	struct slice helo = session->acl.facts.helo.len ? session->acl.facts.helo : session->smtp.helo;
-	mail_host_format(session->host_names.name, helo, slice_of(session->host_text.text), out + 2, SESSION_PEER_MAX - 2);
+	size_t len = 2 + mail_host_format(session->host_names.name, helo, slice_of(session->host_text.text), out + 2, SESSION_PEER_MAX - 2);
+	if (session->smtp.ident.len)
+		snprintf(out + len, SESSION_PEER_MAX - len, " U=%.*s", SLICE_ARG(session->smtp.ident));
 	return out;
 }
 

@@ -210,7 +210,7 @@ enum {
 	SESSION_TLS_FIELDS_MAX = 1024,
 	SESSION_AUTH_FIELD_MAX = 2200,
 };
-/* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
+/* "H=name (helo) [192.0.2.1] U=ident", as Exim names a client in the log. Written to `out`, which is returned. */
 const char *session_peer(const struct session *session, char out[SESSION_PEER_MAX]);
 /* " X=... CV=no", as log_selector has it; empty in clear. Written to `out`, which is returned. */
 const char *session_tls_fields(const struct session *session, char out[SESSION_TLS_FIELDS_MAX]);

@@ -101,6 +101,7 @@ static void add_standard_received(struct session *session, const char *date)
 		.host_name = session->host_names.name,
 		.host_address = slice_of(session->host_text.text),
 		.helo = session->smtp.helo,
+		.ident = session->smtp.ident,
 		.primary_hostname = session->conf->main.primary_hostname,
 		.protocol = slice_of(submission_protocol(session)),
 		.tls_version = slice_of(session->tls.version),
