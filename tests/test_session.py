@@ -240,6 +240,28 @@ def test_a_user_of_the_client_is_told_as_with_exim(directory, flags):
     assert hello(ours.stdout) == hello(theirs.stdout)
 
 
+NAMES = OPTIONS.replace("acl_smtp_mail = check_mail", "acl_smtp_mail = check_names") + ACLS + """
+check_names:
+  warn verify = helo
+       logwrite = HELO is right
+  warn verify = reverse_host_lookup
+       logwrite = there is a name
+  warn hosts = *.test
+       logwrite = the name is in test
+  accept
+"""
+
+
+@pytest.mark.parametrize("name, lines", [("h.test", ["HELO is right", "there is a name", "the name is in test"]),
+                                         ("other.example", ["there is a name"])])
+def test_a_name_that_is_given_is_the_hosts_without_the_dns(directory, name, lines):
+    """-oMs: what `verify = helo`, `verify = reverse_host_lookup` and host lists look at, as with Exim."""
+    ours, theirs = described(directory, ["-oMs", name], text=NAMES)
+    found = [line for line in log_lines(theirs.stderr) if "H=" not in line]
+    assert found == ["LOG: " + line for line in lines] + found[len(lines):]
+    assert log_lines(ours.stderr) == log_lines(theirs.stderr)
+
+
 @pytest.mark.parametrize("flag", ["-oMr", "-oMas", "-f"])
 def test_flags_without_effect_on_a_session_are_refused(directory, flag):
     for arguments in ([flag, "x@y.test", "-bh", "192.0.2.1"], ["-bh", "192.0.2.1", flag, "x@y.test"]):

@@ -84,6 +84,8 @@ enum expand_result session_ask(void *owner, const struct expand_request *request
 {
 	struct session *session = owner;
 	struct incoming_message *message = &session->message;
+	if (session_host_answer(session, request, arena, answer_r))
+		return EXPAND_OK;
 	if (!message->lookups)
 		message->lookups = lookup_cache_new(&message->arena);
 	struct ask_world world = { &session->front->asked, session->conf };

@@ -204,6 +204,9 @@ enum expand_result session_ask(void *session, const struct expand_request *reque
 
 /* Looks the host's name up unless that was done, and waits for it; all of it is in session->host_names. */
 const struct session_host *session_look_host_up(struct session *session);
+/* The answer to EXPAND_SERVICE_HOST_NAMES for the client's own address where its names are known already. False: they are to be asked for. */
+bool session_host_answer(const struct session *session, const struct expand_request *request, struct arena *arena,
+			 struct expand_answer *answer_r);
 
 enum {
 	SESSION_PEER_MAX = 640, /* two names of hosts and an address */
