@@ -132,7 +132,7 @@ struct session_queue {
 
 /* Who the client has proved to be (session_auth.c). */
 struct session_auth {
-	const struct authenticator *by;  /* NULL: nobody yet */
+	const struct authenticator *by;  /* its name is in acl.facts.authenticated; NULL: nobody yet, or one that is only pretended */
 	char *id, *fail_id;              /* owned; NULL: none */
 	bool failed;                     /* $authentication_failed */
 	uint64_t offered;                /* a bit for each authenticator that the last EHLO offered */
