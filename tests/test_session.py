@@ -70,6 +70,8 @@ DIALOGUES = {
     "helo_refused": ["HELO bad.test", "MAIL FROM:<a@b.test>", "QUIT"],
     "sender_refused": ["HELO good.test", "MAIL FROM:<x@spam.test>", "MAIL FROM:<x@ham.test>", "RSET", "QUIT"],
     "deferred": ["HELO good.test", "MAIL FROM:<x@ham.test>", "RCPT TO:<later@example.test>", "QUIT"],
+    "taken": ["EHLO good.test", "MAIL FROM:<x@ham.test>", "RCPT TO:<user@example.test>", "DATA", "Message-Id: <1@ham.test>", "", "text", ".",
+              "QUIT"],
     "subject_refused": ["HELO good.test", "MAIL FROM:<x@ham.test>", "RCPT TO:<user@example.test>", "DATA", "Subject: a bad one", "",
                         "text", ".", "QUIT"],
     "syntax": ["HELO", "MAIL FROM:<a@b.test>", "HELO x.test", "RCPT TO:<a@b.test>", "RCPT TO:<b@c.test>", "NONSENSE", "DATA", "NOOP", "VRFY a", "QUIT"],
@@ -119,8 +121,8 @@ def replies(output):
 
 
 def log_lines(output):
-    return [re.sub(r"LOG: \w{6}-\w+-\w+ ", "LOG: ID ", line) for line in output.split("\n")
-            if line.startswith("LOG: ") and " <= " not in line]
+    """Without what differs by itself: identifiers, and sizes, for our name and version are in Received:."""
+    return [re.sub(r" S=\d+", " S=N", re.sub(r"LOG: \w{6}-\w+-\w+ ", "LOG: ID ", line)) for line in output.split("\n") if line.startswith("LOG: ")]
 
 
 @pytest.mark.parametrize("name", DIALOGUES)
@@ -236,6 +238,7 @@ def test_a_user_of_the_client_is_told_as_with_exim(directory, flags):
     """-oMt: $sender_ident, in the variables that name the client, in the reply to EHLO and in log lines."""
     ours, theirs = described(directory, flags)
     assert "LOG: <joe> <> <> <esmtp>" in log_lines(theirs.stderr)
+    assert any(" <= a@b.test H=" in line and " U=joe P=esmtp" in line for line in log_lines(theirs.stderr))
     assert log_lines(ours.stderr) == log_lines(theirs.stderr)
     assert hello(ours.stdout) == hello(theirs.stdout)
 
@@ -249,6 +252,12 @@ def test_a_client_may_have_authenticated_already(directory, flags, line):
     ours, theirs = described(directory, flags)
     assert "LOG: " + line in log_lines(theirs.stderr) and ("LOG: authenticated" in log_lines(theirs.stderr)) == ("nosuch" in flags)
     assert log_lines(ours.stderr) == log_lines(theirs.stderr)
+
+
+def test_the_line_of_a_message_tells_of_tls_and_of_who_sent_it(directory):
+    done = pretend(directory, ASKING, "--tls", "-oMaa", "plain", "-oMai", "ann")
+    line = [line for line in log_lines(done.stderr) if " <= " in line]
+    assert line == ["LOG: ID <= a@b.test H=(h.test) [198.51.100.7] P=esmtpsa X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=no A=plain:ann S=N"]
 
 
 def test_who_has_authenticated_already_is_offered_no_auth(directory):
