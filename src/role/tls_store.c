@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "role/tls_store.h"
 
+#include "base/cleanup.h"
 #include "base/fatal.h"
 #include "role/master.h"
 #include "role/tls_content.h"
@@ -323,8 +324,11 @@ static bool load_wanted(struct question *question, struct item *item, struct err
 static void tell_published(const struct tls_store *store, const struct item *item)
 {
 	struct error error;
-	if (item->kind == TLS_FILE_CHAIN && !*item->problem && item->content.fd >= 0 &&
-	    tls_guard_ask(store->master, store->conf, item->path, item->content.fd, &error) != TLS_GUARD_USE)
+	if (item->kind != TLS_FILE_CHAIN || *item->problem || item->content.fd < 0)
+		return;
+	/* One of its own: meanwhile the file may be replaced. */
+	_cleanup_fd_ int fd = fcntl(item->content.fd, F_DUPFD_CLOEXEC, 3);
+	if (tls_guard_ask(store->master, store->conf, item->path, fd, &error) != TLS_GUARD_USE)
 		log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is in use, but: %s", item->path, error.text);
 }
 
