@@ -258,6 +258,30 @@ static void messages_with_a_file_and_a_place_in_the_log_are_removed_from_both(vo
 	assert_int_equal(f->messages, 0);
 }
 
+/* The segment that is next is over: its space is for the files of what still lives in the others. */
+static void a_start_on_a_full_disk_takes_the_space_of_what_is_over(void **state)
+{
+	enum { BODY = 10000, LEFT = 4 };
+	struct fixture *f = *state;
+	const struct log_spool *spool = (struct log_spool *)f->spool;
+	unsigned stored = 0;
+	for (; spool->log.generation <= SPOOL_LOG_SEGMENTS; stored++) {
+		assert_int_equal(try_to_store(f, stored, BODY).kind, ERROR_NONE);
+		if (stored >= LEFT)
+			assert_true(try_to_remove(f, stored - LEFT, 1));
+	}
+	disk_left = 0;
+	open_again(f);
+	assert_int_equal(f->messages, LEFT);
+	assert_int_equal(f->problems, 0);
+	assert_true(disk_left > 0);
+	for (unsigned i = stored - LEFT; i < stored; i++)
+		assert_int_equal(body_of(f, i).len, BODY);
+	assert_true(try_to_remove(f, stored - LEFT, LEFT));
+	open_again(f);
+	assert_int_equal(f->messages, 0);
+}
+
 /* ---- Threads ---- */
 
 enum { THREADS = 4, EACH = 200 };
@@ -483,6 +507,7 @@ int main(void)
 		TEST(a_damaged_message_does_not_hold_up_the_ring), TEST(the_ring_goes_round_and_keeps_what_stays), TEST(threads_share_the_ring),
 		TEST_ON_DISK(a_removal_that_has_no_room_can_be_tried_again),
 		TEST_ON_DISK(messages_with_a_file_and_a_place_in_the_log_are_removed_from_both),
+		TEST_ON_DISK(a_start_on_a_full_disk_takes_the_space_of_what_is_over),
 		TEST(any_changed_byte_of_a_record_costs_that_message_only_and_is_told), TEST(the_last_message_not_whole_is_kept_aside),
 		TEST(one_damaged_head_is_no_loss_and_two_are_told), TEST(what_a_generation_left_behind_is_nothing),
 	};
