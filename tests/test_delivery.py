@@ -332,6 +332,29 @@ def test_mailbox_cannot_be_reached_by_a_link_out_of_it(server):
     assert not list(outside.rglob("*"))
 
 
+def test_a_store_that_is_to_end_begins_nothing_more(server):
+    """A reload under a backlog: what the old store has not begun goes to the next one, so that no deadline cuts it in the middle."""
+    one = server()
+    one.send(make_message())
+    one.maildir().wait()
+    old, messages = one.role("store"), [make_message(f"message {number}", size=100_000) for number in range(250)]
+    os.kill(old, signal.SIGSTOP)
+    try:
+        with one.connect() as client:
+            client.ehlo()
+            for message in messages:
+                client.deliver(message)
+        start = one.mark()
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log("Start queue run", start)
+    finally:
+        os.kill(old, signal.SIGCONT)  # with several batches before it, and soon the order to end
+    one.wait_empty()
+    files = one.maildir().files()
+    assert len(files) == len(messages) + 1
+    assert [file for file in files if f"P{old}Q" not in file.name]
+
+
 def test_full_disk_defers_and_loses_nothing(server):
     """A file system of 3 MB for the mail (root), or a file size limit (anybody else)."""
     one = server(start=False)

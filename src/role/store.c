@@ -4,7 +4,8 @@
  * may deliver; it has no network, and Landlock keeps it below them. Deliveries that come while the disk is busy are made
  * together, with one wait for all (mailbox/maildir.h).
  *
- * A store that has had nothing to do for five minutes ends; the queue asks for a new one when it needs it.
+ * A store that has had nothing to do for five minutes ends; the queue asks for a new one when it needs it. One that is told to end finishes
+ * the batch that is under way, and begins none: whoever waits for the others sees the connection close, and asks the next store.
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
@@ -169,6 +170,18 @@ static void write_batch(void *arg)
 	maildir_deliver(batch->maildir, batch->deliveries, batch->count);
 }
 
+/* Waits for deliveries and gathers some. False: there will be no more. */
+static bool wait_for_batch(struct store *store, int64_t last_batch)
+{
+	while (!store->first)
+		if (wait_list_wait(&store->wanted, CLOCK_NEVER) < 0)
+			return false;
+	/* As in the queue (role/accept.c): under load, a moment more makes a batch of several. */
+	if (clock_now() - last_batch < BATCH_BUSY)
+		task_sleep_until(clock_after(BATCH_GATHERING));
+	return !store->role->draining;
+}
+
 static void writing_task(void *arg)
 {
 	struct role_process *role = arg;
@@ -176,13 +189,7 @@ static void writing_task(void *arg)
 	struct store_batch *batch = xcalloc(1, sizeof *batch);
 	int64_t last_batch = 0;
 	batch->maildir = maildir_new(role->conf->main.primary_hostname, NULL);
-	for (;;) {
-		while (!store->first)
-			if (wait_list_wait(&store->wanted, CLOCK_NEVER) < 0)
-				return;
-		/* As in the queue (role/accept.c): under load, a moment more makes a batch of several. */
-		if (clock_now() - last_batch < BATCH_BUSY)
-			task_sleep_until(clock_after(BATCH_GATHERING));
+	while (wait_for_batch(store, last_batch)) {
 		for (batch->count = 0; store->first && batch->count < DELIVERIES_AT_ONCE; batch->count++) {
 			struct store_job *job = store->first;
 			store->first = job->next;
@@ -203,6 +210,8 @@ static void writing_task(void *arg)
 		}
 		wait_list_wake_all(&store->ended);
 	}
+	maildir_free(batch->maildir);
+	free(batch);
 }
 
 /* ---- Life ---- */
@@ -261,7 +270,7 @@ static bool store_apply(struct role_process *role, struct error *error)
 static void store_drain(struct role_process *role)
 {
 	struct store *store = role->state;
-	while ((store->first || store->under_way) && clock_now() < role->drain_deadline)
+	while (store->under_way && clock_now() < role->drain_deadline)
 		if (wait_list_wait(&store->ended, role->drain_deadline) < 0)
 			break;
 	if (store->queue)
