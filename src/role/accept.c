@@ -34,6 +34,7 @@ struct submission {
 	struct spool_writer *writer;
 	bool undecided;                  /* likewise of the transaction */
 	const struct spool_envelope *decided; /* of the last part of such a message; NULL otherwise */
+	bool aborted;                    /* the front waits no more */
 	struct error result;
 };
 
@@ -239,6 +240,7 @@ static bool take_part(struct queue *queue, struct submission *submission, struct
 	if (!transaction || transaction->busy)
 		return error_set(&submission->result, ERROR_TEMPORARY, "the queue was restarted in the middle of the message");
 	submission->transaction = transaction;
+	submission->number = message.transaction;
 	submission->writer = transaction->writer;
 	submission->size = message.size;
 	submission->complete = message.complete;
@@ -265,10 +267,23 @@ static void discard_submission(struct submission *submission)
 	free(submission);
 }
 
+static void mark_aborted(struct submission *submission, const struct ipc_peer *peer, uint64_t number)
+{
+	if (submission->peer == peer && submission->number == number)
+		submission->aborted = true;
+}
+
+/* A front that has waited too long for a first part aborts it wherever it is; what is being committed as a whole goes its way. */
 static void take_abort(struct queue *queue, struct ipc_peer *peer, struct slice body)
 {
 	struct ipc_abort message;
-	struct transaction *transaction = ipc_unpack_abort(body, &message) ? find_transaction(queue, peer, message.transaction) : NULL;
+	if (!ipc_unpack_abort(body, &message))
+		return;
+	for (struct submission *submission = queue->submitted_first; submission; submission = submission->next)
+		mark_aborted(submission, peer, message.transaction);
+	for (size_t i = 0; i < queue->writing_count; i++)
+		mark_aborted(queue->writing[i], peer, message.transaction);
+	struct transaction *transaction = find_transaction(queue, peer, message.transaction);
 	if (transaction)
 		drop_transaction(queue, transaction);
 }
@@ -442,7 +457,7 @@ static void part_taken(struct queue *queue, struct submission *submission)
 	transaction->busy = false;
 	transaction->entry->envelope->body_size += submission->size;
 	answer(submission);
-	if (transaction->dropped || ipc_is_lost(submission->peer))
+	if (transaction->dropped || submission->aborted || ipc_is_lost(submission->peer))
 		drop_transaction(queue, transaction);
 }
 
@@ -483,6 +498,32 @@ static void gather(int64_t last_batch)
 		task_yield(); /* whoever else is ready to submit gets the chance to be in this batch */
 }
 
+/* Nobody waits for it, and nothing of it is written yet. */
+static void give_up(struct queue *queue, struct submission *submission)
+{
+	struct transaction *transaction = submission->transaction;
+	if (transaction) {
+		transaction->busy = false;
+		drop_transaction(queue, transaction);
+	}
+	ipc_release(submission->peer);
+	discard_submission(submission);
+}
+
+static void take_batch(struct queue *queue, struct batch *batch)
+{
+	while (queue->submitted_first && batch->count < SUBMISSIONS_AT_ONCE) {
+		struct submission *submission = queue->submitted_first;
+		queue->submitted_first = submission->next;
+		if (submission->aborted)
+			give_up(queue, submission);
+		else
+			batch->items[batch->count++] = submission;
+	}
+	if (!queue->submitted_first)
+		queue->submitted_last = NULL;
+}
+
 static void accepting_task(void *arg)
 {
 	struct queue *queue = arg;
@@ -493,15 +534,13 @@ static void accepting_task(void *arg)
 			if (wait_list_wait(&queue->submitted, CLOCK_NEVER) < 0)
 				return;
 		gather(last_batch);
-		while (queue->submitted_first && batch.count < SUBMISSIONS_AT_ONCE) {
-			batch.items[batch.count++] = queue->submitted_first;
-			queue->submitted_first = queue->submitted_first->next;
-		}
-		if (!queue->submitted_first)
-			queue->submitted_last = NULL;
+		take_batch(queue, &batch);
 		if (batch.count == 0)
 			continue;
+		queue->writing = batch.items;
+		queue->writing_count = batch.count;
 		offload(write_batch, &batch);
+		queue->writing_count = 0;
 		finish_batch(queue, &batch);
 		last_batch = clock_now();
 		if (spool_is_broken(queue->spool))

@@ -96,6 +96,8 @@ struct queue {
 	struct spool *spool;
 	struct submission *submitted_first, *submitted_last; /* waiting for the accepting tasks */
 	struct wait_list submitted;
+	struct submission *const *writing; /* of the batch that a thread writes */
+	size_t writing_count;
 	struct transaction *transactions;
 	struct queue_entry *due_first, *due_last, *waiting, *waiting_last;
 	struct wait_list schedule_changed;
