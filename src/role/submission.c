@@ -279,8 +279,11 @@ static int call_part(struct session *session, struct ipc_peer *queue, int fd, bo
 static bool read_answer(int result, const struct ipc_reply *reply, struct error *error)
 {
 	struct ipc_taken taken;
-	if (result < 0)
-		return error_set_errno(error, -result, "handing the message to the queue");
+	if (result < 0) {
+		error_set_errno(error, -result, "handing the message to the queue");
+		error->kind = ERROR_TEMPORARY; /* a queue of messages that is full is not the client's fault, nor is what ACLs set */
+		return false;
+	}
 	if (reply->type != IPC_TAKEN_MESSAGE || !ipc_unpack_taken(reply->body, &taken))
 		return error_set(error, ERROR_TEMPORARY, "the queue's answer is malformed");
 	if (taken.kind != ERROR_NONE)

@@ -309,7 +309,10 @@ static bool make_room(struct log_spool *spool, size_t size, struct error *error)
 	bool room = spool_log_has_room(&spool->log, size);
 	if ((!room || buf_len(&spool->log.pending) > PENDING_ENOUGH) && !spool_log_write(&spool->log, error))
 		return log_spool_break(spool);
-	return room || turn(spool, error);
+	if (room || turn(spool, error))
+		return true;
+	error->kind = ERROR_TEMPORARY; /* whatever it is with those that are moved, it is no fault of this one */
+	return false;
 }
 
 /* The end of up to GONE_AT_ONCE messages, for which there is room; to be written. */
