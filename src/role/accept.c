@@ -320,13 +320,14 @@ struct batch {
 
 /*
  * Messages that were frozen until they were decided, and are not to stay so: the journal says it before anybody is told that they were
- * taken. A crash before leaves one frozen that nobody was answered for.
+ * taken. A crash before leaves one frozen that nobody was answered for; so would a journal that cannot be written, so the message goes then.
  */
 static void thaw_decided(struct batch *batch, struct submission *complete[], size_t count, struct error results[])
 {
 	struct spool_record records[2 * SUBMISSIONS_AT_ONCE];
-	struct error error;
-	size_t recorded = 0;
+	struct message_id refused[SUBMISSIONS_AT_ONCE];
+	struct error error, ignored;
+	size_t recorded = 0, refused_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		const struct spool_envelope *envelope = complete[i]->decided;
 		if (!envelope || envelope->frozen || results[i].kind != ERROR_NONE)
@@ -338,9 +339,13 @@ static void thaw_decided(struct batch *batch, struct submission *complete[], siz
 	}
 	if (recorded == 0 || spool_record(batch->spool, records, recorded, &error))
 		return;
-	for (size_t i = 0; i < count; i++)
-		if (complete[i]->decided && !complete[i]->decided->frozen && results[i].kind == ERROR_NONE)
-			results[i] = error;
+	for (size_t i = 0; i < count; i++) {
+		if (!complete[i]->decided || complete[i]->decided->frozen || results[i].kind != ERROR_NONE)
+			continue;
+		results[i] = error;
+		refused[refused_count++] = complete[i]->decided->id;
+	}
+	spool_remove(batch->spool, refused, refused_count, true, &ignored);
 }
 
 /* On a thread: writes every part, then commits the messages that are complete with one wait for the disk. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What becomes of messages whose front waits no more: nothing of them stays in the queue, wherever the order to drop them finds them. */
+/* What becomes of messages that are not accepted, or whose front waits no more: nothing of them stays in the queue. */
 #include "base/cleanup.h"
 #include "base/fatal.h"
 #include "base/memory_file.h"
@@ -7,6 +7,7 @@
 #include "role/queue.h"
 #include "spool/faults.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -38,6 +39,14 @@ static ssize_t slow_pread(const struct files *files, int fd, void *data, size_t 
 	return files_real.ops->pread(&files_real, fd, data, size, offset);
 }
 
+static int open_no_journal(const struct files *files, int dir, const char *path, int flags, mode_t mode)
+{
+	(void)files;
+	if (slice_ends_nocase(slice_of(path), SLICE("-J")))
+		return -ENOSPC;
+	return files_real.ops->open(&files_real, dir, path, flags, mode);
+}
+
 /* ---- What a front says ---- */
 
 static void say(struct scene *scene, enum ipc_type type, struct buf *body, bool with_text)
@@ -51,13 +60,14 @@ static void say(struct scene *scene, enum ipc_type type, struct buf *body, bool 
 	buf_free(body);
 }
 
-static void say_submit(struct scene *scene, bool complete)
+static void say_submit(struct scene *scene, bool complete, unsigned flags)
 {
 	struct buf body, recipients;
 	buf_init(&body, IPC_MESSAGE_MAX);
 	buf_init(&recipients, IPC_MESSAGE_MAX);
 	assert_true(ipc_list_add(&recipients, SLICE("a@example")));
-	struct ipc_submit message = { .transaction = NUMBER, .size = 4, .complete = complete, .id = SLICE("1wXyZa-000003-00"),
+	struct ipc_submit message = { .transaction = NUMBER, .size = 4,
+				      .complete = complete, .flags = flags, .id = SLICE("1wXyZa-000003-00"),
 				      .recipients = buf_slice(&recipients) };
 	assert_true(ipc_pack_submit(&body, &message));
 	say(scene, IPC_SUBMIT_MESSAGE, &body, true);
@@ -143,10 +153,12 @@ static void play(void (*part)(struct scene *scene))
 	int ends[2], root = faults_directory_make(path);
 	slow_ops = *files_real.ops;
 	slow_ops.pread = slow_pread;
+	slow_ops.open = open_no_journal;
 	atomic_store(&writing, false);
 	atomic_store(&may_write, false);
 	scene->loop = scene->role.loop = loop_new();
 	scene->play = part;
+	log_init(&scene->role.log, "queue");
 	scene->queue.role = &scene->role;
 	scene->queue.spool = spool_open(root, &slow_files, &error);
 	assert_true(scene->queue.spool && spool_scan(scene->queue.spool, &scan, &error));
@@ -167,14 +179,14 @@ static void play(void (*part)(struct scene *scene))
 
 static void before_it_is_begun(struct scene *scene)
 {
-	say_submit(scene, false);
+	say_submit(scene, false, 0);
 	say_abort(scene);
 	atomic_store(&may_write, true);
 }
 
 static void while_it_is_written(struct scene *scene)
 {
-	say_submit(scene, false);
+	say_submit(scene, false, 0);
 	wait_until(is_writing, &scene->queue);
 	say_abort(scene);
 	atomic_store(&may_write, true);
@@ -183,7 +195,7 @@ static void while_it_is_written(struct scene *scene)
 static void when_more_has_come(struct scene *scene)
 {
 	atomic_store(&may_write, true);
-	say_submit(scene, false);
+	say_submit(scene, false, 0);
 	wait_until(waits_for_more, &scene->queue);
 	say_part(scene, true);
 	say_abort(scene);
@@ -191,7 +203,7 @@ static void when_more_has_come(struct scene *scene)
 
 static void as_a_whole(struct scene *scene)
 {
-	say_submit(scene, true);
+	say_submit(scene, true, 0);
 	say_abort(scene);
 	atomic_store(&may_write, true);
 }
@@ -205,8 +217,26 @@ static void a_message_that_its_front_gave_up_leaves_nothing_behind(void **state)
 	play(as_a_whole);
 }
 
+/* Its last part decides that it is not frozen, for which the journal has no room: the front is told to try later. */
+static void that_cannot_be_thawed(struct scene *scene)
+{
+	atomic_store(&may_write, true);
+	say_submit(scene, false, SUBMIT_UNDECIDED);
+	wait_until(waits_for_more, &scene->queue);
+	say_part(scene, true);
+}
+
+static void a_frozen_copy_of_what_was_refused_does_not_stay(void **state)
+{
+	(void)state;
+	play(that_cannot_be_thawed);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(a_message_that_its_front_gave_up_leaves_nothing_behind) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_message_that_its_front_gave_up_leaves_nothing_behind),
+		cmocka_unit_test(a_frozen_copy_of_what_was_refused_does_not_stay),
+	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
