@@ -274,7 +274,7 @@ static bool recover(struct recovery *recovery)
 {
 	struct log_spool *spool = recovery->spool;
 	const struct spool_log_walk walk = { found_message, found_gone, found_gap, found_headless, recovery };
-	bool good = spool_log_walk(&spool->log, &walk, recovery->error), synced;
+	bool good = spool_log_walk(&spool->log, &walk, recovery->error);
 	for (size_t i = 0; good && i < recovery->gap_count; i++)
 		good = tell_gap(recovery, &recovery->gaps[i]);
 	good = good && move_all(recovery);
@@ -283,9 +283,7 @@ static bool recover(struct recovery *recovery)
 	/* What was written before counts no more, durable or not. */
 	spool->log.durable = spool->log.next - 1;
 	spool->oldest = spool->log.generation + 1;
-	if (good && !spool_log_turn(&spool->log, spool->oldest, &synced, recovery->error))
-		good = synced ? false : log_spool_break(spool);
-	return good;
+	return good && log_spool_begin_generation(spool, spool->oldest, recovery->error);
 }
 
 bool log_spool_scan(struct spool *base, const struct spool_scan *scan, struct error *error)

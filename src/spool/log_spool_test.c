@@ -355,6 +355,59 @@ static void threads_share_the_ring(void **state)
 	assert_int_equal(f->messages, expected);
 }
 
+/* The kernel tells of a failed write once for each open file: to whoever syncs first. */
+static atomic_int syncs;
+static struct file_ops failing_ops;
+static const struct files failing_files = { &failing_ops };
+
+static int sync_failing_once(const struct files *files, int fd)
+{
+	(void)files;
+	(void)fd;
+	if (atomic_fetch_add(&syncs, 1) > 0)
+		return 0;
+	/* Time for another to come in between, if that can be. */
+	for (int i = 0; i < 300 && atomic_load(&syncs) == 1; i++)
+		usleep(1000);
+	return -EIO;
+}
+
+static void *store_one(void *arg)
+{
+	struct fixture *f = arg;
+	struct spool_writer *writer = begin(f, 1);
+	struct error error;
+	assert_true(spool_append_bytes(writer, SLICE("one"), &error));
+	spool_commit(f->spool, &writer, 1, &error);
+	return error.kind == ERROR_NONE ? f : NULL;
+}
+
+static void nobody_is_told_of_success_by_a_sync_beside_one_that_failed(void **state)
+{
+	struct fixture *f = *state;
+	struct error error = { 0 };
+	struct spool_writer *writer;
+	pthread_t thread;
+	void *succeeded;
+	spool_free(f->spool);
+	failing_ops = *files_real.ops;
+	f->spool = open_small(f->root, &failing_files, &error);
+	scan(f);
+	store(f, 0, SLICE("the first writes space for all that come"));
+	writer = begin(f, 2);
+	atomic_store(&syncs, 0);
+	failing_ops.sync_data = sync_failing_once;
+	assert_int_equal(pthread_create(&thread, NULL, store_one, f), 0);
+	while (atomic_load(&syncs) == 0)
+		usleep(1000);
+	assert_true(spool_append_bytes(writer, SLICE("two"), &error));
+	spool_commit(f->spool, &writer, 1, &error);
+	pthread_join(thread, &succeeded);
+	assert_null(succeeded);
+	assert_int_equal(error.kind, ERROR_TEMPORARY);
+	assert_true(spool_is_broken(f->spool));
+}
+
 /* ---- Damage ---- */
 
 struct image {
@@ -506,6 +559,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_small_message_has_a_file_only_when_it_stays), TEST(a_batch_is_one_write_and_one_sync),
 		TEST(a_damaged_message_does_not_hold_up_the_ring), TEST(the_ring_goes_round_and_keeps_what_stays), TEST(threads_share_the_ring),
+		TEST(nobody_is_told_of_success_by_a_sync_beside_one_that_failed),
 		TEST_ON_DISK(a_removal_that_has_no_room_can_be_tried_again),
 		TEST_ON_DISK(messages_with_a_file_and_a_place_in_the_log_are_removed_from_both),
 		TEST_ON_DISK(a_start_on_a_full_disk_takes_the_space_of_what_is_over),
