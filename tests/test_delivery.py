@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """From the spool to the Maildir: routing, trace headers, what is deferred and what is recovered."""
+import grp
 import os
 import pwd
 import re
@@ -353,6 +354,25 @@ def test_a_store_that_is_to_end_begins_nothing_more(server):
     files = one.maildir().files()
     assert len(files) == len(messages) + 1
     assert [file for file in files if f"P{old}Q" not in file.name]
+
+
+def test_each_transport_delivers_with_its_own_group(server):
+    """Two transports of one user, whose mailboxes are another group's: one store each (root); anybody else has one user and group."""
+    groups = [grp.getgrnam("nogroup"), grp.getgrnam("mail")] if ROOT else []
+    one = server(start=False)
+    users = dict(zip(("alice", "bob"), groups or [None, None]))
+    routers = "".join(f"{user}:\n  driver = accept\n  domains = +local_domains\n  local_parts = {user}\n  transport = for_{user}\n" for user in users)
+    transports = "".join(f"for_{user}:\n  driver = appendfile\n  directory = {one.mail}/{DOMAIN}/$local_part_data\n  maildir_format\n"
+                         "  create_directory\n" + (f"  user = {OWNER}\n  group = {group.gr_name}\n" if group else "")
+                         for user, group in users.items())
+    one.routers, one.transports = routers, transports
+    one.configure()
+    one.start()
+    one.send(make_message(), "alice@example.test", "bob@example.test")
+    for user, group in users.items():
+        one.maildir(user).wait()
+        for path in (one.maildir(user).path, one.maildir(user).files()[0]):
+            assert path.stat().st_gid == (group.gr_gid if group else os.getgid()), (user, path)
 
 
 def test_full_disk_defers_and_loses_nothing(server):
