@@ -375,6 +375,20 @@ def test_each_transport_delivers_with_its_own_group(server):
             assert path.stat().st_gid == (group.gr_gid if group else os.getgid()), (user, path)
 
 
+def test_mail_goes_to_the_directory_that_has_the_name_now(server):
+    """As when a file system is mounted over the directory of mailboxes while the server runs."""
+    one = server()
+    one.send(make_message())
+    one.maildir().wait()
+    one.mail.rename(one.dir / "before")
+    one.mail.mkdir()
+    if ROOT:
+        shutil.chown(one.mail, OWNER, "nogroup")
+    message = make_message()
+    one.send(message)
+    one.maildir().holds(message)
+
+
 def test_full_disk_defers_and_loses_nothing(server):
     """A file system of 3 MB for the mail (root), or a file size limit (anybody else)."""
     one = server(start=False)
