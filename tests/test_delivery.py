@@ -389,6 +389,31 @@ def test_mail_goes_to_the_directory_that_has_the_name_now(server):
     one.maildir().holds(message)
 
 
+def test_no_directory_is_made_by_way_of_a_users_link(server):
+    """The master makes missing directories as root and gives them away: never where a link of the mailboxes' owner leads (root)."""
+    one = server(start=False)
+    home, outside = one.dir / "home", one.dir / "outside"
+    for directory in (home, outside):
+        directory.mkdir()
+    os.symlink(outside, home / "mail")
+    if ROOT:
+        shutil.chown(home, OWNER, "nogroup")
+    one.transports = (f"maildir:\n  driver = appendfile\n  directory = {home}/mail/of/$local_part_data\n  maildir_format\n"
+                      "  create_directory\n" + (f"  user = {OWNER}\n  group = nogroup\n" if ROOT else ""))
+    one.configure()
+    one.start()
+    one.send(make_message())
+    if ROOT:
+        one.wait_log(r"transport maildir: .*/home/mail")
+        one.wait_log(r"== user@example\.test .* defer")
+        assert not list(outside.iterdir())
+        one.stop()
+        (home / "mail").unlink()
+        one.start()
+    Maildir(home / "mail" / "of" / "user").wait()
+    assert (home / "mail" / "of").owner() == (OWNER if ROOT else pwd.getpwuid(os.getuid()).pw_name)
+
+
 def test_full_disk_defers_and_loses_nothing(server):
     """A file system of 3 MB for the mail (root), or a file size limit (anybody else)."""
     one = server(start=False)
