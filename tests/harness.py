@@ -351,11 +351,11 @@ class Server:
         self.conf.write_text("\n".join(lines) + f"\ndomainlist local_domains = {DOMAIN}\n{self.extra}\n"
                              f"begin routers\n\n{routers}\nbegin transports\n\n{transports}")
 
-    def start(self, *arguments, ready=True, before=end_with_us):
-        """`before` is called in the new process."""
+    def start(self, *arguments, ready=True, before=end_with_us, wrapper=()):
+        """`before` is called in the new process; `wrapper` is a command that becomes the server, whose command follows."""
         self.started_at = self.log.stat().st_size if self.log.exists() else 0
         with open(self.stderr, "ab") as stderr:
-            self.process = subprocess.Popen([POSTERN, "run", "-c", str(self.conf), *arguments], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*wrapper, POSTERN, "run", "-c", str(self.conf), *arguments], stdin=subprocess.DEVNULL,
                                             stdout=stderr, stderr=stderr, env={**os.environ, **SANITIZER}, cwd="/",
                                             preexec_fn=before)
         if ready:

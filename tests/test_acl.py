@@ -282,6 +282,18 @@ def test_the_header_of_a_large_message_cannot_be_changed_after_it(headers):
     headers.wait_log("header line of an ACL is not added: the message is larger than 256K", start)
 
 
+def test_a_client_adds_no_header_line_of_its_own(server):
+    one = server(main={"acl_smtp_data": "check"}, extra="begin acl\ncheck:\n  warn message = X-Warned: $h_subject:\n"
+                 "  accept add_header = X-Seen: $h_subject:\\nX-Last: 1\n")
+    with client_of(one, "a@client.test") as client:
+        client.expect(250, "RCPT TO:<user@example.test>")
+        client.data_of(make_message(subject="=?utf-8?q?hi=0AX-Spam-Flag:_NO=0D=0A=0D=0Abody?="))
+    one.maildir().wait()
+    head = one.maildir().read()[0].decode().split("\n\n")[0]
+    assert "\nX-Warned: hi\n X-Spam-Flag: NO \n body\nX-Seen: hi\n X-Spam-Flag: NO \n body\nX-Last: 1" in head, head
+    assert "\nX-Spam-Flag" not in head
+
+
 def test_the_data_acl_sees_the_header(headers):
     with client_of(headers, "a@client.test") as client:
         client.expect(250, "RCPT TO:<user@example.test>")
@@ -320,6 +332,35 @@ def test_an_expansion_calls_an_acl(server):
             client.expect(250, "MAIL FROM:<a@client.test>")
             assert client.expect(250, "RCPT TO:<user@example.test>") == f"number {message + 1}"
             client.expect(250, "RSET")
+
+
+def test_a_client_is_not_the_author_of_an_acl(server):
+    one = server(main={"acl_smtp_rcpt": "check"}, extra="begin acl\ncheck:\n  accept acl = ${local_part}\nuser:\n  accept\n")
+    with client_of(one, "a@client.test") as client:
+        client.expect(250, "RCPT TO:<user@example.test>")
+        assert client.expect(451, 'RCPT TO:<"warn logwrite=${readfile{/etc/hostname}}"@example.test>') == "Temporary local problem - please try later"
+    one.wait_log(r"temporarily rejected RCPT .*: internal configuration error$")
+    assert 'attempt to use tainted ACL text "warn logwrite=${readfile{/etc/hostname}}"' in (one.log.parent / "paniclog").read_text()
+
+
+def test_an_expansion_keeps_what_it_read_while_its_acls_change_it(server):
+    one = server(start=False, extra="begin acl\nbump:\n  warn set acl_m_n = another-and-longer-text-$sender_address\n  accept message = was $acl_arg1\n"
+                                    "rcpt:\n  warn set acl_m_n = first-$local_part\n  accept logwrite = old=$acl_m_n new=${acl{bump}{$acl_m_n}}\n"
+                                    "trace:\n  warn logwrite = before=<$host_data>\n  accept hosts = net-lsearch;DIR/hosts\n"
+                                    "    logwrite = after=<$host_data>\n")
+    one.extra = one.extra.replace("DIR", str(one.dir))
+    (one.dir / "hosts").write_text("127.0.0.1: " + "known " * 20 + "\n")
+    one.configure({"acl_smtp_rcpt": "rcpt", "received_header_text": "Received: by x ${acl{trace}}"})
+    one.start()
+    with one.connect() as client:
+        client.ehlo()
+        for _ in range(2):
+            client.expect(250, "MAIL FROM:<a@client.test>")
+            client.expect(250, "RCPT TO:<user@example.test>")
+            client.data_of(make_message())
+    log = one.log.read_text()
+    assert log.count("old=first-user new=was first-user") == 2, log
+    assert log.count("before=<>") == 2 and log.count("after=<" + "known " * 19 + "known>") == 2, log
 
 
 def test_the_command_runs_acls(server):

@@ -118,3 +118,15 @@ def test_the_parts_of_a_large_message_are_seen(server):
     boundary = text.split(b'boundary="')[1].split(b'"')[0]
     last = b"--" + boundary + b"\r\nContent-Disposition: attachment; filename=last.exe\r\n\r\nx\r\n--" + boundary + b"--\r\n"
     assert send(one, text.replace(b"--" + boundary + b"--\r\n", last))[0] == 550
+
+
+def test_a_line_that_is_no_field_hides_no_part(server):
+    """In a part's header section some readers begin the body there, others pass over it: both find the same parts as the ACL."""
+    one = checking(server, "  warn logwrite = anomaly $mime_anomaly_level <$mime_anomaly_text>\n"
+                           "  deny condition = ${if match{$mime_filename}{\\N\\.exe$\\N}}\n    message = no programs\n  accept")
+    program = b"Content-Type: a/b; name=x.exe\r\n\r\nMZ\r\n"
+    for part in (b"Content-Type: multipart/mixed; boundary=I\r\nno field\r\n--I\r\n" + program + b"--I--\r\n", b"no field\r\n" + program,
+                 b" Content-Type: a/b; name=x.exe\r\n\r\nMZ\r\n"):
+        start = one.mark()
+        assert send(one, b"Content-Type: multipart/mixed; boundary=O\r\n\r\n--O\r\n" + part + b"--O--\r\n") == (550, ["no programs"]), part
+        one.wait_log("anomaly 1 <a header section with a line that is no field>", start)

@@ -78,6 +78,19 @@ def test_without_an_acl_they_are_refused_and_not_offered(shared):
         client.expect(458, "ETRN @example.test")
 
 
+def test_an_acl_that_is_forced_to_fail_is_none(server):
+    forced = "${if eq{a}{b}{vrfy}fail}"
+    one = server(main={"acl_smtp_vrfy": forced, "acl_smtp_expn": forced, "acl_smtp_etrn": forced, "acl_smtp_mailauth": forced,
+                       "auth_cleartext_hosts": "*"}, extra=ACLS)
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(252, "VRFY gone@example.test")
+        client.expect(550, "EXPN user@example.test")
+        client.expect(458, "ETRN @example.test")
+        client.expect(250, "MAIL FROM:<a@client.test> AUTH=b@client.test")
+    one.wait_log(r"ignoring AUTH=b@client\.test from .*\(client not authenticated\)$")
+
+
 def test_etrn_runs_the_queue(server):
     one = deciding(server)
     with one.connect() as client:
@@ -166,3 +179,51 @@ def test_a_server_that_ends_tells_the_acl_for_the_end_without_quit(server):
         client.expect(421)
         client.ends()
     one.wait_log(r"<client\.test> ended: signal-exit$")
+
+
+# What is said after a recipient was accepted, until the ACL of that point has run.
+AFTER_A_RECIPIENT = {
+    "predata": ["DATA"],
+    "mime": ["DATA", "Content-Type: text/plain\r\n\r\ntext\r\n."],
+    "data": ["DATA", "Subject: x\r\n\r\ntext\r\n."],
+    "mail": ["RSET", "MAIL FROM:<next@client.test>"],
+    "helo": ["EHLO again.test"],
+    "etrn": ["RSET", "ETRN @example.test"],
+    "starttls": ["RSET", "STARTTLS"],
+    "auth": ["RSET", "AUTH PLAIN AGEAYg=="],
+    "quit": ["QUIT"],
+    "notquit": [],
+}
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["accepted", "refused"])
+@pytest.mark.parametrize("point", AFTER_A_RECIPIENT)
+def test_the_address_of_a_recipient_is_known_to_its_own_acl_alone(server, point, accepted):
+    last = "accept" if accepted else "deny"
+    one = server(main={"acl_smtp_rcpt": "rcpt", f"acl_smtp_{point}": "seen", "auth_cleartext_hosts": "*"}, extra=f"""begin acl
+rcpt:
+  accept local_parts = user
+    domains = example.test
+  {last} local_parts = alice
+    domains = example.test
+
+seen:
+  warn logwrite = {point} sees <$local_part> <$domain> <$local_part_data> <$domain_data> <$recipient_data> <${{acl{{address}}}}>
+  accept
+
+address:
+  accept message = $local_part@$domain
+
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_condition = false
+""")
+    with one.connect() as client:
+        client.ehlo()
+        client.envelope("user@example.test")
+        client.expect(250 if accepted else 550, "RCPT TO:<alice@example.test>")
+        for line in AFTER_A_RECIPIENT[point]:
+            client.cmd(line)
+    one.wait_log(rf" {point} sees <> <> <> <> <> <@>$")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """The condition `verify` where it routes addresses or reads headers: the same session in Postern and in Debian's Exim (`exim -bh`), side by
 side. Replies and the reasons in the log must be the same; where an address is malformed, Exim says more about what is wrong with it."""
+import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +124,32 @@ def in_postern(server, name):
 @pytest.mark.parametrize("name", [*RCPT, *DATA])
 def test_verify_is_what_exim_makes_of_it(server, directory, name):
     assert in_postern(server, name) == in_exim(directory, name)
+
+
+def cpu_seconds(pid):
+    """User and system time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("missing", [False, True], ids=["all-named", "one-blind"])
+def test_recipients_are_looked_for_in_one_walk_of_the_header(server, missing):
+    """1000 recipients and 240 KB of addresses: a walk for each recipient would take seconds of the front's time."""
+    one = server(start=False, main={"front_processes": 1, "queue_only": "true", "acl_smtp_rcpt": "accept", "acl_smtp_data": "check_data"},
+                 extra="begin acl\ncheck_data:\n  require verify = not_blind\n  accept\n")
+    (one.dir / "users").write_text("".join(f"u{n}\n" for n in range(1000)))
+    one.start()
+    front = next(pid for name, pid in one.roles().items() if name.startswith("front"))
+    recipients = [f"u{n}@example.test" for n in range(1000)]
+    text = "From: a@b.test\r\n" + ("To: " + ",".join(["a@b"] * 200) + "\r\n") * 300
+    text += "".join(f"Cc: {','.join(recipients[n:n + 10])}\r\n" for n in range(0, 990 if missing else 1000, 10))
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(250, "MAIL FROM:<a@b.test>")
+        client.send("".join(f"RCPT TO:<{recipient}>\r\n" for recipient in recipients))
+        assert {client.reply()[0] for _ in recipients} == {250}
+        before = cpu_seconds(front)
+        code, _ = client.data_of(text.encode() + b"\r\ntext\r\n")
+        spent = cpu_seconds(front) - before
+    assert code == (550 if missing else 250)
+    assert spent < 3, f"{spent} s, sanitizers included"

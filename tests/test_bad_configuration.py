@@ -63,6 +63,18 @@ def test_columns_are_shown_with_the_line(tmp_path):
     assert lines[1] == "   \"\\x41 $primary_hostname ${nosuch}\"" and lines[2] == " " * 27 + "^"
 
 
+def test_an_acl_that_is_called_must_be_there(tmp_path):
+    conf = tmp_path / "conf"
+    conf.write_text("primary_hostname = h.example\nacl_smtp_rcpt = accept acl = relay\nsmtp_banner = ${acl{gret}}\n"
+                    "received_header_text = ${acl{greet}}${acl{accept message=x}}${acl{/etc/greet.acl}}\nbegin acl\n"
+                    "check:\n  deny acl = chek_relay x\n  deny condition = ${if acl{{greet}}{${if acl{ {chek_relay} }}}}\n  require acl = greet\n"
+                    "  deny acl = deny!encrypted=*\n  deny acl = /etc/greet.acl\n  deny acl = deny\\nmesage=x\n"
+                    "greet:\n  accept message = hi\n")
+    found = [(problem["line"], problem["column"], problem["text"].split(";")[0]) for problem in check(conf)]
+    assert [place[:2] for place in found] == [(2, 0), (3, 21), (7, 14), (8, 49), (12, 14)], found
+    assert all("there is no ACL of the name" in place[2] for place in found[:4]), found
+
+
 def test_an_unreadable_file_is_named():
     """As root, who can read everything, the program runs as nobody."""
     with tempfile.TemporaryDirectory() as directory:

@@ -143,6 +143,57 @@ def test_missing_proof_leaves_the_certificate_in_use(proving):
     assert "proof.der" in one.log_text()
 
 
+def test_missing_proof_of_an_expanded_name_is_told_once(proving):
+    one = proving(start=False)
+    one.configure({"tls_ocsp_file": f"{one.dir}/${{if eq{{$received_port}}{{1}}{{some}}{{none}}}}.der"})
+    one.start()
+    for _ in range(8):
+        assert stapled(s_client(one)) is None
+    one.wait_log(r"TLS error: tls_ocsp_file: .*/none\.der: No such file or directory")
+    assert one.log_text().count("none.der") == 1
+    replace_file(one.dir / "none.der", one.proof.read_bytes())
+    assert wait_stapled(one)["Cert Status"] == "good"
+
+
+def test_expanded_list_of_proofs_that_is_too_long_is_told_once(proving):
+    one = proving(start=False)
+    files = [one.proof]
+    for number in range(8):
+        files.append(one.dir / f"{number}.der")
+        files[-1].write_bytes(one.proof.read_bytes())
+    one.configure({"tls_ocsp_file": "${if eq{$received_port}{1}{}{%s}}" % " : ".join(map(str, files))})
+    one.start()
+    for _ in range(6):
+        assert stapled(s_client(one))["Cert Status"] == "good"
+    one.wait_log("TLS error: tls_ocsp_file: more than 8 files; the others are not used")
+    assert one.log_text().count("more than 8 files") == 1
+
+
+@pytest.mark.parametrize("value, told", [("proof.der", 'expected an absolute path, one that begins with "/"; found "proof.der"'),
+                                         ("/a.der : PEM proofs/b.pem", 'found "proofs/b.pem"'),
+                                         (" : ".join(f"/{number}.der" for number in range(9)), "more than 8 files")])
+def test_paths_of_proofs_are_absolute_and_at_most_eight(proving, value, told):
+    one = proving(start=False)
+    one.configure({"tls_ocsp_file": value})
+    done = subprocess.run([POSTERN, "check", "-c", str(one.conf)], capture_output=True, text=True, timeout=DEADLINE,
+                          env={**os.environ, **SANITIZER})
+    assert done.returncode == 2 and "option tls_ocsp_file: " in done.stderr and told in done.stderr
+
+
+def test_one_missing_certificate_of_several_expanded_ones_is_told_once(server, authority):
+    one = server(start=False)
+    chain, key = authority.server("there.test")
+    (one.dir / "there.pem").write_text(chain.read_text() + key.read_text())
+    (one.dir / "there.pem").chmod(0o600)
+    last = "${if eq{$received_port}{1}{there}{none}}"
+    one.configure({"tls_certificate": f"{one.dir}/there.pem : {one.dir}/{last}.pem", "tls_privatekey": None})
+    one.start()
+    for _ in range(8):
+        assert "CN = there.test" in s_client(one)
+    one.wait_log(r"TLS error: tls_certificate: .*/none\.pem: No such file or directory")
+    assert one.log_text().count("none.pem") == 1 and "a changed file" not in one.log_text()
+
+
 def test_reload_with_a_missing_proof_is_taken_and_tells_of_it(proving, authority):
     """Without a proof the certificate is still good; when the file is there, it is served."""
     one = proving(start=False)
@@ -199,6 +250,36 @@ def test_file_is_chosen_by_the_name_that_the_client_asks_for(server, authority):
     for name, serial in serials.items():
         proof = stapled(s_client(one, "-servername", name))
         assert int(proof["Serial Number"], 16) == serial
+
+
+@pytest.mark.parametrize("how", ["directory", "expanded"])
+def test_proofs_of_certificates_chosen_by_name_raise_no_alarm(server, authority, how):
+    one = server(start=False)
+    names = one.dir / "names"
+    names.mkdir()
+    serials = authority.files_of(("a.test", "b.test", "default"), names)
+    which = "${if eq{$tls_in_sni}{a.test}{a.test}{${if eq{$tls_in_sni}{b.test}{b.test}{default}}}}.pem"
+    certificate = f"{names}/" + ("" if how == "directory" else which)
+    one.configure({"tls_certificate": certificate, "tls_privatekey": None,
+                   "tls_ocsp_file": " : ".join(f"{names}/{name}.der" for name in serials)})
+    assert "about none" not in check(one)
+    one.start()
+    for name, serial in serials.items():
+        for _ in range(3):
+            assert int(stapled(s_client(one, "-servername", name))["Serial Number"], 16) == serial
+    # One that is no longer good is told all the same.
+    replace_file(names / "a.test.der", authority.proof("a.test", signer="unfit"))
+    wait_for("the unfit one", lambda: stapled(s_client(one, "-servername", "a.test")) is None)
+    one.wait_log("OCSP: the OCSP proof .*/a.test.der is not served: its signer's certificate does not permit")
+    assert "about none" not in one.log_text()
+
+
+def test_a_proof_about_another_certificate_is_told_where_the_certificate_is_known(proving, authority):
+    one = proving(start=False)
+    authority.server("other.test")
+    one.proof.write_bytes(authority.proof("other.test"))
+    one.start()
+    one.wait_log("OCSP: the OCSP proof .*proof.der is not served: it is about none of the server's certificates")
 
 
 def test_valid_file_comes_before_a_fetched_proof(server, authority, responder):
@@ -433,6 +514,48 @@ def test_must_staple_without_fetching_is_told_at_load(fetching):
     one.wait_log(r"OCSP: the certificate of CN=mx\.example\.test demands a stapled OCSP proof")
 
 
+@pytest.fixture
+def demanding(server, authority):
+    """Not yet running: certificates by name, of which staple.test demands a proof; the value of tls_certificate for a directory or expanded."""
+    def make(how):
+        one = server(start=False)
+        one.names = one.dir / "names"
+        one.names.mkdir()
+        for name, more in (("staple.test", [MUST_STAPLE]), ("default", [])):
+            chain, key = authority.server(name, None, *more)
+            (one.names / f"{name}.pem").write_text(chain.read_text() + key.read_text())
+            (one.names / f"{name}.pem").chmod(0o600)
+        which = "${if eq{$tls_in_sni}{staple.test}{staple.test}{default}}.pem"
+        one.configure({"tls_certificate": f"{one.names}/" + ("" if how == "directory" else which), "tls_privatekey": None})
+        return one
+    return make
+
+
+@pytest.mark.parametrize("how", ["directory", "expanded"])
+def test_must_staple_of_a_certificate_chosen_by_name_is_told_at_load_and_once(demanding, authority, how):
+    one = demanding(how)
+    one.start()
+    said = "OCSP: the certificate of CN=staple.test demands a stapled OCSP proof"
+    one.wait_log(said)
+    for _ in range(6):
+        assert stapled(s_client(one, "-servername", "staple.test")) is None
+    # Each configuration may say it again; with a proof there is nothing to say.
+    start = one.mark()
+    one.reload()
+    one.wait_log(said, start)
+    assert one.log_text().count("Must-Staple") == 2
+    (one.names / "staple.der").write_bytes(authority.proof("staple.test"))
+    one.configure({"tls_ocsp_file": one.names / "staple.der"})
+    start = one.mark()
+    one.reload()
+    one.wait_log("configuration reloaded", start)
+    assert stapled(s_client(one, "-servername", "staple.test"))["Cert Status"] == "good"
+    # The files are looked at after the demands of the new configuration.
+    replace_file(one.names / "staple.der", authority.proof("staple.test", signer="ca"))
+    one.wait_log("staple.der has changed; new connections use it", start)
+    assert "Must-Staple" not in one.log_text(start)
+
+
 def test_must_staple_with_a_kept_proof_raises_no_alarm(fetching, responder):
     source = responder().start()
     one = fetching(source.url, MUST_STAPLE)
@@ -630,6 +753,17 @@ def test_check_tells_of_must_staple_without_a_proof(authority, server):
     assert "OCSP" not in check(one)
     chain, key = authority.server("leaf", "http://127.0.0.1:1/", MUST_STAPLE)
     one.configure({"tls_ocsp_file": None, "tls_ocsp_fetch": "true"})
+    assert "OCSP" not in check(one)
+
+
+@pytest.mark.parametrize("how", ["directory", "expanded"])
+def test_check_tells_of_must_staple_of_certificates_chosen_by_name(demanding, authority, how):
+    one = demanding(how)
+    told = check(one)
+    assert told.count("demands a stapled OCSP proof") == 1 and f"{one.names}/staple.test.pem demands" in told
+    proof = one.names / "staple.der"
+    proof.write_bytes(authority.proof("staple.test"))
+    one.configure({"tls_ocsp_file": proof})
     assert "OCSP" not in check(one)
 
 

@@ -123,6 +123,60 @@ def test_relaying_is_permitted_to_nobody_but_whom_the_options_name(options, pair
         one.remove()
 
 
+# A router's `domains`, and those of RECIPIENTS' domains that it names.
+NAMED = {"elsewhere.test": "elsewhere", "*elsewhere.test": "elsewhere", "+partners": "elsewhere", "elsewhere.test : *": "elsewhere",
+         r"\N^else[a-z]+\.test$\N": "elsewhere", "lsearch;{dir}/partners": "elsewhere", "{dir}/partner_list": "elsewhere",
+         "partial-lsearch;{dir}/partners": "elsewhere", "*.test : !elsewhere.test": "elsewhere sub", "*.example.test": "sub",
+         "elsewhere.test : !sub.example.test": "elsewhere",
+         # What takes any domain, and what is left by those that are not meant, says nothing of whose they are.
+         "*": "", "!mx.example.test : *": "", "! mx.example.test": "", "!+local_domains : *.test": "", "+anybody": "", "+others": "",
+         "!mx.example.test : elsewhere.test": "", "+most": "", r"\N^.*\N": "", r"\N^(?!mx\.)\N": "", "lsearch*;{dir}/any": "",
+         "partial0-lsearch;{dir}/any": "", "$domain": "", "${{if eq{{1}}{{1}}{{*}}}}": "", "{dir}/any_list": ""}
+DOMAIN_OF = {"user@example.test": "local", "x@relayed.test": "local", "x@elsewhere.test": "elsewhere", "x@sub.example.test": "sub",
+             "x%elsewhere.test@relayed.test": "local"}
+
+
+@pytest.mark.parametrize("domains", NAMED)
+def test_a_router_makes_no_domain_ours_that_it_does_not_name(domains, pair, certificates):
+    one = Server(certificates, extra=EXTRA)
+    for name, text in (("partners", "elsewhere.test: yes\n"), ("any", "*: yes\n"), ("partner_list", "elsewhere.test\n"), ("any_list", "*\n")):
+        (one.dir / name).write_text(text)
+    one.routers = ROUTERS.replace("all:", "named:\n  driver = accept\n  domains = " + domains.format(dir=one.dir)
+                                  + "\n  transport = outside\n\nall:")
+    one.transports = TRANSPORTS.format(mail=one.mail)
+    options = ("127.0.0.2", None, "127.0.0.4", False)
+    lists = {"domainlist partners": "elsewhere.test", "domainlist anybody": "*", "domainlist others": "! example.test",
+             "domainlist most": "!mx.example.test : *.test"}
+    one.configure({**lists, **{name: value for name, value in settings(options, pair).items() if value is not None}})
+    one.start()
+    try:
+        for host, auth, level in CLIENTS:
+            wanted = {recipient: expected(options, host, auth, level, kind) or DOMAIN_OF[recipient] in NAMED[domains].split()
+                      for recipient, kind in RECIPIENTS.items()}
+            assert found(one, host, auth, level, pair) == wanted, (host, auth, level)
+    finally:
+        one.remove()
+
+
+@pytest.mark.parametrize("name", ["local_domains", "relay_to_domains"])
+@pytest.mark.parametrize("text, named", [("*", False), ("! mx.example.test", False), ("!mx.example.test : *", False), ("*.test", True),
+                                         ("!mx.example.test : elsewhere.test", True)])
+def test_the_lists_of_our_domains_are_for_domains_that_they_name(name, text, named, certificates):
+    one = Server(certificates, routers=ROUTERS)
+    one.transports = TRANSPORTS.format(mail=one.mail)
+    one.configure({f"domainlist {'relay_to_domains' if name == 'relay_to_domains' else 'before'}": text})
+    if name == "local_domains":
+        one.conf.write_text(one.conf.read_text().replace("domainlist local_domains = example.test", f"domainlist local_domains = {text}"))
+    one.start()
+    try:
+        with one.connect() as client:
+            client.ehlo()
+            client.expect(250, "MAIL FROM:<sender@client.test>")
+            client.expect(250 if named else 550, "RCPT TO:<x@elsewhere.test>")
+    finally:
+        one.remove()
+
+
 def test_an_acl_for_rcpt_decides_in_place_of_the_options(pair, certificates):
     acl = "begin acl\ncheck:\n  accept authenticated = *\n  accept domains = +local_domains\n  deny message = not by me\n"
     one = Server(certificates, routers=ROUTERS, extra=EXTRA + acl)
@@ -140,6 +194,22 @@ def test_an_acl_for_rcpt_decides_in_place_of_the_options(pair, certificates):
             client.expect(235, "AUTH PLAIN " + base64.b64encode(b"\0ann\0secret").decode())
             client.expect(250, "MAIL FROM:<sender@client.test>")
             client.expect(250, "RCPT TO:<x@elsewhere.test>")
+    finally:
+        one.remove()
+
+
+@pytest.mark.parametrize("forced", [True, False])
+def test_an_acl_for_rcpt_that_is_forced_to_fail_leaves_it_to_the_options(forced, pair, certificates):
+    one = Server(certificates, routers=ROUTERS, extra=EXTRA + "begin acl\ncheck:\n  accept\n")
+    one.transports = TRANSPORTS.format(mail=one.mail)
+    options = ("127.0.0.2", None, "127.0.0.4", False)
+    one.configure({**{name: value for name, value in settings(options, pair).items() if value is not None},
+                   "acl_smtp_rcpt": "${if eq{$sender_address_domain}{%s}{check}fail}" % ("other.test" if forced else "client.test")})
+    one.start()
+    try:
+        for host, auth, level in CLIENTS:
+            wanted = {recipient: not forced or expected(options, host, auth, level, kind) for recipient, kind in RECIPIENTS.items()}
+            assert found(one, host, auth, level, pair) == wanted, (host, auth, level)
     finally:
         one.remove()
 

@@ -3,11 +3,14 @@
 import collections
 import grp
 import os
+import pwd
 import re
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -226,6 +229,38 @@ def test_connections_are_refused_while_the_server_drains(server):
     one.maildir().wait()
 
 
+@pytest.mark.parametrize("role", ["queue", "fetch"])
+def test_role_that_dies_again_and_again_is_started_after_growing_pauses(server, role):
+    """At once the first time, then after 0.1 s, 0.2 s, 0.4 s ...; the others go on meanwhile, and the panic log tells of each end."""
+    one = server()
+    panic = one.log.with_name("paniclog")
+    bystanders = {name: pid for name, pid in one.roles().items() if name != role}
+
+    def die():
+        pid, begun = one.role(role), time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        wait_for("its successor", lambda: one.roles().get(role, pid) != pid, interval=0.005)
+        wait_for("the panic log", lambda: re.search(rf"{role} \(pid {pid}\) was killed by signal 9 \(Killed\)$", panic.read_text(), re.M))
+        return time.monotonic() - begun
+    die()
+    for least in (0.1, 0.2, 0.4, 0.8, 1.6):
+        with one.connect() as client:
+            client.ehlo()
+            took = die()
+            assert took >= least, f"{took:.2f} s where {least} s are due"
+            client.expect(250, "NOOP")
+        with one.connect() as other:
+            assert other.banner[0] == 220
+    assert {name: pid for name, pid in one.roles().items() if name in bystanders} == bystanders
+    message = make_message("after all of it")
+    one.send(message)
+    one.maildir().holds(message)
+    # One that has lived for five seconds has begun anew: at once, not after 3.2 s.
+    pid, end = one.role(role), time.monotonic() + 5.2
+    wait_for("its life", lambda: time.monotonic() > end)
+    assert one.role(role) == pid and die() < 3
+
+
 def test_roles_end_when_the_master_is_killed(server):
     one = server()
     roles = one.role_pids()
@@ -434,3 +469,48 @@ def test_second_server_on_the_same_ports_is_refused(server):
     message = make_message("unharmed")
     one.send(message)
     one.maildir().holds(message)
+
+
+def test_server_of_an_ordinary_user_delivers(server, certificates):
+    """Nothing but a directory of its own: no root anywhere, also where the tests are run by root."""
+    one = server(start=False, transports="""maildir:
+  driver = appendfile
+  directory = {mail}/$domain_data/$local_part_data
+  maildir_format
+  create_directory
+  return_path_add
+  envelope_to_add
+""")
+    one.transports = one.transports.replace("{mail}", str(one.mail))
+    certificate, key = make_certificate(one.dir)
+    program = shutil.copy(POSTERN, one.dir / "postern")  # the tree may be closed to others
+    one.configure({"tls_certificate": certificate, "tls_privatekey": key})
+    wrapper = ["sh", "-c", 'shift; exec "$0" "$@"', program]
+    if ROOT:
+        for path in (one.dir, *one.dir.rglob("*")):
+            shutil.chown(path, "nobody", "nogroup")
+        wrapper = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--bounding-set=-all", *wrapper]
+    one.start(wrapper=wrapper)
+    messages = [make_message(f"number {number}") for number in range(3)]
+    for message in messages:
+        one.send(message)
+        one.maildir().holds(message)
+    user = pwd.getpwnam("nobody").pw_uid if ROOT else os.getuid()
+    processes = {"master": one.process.pid, **one.roles()}
+    assert {"master", "keeper", "front 0", "front 1", "queue", "lookup", "fetch", f"store {user}"} <= set(processes), processes
+    for name, pid in processes.items():
+        status = proc_status(pid)
+        assert ids(status)[0] == {user} and int(status["CapEff"], 16) == 0, (name, status)
+        if name != "master":
+            assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", (name, status)
+    # A reload and a dead role need nothing more.
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("configuration reloaded")
+    queue = one.role("queue")
+    os.kill(queue, signal.SIGKILL)
+    wait_for("another queue", lambda: one.roles().get("queue", queue) != queue)
+    message = make_message("after a reload and a death")
+    one.send(message)
+    one.maildir().holds(message)
+    for path in one.mail.rglob("*"):
+        assert path.stat().st_uid == user, path

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: ISC
 """The SMTP server's replies, limits and refusals over real sockets, in clear and in TLS (RFC 5321, RFC 3207, RFC 2920, RFC 3030)."""
+import contextlib
 import os
 import re
 import signal
 import socket
+import ssl
 import time
 
 import pytest
 
-from harness import Closed, Smtp, dot_stuff, make_message, wait_for
+from harness import DEADLINE, Closed, Smtp, dot_stuff, make_message, wait_for
+
+LOGIN = """begin authenticators
+
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = User Name : Password
+  server_condition = false
+"""
 
 
 def client_of(server, tls):
@@ -325,6 +336,86 @@ def test_data_arriving_a_byte_at_a_time_is_whole(shared):
             client.send(bytes([byte]))
         client.expect(250)
     shared.maildir().holds(message)
+
+
+def drip(clients, byte=b"x"):
+    """An octet to each again and again, for as long as the server listens to it; how long that was, and what it said then."""
+    begun, left, heard = time.monotonic(), dict(clients), {}
+    while left and time.monotonic() - begun < DEADLINE:
+        time.sleep(0.2)
+        for name, client in list(left.items()):
+            client.sock.settimeout(0.01)
+            try:
+                client.send(byte)
+                client.data += client.sock.recv(65536)
+            except TimeoutError:
+                continue
+            except (ConnectionError, ssl.SSLError):
+                pass
+            heard[name] = time.monotonic() - begun, client.data
+            del left[name]
+    assert not left, f"still listened to after {DEADLINE} s: {list(left)}"
+    return heard
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_line_that_comes_octet_by_octet_has_one_deadline(server, tls):
+    one = server(main={"smtp_receive_timeout": "4s", "auth_cleartext_hosts": "*"}, extra=LOGIN)
+    with contextlib.ExitStack() as stack:
+        clients = {where: stack.enter_context(client_of(one, tls)) for where in ("command", "auth", "data", "failed", "chunk", "refused")}
+        for where in ("data", "failed", "chunk"):
+            clients[where].envelope()
+        clients["auth"].expect(334, "AUTH LOGIN")
+        clients["data"].expect(354, "DATA")
+        clients["failed"].expect(354, "DATA")
+        clients["failed"].send(b"bare\nlf in a message\r\n")
+        clients["chunk"].send("BDAT 100000 LAST\r\n")
+        clients["refused"].expect(503, "BDAT 100000 LAST")
+        heard = drip(clients)
+    for where, (lasted, said) in heard.items():
+        assert 2 < lasted < 20 and said.startswith(b"421 ") and b"timeout" in said, (where, lasted, said)
+    one.wait_log("SMTP data timeout", count=3)
+    one.wait_log("SMTP command timeout", count=3)
+    assert not one.queued()
+
+
+def slowly(client, data, piece=500, pause=0.5):
+    """Each line in two parts at least, and none of more than `piece` octets, with a pause before each."""
+    for line in data.splitlines(keepends=True):
+        size = min(piece, len(line) // 2 + 1)
+        for at in range(0, len(line), size):
+            time.sleep(pause)
+            client.send(line[at:at + size])
+
+
+def test_client_that_is_slow_but_ends_its_lines_is_heard_out(server):
+    """Each line and each answer comes within the limit, all together are many times that; a line beyond RFC 5321's length goes on, too."""
+    one = server(main={"smtp_receive_timeout": "3s"})
+    message = make_message("slow", body=b"line\r\n" * 2 + b"y" * 4000 + b"\r\n")
+    with client_of(one, False) as client:
+        slowly(client, b"NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n")
+        for _ in range(4):
+            client.expect(250)
+        client.envelope()
+        client.expect(354, "DATA")
+        slowly(client, dot_stuff(message))
+        client.expect(250)
+    one.maildir().holds(message)
+
+
+def test_answer_to_a_chunk_begins_a_new_time(server):
+    """The last octets of a chunk need be no line."""
+    one = server(main={"smtp_receive_timeout": "3s"})
+    with client_of(one, False) as client:
+        client.envelope()
+        client.send("BDAT 5\r\n")
+        for part in ("A: b", "\r"):
+            time.sleep(1.2)
+            client.send(part)
+        client.expect(250)
+        time.sleep(1.2)
+        client.send("BDAT 3 LAST\r\n\n\r\n")
+        client.expect(250)
 
 
 # --- synchronisation (smtp_enforce_sync)

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import POSTERN, REPORT, SANITIZER, make_message, trusting
+from tls_peers import named_certificate, s_client
 
 # Exim's lines (log_selector +tls_resumption), as the guide's administrators have them.
 LINES = """2026-11-20 09:00:00 1wXyZa-000Kc3-2B <= a@b.test H=mx.b.test [192.0.2.1] P=esmtps X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=no S=1000 id=1@b
@@ -190,3 +191,28 @@ def test_figures_of_a_server(server):
     assert [(v["name"], v["count"]) for v in got["in"]["versions"]] == [("TLS1.3", 2), ("TLS1.2", 1)]
     assert got["local_delivered"] == 4 and got["failed_handshakes"] == 1
     assert got["failed_handshake_hosts"][0]["name"] == "127.0.0.1" and got["failed_handshake_reasons"][0]["name"]
+
+
+def test_handshakes_that_end_at_the_certificate_and_refusals_before_one_are_counted(server):
+    """By reason, without the name that a client asked for; with STARTTLS and with TLS from the start."""
+    one = server(start=False)
+    directory = one.dir / "certs"
+    directory.mkdir()
+    named_certificate(directory, "default", both=True)
+    one.configure({"tls_certificate": f"{directory}/", "tls_privatekey": None, "tls_require_ciphers":
+                   "${if eq{$sender_host_address}{127.0.0.2}{NOSUCH}{${if match{$tls_in_sni}{bad}{NEVER}{HIGH}}}}"})
+    one.start()
+    mark = one.mark()
+    for number in range(3):
+        s_client(one.smtp if number else one.tls, starttls=number > 0, sni=f"bad{number}.test")
+    s_client(one.smtp, "-bind", "127.0.0.2")
+    s_client(one.tls, "-bind", "127.0.0.2", starttls=False)
+    one.wait_log(r"TLS error on connection from \S* ?\[127\.0\.0\.1\] choosing the certificate for bad\d\.test: ", mark, count=3)
+    one.wait_log(r"(STARTTLS|TLS on connect) refused: TLS is configured but cannot be used: ", mark, count=2)
+    got = figures("tls", "-c", one.conf)
+    assert got["failed_handshakes"] == 3 and [r["count"] for r in got["failed_handshake_reasons"]] == [3]
+    assert got["failed_handshake_reasons"][0]["name"].startswith("tls_require_ciphers: ")
+    assert [(h["name"], h["count"]) for h in got["failed_handshake_hosts"]] == [("127.0.0.1", 3)]
+    assert got["tls_refused"] == 2 and [r["count"] for r in got["tls_refused_reasons"]] == [2]
+    text = stats("tls", "-c", one.conf)
+    assert "Failed handshakes in: 3" in text and "TLS refused before a handshake: 2" in text and "bad0.test" not in text

@@ -82,9 +82,11 @@ def test_without_the_control_nothing_is_added(server):
     assert delivered(server(), ["Subject: x"], sender="a@plain.test")[1] == ["Subject: x"]
 
 
-def test_a_sender_of_a_client_that_is_not_authenticated_stays(server):
-    header = ["Sender: s@b.test", "From: a@b.test", "Date: x", "Message-ID: <m@b>"]
-    assert delivered(server(), header)[1] == header
+@pytest.mark.parametrize("retain", [False, True])
+def test_sender_lines_of_a_client_that_is_not_authenticated_are_removed_unless_retained(retain, server):
+    header = ["Sender: s@b.test", "From: a@b.test", "Sender: t@b.test", "Date: x", "Message-ID: <m@b>"]
+    kept = [line for line in header if retain or not line.startswith("Sender:")]
+    assert delivered(server("/sender_retain" if retain else ""), header)[1] == kept
 
 
 def test_a_large_message_is_put_right_as_well(server):
@@ -167,6 +169,24 @@ def test_sender_and_envelope_are_the_authenticated_users(server, control, header
     assert lines[0] == f"Return-path: <{envelope}>"
 
 
+def test_a_control_that_fails_changes_nothing(server):
+    acl = "check_rcpt:\n  accept local_parts = user\n  accept control = submission/sender_retain/domain=other.test/$local_part\n"
+    one = server("/domain=b.test", {"acl_smtp_rcpt": "check_rcpt"}, acl + AUTHENTICATORS)
+    with Smtp(one.smtp) as client:
+        client.ehlo()
+        client.starttls()
+        log_in(client)
+        client.expect(250, "MAIL FROM:<x@c.test>")
+        client.expect(451, "RCPT TO:<bogus@example.test>")
+        client.expect(250, "RCPT TO:<user@example.test>")
+        client.expect(354, "DATA")
+        client.send(b"From: boss@b.test\r\n\r\ntext\r\n.\r\n")
+        assert client.reply()[0] == 250
+    one.maildir().wait()
+    head = one.maildir().read()[0].decode().split("\n\n")[0].split("\n")
+    assert head[0] == "Return-path: <ann@b.test>" and "Sender: ann@b.test" in head, head
+
+
 def test_an_identity_that_is_an_address_needs_no_domain(server):
     lines = authenticated(server("", {}, AUTHENTICATORS), ["From: x@b.test"] + FULL, user="ann@c.test")
     assert "Sender: ann@c.test" in lines and lines[0] == "Return-path: <ann@c.test>"
@@ -245,6 +265,7 @@ def test_a_user_may_send_as_the_addresses_of_the_list(server):
     authenticated(one, ["From: ann@example.test"] + FULL)
     authenticated(one, ["From: The Team <TEAM@example.test>"] + FULL, sender="team@example.test")
     authenticated(one, ["From: team@example.test"] + FULL, sender="")
+    authenticated(one, ["From: both: ann@example.test, <team@example.test>;", "Resent-From: ann@example.test"] + FULL)
 
 
 def test_another_envelope_sender_is_refused_at_mail(server):
@@ -259,7 +280,11 @@ def test_another_envelope_sender_is_refused_at_mail(server):
 
 
 @pytest.mark.parametrize("header", [["From: team@example.test"], ["From: bob@example.test, ann@example.test"], ["From: broken <"],
-                                    ["From: bob@example.test", "From: ann@example.test"], ["Subject: none", "Resent-From: ann@example.test"]])
+                                    ["From: bob@example.test", "From: ann@example.test"], ["Subject: none", "Resent-From: ann@example.test"],
+                                    ["From: ann@example.test", "Resent-From: bob@example.test"], ["Resent-From: bob@example.test"],
+                                    ["From: bob@example.test", "Resent-From: ann@example.test"], ["From: us: bob@example.test, ann@example.test;"],
+                                    ["From: bob@example.test", "Resent-From: bob@example.test", "Resent-From: ann@example.test"],
+                                    ["From : ann@example.test", "From: bob@example.test"], ["From: bob@example.test", "From: Ann:;"]])
 def test_another_address_in_from_is_refused_after_data(server, header):
     one = server("", {**CHECK, "qualify_domain": "example.test"}, AUTHENTICATORS)
     with one.connect() as client:
@@ -271,6 +296,28 @@ def test_another_address_in_from_is_refused_after_data(server, header):
         client.send("".join(line + "\r\n" for line in header + FULL).encode() + b"\r\ntext\r\n.\r\n")
         code, texts = client.reply()
         assert (code, texts[-1]) == (550, "The address in From is not yours")
+    one.wait_log(r"rejected after DATA: From is not an address of the authenticated user")
+    assert not one.maildir().read()
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["data", "bdat"])
+@pytest.mark.parametrize("text", ["From: team@example.test\r\n", "From: team@example.test\r\n\r\n", "Subject: nobody\r\n", ""],
+                         ids=["header-only", "empty-body", "no-from", "nothing"])
+def test_a_message_that_ends_with_its_header_is_checked_as_well(server, text, chunked):
+    one = server("", {**CHECK, "qualify_domain": "example.test", "acl_smtp_mail": None}, AUTHENTICATORS)
+    with one.connect() as client:
+        client.ehlo()
+        client.starttls()
+        log_in(client, "bob")
+        client.envelope("user@example.test", sender="bob@example.test")
+        if chunked:
+            client.send(f"BDAT {len(text)} LAST\r\n{text}".encode())
+        else:
+            client.expect(354, "DATA")
+            client.send(f"{text}.\r\n".encode())
+        code, texts = client.reply()
+        assert (code, texts[-1]) == (550, "The address in From is not yours")
+        client.expect(250, "NOOP")
     one.wait_log(r"rejected after DATA: From is not an address of the authenticated user")
     assert not one.maildir().read()
 

@@ -330,6 +330,17 @@ def test_verify_ciphers_limits_the_hosts_that_are_verified(server, place):
     refused(one, place.good, ssl.TLSVersion.TLSv1_3)
 
 
+@pytest.mark.parametrize("ciphers, chosen", [
+    ("AES256-SHA:ECDHE-RSA-AES256-GCM-SHA384", "TLS1.2:ECDHE-RSA-AES256-GCM-SHA384"),  # the keeper does not decrypt
+    ("ECDHE-RSA-AES128-GCM-SHA256, ECDHE+CHACHA20", "TLS1.2:ECDHE-RSA-AES128-GCM-SHA256"),
+    ("string-b", r"TLS1.2:(EC)?DHE-RSA-\S+"),
+    ("ECDHE+AESGCM:TLS_AES_256_GCM_SHA384", "TLS1.3:TLS_AES_256_GCM_SHA384"), ("HIGH", "TLS1.3:TLS_AES_128_GCM_SHA256"),
+])
+def test_verify_ciphers_are_written_as_in_tls_require_ciphers(server, place, ciphers, chosen):
+    one = server(kind="rsa", main=options(place, tls_verify_hosts="*", tls_verify_ciphers=ciphers), extra=VARIABLES)
+    assert re.search(rf" X={chosen}:\d+ CV=yes ", deliver(one, place.good)[1])
+
+
 def test_a_reload_with_other_authorities_ends_what_tickets_say(server, place):
     """A session that one authority vouched for is not resumed where that authority is no longer trusted."""
     one = server(main=options(place, tls_verify_hosts="*"), extra=VARIABLES)

@@ -6,12 +6,14 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 
 import pytest
 
-from harness import DEADLINE, ROOT, Smtp, make_message, wait_for
+from harness import DEADLINE, ROOT, Smtp, make_message, replace_file, wait_for
 from proxy_peers import taken
+from test_tls_directories import Clients, gets_in
 from tls_peers import named_certificate, s_client
 
 
@@ -94,6 +96,79 @@ def test_a_front_that_dies_while_the_files_are_bad_has_the_old_ones_again(replac
         wait_for(f"{name} to be back", lambda: one.roles().get(name) not in (None, pid))
     wait_for("all of it to work", lambda: served(one) == "before.test")
     assert {served(one) for _ in range(6)} == {"before.test"}
+
+
+def kill_fronts(one):
+    for name, pid in one.roles().items():
+        if name.startswith("front"):
+            os.kill(pid, signal.SIGKILL)
+            wait_for(f"{name} to be back", lambda: one.roles().get(name) not in (None, pid))
+
+
+def damaged(how, good):
+    return {"empty": b"", "junk": b"junk\n", "cut off": good[:len(good) * 2 // 3]}[how]
+
+
+@pytest.mark.parametrize("how", ["empty", "junk", "cut off"])
+def test_damaged_parameters_do_not_replace_good_ones(server, how):
+    one = server(start=False, kind="rsa")
+    file = one.dir / "dh.pem"
+    subprocess.run(["openssl", "genpkey", "-genparam", "-algorithm", "DH", "-pkeyopt", "group:modp_2048", "-out", str(file)], check=True,
+                   capture_output=True)
+    one.configure({"tls_dhparam": file})
+    one.start()
+
+    def works():
+        return s_client(one.smtp, "-tls1_2", "-cipher", "DHE").good
+    assert works()
+    mark = one.mark()
+    good = file.read_bytes()
+    replace_file(file, damaged(how, good))
+    one.wait_log("TLS error: .*dh.pem has changed and is not used: .*; what was in use before stays", mark)
+    assert all(works() for _ in range(4))
+    kill_fronts(one)  # new ones get what is in use
+    wait_for("TLS to work again", works)
+    assert len(re.findall("TLS error", one.log_text(mark))) == 1
+    replace_file(file, good)
+    one.wait_log("dh.pem has changed; new connections use it", mark)
+
+
+@pytest.mark.parametrize("how", ["empty", "junk", "cut off"])
+@pytest.mark.parametrize("option", ["tls_verify_certificates", "tls_crl"])
+def test_damaged_authorities_and_revocation_lists_do_not_replace_good_ones(server, tmp_path, option, how):
+    clients = Clients(tmp_path / "clients")
+    _, good = clients.client("good.test")
+    serial, revoked = clients.client("revoked.test")
+    one = server(start=False)
+    files = {"tls_verify_certificates": one.dir / "ca.pem", "tls_crl": one.dir / "crl.pem"}
+    files["tls_verify_certificates"].write_bytes((clients.dir / "root.pem").read_bytes())
+    files["tls_crl"].write_bytes(clients.crl(serial))
+    one.configure({"tls_verify_hosts": "*", **files})
+    one.start()
+    assert gets_in(one, good) and not gets_in(one, revoked)
+    mark, file = one.mark(), files[option]
+    replace_file(file, damaged(how, file.read_bytes()))
+    one.wait_log(f"TLS error: .*{file.name} has changed and is not used: .*; what was in use before stays", mark)
+    assert gets_in(one, good) and not gets_in(one, revoked)
+    kill_fronts(one)
+    wait_for("the good one to get in", lambda: gets_in(one, good))
+    assert not gets_in(one, revoked)
+    assert len(re.findall("is not used", one.log_text(mark))) == 1
+
+
+def test_a_reload_with_damaged_revocation_lists_is_refused(server, tmp_path):
+    clients = Clients(tmp_path / "clients")
+    _, good = clients.client("good.test")
+    one = server(start=False)
+    file = one.dir / "crl.pem"
+    file.write_bytes(clients.crl())
+    one.configure({"tls_verify_hosts": "*", "tls_verify_certificates": clients.dir / "root.pem", "tls_crl": file})
+    one.start()
+    mark = one.mark()
+    replace_file(file, b"junk\n")
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("reload refused: there is no revocation list in .*crl.pem", mark)
+    assert gets_in(one, good)
 
 
 def test_no_message_is_lost_while_certificates_change_under_load(replaced):
@@ -201,7 +276,8 @@ def test_reload_takes_changed_files_at_once(replaced):
     wait_for("the reloaded certificate", lambda: served(one) == "reloaded.test")
 
 
-def test_a_handshake_that_began_before_reloads_ends_with_the_key_that_it_began_with(replaced):
+@pytest.mark.parametrize("by", ["reload", "watch"])
+def test_a_handshake_that_began_before_its_key_was_replaced_ends_with_the_key_that_it_began_with(replaced, by):
     one, put = replaced
     before = ssl.PEM_cert_to_DER_cert((one.dir / "cert.pem").read_text())
     heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -214,7 +290,8 @@ def test_a_handshake_that_began_before_reloads_ends_with_the_key_that_it_began_w
         wait_for("the server to read the beginning", lambda: taken(sock), interval=0.001)
         for number in range(3):
             put(f"round{number}.test")
-            one.reload()
+            if by == "reload":
+                one.reload()
             wait_for("the new certificate", lambda: served(one) == f"round{number}.test")
         sock.sendall(hello[20:])
         greeting = b""

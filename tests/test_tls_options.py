@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The options of TLS as a server, each driven by a client that is not ours; named by the sentence that a test checks."""
+import os
 import re
 import socket
 import ssl
@@ -8,7 +9,7 @@ import subprocess
 import pytest
 
 from harness import DEADLINE, POSTERN, SANITIZER, Smtp, make_certificate
-from tls_peers import named_certificate, s_client
+from tls_peers import AUTHENTICATORS, LOGIN, named_certificate, s_client, swaks
 
 
 def insecure():
@@ -17,9 +18,25 @@ def insecure():
     return context
 
 
+@pytest.fixture(scope="module")
+def long_key(directory):
+    """An RSA key of 4096 bits with its certificate: as strong as a group of 4096 bits."""
+    cert, key = directory / "long.pem", directory / "long.key"
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=mx.example.test", "-newkey", "rsa:4096", "-keyout",
+                    str(key), "-out", str(cert)], check=True, capture_output=True)
+    key.chmod(0o600)
+    return cert, key
+
+
+def checked(one):
+    """What `postern check` says of a server's configuration, which is good."""
+    run = subprocess.run([POSTERN, "check", "-c", str(one.conf)], capture_output=True, text=True, env={**os.environ, **SANITIZER}, timeout=60)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
 def refused(tmp_path, text):
     """The errors of a configuration with these lines."""
-    import os
     conf = tmp_path / "conf"
     conf.write_text("primary_hostname = mx.example.org\ntls_certificate = /c\n" + text + "\n")
     run = subprocess.run([POSTERN, "check", "-c", str(conf)], capture_output=True, text=True, env={**os.environ, **SANITIZER}, timeout=60)
@@ -65,6 +82,29 @@ def test_a_string_that_is_forced_to_fail_is_as_if_it_were_not_set(server):
         client.starttls()
 
 
+FAILS = "${if eq{1}{2}{x}fail}"
+
+
+def test_forced_failure_of_tls_alpn_leaves_its_default(server):
+    one = server(main={"tls_alpn": FAILS})
+    assert s_client(one.smtp, "-alpn", "smtp").alpn == "smtp" and s_client(one.smtp, "-alpn", "esmtp").alpn == "esmtp"
+    assert not s_client(one.smtp, "-alpn", "h2").good
+
+
+def test_forced_failure_of_tls_verify_certificates_leaves_those_of_the_system(server):
+    one = server(main={"tls_try_verify_hosts": "*", "tls_verify_certificates": FAILS})
+    assert s_client(one.smtp, "-cert", one.cert, "-key", one.key).good
+    one.wait_log("SSL verify error: depth=0 error=self-signed certificate")
+
+
+@pytest.mark.parametrize("option", ["tls_eccurve", "tls_dhparam", "tls_min_version", "tls_profile", "openssl_options", "tls_ocsp_file",
+                                    "tls_crl", "tls_verify_ciphers"])
+def test_forced_failure_of_the_other_options_leaves_their_defaults(server, option):
+    one = server(kind="rsa", main={option: FAILS, "tls_try_verify_hosts": "*"})
+    assert s_client(one.smtp).group == "X25519, 253 bits"
+    assert s_client(one.smtp, "-tls1_2", "-cipher", "DHE").group == "DH, 2048 bits"
+
+
 def test_a_configuration_problem_at_starttls_is_454_and_then_554_but_for_quit(server):
     one = server(main={"tls_require_ciphers": "${if eq{$sender_host_address}{127.0.0.2}{NOSUCH}{HIGH}}"})
     with one.connect(source="127.0.0.2") as client:
@@ -100,6 +140,26 @@ def test_without_parameters_or_with_too_many_bits_there_is_no_such_key_exchange(
     one = server(kind="rsa", main=main)
     assert not s_client(one.smtp, "-tls1_2", "-cipher", "DHE").good
     assert s_client(one.smtp, "-tls1_2").good
+
+
+@pytest.mark.parametrize("limit, bits", [(None, 2048), (2048, 2048), (3072, 3072), (4095, 3072), (4096, 4096), (16384, 4096)])
+def test_tls_dh_max_bits_holds_for_the_group_that_the_certificate_chooses(server, long_key, limit, bits):
+    cert, key = long_key
+    one = server(main={"tls_certificate": cert, "tls_privatekey": key, "tls_dh_max_bits": limit})
+    assert s_client(one.smtp, "-tls1_2", "-cipher", "DHE").group == f"DH, {bits} bits"
+
+
+def test_below_the_shortest_safe_group_there_is_none(server):
+    one = server(kind="rsa", main={"tls_dh_max_bits": 2047})
+    assert not s_client(one.smtp, "-tls1_2", "-cipher", "DHE").good
+    assert s_client(one.smtp, "-tls1_2").good
+
+
+@pytest.mark.parametrize("value, more, told", [("ffdhe3072", {}, True), ("ike15", {}, True), ("ffdhe3072", {"tls_dh_max_bits": 3072}, False),
+                                               ("ffdhe2048", {}, False), ("default", {}, False)])
+def test_check_warns_of_parameters_beyond_the_limit(server, value, more, told):
+    one = server(start=False, kind="rsa", main={"tls_dhparam": value, **more})
+    assert ("3072 bits are more than tls_dh_max_bits = 2236 allows" in checked(one)) == told
 
 
 @pytest.mark.parametrize("value", ["historic", "ike1", "ike2", "ike22", "nosuch"])
@@ -148,8 +208,10 @@ def test_openssl_options_of_the_guide_are_accepted(server):
     assert answer.good and "Compression: NONE" in answer.text
 
 
-def test_openssl_options_what_the_library_no_longer_has_is_told(tmp_path):
-    assert not refused(tmp_path, "openssl_options = -all +microsoft_big_sslv3_buffer +dont_insert_empty_fragments")
+def test_openssl_options_what_the_library_no_longer_has_is_told(server, tmp_path):
+    told = checked(server(start=False, main={"openssl_options": "-all +microsoft_big_sslv3_buffer +dont_insert_empty_fragments +single_dh_use"}))
+    assert "option openssl_options: without effect in this library: microsoft_big_sslv3_buffer single_dh_use\n" in told
+    assert "without effect" not in checked(server(start=False, main={"openssl_options": "+all"}))
     assert 'no option "nosuch"' in refused(tmp_path, "openssl_options = +nosuch")
     assert "expected + or -" in refused(tmp_path, "openssl_options = no_tlsv1")
 
@@ -214,6 +276,67 @@ def test_tls_is_required_on_ports(server):
         client.expect(250, "MAIL FROM:<a@b.example>")
 
 
+def test_tls_is_required_by_expansion_on_the_port(server):
+    one = server(start=False)
+    one.configure({"submission_ports": "", "tls_hosts": "${if eq{$received_port}{%d}{*}{}}" % one.submission})
+    one.start()
+    assert swaks(one.smtp, tls=False) and swaks(one.smtp)
+    without = swaks(one.submission, tls=False)
+    assert not without and "503 Use of TLS required" in without.text
+    assert swaks(one.submission)
+
+
+def test_auth_is_taken_in_clear_by_expansion_on_the_port_alone(server):
+    one = server(start=False, extra=AUTHENTICATORS)
+    one.configure({"submission_ports": "", "auth_cleartext_hosts": "${if eq{$received_port}{%d}{*}{}}" % one.smtp})
+    one.start()
+    assert swaks(one.smtp, *LOGIN, tls=False) and swaks(one.smtp, *LOGIN)
+    without = swaks(one.submission, *LOGIN, tls=False)
+    assert not without and "250-AUTH" not in without.text and "250 AUTH" not in without.text
+    assert swaks(one.submission, *LOGIN)
+
+
+def test_auth_needs_tls_on_ports(server):
+    one = server(start=False, extra=AUTHENTICATORS)
+    one.configure({"submission_ports": "", "auth_cleartext_hosts": "*", "auth_over_tls_ports": one.submission})
+    one.start()
+    assert swaks(one.smtp, *LOGIN, tls=False)
+    without = swaks(one.submission, *LOGIN, tls=False)
+    assert not without and "250-AUTH" not in without.text and "250 AUTH" not in without.text
+    with Smtp(one.submission) as client:
+        client.ehlo()
+        client.expect(538, "AUTH PLAIN AGFubgBzZWNyZXQ=")
+    assert swaks(one.submission, *LOGIN)
+
+
+def test_ciphers_by_port(server):
+    one = server(start=False, kind="rsa")
+    one.configure({"submission_ports": "", "tls_require_ciphers":
+                   f"<; ECDHE+AESGCM:ECDHE+AES:!ECDHE-RSA-AES128-SHA ; {one.submission} = ECDHE-RSA-AES256-GCM-SHA384:TLS_AES_256_GCM_SHA384"})
+    assert "warning" not in checked(one)
+    one.start()
+    assert s_client(one.smtp, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA").good
+    assert not s_client(one.smtp, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA").good
+    assert s_client(one.smtp).cipher == "TLS_AES_128_GCM_SHA256"
+    assert not s_client(one.submission, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA").good
+    assert s_client(one.submission, "-tls1_2").cipher == "ECDHE-RSA-AES256-GCM-SHA384"
+    assert s_client(one.submission).cipher == "TLS_AES_256_GCM_SHA384"
+
+
+def test_ciphers_of_one_port_alone_leave_the_profile_to_the_others(server):
+    one = server(start=False, kind="rsa")
+    one.configure({"submission_ports": "", "tls_require_ciphers": f"{one.submission}=ECDHE-RSA-AES256-GCM-SHA384"})
+    one.start()
+    assert s_client(one.smtp, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA").good
+    assert not s_client(one.submission, "-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA").good
+
+
+@pytest.mark.parametrize("value, expected", [("ECDHE+AES:587=ECDHE+AESGCM", '"<; LIST ; 587=LIST"'), ("<; HIGH ; 587=NOSUCH", '"NOSUCH'),
+                                             ("<; HIGH ; 587=NORMAL", "GnuTLS")])
+def test_bad_lists_of_ciphers_by_port_are_refused(tmp_path, value, expected):
+    assert expected in refused(tmp_path, f"tls_require_ciphers = {value}")
+
+
 @pytest.mark.parametrize("line, expected", [("tls_profile = strong", "modern, intermediate or opportunistic"),
                                             ("tls_min_version = SSL3", "TLS1, TLS1.1, TLS1.2 or TLS1.3"),
                                             ("tls_profile = 587=strong", "modern, intermediate or opportunistic")])
@@ -229,7 +352,8 @@ def test_alpn_one_name_of_the_list_is_chosen_and_others_are_declined(server):
     assert s_client(one.smtp, "-alpn", "esmtp").alpn == "esmtp"
     assert s_client(one.smtp).good
     assert not s_client(one.smtp, "-alpn", "h2").good
-    assert not s_client(one.smtp, "-alpn", "smtp,h2").good  # more than one name
+    assert not s_client(one.smtp, "-alpn", "smtp,h2").good     # more than one name, as Exim has it,
+    assert not s_client(one.smtp, "-alpn", "smtp,esmtp").good  # even if both are in the list
     one.wait_log(r"TLS error on connection from .*\(SSL_accept\)")
 
 
@@ -271,6 +395,21 @@ def test_a_failed_handshake_is_logged_with_address_reason_and_what_was_offered(s
     found = one.wait_log(r"TLS error on connection from .*\[127\.0\.0\.1\].*\(SSL_accept\): (.*) \(offered (.*)\)")
     assert "protocol" in found.group(1)
     assert "TLS1.1" in found.group(2) and "ciphers ECDHE-" in found.group(2) and "SNI=wanted.test" in found.group(2)
+
+
+def test_the_line_of_a_failed_handshake_ends_whole_however_much_was_offered(server):
+    """The name is the longest that there is, and the reason a long one: the certificate's directory has nothing for anybody."""
+    one = server(start=False)
+    directory = one.dir / ("c" * 200)
+    directory.mkdir()
+    one.configure({"tls_certificate": f"{directory}/${{if eq{{$tls_in_sni}}{{}}{{default}}{{other}}}}.pem", "tls_privatekey": None})
+    named_certificate(directory, "default", both=True)
+    one.start()
+    name = ".".join(["x" * 63] * 3 + ["y" * 61])
+    assert len(name) == 253
+    s_client(one.smtp, sni=name)
+    found = one.wait_log(r"TLS error on connection from .* \(offered (.*)$")
+    assert found.group(1).endswith(f"; SNI={name})") and "groups X25519:" in found.group(1), found.group()
 
 
 def test_no_cipher_in_common_is_told_with_the_groups(server):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import DEADLINE, Smtp, make_message, wait_for
+from harness import DEADLINE, Smtp, make_message, proc_status, wait_for
 from tls_peers import named_certificate, s_client
 
 
@@ -143,15 +143,29 @@ def test_a_split_client_hello_with_a_name_is_put_together(names):
 
 
 def test_a_flood_of_names_asks_the_master_nothing_and_costs_no_memory(names):
+    """What so many connections cost with one name, and what with a name for each; the first hundreds fill caches and pools."""
     _, directory = names
     named_certificate(directory, "default", both=True)
-    one, _ = by_directory(names)
+    one, _ = by_directory(names, front_processes=1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    for i in range(100):
-        with socket.create_connection(("127.0.0.1", one.tls), DEADLINE) as sock, \
-                context.wrap_socket(sock, server_hostname=f"n{i}.flood.test") as tls:
+
+    def connect(name):
+        with socket.create_connection(("127.0.0.1", one.tls), DEADLINE) as sock, context.wrap_socket(sock, server_hostname=name) as tls:
             assert b"default" in tls.getpeercert(True)
+
+    def cost(called):
+        """Kilobytes that the front grew by, and how often the master was woken up."""
+        memory, woken = one.fronts_kb(), int(proc_status(one.process.pid)["voluntary_ctxt_switches"])
+        for i in range(200):
+            connect(called(i))
+        return one.fronts_kb() - memory, int(proc_status(one.process.pid)["voluntary_ctxt_switches"]) - woken
+
+    cost(lambda i: "one.flood.test")
+    memory, woken = cost(lambda i: "one.flood.test")
+    memory_of_names, woken_by_names = cost(lambda i: f"n{i}.flood.test")
+    assert memory_of_names < memory + 2048, (memory, memory_of_names)      # a context for each would be some 8000
+    assert woken_by_names < woken + 100, (woken, woken_by_names)           # a question for each would be 200
     message = make_message("after the flood")
     one.send(message)
     one.maildir().holds(message)

@@ -119,7 +119,8 @@ def test_names_of_the_fields_lists_and_json(world):
     (["other.pem", "--usage", "4"], "--usage 4"), (["other.pem", "--selector", "x"], "--selector x"),
     (["other.pem", "--port", "0"], "--port 0"), (["other.pem", "--host", "a b"], "--host a b"),
     (["ca.pem"], "names no host"), (["nothing.pem"], "nothing.pem"), ([], "expected one certificate"),
-    (["--check", "nohost"], "expected HOST:PORT"), (["other.pem", "--certificate", "x"], "is for --check"),
+    (["--check", "nohost"], "expected HOST:PORT"), (["--check", "127.0.0.1:25"], "with the name of a host; --address says where it is"),
+    (["--check", "[::1]:25"], "with the name of a host"), (["other.pem", "--host", "127.0.0.1"], "expected the name of a host"), (["other.pem", "--certificate", "x"], "is for --check"),
 ])
 def test_wrong_arguments_are_usage_errors(world, arguments, says):
     assert says in postern(world.dir, "tlsa", *arguments, status=2)

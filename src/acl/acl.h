@@ -22,7 +22,7 @@
  * Ownership. A set and its ACLs lie in the arena that compiled them, immutable once all are compiled. A run takes memory from
  * the arena given to it; its result lies there. Texts keep their taint; the text of an ACL itself must not be tainted.
  *
- * Invariants: a run ends: statements are finite, ACLs nest at most ACL_DEPTH_MAX deep and come to ACL_STEPS_MAX steps, expansions have their own limits, delays
+ * Invariants: a run ends: statements are finite, ACLs nest at most ACL_DEPTH_MAX deep (also through the routers) and come to ACL_STEPS_MAX steps, expansions have their own limits, delays
  * are bounded by ACL_DELAY_MAX. A run changes nothing but through the session.
  */
 #ifndef POSTERN_ACL_ACL_H
@@ -129,6 +129,10 @@ struct acl_reference;
 bool acl_reference_compile(struct acl_set *set, struct slice text, size_t place, const struct acl_report *report,
 			   const struct acl_reference **reference_r);
 /*
+ * Whether a constant text, as ${acl has it, is the name of an ACL or of a file, or the text of an ACL: false with *error. Its uses are noted.
+ */
+bool acl_text_check(struct acl_set *set, struct slice text, struct error *error);
+/*
  * Reports what would be an error when the option's ACL, or one that it calls by a constant name, is run at this point: a
  * condition that needs a recipient at acl_smtp_connect. For a warning: Exim says so only when the statement is reached.
  */
@@ -167,13 +171,11 @@ enum acl_control {
 	ACL_CONTROLS
 };
 
-/* What follows the slash of control = submission. Slices of the options. */
+/* What follows the slash of control = submission. */
 struct acl_submission {
 	bool sender_retain, has_domain; /* has_domain: also when it is empty */
 	struct slice domain, name;
 };
-/* False with *error for options that it does not have. */
-bool acl_submission_parse(struct slice options, struct acl_submission *submission_r, struct error *error);
 
 enum acl_verify_kind { ACL_VERIFY_RECIPIENT, ACL_VERIFY_SENDER, ACL_VERIFY_SENDER_ADDRESS };
 
@@ -227,6 +229,8 @@ struct acl_session {
 	void (*recipients)(void *owner, bool (*each)(void *arg, struct slice address), void *arg);
 	/* Options: what follows the control's name and its slash. False with *error when it cannot be done. */
 	bool (*control)(void *owner, enum acl_control control, struct slice options, struct error *error);
+	/* control = submission, which does not come to `control`. The texts live as long as the run. */
+	void (*submission)(void *owner, const struct acl_submission *submission);
 	/* The queue of the message, or of all to come: queue_name_valid, or empty for the usual one. */
 	void (*queue)(void *owner, struct slice name);
 	/* One header line, without a newline at its end; it may have continuation lines. */
@@ -242,7 +246,8 @@ struct acl_session {
 	/* For traces: "FILE LINE" of the line whose place was given with it; empty: not known. May be NULL. */
 	struct slice (*where)(void *owner, size_t place, struct arena *arena);
 
-	struct acl_data data; /* while an ACL runs; its texts lie in the run's arena */
+	struct acl_data data; /* of the run at hand, and empty between runs: its texts lie in the run's arena */
+	unsigned depth;       /* of the ACLs that run now, within each other; 0: none */
 	/* The engine's own, kept between runs. */
 	bool caseful_local_part, no_delay_flush, no_multiline;
 	bool sender_failure_told;
@@ -283,6 +288,7 @@ struct acl_result {
 	unsigned log_targets;     /* of a rejection: enum acl_log */
 	bool details;             /* a client may be told the message of a temporary refusal */
 	bool tainted;             /* `message` is in part a peer's */
+	bool none;                /* ACL_ACCEPT because the option was forced to fail: there was no ACL */
 	struct acl_sender_failure sender_failure; /* of a refusal */
 };
 
@@ -300,7 +306,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
  * ${acl{name}{argument}...}, for expand_context.acl of expansions outside of ACLs. EXPAND_OK: it accepted; EXPAND_FORCED_FAIL:
  * it denied; with its message in *text_r for both. EXPAND_DEFER: it deferred. EXPAND_FAIL: anything else.
  */
-enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
+enum expand_result acl_expand(struct acl_session *session, struct expand_value name, const struct expand_value *arguments, size_t count,
 			      struct arena *arena, struct expand_value *text_r, struct error *error);
 
 /* The MIME part that the next runs of ACL_POINT_MIME are about, until another, or NULL: it must stay as long. */

@@ -106,6 +106,29 @@ static bool note_control(void *owner, enum acl_control control, struct slice opt
 	return true;
 }
 
+static void note_submission(void *owner, const struct acl_submission *submission)
+{
+	struct fixture *f = owner;
+	buf_printf(&f->log, "{submission%s", submission->sender_retain ? " retain" : "");
+	if (submission->has_domain)
+		buf_printf(&f->log, " domain=%.*s", SLICE_ARG(submission->domain));
+	if (submission->name.len)
+		buf_printf(&f->log, " name=%.*s", SLICE_ARG(submission->name));
+	buf_printf(&f->log, "}");
+}
+
+/* Finds no spam. */
+static enum expand_result note_scan(void *owner, const struct expand_request *request, struct arena *arena, struct expand_answer *answer_r,
+				    struct error *error)
+{
+	struct fixture *f = owner;
+	(void)arena;
+	(void)error;
+	buf_printf(&f->log, "{scan %.*s}", SLICE_ARG(request->key));
+	*answer_r = (struct expand_answer){ .text = SLICE("1000\n5000\nno action\nreport") };
+	return EXPAND_OK;
+}
+
 static void note_queue(void *owner, struct slice name)
 {
 	struct fixture *f = owner;
@@ -134,6 +157,8 @@ static enum expand_result verify_simple(void *owner, enum acl_verify_kind kind, 
 {
 	(void)owner;
 	(void)arena;
+	if (memmem(address.data, address.len, "//", 2))
+		return EXPAND_OK; /* no address that anybody quoted */
 	if (slice_ends_nocase(address, SLICE("@slow.test"))) {
 		error_set(error, ERROR_TEMPORARY, "routing is slow");
 		return EXPAND_DEFER;
@@ -153,8 +178,8 @@ static struct slice give_headers(void *owner)
 static void give_recipients(void *owner, bool (*each)(void *arg, struct slice address), void *arg)
 {
 	(void)owner;
-	if (each(arg, SLICE("User@good.test")))
-		each(arg, SLICE("other@good.test"));
+	if (each(arg, SLICE("User@good.test")) && each(arg, SLICE("other@good.test")))
+		each(arg, SLICE("other@GOOD.test"));
 }
 
 static void note_error(void *owner, const struct acl_line *line, size_t column, const struct error *error)
@@ -176,7 +201,7 @@ static void set_up(struct fixture *f)
 	f->session = (struct acl_session){
 		.owner = f, .context = &f->context, .set = f->set, .connection = &f->connection, .message = &f->message,
 		.log = note_log, .delay = note_delay, .verify = verify_simple, .recipients = give_recipients, .control = note_control,
-		.add_header = note_header, .remove_header = note_removal, .queue = note_queue,
+		.add_header = note_header, .remove_header = note_removal, .queue = note_queue, .submission = note_submission, .scan = note_scan,
 	};
 }
 
@@ -242,6 +267,7 @@ static const char *run(struct fixture *f, const char *option, enum acl_point poi
 
 #define RCPT ACL_POINT_RCPT
 #define BROKEN "error 451 Temporary local problem - please try later"
+#define TAINTED(text) BROKEN " | internal configuration error {log main panic attempt to use tainted ACL text \"" text "\"}"
 #define LATER "defer 451 Temporary local problem - please try later"
 
 static const struct {
@@ -353,7 +379,7 @@ static const struct {
 	{ "a:\naccept acl = a", BROKEN " | ACL nested too deep: possible loop" },
 	{ "a:\nwarn !acl = b\nwarn !acl = b\nwarn !acl = b\nb:\nwarn acl = c\nwarn acl = c\nc:\ndeny", "deny 550 Administrative prohibition" },
 	{ "a:\naccept acl = accept", "accept 250" },
-	{ "a:\naccept acl = nowhere",
+	{ "a:\nwarn set acl_m_n = nowhere\naccept acl = $acl_m_n",
 	  BROKEN " | in \"nowhere\": unknown ACL verb \"nowhere\"; expected accept, defer, deny, discard, drop, require or warn" },
 	{ "a:\naccept acl = /acl/file", BROKEN " | the ACL file \"/acl/file\" cannot be read here" },
 	/* Modifiers */
@@ -414,6 +440,13 @@ static const struct {
 	{ "a:\nwarn set acl_m_n = ${eval:1+1}\nset acl_c_n = $acl_m_n.\ndeny message = $acl_m_n $acl_c_n <$acl_m_other>",
 	  "deny 550 2 2. <> | 2 2. <>" },
 	{ "a:\nwarn set acl_m0 = 1\nset acl_m0 = ${eval:$acl_m0+1}\ndeny message = $acl_m0", "deny 550 2 | 2" },
+	/* An expansion keeps what it has read of a variable, whatever an ACL does to that on the way. */
+	{ "a:\nwarn set acl_m_n = first\nlogwrite = old=$acl_m_n new=${acl{b}{x}} then=$acl_m_n\naccept\n"
+	  "b:\naccept set acl_m_n = second\nmessage = was $acl_arg1", "accept 250 {log main old=first new=was x then=second}" },
+	{ "a:\nwarn set acl_m_n = first\nlogwrite = ${acl{b}{$acl_m_n}}\naccept\n"
+	  "b:\nwarn set acl_m_n = second\naccept message = was $acl_arg1 is $acl_m_n", "accept 250 {log main was first is second}" },
+	{ "a:\nwarn set acl_m_n = first\nlogwrite = ${if acl{{b}{$acl_m_n}}{$value}}\naccept\n"
+	  "b:\nwarn set acl_m_n = second\naccept message = was $acl_arg1", "accept 250 {log main was first}" },
 	{ "a:\nrequire acl = $acl_c_nothing", "deny 550 Administrative prohibition" },
 	/* Options */
 	{ "a:\naccept", "deny 550 inline words | inline words", "deny message = inline words", RCPT },
@@ -424,6 +457,12 @@ static const struct {
 	  BROKEN " | internal configuration error {log main panic attempt to use tainted ACL text \"deny message = alice@from.test\"}",
 	  "deny message = $sender_address", RCPT },
 	{ "a:\naccept", "0: there is no ACL of the name \"nowhere\", and it is not the text of one either\n", "nowhere", RCPT },
+	/* A peer may say which of the configuration's ACLs, but is not the author of one. */
+	{ "a:\naccept", TAINTED("accept alice@from.test"), "${if eq{1}{1}{accept $sender_address}}", RCPT },
+	{ "a:\naccept acl = $sender_address\nalice@from.test:\ndeny message = found", "deny 550 found | found" },
+	{ "a:\naccept acl = $sender_address", TAINTED("alice@from.test") },
+	{ "a:\naccept acl = accept\\nmessage=$sender_address", TAINTED("accept\nmessage=alice@from.test") },
+	{ "a:\naccept acl = /etc/$sender_address", TAINTED("/etc/alice@from.test") },
 	/* Points */
 	{ "a:\naccept", "accept 220", "a", ACL_POINT_CONNECT },
 	{ "a:\naccept domains = *", BROKEN " | cannot test domains condition in connection ACL", "a", ACL_POINT_CONNECT },
@@ -496,6 +535,16 @@ static const struct {
 	{ "a:\naccept verify = csa",
 	  "17: verify: \"csa\" is not available in this version: client SMTP authorization was never put to use\n" },
 	{ "a:\naccept acl = b 1 2 3 4 5 6 7 8 9 10", "34: an ACL takes at most 9 arguments\n" },
+	{ "a:\naccept acl = chek_b x\nb:\naccept", "14: there is no ACL of the name \"chek_b\", and it is not the text of one either\n" },
+	{ "a:\naccept", "0: in \"accept acl = chek_b\": there is no ACL of the name \"chek_b\", and it is not the text of one either\n",
+	  "accept acl = chek_b", RCPT },
+	{ "a:\naccept acl = accept!acl=accept!acl=chek_b",
+	  "14: in \"accept!acl=accept!acl=chek_b\": in \"accept!acl=chek_b\": there is no ACL of the name \"chek_b\", and it is not the text of "
+	  "one either\n" },
+	{ "a:\naccept acl = accept!acl=accept!acl=accept!acl=accept!acl=accept!acl=deny", "accept 250" },
+	{ "a:\naccept acl = deny\\nmesage=x", "14: in \"mesage=x\": unknown ACL condition or modifier \"mesage\", did you mean \"message\"?\n" },
+	{ "a:\naccept acl = accept\\nhosts=192.0.2.1", "accept 250" },
+	{ "a:\naccept acl = /nowhere", BROKEN " | the ACL file \"/nowhere\" cannot be read here" },
 	{ "a:\naccept acl =", "13: the name of an ACL, or its text, is missing\n" },
 	{ "a:\nbogus\nxyz = 1\naccept domains\ndeny",
 	  "1: unknown ACL verb \"bogus\"; expected accept, defer, deny, discard, drop, require or warn\n"
@@ -621,6 +670,75 @@ static const struct {
 	{ "seen = $sender_address/key=a", "5m/key=b", "failed to parse '$sender_address/key=a'" },
 };
 
+/* What a modifier does with the sender's text; the sender is a peer's, and $acl_m_x the configuration's. */
+static const struct {
+	const char *item, *sender, *expected;
+	const char *set; /* $acl_m_x */
+	enum acl_point point; /* ACL_POINT_CONNECT: MAIL */
+} modifiers[] = {
+	{ "verify = sender=$sender_address\nlogwrite = yes", "x@slow.test/defer_ok", "accept 250" },
+	{ "verify = sender=$sender_address/defer_ok\nlogwrite = yes", "x@slow.test", "accept 250 {log main yes}" },
+	{ "verify = sender=$sender_address\nlogwrite = yes", "x/y@good.test", "accept 250 {log main yes}" },
+	{ "verify = sender=${listquote{/}{$sender_address}}\nlogwrite = yes", "x/y@good.test", "accept 250 {log main yes}" },
+	{ "verify = sender=a//b@good.test\nlogwrite = yes", "", "accept 250 {log main yes}" },
+	{ "verify = $sender_address", "sender=x@good.test", BROKEN " | verify: \"sender=x@good.test\" is not named by the configuration alone" },
+	{ "logwrite = $sender_address", ":panic:hi", "accept 250 {log main :panic:hi}" },
+	{ "logwrite = :main,reject: $sender_address", ":panic:hi", "accept 250 {log main reject :panic:hi}" },
+	{ "logwrite = $acl_m_x $sender_address", "hi", "accept 250 {log panic hi}", ":panic:" },
+	{ "remove_header = X-A : $sender_address", "X-B:X-C", "accept 250 {remove X-A}{remove X-B:X-C}" },
+	{ "remove_header = $sender_address", "X-B:X-C", "accept 250 {remove X-B}{remove X-C}" },
+	{ "remove_header = $acl_m_x", "", "accept 250 {remove X-B}{remove X-C}", "<; X-B ; ; X-C" },
+	{ "spam = $sender_address\nlogwrite = yes", "nobody:true", "accept 250 {scan nobody:true}", NULL, ACL_POINT_DATA },
+	{ "spam = $sender_address:true\nlogwrite = yes", "ann", "accept 250 {scan ann}{log main yes}", NULL, ACL_POINT_DATA },
+	{ "spam = $sender_address", "ann/defer_ok", "accept 250 {scan ann/defer_ok}", NULL, ACL_POINT_DATA },
+	{ "spam = $acl_m_x", "", "accept 250 {scan ann}", "ann/defer_ok", ACL_POINT_DATA },
+	{ "control = submission/domain=$sender_address", "b.test/sender_retain", "accept 250 {submission domain=b.test/sender_retain}" },
+	{ "control = submission/domain=$sender_address/sender_retain", "b.test/name=x", "accept 250 {submission retain domain=b.test/name=x}" },
+	{ "control = submission/name=$sender_address", "A/domain=c.test", "accept 250 {submission name=A/domain=c.test}" },
+	{ "control = submission/$sender_address", "sender_retain",
+	  BROKEN " | control=submission: \"submission\" has sender_retain, domain= and name=, not \"sender_retain\"" },
+	{ "control = submission/domain=$acl_m_x", "", "accept 250 {submission retain domain=b.test}", "b.test/sender_retain" },
+	{ "control = submission/domain=b.test/$acl_m_x", "",
+	  BROKEN " | control=submission: \"submission\" has sender_retain, domain= and name=, not \"nonsense\"", "nonsense" },
+	{ "control = ${if eq{$sender_address}{a}{no_delay_flush}{submission}}/domain=", "b", "accept 250 {submission domain=}" },
+	{ "control = fakereject/$sender_address", "a/b", "accept 250 {control 11 a/b}" },
+	{ "control = freeze$sender_address", "/no_tell", BROKEN " | control: \"freeze/no_tell\" is not named by the configuration alone" },
+	{ "add_header = X-Subject: $sender_address", "hi\nX-Spam-Flag: NO", "accept 250 {add 0 X-Subject: hi\n X-Spam-Flag: NO}" },
+	{ "add_header = X-Subject: $sender_address", "hi\n\tthere\r\n \n\nyou\n", "accept 250 {add 0 X-Subject: hi\n there \n you}" },
+	{ "add_header = X-A: $sender_address\\nX-B: $sender_address", "x\ny", "accept 250 {add 0 X-A: x\n y}{add 0 X-B: x\n y}" },
+	{ "add_header = X-A: $sender_address\\nX-B: b", "x\n", "accept 250 {add 0 X-A: x}{add 0 X-B: b}" },
+	{ "add_header = $sender_address", "\n:at_start:X-A: b\nX-C: d", "accept 250 {add 0 X-ACL-Warn: :at_start:X-A: b\n X-C: d}" },
+	{ "add_header = $sender_address", "X-A: b\nX-C: d", "accept 250 {add 0 X-A: b\n X-C: d}" },
+	{ "add_header = :at_start:$sender_address", ":at_end:X-A: b", "accept 250 {add 1 X-ACL-Warn: :at_end:X-A: b}" },
+	{ "add_header = $acl_m_x", "", "accept 250 {add 1 X-A: b}{add 0 X-C: d}", ":at_start:X-A: b\\nX-C: d" },
+	{ "message = X-A: $sender_address\\nX-B: ${if eq{1}{1}{x}}", "x\nX-C: d", "accept 250 {add 0 X-A: x\n X-C: d}{add 0 X-B: x}" },
+	{ "message = X-A: $sender_address\nlog_message = seen $sender_address", "x\nX-C: d",
+	  "accept 250 {log main client Warning: seen x\nX-C: d}{add 0 X-A: x\n X-C: d}" },
+	{ "control = $sender_address", "freeze", BROKEN " | control: \"freeze\" is not named by the configuration alone" },
+};
+
+static void a_peers_text_is_no_syntax_of_a_modifier(void **state)
+{
+	unsigned wrong = 0;
+	(void)state;
+	for (size_t i = 0; i < sizeof modifiers / sizeof *modifiers; i++) {
+		struct fixture f;
+		char acl[600];
+		set_up(&f);
+		snprintf(acl, sizeof acl, "a:\nwarn set acl_m_x = %s\nwarn %s\naccept", modifiers[i].set ? modifiers[i].set : "", modifiers[i].item);
+		f.session.facts = (struct acl_facts){ .has_sender = true, .sender = slice_of(modifiers[i].sender) };
+		enum acl_point point = modifiers[i].point ? modifiers[i].point : ACL_POINT_MAIL;
+		const char *got = compile(&f, acl) ? run(&f, "a", point) : arena_cstr(&f.arena, buf_slice(&f.errors));
+		if (strcmp(got, modifiers[i].expected) != 0) {
+			print_error("%s of \"%s\"\n  gives    %s\n  expected %s\n", modifiers[i].item, modifiers[i].sender, got, modifiers[i].expected);
+			wrong++;
+		}
+		acl_session_free(&f.session);
+		tear_down(&f);
+	}
+	assert_int_equal(wrong, 0);
+}
+
 static void a_peers_text_is_no_part_option_or_limit(void **state)
 {
 	unsigned wrong = 0;
@@ -639,6 +757,22 @@ static void a_peers_text_is_no_part_option_or_limit(void **state)
 		tear_down(&f);
 	}
 	assert_int_equal(wrong, 0);
+}
+
+static void what_was_read_of_a_rate_outlives_the_next(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	f.limits = limit_table_new(64, NULL);
+	f.context.ask = ask_limits;
+	f.session.facts.host_address = SLICE("192.0.2.1");
+	assert_true(compile(&f, "a:\nwarn !ratelimit = 10/1h/per_cmd\nlogwrite = $sender_rate_limit/$sender_rate_period ${acl{b}{x}} "
+				"$sender_rate_limit/$sender_rate_period\naccept\nb:\naccept !ratelimit = 20/2h/per_cmd"));
+	assert_string_equal(run(&f, "a", ACL_POINT_MAIL), "accept 250 {log main 10/1h  20/2h}");
+	limit_table_free(f.limits);
+	acl_session_free(&f.session);
+	tear_down(&f);
 }
 
 static void variables_keep_text_and_taint(void **state)
@@ -749,6 +883,11 @@ static void warnings_are_repeated_for_the_next_message(void **state)
 	tear_down(&f);
 }
 
+static struct expand_value acl_name(const char *name)
+{
+	return (struct expand_value){ .text = slice_of(name) };
+}
+
 static void an_expansion_calls_an_acl(void **state)
 {
 	struct fixture f;
@@ -758,16 +897,87 @@ static void an_expansion_calls_an_acl(void **state)
 	set_up(&f);
 	assert_true(compile(&f, "yes:\naccept message = fine\nno:\ndeny message = never\nlater:\ndefer\ngone:\ndrop message = out\n"
 				"bare:\naccept"));
-	assert_int_equal(acl_expand(&f.session, SLICE("yes"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
+	assert_int_equal(acl_expand(&f.session, acl_name("yes"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
 	assert_slice(text.text, "fine");
-	assert_int_equal(acl_expand(&f.session, SLICE("bare"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
+	assert_int_equal(acl_expand(&f.session, acl_name("bare"), NULL, 0, &f.arena, &text, &error), EXPAND_OK);
 	assert_slice(text.text, "");
-	assert_int_equal(acl_expand(&f.session, SLICE("no"), NULL, 0, &f.arena, &text, &error), EXPAND_FORCED_FAIL);
+	assert_int_equal(acl_expand(&f.session, acl_name("no"), NULL, 0, &f.arena, &text, &error), EXPAND_FORCED_FAIL);
 	assert_slice(text.text, "never");
-	assert_int_equal(acl_expand(&f.session, SLICE("later"), NULL, 0, &f.arena, &text, &error), EXPAND_DEFER);
-	assert_int_equal(acl_expand(&f.session, SLICE("gone"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	assert_int_equal(acl_expand(&f.session, acl_name("later"), NULL, 0, &f.arena, &text, &error), EXPAND_DEFER);
+	assert_int_equal(acl_expand(&f.session, acl_name("gone"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
 	assert_string_equal(error.text, "drop from ACL \"gone\": out");
-	assert_int_equal(acl_expand(&f.session, SLICE("nosuch"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	assert_int_equal(acl_expand(&f.session, acl_name("nosuch"), NULL, 0, &f.arena, &text, &error), EXPAND_FAIL);
+	tear_down(&f);
+}
+
+/* Routing for `verify` may expand ${acl of its own. */
+static enum expand_result verify_with_an_acl(void *owner, enum acl_verify_kind kind, struct slice address, struct arena *arena, bool *yes_r,
+					     struct slice *message_r, struct error *error)
+{
+	struct fixture *f = owner;
+	struct arena own;
+	struct expand_value text;
+	(void)kind, (void)address, (void)arena, (void)message_r;
+	arena_init(&own, 0);
+	assert_int_equal(acl_expand(&f->session, acl_name("inner"), NULL, 0, &own, &text, error), EXPAND_OK);
+	assert_slice(text.text, "<> then <192.0.2.1>");
+	arena_free(&own);
+	*yes_r = true;
+	return EXPAND_OK;
+}
+
+static void what_lists_gave_is_of_one_run(void **state)
+{
+	struct fixture f;
+	struct arena own;
+	struct expand_value text;
+	struct error error;
+	(void)state;
+	set_up(&f);
+	f.session.facts = (struct acl_facts){ .host_address = SLICE("192.0.2.1"), .has_recipient = true, .recipient = SLICE("a@good.test"),
+					      .domain = SLICE("good.test") };
+	f.session.verify = verify_with_an_acl;
+	assert_true(compile(&f, "inner:\naccept set acl_m_before = $host_data\nhosts = 192.0.2.1\nmessage = <$acl_m_before> then <$host_data>\n"
+				"a:\naccept domains = good.test\nhosts = *\nverify = recipient\nmessage = $domain_data $host_data"));
+	/* Outside of ACLs nothing is left, for its memory is the expansion's. */
+	for (int i = 0; i < 2; i++) {
+		arena_init(&own, 0);
+		assert_int_equal(acl_expand(&f.session, acl_name("inner"), NULL, 0, &own, &text, &error), EXPAND_OK);
+		assert_slice(text.text, "<> then <192.0.2.1>");
+		arena_free(&own);
+		assert_null(f.session.data.host.text.data);
+	}
+	/* Within one, what its own lists gave is there again. */
+	assert_string_equal(run(&f, "a", ACL_POINT_RCPT), "accept 250 good.test * | good.test *");
+	tear_down(&f);
+}
+
+/* Routers whose lists run an ACL that verifies by the routers. */
+static enum expand_result verify_in_a_circle(void *owner, enum acl_verify_kind kind, struct slice address, struct arena *arena, bool *yes_r,
+					     struct slice *message_r, struct error *error)
+{
+	struct fixture *f = owner;
+	struct expand_value text;
+	(void)kind, (void)address, (void)yes_r, (void)message_r;
+	buf_printf(&f->log, "+");
+	return buf_len(&f->log) > 100 ? EXPAND_DEFER : acl_expand(&f->session, acl_name("a"), NULL, 0, arena, &text, error);
+}
+
+static void a_circle_through_the_routers_ends(void **state)
+{
+	struct fixture f;
+	(void)state;
+	set_up(&f);
+	f.session.facts = (struct acl_facts){ .has_recipient = true, .recipient = SLICE("a@good.test") };
+	f.session.verify = verify_in_a_circle;
+	assert_true(compile(&f, "a:\naccept verify = recipient"));
+	const char *got = run(&f, "a", ACL_POINT_RCPT);
+	assert_non_null(strstr(got, "ACL nested too deep: possible loop"));
+	assert_true(buf_len(&f.log) <= ACL_DEPTH_MAX / 4);
+	/* Nothing of it is left for the next run. */
+	f.session.verify = verify_simple;
+	assert_non_null(strstr(run(&f, "a", ACL_POINT_RCPT), "accept 250"));
+	assert_int_equal(f.session.depth, 0);
 	tear_down(&f);
 }
 
@@ -797,6 +1007,10 @@ static void verifying_headers(void **state)
 		{ "not_blind", "To: user@good.test, other@good.test\n", "bcc recipient detected" },
 		{ "not_blind/case_insensitive", "To: user@good.test, other@good.test\n", NULL },
 		{ "not_blind", "To: User@good.test\nBcc: other@good.test\n", "bcc recipient detected" },
+		{ "not_blind", "To: other@good.test, other@good.test, a@b.c, User@good.test.a, ser@good.test\n", "bcc recipient detected" },
+		{ "not_blind", "To: g: a@b.c, User@good.test;, z@z.z\nSubject: x\nCc: (c) \"o\" <other@good.test>, <<\n", NULL },
+		{ "not_blind", "To: User@good.test, other@good.test@\n", "bcc recipient detected" },
+		{ "not_blind", "", "bcc recipient detected" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -884,12 +1098,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_acl_comes_to_what_exim_says),
 		cmocka_unit_test(a_peers_text_is_no_part_option_or_limit),
+		cmocka_unit_test(a_peers_text_is_no_syntax_of_a_modifier),
+		cmocka_unit_test(what_was_read_of_a_rate_outlives_the_next),
 		cmocka_unit_test(variables_keep_text_and_taint),
 		cmocka_unit_test(variables_have_bounds),
 		cmocka_unit_test(an_option_is_checked_against_its_point),
 		cmocka_unit_test(what_acls_need_of_a_session_is_known_at_load),
 		cmocka_unit_test(warnings_are_repeated_for_the_next_message),
 		cmocka_unit_test(an_expansion_calls_an_acl),
+		cmocka_unit_test(what_lists_gave_is_of_one_run),
+		cmocka_unit_test(a_circle_through_the_routers_ends),
 		cmocka_unit_test(verifying_headers),
 		cmocka_unit_test(a_run_ends),
 		cmocka_unit_test(expansions_nest_to_the_same_depth),

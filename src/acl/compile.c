@@ -11,9 +11,13 @@ struct compiler {
 	struct acl_statement *statement; /* that lines now belong to; NULL before the first verb */
 	const struct acl_item **item_tail;
 	struct acl_line line;
+	unsigned ahead; /* levels of calls that are followed now; further ones are when they run */
 	size_t count;
 	bool failed;
 };
+
+/* More than anybody writes, for an ACL within an ACL within an ACL has no blanks; each level needs stack. */
+enum { AHEAD_MAX = 3 };
 
 static bool fail(struct compiler *c, struct slice at, const struct error *error)
 {
@@ -79,46 +83,43 @@ static bool compile_list(struct compiler *c, struct acl_item *item, struct slice
 	return fail(c, text, &error);
 }
 
-/* Splits at blanks before anything is expanded, as Exim does: blanks in an expansion separate arguments too. */
-bool acl_call_compile(const struct acl_set *set, struct arena *arena, struct slice text, const struct acl_call **call_r,
-		      struct error *error, size_t *column_r)
+/* What a constant leads to is known at once; an error in its text is the call's. */
+static bool find_target(struct compiler *c, struct acl_call *call, struct slice at)
 {
-	struct acl_call *call = arena_new(arena, struct acl_call);
-	const char *start = text.data;
+	struct error error;
 	struct slice constant;
-	*column_r = 0;
+	acl_note_file(c->set, call->name);
+	if (!expand_constant(call->name, &constant))
+		return true;
+	if (c->ahead == 0)
+		call->target = acl_set_find(c->set, constant);
+	else if (!acl_find_constant(c->arena, c->set, constant, c->ahead - 1, &call->target, &error))
+		return fail(c, at, &error);
+	/* One of the set counts for itself. */
+	c->acl->uses |= call->target && call->target->name.len == 0 ? call->target->uses : 0;
+	return true;
+}
+
+/* Splits at blanks before anything is expanded, as Exim does: blanks in an expansion separate arguments too. */
+static bool compile_call(struct compiler *c, struct acl_item *item, struct slice text)
+{
+	struct acl_call *call = arena_new(c->arena, struct acl_call);
+	struct slice whole = text;
+	item->call = call;
 	for (text = skip_blanks(text); text.len; text = skip_blanks(text)) {
 		size_t len = 0;
 		while (len < text.len && !ascii_is_space(text.data[len]))
 			len++;
 		const struct expand_program **program = call->name ? &call->arguments[call->count] : &call->name;
-		size_t offset = (size_t)(text.data - start);
-		if (call->name && call->count++ == ACL_ARGUMENTS_MAX) {
-			*column_r = offset + 1;
-			return error_set(error, ERROR_USAGE, "an ACL takes at most %d arguments", ACL_ARGUMENTS_MAX);
-		}
-		if (!expand_compile(arena, slice_first(text, len), EXPAND_PLACE_ENVELOPE, set->language, program, error, column_r)) {
-			*column_r += offset;
+		if (call->name && call->count++ == ACL_ARGUMENTS_MAX)
+			FAIL(c, text, "an ACL takes at most %d arguments", ACL_ARGUMENTS_MAX);
+		if (!compile_program(c, slice_first(text, len), program))
 			return false;
-		}
 		text = slice_from(text, len);
 	}
 	if (!call->name)
-		return error_set(error, ERROR_USAGE, "the name of an ACL, or its text, is missing");
-	acl_note_file(set, call->name);
-	if (expand_constant(call->name, &constant))
-		call->target = acl_set_find(set, constant);
-	*call_r = call;
-	return true;
-}
-
-static bool compile_call(struct compiler *c, struct acl_item *item, struct slice text)
-{
-	struct error error;
-	size_t column;
-	if (acl_call_compile(c->set, c->arena, text, &item->call, &error, &column))
-		return true;
-	return fail(c, slice_from(text, column ? column - 1 : 0), &error);
+		FAIL(c, whole, "the name of an ACL, or its text, is missing");
+	return find_target(c, call, whole);
 }
 
 /* "acl_m_name": what stands before the "=". */
@@ -252,7 +253,7 @@ static bool compile_line(struct compiler *c, struct slice text)
 
 bool acl_compile(struct acl_set *set, struct acl *acl, const struct acl_line *lines, size_t count, const struct acl_report *report)
 {
-	struct compiler c = { .arena = set->arena, .set = set, .report = report, .acl = acl, .tail = &acl->first };
+	struct compiler c = { .arena = set->arena, .set = set, .report = report, .acl = acl, .tail = &acl->first, .ahead = AHEAD_MAX };
 	for (size_t i = 0; i < count && c.count <= ACL_STATEMENTS_MAX; i++) {
 		/* A copy: the compiled form refers to pieces of it. */
 		c.line = (struct acl_line){ arena_copy(set->arena, lines[i].text), lines[i].place };
@@ -303,11 +304,11 @@ static bool take_logical_line(struct arena *arena, struct slice *rest, struct sl
 	return joined.len > 0;
 }
 
-bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, struct acl *acl, struct error *error)
+bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, unsigned ahead, struct acl *acl, struct error *error)
 {
 	struct first_error first = { .error = error };
 	struct acl_report report = { .owner = &first, .error = keep_first };
-	struct compiler c = { .arena = arena, .set = set, .report = &report, .acl = acl, .tail = &acl->first };
+	struct compiler c = { .arena = arena, .set = set, .report = &report, .acl = acl, .tail = &acl->first, .ahead = ahead };
 	struct slice line;
 	if (text.len > ACL_INLINE_MAX)
 		return error_set(error, ERROR_PERMANENT, "the text of the ACL is longer than %d bytes", ACL_INLINE_MAX);

@@ -32,17 +32,16 @@ void acl_content_free(struct acl_session *session)
 	session->content_found = NULL;
 }
 
-bool acl_content_options(struct slice value, struct arena *arena, struct acl_content_options *options_r, struct error *error)
+bool acl_content_options(struct piece_text text, struct arena *arena, struct acl_content_options *options_r, struct error *error)
 {
-	struct piece_text text = piece_text_plain(value, arena), item;
-	struct piece_text rest = text;
+	struct piece_text rest = text, item;
 	char separator = piece_text_take_separator(&text);
 	if (text.at == rest.at)
 		separator = '/';
 	*options_r = (struct acl_content_options){ .timeout = ACL_SCAN_TIMEOUT };
-	if (piece_text_next(&text, separator, true, arena, &item))
-		options_r->first = piece_text_rest(&item);
-	while (piece_text_next(&text, separator, true, arena, &item)) {
+	if (!piece_text_next(&text, separator, false, arena, &options_r->first))
+		options_r->first = piece_text_plain(SLICE(""), arena);
+	while (piece_text_next(&text, separator, false, arena, &item)) {
 		struct slice option = piece_text_rest(&item);
 		int64_t seconds;
 		if (slice_equal_nocase(option, SLICE("defer_ok")))
@@ -58,7 +57,7 @@ bool acl_content_options(struct slice value, struct arena *arena, struct acl_con
 bool acl_content_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct acl_content_options options;
-	return acl_content_options(value, scratch, &options, error);
+	return acl_content_options(piece_text_plain(value, scratch), scratch, &options, error);
 }
 
 bool acl_content_is_off(struct slice value)
@@ -152,7 +151,7 @@ static enum acl_step run_regex(struct acl_run *run, bool lines, struct slice tex
 	struct acl_content *content = acl_content_of(run->session);
 	struct expressions *list = arena_new(run->arena, struct expressions);
 	struct error error;
-	if (!compile(piece_text_join(run->pieces, run->piece_count, run->arena), run->session->set->language->scratch, run->arena, list, &error))
+	if (!compile(run->text, run->session->set->language->scratch, run->arena, list, &error))
 		return acl_broken(run, "regex: %s", error.text);
 	content->regex = (struct slice){ 0 };
 	for (size_t i = 0; i < ACL_REGEX_CAPTURES; i++)

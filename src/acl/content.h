@@ -40,11 +40,12 @@ struct acl_content *acl_content_of(struct acl_session *session);
 
 /* "first/defer_ok/tmo=10s": the list that malware and spam have as values. */
 struct acl_content_options {
-	struct slice first;
+	struct piece_text first;
 	bool defer_ok;
 	int64_t timeout; /* ns */
 };
-bool acl_content_options(struct slice value, struct arena *arena, struct acl_content_options *options_r, struct error *error);
+/* A peer's text is part of `first` and adds no option. */
+bool acl_content_options(struct piece_text text, struct arena *arena, struct acl_content_options *options_r, struct error *error);
 /* Whether the first item asks for no scan at all: "", "0", "false". */
 bool acl_content_is_off(struct slice value);
 

@@ -24,13 +24,15 @@ static bool call_variable(struct acl_run *run, enum expand_variable variable, st
 static bool address_variable(struct acl_run *run, enum expand_variable variable, struct expand_value *value_r)
 {
 	const struct acl_session *session = run->session;
-	bool known = session->facts.has_recipient;
+	bool known = session->facts.has_recipient; /* otherwise the facts have no address */
 	switch (variable) {
 	case EXPAND_LOCAL_PART:
+		if (!known)
+			return false;
 		*value_r = (struct expand_value){ session->facts.local_part, true };
 		if (!session->caseful_local_part)
 			value_r->text = arena_copy_lower(run->arena, value_r->text);
-		return known;
+		return true;
 	case EXPAND_DOMAIN: *value_r = (struct expand_value){ session->facts.domain, true }; return known;
 	case EXPAND_DOMAIN_DATA: *value_r = session->data.domain; return known;
 	case EXPAND_LOCAL_PART_DATA: *value_r = session->data.local_part; return known;
@@ -73,7 +75,7 @@ static enum expand_result run_ask(void *owner, const struct expand_request *requ
 	return run->session->context->ask(run->session->context->owner, request, arena, answer_r, error);
 }
 
-static enum expand_result call_acl(struct acl_run *run, struct slice name, const struct expand_value *arguments, size_t count,
+static enum expand_result call_acl(struct acl_run *run, struct expand_value name, const struct expand_value *arguments, size_t count,
 				   struct expand_value *text_r, struct error *error)
 {
 	enum acl_step step = acl_run_nested(run, NULL, name, arguments, count < ACL_ARGUMENTS_MAX ? count : ACL_ARGUMENTS_MAX);
@@ -82,12 +84,12 @@ static enum expand_result call_acl(struct acl_run *run, struct slice name, const
 	if (step == ACL_YES || step == ACL_NO)
 		return step == ACL_YES ? EXPAND_OK : EXPAND_FORCED_FAIL;
 	error_set(error, step == ACL_LATER ? ERROR_TEMPORARY : ERROR_PERMANENT, "%s from ACL \"%.*s\"%s%.*s", acl_step_text(step),
-		  SLICE_ARG(name), why.len ? ": " : "", SLICE_ARG(slice_first(why, 300)));
+		  SLICE_ARG(name.text), why.len ? ": " : "", SLICE_ARG(slice_first(why, 300)));
 	return step == ACL_LATER ? EXPAND_DEFER : EXPAND_FAIL;
 }
 
 /* ${acl...} within an ACL: its messages are not those of the statement that it stands in. */
-static enum expand_result run_call(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+static enum expand_result run_call(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				   struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	struct acl_run *run = owner;
@@ -117,17 +119,25 @@ void acl_run_prepare(struct acl_run *run, struct acl_session *session, const str
 	run->context.memory = &outer->shared->memory;
 }
 
-enum expand_result acl_expand(struct acl_session *session, struct slice name, const struct expand_value *arguments, size_t count,
+/* What routing needs of the stack between an ACL that verifies and one that a router's option runs, in levels of ACLs. */
+enum { ROUTING_DEPTH = 3 };
+
+enum expand_result acl_expand(struct acl_session *session, struct expand_value name, const struct expand_value *arguments, size_t count,
 			      struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	struct acl_run *run = arena_new(arena, struct acl_run);
 	struct acl_shared shared = { 0 };
+	struct acl_data outer = session->data;
 	acl_run_prepare(run, session, NULL);
 	run->point = ACL_POINT_EXPANSION;
+	run->depth = session->depth ? session->depth + ROUTING_DEPTH : 0;
 	run->arena = arena;
 	run->shared = &shared;
 	run->context.memory = &shared.memory;
-	return call_acl(run, name, arguments, count, text_r, error);
+	session->data = (struct acl_data){ 0 };
+	enum expand_result result = call_acl(run, name, arguments, count, text_r, error);
+	session->data = outer;
+	return result;
 }
 
 bool acl_session_variable(const struct acl_session *session, enum expand_variable variable, struct expand_value *value_r)
@@ -159,8 +169,11 @@ void acl_session_free(struct acl_session *session)
 
 void acl_session_new_recipient(struct acl_session *session)
 {
+	struct acl_facts *facts = &session->facts;
 	session->caseful_local_part = false;
-	session->facts.has_recipient = false;
+	facts->has_recipient = false;
+	/* They may lie in the memory of the command. */
+	facts->recipient = facts->local_part = facts->domain = (struct slice){ 0 };
 	session->recipient_failure = NULL;
 }
 

@@ -70,21 +70,24 @@ static const struct control {
 	  NULL },
 };
 
-bool acl_submission_parse(struct slice options, struct acl_submission *submission_r, struct error *error)
+/* What follows the slash of control = submission: a peer's text is in a domain or a name, and adds no option. */
+static bool parse_submission(struct piece_text options, struct acl_submission *submission_r, struct error *error)
 {
 	*submission_r = (struct acl_submission){ 0 };
-	while (options.len) {
+	while (options.at < options.len) {
+		struct slice rest = piece_text_rest(&options), option = slice_first(rest, piece_text_find(&options, '/') - options.at);
+		struct slice written = slice_first(option, piece_text_written(&options));
+		options.at += option.len + (option.len < rest.len);
 		/* A name may hold slashes. */
-		if (slice_starts_nocase(options, SLICE("name="))) {
-			submission_r->name = slice_from(options, 5);
+		if (slice_starts_nocase(written, SLICE("name="))) {
+			submission_r->name = slice_from(rest, 5);
 			return true;
 		}
-		struct slice option = slice_cut(&options, '/');
-		if (slice_equal_nocase(option, SLICE("sender_retain"))) {
-			submission_r->sender_retain = true;
-		} else if (slice_starts_nocase(option, SLICE("domain="))) {
+		if (slice_starts_nocase(written, SLICE("domain="))) {
 			submission_r->has_domain = true;
 			submission_r->domain = slice_from(option, 7);
+		} else if (slice_equal_nocase(option, SLICE("sender_retain")) && written.len == option.len) {
+			submission_r->sender_retain = true;
 		} else {
 			return error_set(error, ERROR_USAGE, "\"submission\" has sender_retain, domain= and name=, not \"%.*s\"",
 					 SLICE_ARG(slice_first(option, 60)));
@@ -96,9 +99,17 @@ bool acl_submission_parse(struct slice options, struct acl_submission *submissio
 enum { CONTROLS = sizeof controls / sizeof *controls };
 
 /* NULL with *error when there is none of that name, or it takes no options. */
-static const struct control *find(struct slice value, struct slice *options_r, struct error *error)
+static const struct control *find(struct piece_text value, struct piece_text *options_r, struct error *error)
 {
-	struct slice rest = slice_trim(value), name = slice_cut(&rest, '/');
+	value = piece_text_trim(value);
+	size_t slash = piece_text_find(&value, '/');
+	struct slice name = slice_make(value.data, slash);
+	*options_r = piece_text_part(&value, slash + (slash < value.len), value.len);
+	struct slice rest = piece_text_rest(options_r);
+	if (piece_text_written(&value) < slash) {
+		error_set(error, ERROR_USAGE, "\"%.*s\" is not named by the configuration alone", SLICE_ARG(slice_first(name, 64)));
+		return NULL;
+	}
 	for (size_t i = 0; i < CONTROLS; i++) {
 		const struct control *control = &controls[i];
 		if (!slice_equal(slice_of(control->name), name))
@@ -117,7 +128,6 @@ static const struct control *find(struct slice value, struct slice *options_r, s
 				  SLICE_ARG(slice_first(rest, 64)));
 			return NULL;
 		}
-		*options_r = rest;
 		return control;
 	}
 	error_set(error, ERROR_USAGE, "there is no control \"%.*s\"", SLICE_ARG(slice_first(name, 64)));
@@ -126,26 +136,33 @@ static const struct control *find(struct slice value, struct slice *options_r, s
 
 bool acl_control_check(struct slice value, struct arena *scratch, struct error *error)
 {
-	struct slice options;
+	struct piece_text options;
 	struct acl_submission submission;
-	(void)scratch;
-	const struct control *control = find(value, &options, error);
-	return control && (control->control != ACL_CONTROL_SUBMISSION || acl_submission_parse(options, &submission, error));
+	const struct control *control = find(piece_text_plain(value, scratch), &options, error);
+	return control && (control->control != ACL_CONTROL_SUBMISSION || parse_submission(options, &submission, error));
+}
+
+/* A constant that is wrong was reported already. */
+static const struct control *find_constant(struct slice value)
+{
+	struct arena scratch;
+	struct error error;
+	struct piece_text options;
+	arena_init(&scratch, 0);
+	const struct control *control = find(piece_text_plain(value, &scratch), &options, &error);
+	arena_free(&scratch);
+	return control;
 }
 
 unsigned acl_control_uses(struct slice value)
 {
-	struct error error;
-	struct slice options;
-	const struct control *control = find(value, &options, &error);
+	const struct control *control = find_constant(value);
 	return control && (control->control == ACL_CONTROL_FREEZE || control->control == ACL_CONTROL_QUEUE) ? ACL_USE_HOLD : 0;
 }
 
 bool acl_control_allowed(struct slice value, enum acl_point point)
 {
-	struct error error;
-	struct slice options;
-	const struct control *control = find(value, &options, &error);
+	const struct control *control = find_constant(value);
 	return !control || control->points >> point & 1;
 }
 
@@ -161,22 +178,34 @@ static bool apply(struct acl_session *session, enum acl_control control)
 	}
 }
 
+static bool start_submission(struct acl_session *session, struct piece_text options, struct error *error)
+{
+	struct acl_submission submission;
+	if (!parse_submission(options, &submission, error))
+		return false;
+	session->submission(session->owner, &submission);
+	return true;
+}
+
 enum acl_step acl_control_run(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
 	struct acl_session *session = run->session;
 	struct error error = { 0 };
-	struct slice options;
-	const struct control *control = find(value.text, &options, &error);
+	struct piece_text options;
+	const struct control *control = find(run->text, &options, &error);
 	(void)item;
+	(void)value;
 	if (!control)
 		return acl_broken(run, "control: %s", error.text);
 	if (!(control->points >> run->point & 1))
 		return acl_broken(run, "cannot use \"control=%s\" in %s ACL", control->name, acl_point_info(run->point)->name);
 	if (apply(session, control->control))
 		return ACL_YES;
-	if (!session->control)
+	bool submission = control->control == ACL_CONTROL_SUBMISSION;
+	if (submission ? !session->submission : !session->control)
 		return acl_broken(run, "cannot use \"control=%s\" here", control->name);
-	if (!session->control(session->owner, control->control, options, &error))
+	if (submission ? !start_submission(session, options, &error) :
+			 !session->control(session->owner, control->control, piece_text_rest(&options), &error))
 		return acl_broken(run, "control=%s: %s", control->name, error.text);
 	return ACL_YES;
 }

@@ -373,7 +373,7 @@ enum acl_step acl_dnslists_run(struct acl_run *run, const struct acl_item *item,
 	(void)value;
 	if (!run->session->context->ask)
 		return acl_later(run, "the DNS cannot be asked here");
-	struct piece_text text = piece_text_join(run->pieces, run->piece_count, run->arena);
+	struct piece_text text = run->text;
 	if (text.len > TEXT_MAX)
 		return acl_broken(run, "dnslists: more than %d bytes", TEXT_MAX);
 	char separator = piece_text_take_separator(&text);

@@ -103,11 +103,11 @@ static void fail_on_error(void *owner, const struct acl_line *line, size_t colum
 	fail_msg("%s", error->text);
 }
 
-/* "yes domain matched value text", "no", "defer" or "error", for the condition as it would stand in an ACL. */
-static const char *test_list(struct world *w, const char *condition)
+/* "yes " and the message, "no", "defer" or "error", for the condition as it would stand in an ACL. */
+static const char *test_list_with(struct world *w, const char *condition, const char *message)
 {
 	static const struct acl_report report = { .error = fail_on_error };
-	struct slice text = arena_printf(&w->arena, "accept %s\n message = $dnslist_domain|$dnslist_matched|$dnslist_value|$dnslist_text", condition);
+	struct slice text = arena_printf(&w->arena, "accept %s\n message = %s", condition, message);
 	const struct acl_reference *reference;
 	struct acl_result result;
 	struct acl_line lines[] = { { slice_cut(&text, '\n'), 0 }, { text, 0 } };
@@ -121,6 +121,25 @@ static const char *test_list(struct world *w, const char *condition)
 	case ACL_DEFER: return "defer";
 	default: return "error";
 	}
+}
+
+/* The message: domain, key, value and text. */
+static const char *test_list(struct world *w, const char *condition)
+{
+	return test_list_with(w, condition, "$dnslist_domain|$dnslist_matched|$dnslist_value|$dnslist_text");
+}
+
+static void what_was_read_of_a_find_outlives_the_next(void **state)
+{
+	static const struct acl_report report = { .error = fail_on_error };
+	const struct acl_line line = { SLICE("accept dnslists = many"), 0 };
+	struct world w;
+	(void)state;
+	set_up(&w);
+	assert_true(acl_compile(w.set, acl_set_add(w.set, SLICE("other")), &line, 1, &report));
+	assert_string_equal(test_list_with(&w, "dnslists = bl", "$dnslist_domain $dnslist_text ${acl{other}} $dnslist_domain $dnslist_text"),
+			    "yes bl because  many first");
+	tear_down(&w);
 }
 
 static void lists_and_comparisons(void **state)
@@ -279,6 +298,7 @@ int main(void)
 		cmocka_unit_test(lists_and_comparisons),
 		cmocka_unit_test(an_address_of_version_six_is_turned_round),
 		cmocka_unit_test(a_peers_text_is_a_key_and_no_syntax),
+		cmocka_unit_test(what_was_read_of_a_find_outlives_the_next),
 		cmocka_unit_test(answers_are_kept_for_the_connection),
 		cmocka_unit_test(what_was_found_is_forgotten_with_the_message),
 		cmocka_unit_test(a_peer_cannot_have_hundreds_of_questions_asked),

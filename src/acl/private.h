@@ -18,7 +18,7 @@ _Static_assert(ACL_POINTS < 32, "a set of points is one word");
 enum acl_value_kind {
 	ACL_VALUE_NONE,    /* nothing, not even "=" */
 	ACL_VALUE_TEXT,    /* expanded when it is reached */
-	ACL_VALUE_PIECES,  /* expanded to acl_run.pieces: the word tells what was written from what was computed */
+	ACL_VALUE_PIECES,  /* the same, and acl_run.text tells what was written from what was computed: for all that has syntax */
 	ACL_VALUE_LATE,    /* kept, and expanded when the statement's outcome is known */
 	ACL_VALUE_LIST,    /* a list of `list`'s kind */
 	ACL_VALUE_CALL,    /* an ACL and its arguments */
@@ -107,6 +107,7 @@ struct acl_reference {
 
 /* Of a run and all that it calls. */
 struct acl_shared {
+	bool none; /* the option's value was forced to fail */
 	unsigned log_targets;
 	bool details;
 	struct acl_sender_failure sender_failure;
@@ -126,8 +127,7 @@ struct acl_run {
 	struct expand_value verify_message;
 	struct expand_value arguments[ACL_ARGUMENTS_MAX];
 	size_t argument_count;
-	const struct expand_piece *pieces; /* of the item at hand */
-	size_t piece_count;
+	struct piece_text text; /* the value of the item at hand, when that is ACL_VALUE_PIECES */
 	struct acl_shared *shared;
 };
 
@@ -135,17 +135,18 @@ const char *acl_verb_text(enum acl_verb verb);
 enum acl_verb acl_verb_find(struct slice name); /* ACL_VERBS when there is none of that name */
 const char *acl_step_text(enum acl_step step); /* as Exim's debug output has it */
 
-/* compile.c: the text of an ACL that is not in the configuration; `name` for messages. */
-bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, struct acl *acl, struct error *error);
+/* compile.c: the text of an ACL that is not in the section acl. `ahead`: so many levels of calls in it are followed now. */
+bool acl_compile_text(struct arena *arena, const struct acl_set *set, struct slice text, unsigned ahead, struct acl *acl, struct error *error);
 /* Tells the language of the file that a reference may open, as far as its name is constant. */
 void acl_note_file(const struct acl_set *set, const struct expand_program *program);
-bool acl_call_compile(const struct acl_set *set, struct arena *arena, struct slice text, const struct acl_call **call_r,
-		      struct error *error, size_t *column_r);
+/* set.c: the ACL that a constant names or is the text of; NULL for a file, which is read when it is run. */
+bool acl_find_constant(struct arena *arena, const struct acl_set *set, struct slice text, unsigned ahead, const struct acl **acl_r,
+		       struct error *error);
 
 /* context.c: a run that begins, or within `outer`; the caller sets what is not taken from that. */
 void acl_run_prepare(struct acl_run *run, struct acl_session *session, const struct acl_run *outer);
-/* run.c: an ACL that this run calls. */
-enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct slice text, const struct expand_value *arguments,
+/* run.c: an ACL that this run calls: `acl`, or when that is NULL, the one that `what` names, or is the text of. */
+enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct expand_value what, const struct expand_value *arguments,
 			     size_t count);
 /* For words: the reason goes to the log, and the step is ACL_BROKEN or ACL_LATER. */
 enum acl_step acl_broken(struct acl_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));

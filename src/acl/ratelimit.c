@@ -211,7 +211,7 @@ enum acl_step acl_ratelimit_run(struct acl_run *run, const struct acl_item *item
 	double rate;
 	(void)item;
 	(void)value;
-	acl_fields_cut(fields, piece_text_join(run->pieces, run->piece_count, run->arena), run->arena);
+	acl_fields_cut(fields, run->text, run->arena);
 	if (!parse(fields, run->arena, &words, &error))
 		return acl_broken(run, "error in arguments to \"ratelimit\" condition: %s", error.text);
 	bool misplaced = !(words.measure->points >> run->point & 1) && run->point != ACL_POINT_EXPANSION;

@@ -70,6 +70,19 @@ static enum acl_step not_expanded(struct acl_run *run, const struct acl_item *it
 	return step(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error->text);
 }
 
+/* To run->text, and *value_r as a whole. */
+static enum expand_result expand_text(struct acl_run *run, const struct expand_program *program, struct expand_value *value_r, struct error *error)
+{
+	const struct expand_piece *pieces;
+	size_t count;
+	enum expand_result result = expand_run_pieces(program, &run->context, run->arena, &pieces, &count, error);
+	if (result != EXPAND_OK)
+		return result;
+	run->text = piece_text_join(pieces, count, run->arena);
+	*value_r = (struct expand_value){ piece_text_rest(&run->text), piece_text_any_bound(&run->text) };
+	return EXPAND_OK;
+}
+
 /* False: the step is decided without running the word. */
 static bool expand_item(struct acl_run *run, const struct acl_item *item, struct expand_value *value_r, enum acl_step *step_r)
 {
@@ -79,7 +92,7 @@ static bool expand_item(struct acl_run *run, const struct acl_item *item, struct
 	if (!program)
 		return true;
 	if (item->word->value == ACL_VALUE_PIECES)
-		result = expand_run_pieces(program, &run->context, run->arena, &run->pieces, &run->piece_count, &error);
+		result = expand_text(run, program, value_r, &error);
 	else
 		result = expand_run(program, &run->context, run->arena, value_r, &error);
 	if (result != EXPAND_OK)
@@ -138,7 +151,9 @@ static void expand_message(struct acl_run *run, const struct acl_item *item, str
 	if (!item)
 		return;
 	run->verify_message = before;
-	enum expand_result result = expand_run(item->program, &run->context, run->arena, value_r, &error);
+	enum expand_result result = acl_is_message(item->word) ?
+					    expand_text(run, item->program, value_r, &error) :
+					    expand_run(item->program, &run->context, run->arena, value_r, &error);
 	run->verify_message = (struct expand_value){ 0 };
 	if (result == EXPAND_OK && value_r->text.len)
 		return;
@@ -222,13 +237,12 @@ static bool warned_before(struct acl_session *session, struct slice text)
 /* A warn statement whose conditions hold. Its message is a header line, where there is a message. */
 static void warn(struct acl_run *run)
 {
-	const struct acl_item header = { 0 };
 	struct expand_value message = run->message, text = run->log_message;
 	bool own_text = text.text.data && text.text.data != message.text.data;
 	if (own_text && !warned_before(run->session, text.text))
 		acl_log(run, ACL_LOG_MAIN | ACL_LOG_CLIENT, "Warning: %.*s", SLICE_ARG(text.text));
 	if (message.text.data && run->session->add_header && acl_word_find(SLICE("add_header"))->points >> run->point & 1)
-		acl_add_header_run(run, &header, message);
+		acl_add_header_run(run, NULL, message); /* run->text is still the message's */
 }
 
 static void forget_messages(struct acl_run *run)
@@ -298,7 +312,7 @@ static const char *outcome_text(enum acl_step step)
 	return step == ACL_LATER ? "deferred" : step == ACL_BROKEN ? "could not be done" : step == ACL_NO || step == ACL_DROPPED ? "failed" : "succeeded";
 }
 
-static enum acl_step run_acl(struct acl_run *run, const struct acl *acl)
+static enum acl_step run_statements(struct acl_run *run, const struct acl *acl)
 {
 	bool endpass, quit = run->depth == 0 && acl_point_info(run->point)->accept_only;
 	run->name = acl->name;
@@ -323,6 +337,16 @@ static enum acl_step run_acl(struct acl_run *run, const struct acl *acl)
 	return ACL_NO;
 }
 
+static enum acl_step run_acl(struct acl_run *run, const struct acl *acl)
+{
+	struct acl_session *session = run->session;
+	unsigned outer = session->depth;
+	session->depth = run->depth + 1;
+	enum acl_step step = run_statements(run, acl);
+	session->depth = outer;
+	return step;
+}
+
 /* ---- Finding what to run ---- */
 
 static enum acl_step read_acl(struct acl_run *run, struct slice path, struct slice *text_r)
@@ -342,26 +366,33 @@ static enum acl_step read_acl(struct acl_run *run, struct slice path, struct sli
 	return ACL_YES;
 }
 
-/* By the rules of chapter 44 §12: a file, a name, or the text itself. `text` is not tainted. */
-static enum acl_step find_acl(struct acl_run *run, struct slice text, const struct acl **acl_r)
+/*
+ * By the rules of chapter 44 §12: a file, a name, or the text itself. What a peer had a hand in is a name and nothing else: what that
+ * finds is the configuration's own text.
+ */
+static enum acl_step find_acl(struct acl_run *run, struct expand_value what, const struct acl **acl_r)
 {
 	struct error error;
-	text = slice_trim(text);
+	struct slice text = slice_trim(what.text);
 	bool file = text.len && text.data[0] == '/';
 	*acl_r = file ? NULL : acl_set_find(run->session->set, text);
 	if (*acl_r)
 		return ACL_YES;
+	if (what.tainted) {
+		acl_log(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "attempt to use tainted ACL text \"%.*s\"", SLICE_ARG(slice_first(text, 200)));
+		return acl_broken(run, "internal configuration error");
+	}
 	enum acl_step step = file ? read_acl(run, text, &text) : ACL_YES;
 	if (step != ACL_YES)
 		return step;
 	struct acl *acl = arena_new(run->arena, struct acl);
-	if (!acl_compile_text(run->arena, run->session->set, text, acl, &error))
+	if (!acl_compile_text(run->arena, run->session->set, text, 0, acl, &error))
 		return acl_broken(run, "%s", error.text);
 	*acl_r = acl;
 	return ACL_YES;
 }
 
-enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct slice text, const struct expand_value *arguments,
+enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct expand_value what, const struct expand_value *arguments,
 			     size_t count)
 {
 	struct acl_run *inner = arena_new(run->arena, struct acl_run);
@@ -373,7 +404,7 @@ enum acl_step acl_run_nested(struct acl_run *run, const struct acl *acl, struct 
 		inner->arguments[i] = arguments[i];
 	inner->argument_count = count;
 	if (!acl)
-		step = find_acl(inner, text, &acl);
+		step = find_acl(inner, what, &acl);
 	if (step == ACL_YES)
 		step = run_acl(inner, acl);
 	run->message = inner->message;
@@ -392,14 +423,10 @@ static enum acl_step run_reference(struct acl_run *run, const struct acl_referen
 		return run_acl(run, acl);
 	switch (expand_run(reference->program, &run->context, run->arena, &text, &error)) {
 	case EXPAND_OK: break;
-	case EXPAND_FORCED_FAIL: return ACL_YES;
+	case EXPAND_FORCED_FAIL: run->shared->none = true; return ACL_YES;
 	default: return acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(reference->line.text), error.text);
 	}
-	if (text.tainted) {
-		acl_log(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "attempt to use tainted ACL text \"%.*s\"", SLICE_ARG(slice_first(text.text, 200)));
-		return acl_broken(run, "internal configuration error");
-	}
-	enum acl_step step = find_acl(run, text.text, &acl);
+	enum acl_step step = find_acl(run, text, &acl);
 	return step == ACL_YES ? run_acl(run, acl) : step;
 }
 
@@ -413,6 +440,7 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 {
 	struct acl_run *run = arena_new(arena, struct acl_run);
 	struct acl_shared shared = { .log_targets = ACL_LOG_MAIN | ACL_LOG_REJECT };
+	struct acl_data outer = session->data;
 	acl_run_prepare(run, session, NULL);
 	run->point = point;
 	run->arena = arena;
@@ -426,10 +454,10 @@ enum acl_outcome acl_run(const struct acl_reference *reference, struct acl_sessi
 	/* There is nothing to discard: the configuration is wrong, and the sender must not lose mail for it. */
 	if (step == ACL_DISCARDED && !acl_point_info(point)->discards)
 		step = acl_broken(run, "\"discard\" verb not allowed in %s ACL", acl_point_info(point)->name);
-	session->data = (struct acl_data){ 0 };
+	session->data = outer;
 	*result_r = (struct acl_result){
 		.outcome = outcomes[step], .message = run->message.text, .log_message = run->log_message.text,
-		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted,
+		.log_targets = shared.log_targets, .details = shared.details, .tainted = run->message.tainted, .none = shared.none,
 	};
 	if (step == ACL_NO || step == ACL_DROPPED) {
 		result_r->sender_failure = shared.sender_failure;

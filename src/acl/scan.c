@@ -112,16 +112,17 @@ enum acl_step acl_malware_run(struct acl_run *run, const struct acl_item *item, 
 	struct slice scanner;
 	struct error error = { 0 };
 	(void)item;
-	if (!acl_content_options(value.text, run->arena, &options, &error))
+	if (!acl_content_options(run->text, run->arena, &options, &error))
 		return acl_broken(run, "malware: %s", error.text);
-	if (acl_content_is_off(options.first))
+	struct slice pattern = piece_text_rest(&options.first);
+	if (acl_content_is_off(pattern))
 		return ACL_NO;
 	if (!expand_option(run, run->session->av_scanner, SLICE(""), "av_scanner", &scanner))
 		return ACL_LATER;
 	bool known = content->scanned && slice_equal(content->scanner, scanner);
 	if (!known && ask_for_malware(run, scanner, options.timeout, content, &error) != EXPAND_OK)
 		return unavailable(run, &options, "malware", slice_of(error.text));
-	return content->infected ? name_matches(run, value, options.first, content->malware_name) : ACL_NO;
+	return content->infected ? name_matches(run, value, pattern, content->malware_name) : ACL_NO;
 }
 
 /* ---- spam ---- */
@@ -208,10 +209,13 @@ enum acl_step acl_spam_run(struct acl_run *run, const struct acl_item *item, str
 	struct slice servers;
 	struct error error = { 0 };
 	(void)item;
-	if (!acl_content_options(value.text, run->arena, &options, &error))
+	(void)value;
+	if (!acl_content_options(run->text, run->arena, &options, &error))
 		return acl_broken(run, "spam: %s", error.text);
-	struct slice rest = options.first, user = slice_trim(slice_cut(&rest, ':'));
-	bool always = slice_equal_nocase(slice_trim(rest), SLICE("true"));
+	struct slice whole = piece_text_rest(&options.first);
+	size_t colon = piece_text_find(&options.first, ':');
+	struct slice user = slice_trim(slice_first(whole, colon));
+	bool always = slice_equal_nocase(slice_trim(slice_from(whole, colon + (colon < whole.len))), SLICE("true"));
 	if (acl_content_is_off(user))
 		return ACL_NO;
 	if (!is_user_name(user))

@@ -53,7 +53,7 @@ enum acl_step acl_seen_run(struct acl_run *run, const struct acl_item *item, str
 	struct limit_seen seen;
 	struct error error = { 0 };
 	(void)value;
-	acl_fields_cut(fields, piece_text_join(run->pieces, run->piece_count, run->arena), run->arena);
+	acl_fields_cut(fields, run->text, run->arena);
 	if (!parse(fields, item->source, &seen, &error))
 		return acl_broken(run, "%s", error.text);
 	if (!seen.key.len)

@@ -53,6 +53,33 @@ static bool report_error(const struct acl_report *report, const struct acl_line 
 	return false;
 }
 
+static bool is_word(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!ascii_is_alnum(text.data[i]) && text.data[i] != '_' && text.data[i] != '-' && text.data[i] != '.')
+			return false;
+	return true;
+}
+
+bool acl_find_constant(struct arena *arena, const struct acl_set *set, struct slice text, unsigned ahead, const struct acl **acl_r,
+		       struct error *error)
+{
+	text = slice_trim(text);
+	*acl_r = NULL;
+	if (text.len && text.data[0] == '/')
+		return true;
+	*acl_r = acl_set_find(set, text);
+	if (*acl_r)
+		return true;
+	struct acl *acl = arena_new(arena, struct acl);
+	*acl_r = acl;
+	if (acl_compile_text(arena, set, text, ahead, acl, error))
+		return true;
+	return !is_word(text) ? false :
+		error_set(error, ERROR_USAGE, "there is no ACL of the name \"%.*s\", and it is not the text of one either",
+			  SLICE_ARG(slice_first(text, 64)));
+}
+
 bool acl_reference_compile(struct acl_set *set, struct slice text, size_t place, const struct acl_report *report,
 			   const struct acl_reference **reference_r)
 {
@@ -69,22 +96,21 @@ bool acl_reference_compile(struct acl_set *set, struct slice text, size_t place,
 	acl_note_file(set, reference->program);
 	if (!expand_constant(reference->program, &constant))
 		return true;
-	constant = slice_trim(constant);
-	if (constant.len && constant.data[0] == '/')
-		return true;
-	reference->acl = acl_set_find(set, constant);
-	if (reference->acl)
-		return true;
-	struct acl *acl = arena_new(set->arena, struct acl);
-	if (!acl_compile_text(set->arena, set, constant, acl, &error)) {
-		if (slice_find(constant, ' ') == constant.len)
-			error_set(&error, ERROR_USAGE, "there is no ACL of the name \"%.*s\", and it is not the text of one either",
-				  SLICE_ARG(slice_first(constant, 64)));
+	if (!acl_find_constant(set->arena, set, constant, 1, &reference->acl, &error))
 		return report_error(report, &reference->line, 0, &error);
-	}
-	set->uses |= acl->uses;
-	reference->acl = acl;
+	set->uses |= reference->acl ? reference->acl->uses : 0;
 	return true;
+}
+
+bool acl_text_check(struct acl_set *set, struct slice text, struct error *error)
+{
+	const struct acl *acl;
+	struct arena scratch;
+	arena_init(&scratch, 0);
+	bool good = acl_find_constant(&scratch, set, text, 1, &acl, error);
+	set->uses |= good && acl ? acl->uses : 0;
+	arena_free(&scratch);
+	return good;
 }
 
 /* ---- What cannot be used at a point ---- */

@@ -43,7 +43,7 @@ enum acl_step acl_udpsend_run(struct acl_run *run, const struct acl_item *item, 
 	struct error error = { 0 };
 	(void)item;
 	(void)value;
-	if (!take_apart(piece_text_join(run->pieces, run->piece_count, run->arena), run->arena, &packet))
+	if (!take_apart(run->text, run->arena, &packet))
 		return acl_broken(run, "udpsend: expected a host, a port number and a text, separated by colons");
 	if (packet.named_by_peer)
 		return acl_broken(run, "udpsend: a host or port that a peer had a hand in");

@@ -22,7 +22,7 @@ struct acl_variables {
 
 /* All zero is an empty store. Sets one; `name` is what follows "acl_c" or "acl_m". False, with *error, when it is full. */
 bool acl_variables_set(struct acl_variables *variables, struct slice name, struct expand_value value, struct error *error);
-/* The value lives until the variable is set again. False: it was never set. */
+/* The value lives until the variable is set again, which is long enough for expansions (expand/expand.h). False: it was never set. */
 bool acl_variables_get(const struct acl_variables *variables, struct slice name, struct expand_value *value_r);
 /* In the order in which they were first set; false ends the walk. */
 typedef bool acl_variables_fn(void *owner, struct slice name, struct expand_value value);

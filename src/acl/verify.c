@@ -184,13 +184,16 @@ static const struct acl_verifier {
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static bool take_options(const struct acl_verifier *kind, struct slice rest, struct acl_verify *verify, struct error *error)
+static bool take_options(const struct acl_verifier *kind, struct piece_text rest, struct arena *arena, struct acl_verify *verify,
+			 struct error *error)
 {
-	while (rest.len) {
-		struct slice option = slice_trim(slice_cut(&rest, '/'));
+	struct piece_text part;
+	while (piece_text_next(&rest, '/', false, arena, &part)) {
+		struct slice option = piece_text_rest(&part);
 		if (slice_starts(option, SLICE("callout")))
 			return error_set(error, ERROR_USAGE, "callouts are not available in this version: they come with the sending side");
-		if (slice_find(option, ' ') < option.len || (option.len && !among(slice_of(kind->options), ' ', option)))
+		bool known = slice_find(option, ' ') == option.len && !piece_text_any_bound(&part) && among(slice_of(kind->options), ' ', option);
+		if (option.len && !known)
 			return error_set(error, ERROR_USAGE, "\"%s\" has no option \"%.*s\"", kind->name, SLICE_ARG(slice_first(option, 64)));
 		verify->defer_ok |= slice_equal(option, SLICE("defer_ok"));
 		verify->no_details |= slice_equal(option, SLICE("no_details"));
@@ -199,41 +202,51 @@ static bool take_options(const struct acl_verifier *kind, struct slice rest, str
 	return true;
 }
 
-/* Address forms may hold slashes, which are doubled (listquote): "sender=a//b@example.org/defer_ok". */
-static struct slice take_part(struct arena *arena, struct slice *rest)
+/*
+ * Slashes of an address are doubled (listquote): "sender=a//b@example.org/defer_ok". Those that the configuration wrote are single by now;
+ * a peer's separate nothing, doubled or not.
+ */
+static struct slice address_of(struct piece_text text, struct arena *arena)
 {
-	struct slice part = slice_cut(rest, '/');
-	while (rest->len && rest->data[0] == '/') {
-		*rest = slice_from(*rest, 1);
-		struct slice more = slice_cut(rest, '/');
-		part = arena_printf(arena, "%.*s/%.*s", SLICE_ARG(part), SLICE_ARG(more));
+	char *out = arena_alloc(arena, text.len + 1);
+	size_t len = 0;
+	for (size_t at = text.at; at < text.len; at++) {
+		out[len++] = text.data[at];
+		if (text.data[at] == '/' && text.bound[at] && at + 1 < text.len && text.data[at + 1] == '/' && text.bound[at + 1])
+			at++;
 	}
-	return part;
+	return slice_trim(slice_make(out, len));
 }
 
-static bool parse(struct slice value, struct arena *arena, struct acl_verify *verify, struct error *error)
+static bool parse(struct piece_text value, struct arena *arena, struct acl_verify *verify, struct error *error)
 {
-	struct slice rest = slice_trim(value), word = take_part(arena, &rest);
-	bool equals = slice_find(word, '=') < word.len;
-	struct slice name = slice_trim(slice_cut(&word, '='));
-	*verify = (struct acl_verify){ .argument = slice_trim(word) };
+	struct piece_text word = { 0 };
+	piece_text_next(&value, '/', false, arena, &word);
+	size_t equals = piece_text_find(&word, '=');
+	struct slice name = slice_trim(slice_first(piece_text_rest(&word), equals));
+	bool named = piece_text_written(&word) >= equals;
+	*verify = (struct acl_verify){ 0 };
+	if (equals < word.len)
+		verify->argument = address_of(piece_text_part(&word, equals + 1, word.len), arena);
 	for (size_t i = 0; i < KINDS && !verify->kind; i++)
 		if (slice_equal_nocase(slice_of(kinds[i].name), name))
 			verify->kind = &kinds[i];
+	if (!named)
+		return error_set(error, ERROR_USAGE, "\"%.*s\" is not named by the configuration alone", SLICE_ARG(slice_first(name, 64)));
 	if (!verify->kind)
 		return error_set(error, ERROR_USAGE, "nothing known to verify is called \"%.*s\"", SLICE_ARG(slice_first(name, 64)));
 	if (verify->kind->refused)
 		return error_set(error, ERROR_USAGE, "\"%s\" is not available in this version: %s", verify->kind->name,
 				 verify->kind->refused);
-	if (equals && !verify->kind->argument)
+	if (equals < word.len && !verify->kind->argument)
 		return error_set(error, ERROR_USAGE, "\"%s\" takes nothing behind \"=\"", verify->kind->name);
-	return take_options(verify->kind, rest, verify, error);
+	return take_options(verify->kind, value, arena, verify, error);
 }
 
 bool acl_verify_check(struct slice value, struct arena *scratch, struct error *error)
 {
 	struct acl_verify verify;
-	return parse(value, scratch, &verify, error);
+	return parse(piece_text_plain(value, scratch), scratch, &verify, error);
 }
 
 bool acl_verify_allowed(struct slice value, enum acl_point point)
@@ -242,7 +255,7 @@ bool acl_verify_allowed(struct slice value, enum acl_point point)
 	struct arena arena;
 	struct error error;
 	arena_init(&arena, 0);
-	bool allowed = !parse(value, &arena, &verify, &error) || verify.kind->points >> point & 1;
+	bool allowed = !parse(piece_text_plain(value, &arena), &arena, &verify, &error) || verify.kind->points >> point & 1;
 	arena_free(&arena);
 	return allowed;
 }
@@ -252,7 +265,8 @@ enum acl_step acl_verify_run(struct acl_run *run, const struct acl_item *item, s
 	struct acl_verify verify;
 	struct error error;
 	(void)item;
-	if (!parse(value.text, run->arena, &verify, &error))
+	(void)value;
+	if (!parse(run->text, run->arena, &verify, &error))
 		return acl_broken(run, "verify: %s", error.text);
 	if (!(verify.kind->points >> run->point & 1))
 		return acl_broken(run, "cannot verify %s in ACL for %s", verify.kind->name, acl_point_info(run->point)->name);

@@ -3,41 +3,34 @@
  * The kinds of `verify` that read the header section of a message (Exim's manual, chapter 44 §26): the names of its lines, and the addresses
  * in them. Why one failed is for the log; the client is told what `message` says.
  *
- * A header section has its own limit (header_maxsize); of its addresses ADDRESSES_MAX are routed or compared.
+ * A header section has its own limit (header_maxsize), and is walked once for each `verify` (three times for header_sender), whatever the
+ * number of recipients. Others run while a large one is walked. Of its addresses ADDRESSES_MAX are routed.
  */
 #include "acl/private.h"
 
+#include "mail/field.h"
 #include "mail/mailbox.h"
 #include "mail/mailbox_list.h"
+#include "task/task.h"
 
-enum { ADDRESSES_MAX = 1000, SHOWN_MAX = 1024 };
+#include <stdlib.h>
+
+enum { ADDRESSES_MAX = 1000, SHOWN_MAX = 1024, ADDRESSES_AT_A_TIME = 500 };
 
 struct field {
 	struct slice name, value;
 };
 
-/* The next header field with its continuation lines. False at the end. */
+/* The next header field. False at the end. */
 static bool take_field(struct slice *rest, struct field *field_r)
 {
-	size_t at = 0;
-	if (rest->len == 0)
-		return false;
-	do {
-		at += slice_find(slice_from(*rest, at), '\n') + 1;
-	} while (at < rest->len && (rest->data[at] == ' ' || rest->data[at] == '\t'));
-	struct slice field = slice_first(*rest, at);
-	size_t colon = slice_find(field, ':');
-	*rest = slice_from(*rest, at);
-	*field_r = (struct field){ slice_first(field, colon), slice_from(field, colon + 1) };
-	if (colon == field.len)
-		field_r->name = (struct slice){ 0 };
-	return true;
+	return mail_field_next(rest, &field_r->name, &field_r->value);
 }
 
 static bool is_one_of(const struct field *field, const char *const *names)
 {
 	for (; *names; names++)
-		if (slice_equal_nocase(slice_trim(field->name), slice_of(*names)))
+		if (slice_equal_nocase(field->name, slice_of(*names)))
 			return true;
 	return false;
 }
@@ -81,6 +74,13 @@ enum acl_step acl_verify_names_ascii(struct acl_run *run, const struct acl_verif
 
 /* ---- Addresses ---- */
 
+/* Before the next address: other clients wait. */
+static void let_others_run(size_t *walked)
+{
+	if (++*walked % ADDRESSES_AT_A_TIME == 0 && task_current())
+		task_yield();
+}
+
 /* The next address of a field: empty items and groups are passed over. *why_r is NULL for one that is good. False at the end. */
 static bool next_address(const struct field *field, size_t *at, struct arena *arena, struct mail_address_item *item_r,
 			 struct mail_mailbox *mailbox_r, const char **why_r)
@@ -106,6 +106,7 @@ enum acl_step acl_verify_header_syntax(struct acl_run *run, const struct acl_ver
 	struct field field;
 	struct arena arena;
 	enum acl_step step = ACL_YES;
+	size_t walked = 0;
 	(void)verify;
 	if (!headers(run, &rest))
 		return no_message(run);
@@ -115,11 +116,14 @@ enum acl_step acl_verify_header_syntax(struct acl_run *run, const struct acl_ver
 		struct mail_mailbox mailbox;
 		const char *why;
 		size_t at = 0;
-		while (step == ACL_YES && is_one_of(&field, names) && next_address(&field, &at, &arena, &item, &mailbox, &why)) {
+		if (!is_one_of(&field, names))
+			continue;
+		while (step == ACL_YES && next_address(&field, &at, &arena, &item, &mailbox, &why)) {
 			struct slice shown = slice_trim(item.whole);
+			let_others_run(&walked);
 			if (why)
 				step = no(run, arena_printf(run->arena, "%s: failing address in \"%.*s:\" header %s: %.*s", why,
-							    SLICE_ARG(slice_trim(field.name)), shown.len > SHOWN_MAX ? "begins" : "is",
+							    SLICE_ARG(field.name), shown.len > SHOWN_MAX ? "begins" : "is",
 							    SLICE_ARG(slice_first(shown, SHOWN_MAX))));
 			arena_reset(&arena);
 		}
@@ -143,11 +147,12 @@ static enum acl_step check_senders(struct acl_run *run, const struct field *fiel
 		bool yes = false;
 		if (why) {
 			no(run, arena_printf(run->arena, "syntax error in '%.*s:' header when scanning for sender: %s in \"%.*s\"",
-					     SLICE_ARG(slice_trim(field->name)), why, SLICE_ARG(slice_first(slice_trim(item.whole), SHOWN_MAX))));
+					     SLICE_ARG(field->name), why, SLICE_ARG(slice_first(slice_trim(item.whole), SHOWN_MAX))));
 			return ACL_BROKEN;
 		}
-		if ((*count)++ == ADDRESSES_MAX)
+		if (*count == ADDRESSES_MAX)
 			break;
+		let_others_run(count);
 		if (session->verify(session->owner, ACL_VERIFY_SENDER_ADDRESS, mailbox.address, run->arena, &yes, &message, &error) != EXPAND_OK)
 			later = true;
 		if (yes)
@@ -185,59 +190,115 @@ enum acl_step acl_verify_header_sender(struct acl_run *run, const struct acl_ver
 
 /* ---- Recipients that no header names ---- */
 
-struct blind {
-	struct acl_run *run;
-	bool caseless, found;
-	struct slice headers;
-	size_t count;
+struct recipient {
+	struct slice local, domain;
+	bool named;
 };
 
-static bool same_address(struct slice a, struct slice b, bool caseless)
+/* The envelope's, in the order of the comparison: memory goes by their number, not by the size of the header section. */
+struct envelope {
+	struct recipient *list;
+	size_t count, room;
+	int (*compare)(const void *a, const void *b);
+};
+
+static struct recipient recipient_of(struct slice address)
 {
-	size_t at = slice_find_last(a, '@');
-	if (at != slice_find_last(b, '@') || at >= a.len || at >= b.len)
-		return false;
-	struct slice local = slice_first(a, at), other = slice_first(b, at);
-	return slice_equal_nocase(slice_from(a, at), slice_from(b, at)) &&
-	       (caseless ? slice_equal_nocase(local, other) : slice_equal(local, other));
+	size_t at = slice_find_last(address, '@');
+	return (struct recipient){ .local = slice_first(address, at), .domain = slice_from(address, at + 1) };
 }
 
-static bool is_named(const struct blind *blind, struct slice recipient, struct arena *arena)
+static int order(struct slice a, struct slice b, bool caseless)
+{
+	for (size_t i = 0; i < a.len && i < b.len; i++) {
+		int x = (unsigned char)(caseless ? ascii_lower(a.data[i]) : a.data[i]), y = (unsigned char)(caseless ? ascii_lower(b.data[i]) : b.data[i]);
+		if (x != y)
+			return x - y;
+	}
+	return (a.len > b.len) - (a.len < b.len);
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct recipient *x = a, *y = b;
+	int domains = order(x->domain, y->domain, true);
+	return domains ? domains : order(x->local, y->local, false);
+}
+
+static int by_address_caseless(const void *a, const void *b)
+{
+	const struct recipient *x = a, *y = b;
+	int domains = order(x->domain, y->domain, true);
+	return domains ? domains : order(x->local, y->local, true);
+}
+
+static bool count_recipient(void *owner, struct slice address)
+{
+	struct envelope *envelope = owner;
+	(void)address;
+	envelope->room++;
+	return true;
+}
+
+static bool take_recipient(void *owner, struct slice address)
+{
+	struct envelope *envelope = owner;
+	envelope->list[envelope->count++] = recipient_of(address);
+	return envelope->count < envelope->room;
+}
+
+static void take_envelope(struct acl_run *run, struct envelope *envelope)
+{
+	struct acl_session *session = run->session;
+	size_t kept = 0;
+	session->recipients(session->owner, count_recipient, envelope);
+	if (envelope->room == 0)
+		return;
+	envelope->list = arena_array(run->arena, envelope->room, sizeof *envelope->list);
+	session->recipients(session->owner, take_recipient, envelope);
+	qsort(envelope->list, envelope->count, sizeof *envelope->list, envelope->compare);
+	for (size_t i = 0; i < envelope->count; i++)
+		if (i == 0 || envelope->compare(&envelope->list[kept - 1], &envelope->list[i]) != 0)
+			envelope->list[kept++] = envelope->list[i];
+	envelope->count = kept;
+}
+
+/* Walks the section until all are named. Returns how many are not. */
+static size_t strike_named(struct envelope *envelope, struct slice headers)
 {
 	static const char *const names[] = { "to", "cc", "resent-to", "resent-cc", NULL };
-	struct slice rest = blind->headers;
 	struct field field;
-	while (take_field(&rest, &field)) {
+	struct arena arena;
+	size_t left = envelope->count, walked = 0;
+	arena_init(&arena, 0);
+	while (left && take_field(&headers, &field)) {
 		struct mail_address_item item;
 		struct mail_mailbox mailbox;
 		const char *why;
 		size_t at = 0;
-		while (is_one_of(&field, names) && next_address(&field, &at, arena, &item, &mailbox, &why))
-			if (!why && same_address(mailbox.address, recipient, blind->caseless))
-				return true;
+		if (!is_one_of(&field, names))
+			continue;
+		while (left && next_address(&field, &at, &arena, &item, &mailbox, &why)) {
+			struct recipient key = { .local = mailbox.local_part, .domain = mailbox.domain };
+			struct recipient *found = why ? NULL : bsearch(&key, envelope->list, envelope->count, sizeof key, envelope->compare);
+			if (found && !found->named) {
+				found->named = true;
+				left--;
+			}
+			arena_reset(&arena);
+			let_others_run(&walked);
+		}
 	}
-	return false;
-}
-
-/* False ends the walk. */
-static bool look_for(void *owner, struct slice recipient)
-{
-	struct blind *blind = owner;
-	struct arena arena;
-	arena_init(&arena, 0);
-	blind->found = blind->count++ < ADDRESSES_MAX && is_named(blind, recipient, &arena);
 	arena_free(&arena);
-	return blind->found;
+	return left;
 }
 
 enum acl_step acl_verify_not_blind(struct acl_run *run, const struct acl_verify *verify)
 {
-	struct blind blind = { .run = run, .caseless = verify->caseless, .found = true };
-	if (!headers(run, &blind.headers) || !run->session->recipients)
+	struct envelope envelope = { .compare = verify->caseless ? by_address_caseless : by_address };
+	struct slice section;
+	if (!headers(run, &section) || !run->session->recipients)
 		return no_message(run);
-	run->session->recipients(run->session->owner, look_for, &blind);
-	if (blind.found)
-		return ACL_YES;
-	return no(run, blind.count > ADDRESSES_MAX ? SLICE("bcc recipient detected: too many recipients to tell") :
-						     SLICE("bcc recipient detected"));
+	take_envelope(run, &envelope);
+	return strike_named(&envelope, section) == 0 ? ACL_YES : no(run, SLICE("bcc recipient detected"));
 }

@@ -131,7 +131,7 @@ static enum acl_step run_encrypted(struct acl_run *run, const struct acl_item *i
 static enum acl_step run_acl(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
 	const struct acl_call *call = item->call;
-	struct expand_value arguments[ACL_ARGUMENTS_MAX], name = value;
+	struct expand_value arguments[ACL_ARGUMENTS_MAX];
 	struct error error;
 	for (size_t i = 0; i < call->count; i++) {
 		enum expand_result result = expand_run(call->arguments[i], &run->context, run->arena, &arguments[i], &error);
@@ -142,7 +142,7 @@ static enum acl_step run_acl(struct acl_run *run, const struct acl_item *item, s
 		return result == EXPAND_DEFER ? acl_later(run, "%s", error.text) :
 						acl_broken(run, "failed to expand ACL string \"%.*s\": %s", SLICE_ARG(item->source), error.text);
 	}
-	enum acl_step step = acl_run_nested(run, call->target, name.text, arguments, call->count);
+	enum acl_step step = acl_run_nested(run, call->target, value, arguments, call->count);
 	if (step == ACL_DISCARDED && run->verb != ACL_VERB_ACCEPT && run->verb != ACL_VERB_DISCARD)
 		return acl_broken(run, "nested ACL returned \"discard\" for \"%s\" command (only allowed with \"accept\" or \"discard\")",
 				  acl_verb_text(run->verb));
@@ -231,20 +231,23 @@ static enum acl_step run_log_reject_target(struct acl_run *run, const struct acl
 
 static enum acl_step run_logwrite(struct acl_run *run, const struct acl_item *item, struct expand_value value)
 {
-	struct slice text = slice_trim(value.text), wrong = { 0 };
+	struct piece_text text = piece_text_trim(run->text);
+	struct slice wrong = { 0 };
 	unsigned targets = ACL_LOG_MAIN;
 	(void)item;
-	if (text.len && text.data[0] == ':') {
-		struct slice rest = slice_from(text, 1), names = slice_cut(&rest, ':');
-		if (names.len + 1 == text.len || !parse_logs(names, ',', &targets, &wrong)) {
+	(void)value;
+	if (piece_text_is(&text, ':')) {
+		text.at++;
+		size_t end = piece_text_find(&text, ':');
+		if (end == text.len || !parse_logs(slice_make(text.data + 1, end - 1), ',', &targets, &wrong)) {
 			acl_log(run, ACL_LOG_MAIN | ACL_LOG_PANIC, "unknown log name in \"%.*s\" in \"logwrite\" in %s ACL",
-				SLICE_ARG(slice_first(text, 200)), acl_point_info(run->point)->name);
+				SLICE_ARG(slice_first(slice_make(text.data, text.len), 200)), acl_point_info(run->point)->name);
 			return ACL_YES;
 		}
-		text = slice_trim(rest);
+		text = piece_text_trim(piece_text_part(&text, end + 1, text.len));
 		targets = targets ? targets : ACL_LOG_MAIN;
 	}
-	acl_log(run, targets, "%.*s", SLICE_ARG(text));
+	acl_log(run, targets, "%.*s", SLICE_ARG(piece_text_rest(&text)));
 	return ACL_YES;
 }
 
@@ -305,7 +308,7 @@ static const struct acl_word words[] = {
 	  .help = "Runs another ACL, by its name with up to nine arguments ($acl_arg1 and on), as text, or from a file. True when it "
 		  "accepts, false when it denies.",
 	  .example = "acl = check_relay $domain" },
-	{ MODIFIER("add_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_add_header_run,
+	{ MODIFIER("add_header"), .value = ACL_VALUE_PIECES, .points = MESSAGE_POINTS, .run = acl_add_header_run,
 	  .help = "Adds header lines to the message: at the end, or where :at_start:, :after_received: or :at_start_rfc: says.",
 	  .example = "add_header = X-Checked: yes" },
 	{ CONDITION("authenticated"), .value = ACL_VALUE_LIST, .list = NAMES,
@@ -316,7 +319,7 @@ static const struct acl_word words[] = {
 	  .example = "condition = ${if >{$recipients_count}{20}}" },
 	{ MODIFIER("continue"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_continue,
 	  .help = "Expands its text for what that does, and goes on.", .example = "continue = ${lookup redis{INCR ${quote_redis:$sender_host_address}}}" },
-	{ MODIFIER("control"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_control_run, .check = acl_control_check,
+	{ MODIFIER("control"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_control_run, .check = acl_control_check,
 	  .help = "Changes how the connection or the message is treated.", .example = "control = no_delay_flush" },
 	{ CONDITION("decode"), .value = ACL_VALUE_TEXT, .points = MIME_POINTS, .run = acl_decode_run,
 	  .help = "Decodes the MIME part in memory: $mime_content_size is then its size in kilobytes, and $mime_anomaly_text what is wrong with "
@@ -349,10 +352,10 @@ static const struct acl_word words[] = {
 	{ MODIFIER("log_reject_target"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_log_reject_target,
 	  .check = check_log_reject_target,
 	  .help = "Which logs are told of refusals from here on: main, reject, panic, or none.", .example = "log_reject_target = main" },
-	{ MODIFIER("logwrite"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = run_logwrite,
+	{ MODIFIER("logwrite"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = run_logwrite,
 	  .help = "Writes a line to the main log, or to those that :main,reject,panic: before the text names.",
 	  .example = "logwrite = :reject: seen $sender_address" },
-	{ CONDITION("malware"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_malware_run, .check = acl_content_check,
+	{ CONDITION("malware"), .value = ACL_VALUE_PIECES, .points = CONTENT_POINTS, .run = acl_malware_run, .check = acl_content_check,
 	  .uses = ACL_USE_CONTENT,
 	  .help = "Whether the scanner of av_scanner finds malware in the message: any with \"*\", or one whose name matches the regular "
 		  "expression. Options behind slashes: defer_ok, tmo=TIME. The name is in $malware_name.",
@@ -381,7 +384,7 @@ static const struct acl_word words[] = {
 	  .help = "Whether a line of the message matches one of these regular expressions; in acl_smtp_mime, a line of the part as it came. It "
 		  "is then in $regex_match_string, and what its groups matched in $regex1 and on.",
 	  .example = "regex = [Mm]ortgage : URGENT" },
-	{ MODIFIER("remove_header"), .value = ACL_VALUE_TEXT, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
+	{ MODIFIER("remove_header"), .value = ACL_VALUE_PIECES, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
 	  .help = "Removes all header lines of these names from the message.", .example = "remove_header = X-Route : X-Internal" },
 	{ CONDITION("seen"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_seen_run, .check = acl_seen_check,
 	  .help = "Whether a key was seen within a time, or, with a minus sign, before it and not since; and notes that it is seen now. Options: "
@@ -395,7 +398,7 @@ static const struct acl_word words[] = {
 	{ MODIFIER("set"), .value = ACL_VALUE_SET, .points = ACL_EVERYWHERE, .run = run_set,
 	  .help = "Gives a variable a value: acl_c... lasts for the connection, acl_m... for the message.",
 	  .example = "set acl_m_score = ${eval:$acl_m_score+1}" },
-	{ CONDITION("spam"), .value = ACL_VALUE_TEXT, .points = CONTENT_POINTS, .run = acl_spam_run, .check = acl_content_check,
+	{ CONDITION("spam"), .value = ACL_VALUE_PIECES, .points = CONTENT_POINTS, .run = acl_spam_run, .check = acl_content_check,
 	  .uses = ACL_USE_CONTENT,
 	  .help = "Whether SpamAssassin or Rspamd, at spamd_address, takes the message for spam by the rules of this user; with \":true\" behind "
 		  "the user always true. What was found is in $spam_score, $spam_score_int, $spam_bar, $spam_report and $spam_action.",
@@ -404,7 +407,7 @@ static const struct acl_word words[] = {
 	  .help = "Sends a UDP packet: a host, a port and a text, separated by colons (or by what \"<;\" names). The host and the port must not "
 		  "come from a peer.",
 	  .example = "udpsend = 192.0.2.5 : 2500 : $tod_zulu $sender_host_address" },
-	{ CONDITION("verify"), .value = ACL_VALUE_TEXT, .points = ACL_EVERYWHERE, .run = acl_verify_run, .check = acl_verify_check,
+	{ CONDITION("verify"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_verify_run, .check = acl_verify_check,
 	  .help = "Verifies an address, the client's name or certificate, or the header.",
 	  .example = "verify = reverse_host_lookup" },
 };

@@ -16,7 +16,9 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -377,6 +379,93 @@ static void syslog_lines_carry_facility_severity_and_role(void **state)
 	close(ends[1]);
 }
 
+static void lost_lines_are_counted_and_told_when_there_is_room(void **state)
+{
+	(void)state;
+	int ends[2], full = open("/dev/full", O_WRONLY);
+	char text[1024] = { 0 };
+	assert_int_equal(pipe(ends), 0);
+	struct log log;
+	log_init(&log, "queue");
+	log.to.file[LOG_KIND_MAIN] = full;
+	log_line(&log, LOG_KIND_MAIN, "first");
+	log_line(&log, LOG_KIND_MAIN, "second");
+	assert_int_equal(dup2(ends[1], full), full);
+	log_line(&log, LOG_KIND_MAIN, "third");
+	log_line(&log, LOG_KIND_MAIN, "fourth");
+	assert_true(read(ends[0], text, sizeof text - 1) > 0);
+	const char *at = text + 20, *told = "queue: 2 log lines could not be written: No space left on device\n";
+	assert_memory_equal(at, told, strlen(told));
+	at += strlen(told) + 20;
+	assert_memory_equal(at, "third\n", 6);
+	assert_string_equal(at + 6 + 20, "fourth\n");
+	close(full);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void half_a_line_is_ended_before_the_next(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/postern-log-XXXXXX", text[1024] = { 0 };
+	int fd = mkstemp(path);
+	assert_true(fd >= 0 && unlink(path) == 0);
+	struct rlimit before, room = { 30, RLIM_INFINITY };
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	room.rlim_max = before.rlim_max;
+	signal(SIGXFSZ, SIG_IGN);
+	struct log log;
+	log_init(&log, "queue");
+	log.to.file[LOG_KIND_MAIN] = fd;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &room), 0);
+	log_line(&log, LOG_KIND_MAIN, "ten of these characters");
+	log_line(&log, LOG_KIND_MAIN, "none of these");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	log_line(&log, LOG_KIND_MAIN, "all");
+	assert_true(pread(fd, text, sizeof text - 1, 0) > 0);
+	assert_memory_equal(text + 20, "ten of the\n", 11);
+	const char *told = "queue: 2 log lines could not be written: File too large\n";
+	assert_memory_equal(text + 31 + 20, told, strlen(told));
+	assert_string_equal(text + 31 + 20 + strlen(told) + 20, "all\n");
+	close(fd);
+}
+
+static unsigned times_lost;
+
+static void note_loss(void *owner, int error)
+{
+	(void)owner;
+	assert_int_not_equal(error, EAGAIN);
+	times_lost++;
+}
+
+static void loss_of_the_logger_is_told_to_who_can_mend_it_and_to_the_next(void **state)
+{
+	(void)state;
+	int ends[2], next[2];
+	char text[256] = { 0 }, want[128];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, next), 0);
+	struct log log;
+	log_init(&log, "front");
+	log.to.syslog = ends[1];
+	log.logger_lost = note_loss;
+	unsigned sent = 0;
+	for (; !log.lost[LOG_KINDS].lines; sent++)
+		log_line(&log, LOG_KIND_MAIN, "more than it takes now");
+	assert_int_equal(times_lost, 0);
+	close(ends[0]);
+	log_line(&log, LOG_KIND_MAIN, "nobody is there");
+	assert_int_equal(times_lost, 1);
+	log_replace_logger(&log, next[1]);
+	assert_true(read(next[0], text, sizeof text - 1) > 0);
+	snprintf(want, sizeof want, "<17>postern-front[%d]: front: 2 log lines could not be written: ", (int)getpid());
+	assert_memory_equal(text, want, strlen(want));
+	assert_int_equal(log.lost[LOG_KINDS].lines, 0);
+	close(next[0]);
+	close(next[1]);
+}
+
 static void the_terminal_gets_colours_only_when_it_has_them(void **state)
 {
 	(void)state;
@@ -469,6 +558,8 @@ int main(void)
 		cmocka_unit_test(intervals_have_bounds), cmocka_unit_test(an_interval_ends_where_no_number_follows),
 		cmocka_unit_test(intervals_are_written_as_they_are_read), cmocka_unit_test(errors_carry_context_and_kind),
 		cmocka_unit_test(a_log_line_stays_one_line), cmocka_unit_test(syslog_lines_carry_facility_severity_and_role),
+		cmocka_unit_test(lost_lines_are_counted_and_told_when_there_is_room), cmocka_unit_test(half_a_line_is_ended_before_the_next),
+		cmocka_unit_test(loss_of_the_logger_is_told_to_who_can_mend_it_and_to_the_next),
 		cmocka_unit_test(the_terminal_gets_colours_only_when_it_has_them),
 		cmocka_unit_test(directories_are_spread_where_the_file_system_can),
 		cmocka_unit_test(sealed_memory_files_cannot_be_changed), cmocka_unit_test(writing_to_the_end_goes_on_after_a_short_write),

@@ -110,26 +110,9 @@ void cert_facts_read(X509 *certificate, int64_t now, struct arena *arena, struct
 		.key_sha256 = hexadecimal(tlsa_data(certificate, TLSA_PUBLIC_KEY, TLSA_SHA256, arena), arena),
 		.authority = chain_is_authority(certificate),
 		.must_staple = must_staple(certificate),
-		.self_signed = cert_signed_by(certificate, certificate),
+		.self_signed = chain_signed_by(certificate, certificate),
 	};
 	facts_r->name_count = chain_names(certificate, arena, facts_r->names);
 	read_dates(certificate, now, arena, facts_r);
 	ERR_clear_error();
-}
-
-bool cert_signed_by(X509 *certificate, X509 *issuer)
-{
-	EVP_PKEY *key = X509_get0_pubkey(issuer);
-	bool good = X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(issuer)) == 0 && key &&
-		    X509_verify(certificate, key) == 1;
-	ERR_clear_error();
-	return good;
-}
-
-int cert_chain_break(STACK_OF(X509) *chain)
-{
-	for (int i = 0; i + 1 < sk_X509_num(chain); i++)
-		if (!cert_signed_by(sk_X509_value(chain, i), sk_X509_value(chain, i + 1)))
-			return i;
-	return -1;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a certificate says, as text for people, and whether a chain hangs together. Of anybody's certificate: all text is cleaned. */
+/* What a certificate says, as text for people. Of anybody's certificate: all text is cleaned. */
 #ifndef POSTERN_CLI_CERT_FACTS_H
 #define POSTERN_CLI_CERT_FACTS_H
 
@@ -21,9 +21,5 @@ struct cert_facts {
 
 /* All text lies in `arena`. */
 void cert_facts_read(X509 *certificate, int64_t now, struct arena *arena, struct cert_facts *facts_r);
-/* Whether this certificate was issued and signed by that one. */
-bool cert_signed_by(X509 *certificate, X509 *issuer);
-/* The first place at which the chain is not signed by the next; -1: each is. */
-int cert_chain_break(STACK_OF(X509) *chain);
 
 #endif

@@ -24,7 +24,7 @@ struct shown {
 	struct probe_target target;
 	struct probe_result served;    /* chain is moved to the above */
 	enum key_state key;
-	int broken_at;                 /* cert_chain_break */
+	int broken_at;                 /* of chain_judge */
 	bool wrong_dates, for_another;
 };
 
@@ -182,17 +182,20 @@ static int print_all(struct shown *shown)
 	struct arena arena;
 	struct buf out;
 	struct cert_facts *facts;
+	struct chain_verdict verdict;
+	int64_t now = clock_wall_now() / CLOCK_SECOND;
 	arena_init(&arena, 0);
 	buf_init(&out, OUTPUT_MAX);
 	facts = arena_new(&arena, struct cert_facts);
-	shown->broken_at = cert_chain_break(shown->chain);
+	chain_judge(shown->chain, &verdict);
+	shown->broken_at = verdict.broken_at;
+	shown->wrong_dates = now < verdict.begins || now > verdict.ends;
 	if (shown->json)
 		buf_append(&out, SLICE("{\"certificates\":["));
 	else if (shown->served.version[0])
 		buf_printf(&out, "%s: %s with cipher %s\n", shown->served.address, shown->served.version, shown->served.cipher);
 	for (int i = 0; i < sk_X509_num(shown->chain); i++) {
-		cert_facts_read(sk_X509_value(shown->chain, i), clock_wall_now() / CLOCK_SECOND, &arena, facts);
-		shown->wrong_dates = shown->wrong_dates || facts->ended || facts->not_yet;
+		cert_facts_read(sk_X509_value(shown->chain, i), now, &arena, facts);
 		if (shown->json && i)
 			buf_append_byte(&out, ',');
 		if (shown->json)

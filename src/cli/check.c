@@ -250,6 +250,14 @@ static int print_manual_page(const char *name)
 	return status;
 }
 
+static void check_tls(const struct conf *conf, struct conf_problems *problems)
+{
+	struct check_certificates certificates;
+	check_certificates_read(&certificates, conf, problems);
+	check_proofs(conf, &certificates, problems);
+	check_certificates_free(&certificates);
+}
+
 static int check(const struct options *options, char **names)
 {
 	const char *file = command_configuration_file(&options->configuration);
@@ -257,10 +265,10 @@ static int check(const struct options *options, char **names)
 	conf_problems_init(&problems);
 	struct conf *conf = command_read_configuration(&options->configuration, &problems, NULL);
 	int status = conf ? COMMAND_DONE : COMMAND_USAGE;
-	if (conf && !options->print)
+	if (conf && !options->print) {
 		check_files(file, conf, &problems);
-	if (conf && !options->print)
-		check_proofs(conf, &problems);
+		check_tls(conf, &problems);
+	}
 	if (options->json && !(options->print && conf)) {
 		struct buf out;
 		buf_init(&out, OUTPUT_MAX);

@@ -8,19 +8,12 @@
 
 #include <stdio.h>
 
-enum { FILES_MAX = 8, CERTIFICATE_FILE_MAX = 1024 * 1024, PATH_SIZE = 4096 };
-
-struct certificate_file {
-	char path[PATH_SIZE];
-	STACK_OF(X509) *chain;
-	X509 *certificate, *issuer; /* of the chain; the issuer may be NULL */
-	bool proved;                /* a valid proof speaks of it */
-};
+enum { PATH_SIZE = 4096 };
 
 struct proof_check {
 	struct conf_problems *problems;
-	struct certificate_file certificates[FILES_MAX];
-	size_t count;
+	struct check_certificates *certificates;
+	bool guessed; /* tls_certificate is expanded: there may be certificates that are not known here */
 	bool fetched; /* tls_ocsp_fetch */
 };
 
@@ -41,30 +34,18 @@ static bool read_file(const char *path, size_t max, struct buf *text)
 	return file && !ferror(file) && buf_len(text) <= max;
 }
 
-static void add_certificate(struct proof_check *check, struct slice path)
-{
-	struct certificate_file *file = &check->certificates[check->count];
-	struct buf text;
-	if (!slice_to_cstr(path, file->path, sizeof file->path))
-		return;
-	if (read_file(file->path, CERTIFICATE_FILE_MAX, &text))
-		file->chain = ocsp_chain_read(buf_slice(&text));
-	buf_free(&text);
-	file->certificate = sk_X509_num(file->chain) > 0 ? sk_X509_value(file->chain, 0) : NULL;
-	file->issuer = file->certificate ? ocsp_find_issuer(file->certificate, file->chain) : NULL;
-	check->count++; /* one that cannot be read is told of elsewhere */
-}
-
 static void judge(struct proof_check *check, OCSP_RESPONSE *proof, const char *path)
 {
-	bool about = false;
-	for (size_t i = 0; i < check->count; i++) {
-		struct certificate_file *file = &check->certificates[i];
+	bool about = check->guessed;
+	for (size_t i = 0; i < check->certificates->count; i++) {
+		struct check_certificate *item = &check->certificates->items[i];
 		struct ocsp_verdict verdict;
-		if (!file->certificate)
-			return; /* it may be about this one */
-		ocsp_check(proof, file->certificate, file->issuer, clock_wall_now() / CLOCK_SECOND, &verdict);
-		file->proved = file->proved || verdict.valid;
+		if (!item->certificate)
+			about = true; /* it may be about this one */
+		if (!item->certificate)
+			continue;
+		ocsp_check(proof, item->certificate, item->issuer, clock_wall_now() / CLOCK_SECOND, &verdict);
+		item->proved = item->proved || verdict.valid;
 		about = about || !verdict.other;
 		if (!verdict.valid && !verdict.other)
 			warn(check, "tls_ocsp_file", "%s will not be served: %s", path, verdict.reason);
@@ -94,7 +75,7 @@ static void check_file(struct proof_check *check, struct slice item)
 }
 
 /* A proof that the running server fetches is its own matter, if only it can be fetched. */
-static void check_certificate(struct proof_check *check, const struct certificate_file *file)
+static void check_certificate(struct proof_check *check, const struct check_certificate *file)
 {
 	char url[1024];
 	const char *missing = !ocsp_responder_url(file->certificate, url, sizeof url) ?
@@ -109,26 +90,23 @@ static void check_certificate(struct proof_check *check, const struct certificat
 		     "it will refuse this server. Set tls_ocsp_fetch = true, or tls_ocsp_file to a current proof", file->path);
 }
 
-void check_proofs(const struct conf *conf, struct conf_problems *problems)
+void check_proofs(const struct conf *conf, struct check_certificates *certificates, struct conf_problems *problems)
 {
-	struct proof_check check = { .problems = problems, .fetched = conf->main.tls_ocsp_fetch };
+	struct proof_check check = { .problems = problems, .certificates = certificates, .fetched = conf->main.tls_ocsp_fetch };
 	struct arena arena;
 	struct slice constant;
 	arena_init(&arena, 0);
-	struct conf_strings certificates = conf_value_strings(&arena, conf_constant(conf->main.tls_certificate));
 	struct conf_strings proofs = conf_value_strings(&arena, conf_constant(conf->main.tls_ocsp_file));
+	check.guessed = conf->main.tls_certificate && !expand_constant(conf->main.tls_certificate, &constant);
 	bool computed = conf->main.tls_ocsp_file && !expand_constant(conf->main.tls_ocsp_file, &constant);
-	for (size_t i = 0; i < certificates.count && check.count < FILES_MAX; i++)
-		add_certificate(&check, certificates.items[i]);
-	for (size_t i = 0; check.count && i < proofs.count; i++)
+	for (size_t i = 0; certificates->count && i < proofs.count; i++)
 		check_file(&check, proofs.items[i]);
-	for (size_t i = 0; i < check.count; i++) {
-		struct certificate_file *file = &check.certificates[i];
+	for (size_t i = 0; i < certificates->count; i++) {
+		struct check_certificate *item = &certificates->items[i];
 		/* Which proof an expansion will choose cannot be known here. */
-		file->proved = file->proved || computed;
-		if (file->certificate)
-			check_certificate(&check, file);
-		sk_X509_pop_free(file->chain, X509_free);
+		item->proved = item->proved || computed;
+		if (item->certificate)
+			check_certificate(&check, item);
 	}
 	arena_free(&arena);
 }

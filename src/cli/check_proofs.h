@@ -3,9 +3,9 @@
 #ifndef POSTERN_CLI_CHECK_PROOFS_H
 #define POSTERN_CLI_CHECK_PROOFS_H
 
-#include "conf/conf.h"
+#include "cli/check_certificates.h"
 
-/* Only where the options name files without expansions. All of it are warnings: the server may be another machine. */
-void check_proofs(const struct conf *conf, struct conf_problems *problems);
+/* Of these certificates, and of proofs that are named without expansions. All of it are warnings: the server may be another machine. */
+void check_proofs(const struct conf *conf, struct check_certificates *certificates, struct conf_problems *problems);
 
 #endif

@@ -24,6 +24,12 @@ static bool show_control(void *owner, enum acl_control control, struct slice opt
 	return true;
 }
 
+static void show_submission(void *owner, const struct acl_submission *submission)
+{
+	(void)owner;
+	(void)submission;
+}
+
 static bool show_header(void *owner, enum acl_header_place place, struct slice line, struct error *error)
 {
 	(void)owner;
@@ -52,11 +58,11 @@ void expand_session_acls(struct expand_session *session, const struct expand_con
 	session->acl = (struct acl_session){
 		.owner = session, .context = context, .set = session->conf->acl_set,
 		.connection = &session->acl_connection, .message = &session->acl_message, .facts = facts,
-		.log = show_line, .control = show_control, .add_header = show_header, .remove_header = show_removal,
+		.log = show_line, .control = show_control, .submission = show_submission, .add_header = show_header, .remove_header = show_removal,
 	};
 }
 
-enum expand_result expand_session_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+enum expand_result expand_session_acl(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				      struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	struct expand_session *session = owner;

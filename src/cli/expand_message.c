@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "cli/expand_session.h"
+#include "mail/field.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,33 +36,6 @@ static bool read_message(const char *file, struct arena *arena, struct slice *te
 	return true;
 }
 
-/* Whether the line at the start of the text begins a header line: a name of printing characters, and a colon. */
-static bool is_header(struct slice text)
-{
-	size_t i = 0;
-	while (i < text.len && text.data[i] > 32 && text.data[i] < 127 && text.data[i] != ':')
-		i++;
-	size_t name = i;
-	while (i < text.len && (text.data[i] == ' ' || text.data[i] == '\t'))
-		i++;
-	return name > 0 && i < text.len && text.data[i] == ':';
-}
-
-/* Length of the header lines: up to the empty line, or to the first line that can be none. */
-static size_t header_length(struct slice text)
-{
-	size_t at = 0;
-	while (at < text.len) {
-		struct slice rest = slice_from(text, at);
-		bool folded = at > 0 && (rest.data[0] == ' ' || rest.data[0] == '\t');
-		if (rest.data[0] == '\n' || (!folded && !is_header(rest)))
-			break;
-		size_t end = slice_find(rest, '\n');
-		at += end + (end < rest.len);
-	}
-	return at;
-}
-
 static size_t count_byte(struct slice text, char byte)
 {
 	size_t count = 0;
@@ -72,7 +46,7 @@ static size_t count_byte(struct slice text, char byte)
 
 void expand_session_take_message(struct expand_session *session, struct slice text)
 {
-	size_t length = header_length(text);
+	size_t length = mail_header_length(text);
 	struct slice headers = slice_first(text, length), body = slice_from(text, length);
 	if (body.len && body.data[0] == '\n')
 		body = slice_from(body, 1);

@@ -56,7 +56,7 @@ enum expand_result expand_session_ask(void *owner, const struct expand_request *
 struct expand_value expand_session_variable(void *owner, enum expand_variable variable);
 bool expand_session_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r);
 struct slice expand_session_headers(void *owner);
-enum expand_result expand_session_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+enum expand_result expand_session_acl(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				      struct arena *arena, struct expand_value *text_r, struct error *error);
 
 /*

@@ -175,28 +175,60 @@ static bool only_fields(struct slice rest, struct log_entry *entry)
 	return true;
 }
 
-/* Behind the host: "(SSL_accept): reason", and what the client offered in a last pair of parentheses. */
+/* Numbers of the library's errors differ from place to place: "error:0A000102:SSL routines::unsupported protocol". */
+static struct slice without_numbers(struct slice reason)
+{
+	struct slice rest = reason;
+	for (int i = 0; slice_starts(reason, SLICE("error:")) && i < 4 && slice_find(rest, ':') < rest.len; i++)
+		slice_cut(&rest, ':');
+	return rest.len ? rest : reason;
+}
+
+/*
+ * Behind the host: "(SSL_accept): reason", or what kept the handshake from going on, as in "choosing the certificate for NAME: reason";
+ * and what the client offered in a last pair of parentheses. The name is the client's, so it is no part of the reason.
+ */
 static bool handshake_error(struct slice rest, struct log_entry *entry)
 {
-	struct slice first = take_word(&rest);
+	struct slice first = take_word(&rest), reason;
 	entry->host = take_host(slice_starts(first, SLICE("H=")) ? slice_from(first, 2) : first, &rest);
 	rest = skip_blanks(rest);
-	if (!rest.len || rest.data[0] != '(')
+	bool quoted = slice_starts(rest, SLICE("("));
+	if (!quoted && (!entry->host.len || !rest.len || slice_starts(rest, SLICE("while "))))
 		return false;
-	rest = slice_from(rest, slice_find(rest, ')') + 1);
-	entry->reason = slice_trim(slice_starts(rest, SLICE(":")) ? slice_from(rest, 1) : rest);
-	for (size_t i = 0; i + 1 < entry->reason.len; i++)
-		if (entry->reason.data[i] == ' ' && entry->reason.data[i + 1] == '(')
-			entry->reason.len = i;
-	/* Numbers of the library's errors differ from place to place: "error:0A000102:SSL routines::unsupported protocol". */
-	struct slice colons = entry->reason;
-	for (int i = 0; slice_starts(entry->reason, SLICE("error:")) && i < 4 && slice_find(colons, ':') < colons.len; i++)
-		slice_cut(&colons, ':');
-	if (colons.len)
-		entry->reason = colons;
-	if (!entry->reason.len)
-		entry->reason = SLICE("no reason given");
+	if (quoted)
+		rest = slice_from(rest, slice_find(rest, ')') + 1);
+	else if (slice_starts(rest, SLICE("choosing the certificate for ")))
+		rest = slice_from(rest, slice_find(rest, ':'));
+	reason = slice_trim(slice_starts(rest, SLICE(":")) ? slice_from(rest, 1) : rest);
+	for (size_t i = 0; i < reason.len; i++)
+		if (slice_starts(slice_from(reason, i), SLICE(" (offered ")))
+			reason.len = i;
+	entry->reason = reason.len ? without_numbers(reason) : SLICE("no reason given");
 	return true;
+}
+
+/*
+ * "H=... STARTTLS refused: reason", "H=... TLS on connect refused: reason": behind the host, and behind fields of the connection
+ * such as I=[...]:25.
+ */
+static bool tls_refusal(struct slice rest, struct log_entry *entry)
+{
+	static const struct slice kinds[] = { SLICE("STARTTLS refused: "), SLICE("TLS on connect refused: ") };
+	static const struct slice usual = SLICE("TLS is configured but cannot be used: ");
+	entry->host = take_host(slice_from(take_word(&rest), 2), &rest);
+	for (struct slice at = rest, word = take_word(&at); word.len > 2 && word.data[1] == '='; word = take_word(&at))
+		rest = at;
+	rest = skip_blanks(rest);
+	for (size_t i = 0; entry->host.len && i < sizeof kinds / sizeof *kinds; i++) {
+		if (!slice_starts(rest, kinds[i]))
+			continue;
+		rest = slice_from(rest, kinds[i].len);
+		rest = slice_trim(slice_starts(rest, usual) ? slice_from(rest, usual.len) : rest);
+		entry->reason = rest.len ? without_numbers(rest) : SLICE("no reason given");
+		return true;
+	}
+	return false;
 }
 
 /* "H=... rejected RCPT <...>: ...": the word comes behind the host, before anything that the peer said at length. */
@@ -223,6 +255,7 @@ static const struct {
 	{ SLICE("** "), true, LOG_FAILED, only_fields },
 	{ SLICE("Completed"), true, LOG_COMPLETED, only_fields },
 	{ SLICE("TLS error on connection from "), false, LOG_HANDSHAKE_ERROR, handshake_error },
+	{ SLICE("H="), false, LOG_TLS_REFUSED, tls_refusal },
 	{ SLICE("H="), false, LOG_REJECTED, rejection },
 };
 
@@ -240,9 +273,10 @@ bool log_line_parse(struct slice line, struct log_entry *entry_r)
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		if (!slice_starts(line, kinds[i].start) || (kinds[i].with_id && !entry_r->id.len))
 			continue;
-		bool keeps_start = kinds[i].event == LOG_REJECTED;
-		if (kinds[i].take(keeps_start ? line : slice_from(line, kinds[i].start.len), entry_r))
-			entry_r->event = kinds[i].event;
+		bool keeps_start = slice_equal(kinds[i].start, SLICE("H="));
+		if (!kinds[i].take(keeps_start ? line : slice_from(line, kinds[i].start.len), entry_r))
+			continue;
+		entry_r->event = kinds[i].event;
 		break;
 	}
 	return true;

@@ -20,6 +20,7 @@ enum log_event {
 	LOG_COMPLETED,
 	LOG_REJECTED,        /* a command or a message was refused */
 	LOG_HANDSHAKE_ERROR, /* TLS error on connection from ... (SSL_accept) */
+	LOG_TLS_REFUSED,     /* there was no handshake: STARTTLS refused: ..., TLS on connect refused: ... */
 	LOG_EVENTS,
 };
 
@@ -34,7 +35,7 @@ struct log_entry {
 	bool resumed;           /* its asterisk */
 	bool verified;          /* CV=yes or CV=dane */
 	uint64_t size;          /* S=, bytes; 0: not given */
-	struct slice reason;    /* LOG_HANDSHAKE_ERROR: why */
+	struct slice reason;    /* LOG_HANDSHAKE_ERROR, LOG_TLS_REFUSED: why */
 };
 
 /* `line` without its end. False when it has no date in front: then only the event LOG_OTHER is set. */

@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			within(line, parts[i]);
 		ensure(entry.event < LOG_EVENTS && (dated || entry.event == LOG_OTHER));
 		ensure(!dated || entry.stamp.len == LOG_STAMP_LEN);
-		ensure((entry.reason.len > 0) == (entry.event == LOG_HANDSHAKE_ERROR) && entry.host.len <= 60);
+		bool explained = entry.event == LOG_HANDSHAKE_ERROR || entry.event == LOG_TLS_REFUSED;
+		ensure((entry.reason.len > 0) == explained && entry.host.len <= 60);
 	}
 	return 0;
 }

@@ -91,6 +91,10 @@ static void failed_handshakes_have_host_and_reason(void **state)
 		{ "H=mx.test [192.0.2.1] (gnutls_handshake): timed out", "192.0.2.1", "timed out" },
 		{ "([198.51.100.1]) [192.0.2.1] (SSL_accept): timed out", "192.0.2.1", "timed out" },
 		{ "[192.0.2.1] (SSL_accept)", "192.0.2.1", "no reason given" },
+		{ "(helo) [192.0.2.1] choosing the certificate for x.test: tls_certificate: /c/ has no default.pem (offered TLS1.3; SNI=x.test)",
+		  "192.0.2.1", "tls_certificate: /c/ has no default.pem" },
+		{ "[192.0.2.1] choosing the certificate for a name that is none: tls_crl: no (offered TLS1.3)", "192.0.2.1", "tls_crl: no" },
+		{ "[192.0.2.1] starting TLS: error:0A:SSL routines::no memory (offered TLS1.3)", "192.0.2.1", "starting TLS: error:0A:SSL routines::no memory" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -102,6 +106,26 @@ static void failed_handshakes_have_host_and_reason(void **state)
 		assert_slice(entry.reason, lines[i].reason);
 	}
 	assert_int_equal(parse(STAMP " TLS error on connection from [192.0.2.1] while reading SMTP command").event, LOG_OTHER);
+}
+
+static void refusals_before_a_handshake_have_a_reason(void **state)
+{
+	static const struct { const char *line, *reason; } lines[] = {
+		{ STAMP " H=(helo) [192.0.2.1] STARTTLS refused: TLS is configured but cannot be used: tls_require_ciphers: none", "tls_require_ciphers: none" },
+		{ STAMP " H=mx.test [192.0.2.1]:9 I=[192.0.2.2]:25 STARTTLS refused: TLS is configured but cannot be used: x", "x" },
+		{ STAMP " " ID " H=[192.0.2.1] STARTTLS refused: TLS is configured but cannot be used: y", "y" },
+		{ STAMP " H=[192.0.2.1] TLS on connect refused: TLS is configured but cannot be used: error:0A:SSL routines::z", "z" },
+		{ STAMP " H=[192.0.2.1] TLS on connect refused: the proxy's header is bad", "the proxy's header is bad" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		struct log_entry entry = parse(lines[i].line);
+		assert_int_equal(entry.event, LOG_TLS_REFUSED);
+		assert_slice(entry.host, "192.0.2.1");
+		assert_slice(entry.reason, lines[i].reason);
+	}
+	assert_int_equal(parse(STAMP " H=([192.0.2.9] STARTTLS refused: x) STARTTLS refused: y").event, LOG_OTHER);
+	assert_int_equal(parse(STAMP " H=(x) [192.0.2.1] F=<a@b> rejected RCPT <c@d>: STARTTLS refused: x").event, LOG_REJECTED);
 }
 
 /* A peer chooses its sender, its name, its certificate. */
@@ -206,6 +230,7 @@ int main(void)
 		cmocka_unit_test(deliveries_over_the_network_and_here),
 		cmocka_unit_test(other_kinds_of_lines),
 		cmocka_unit_test(failed_handshakes_have_host_and_reason),
+		cmocka_unit_test(refusals_before_a_handshake_have_a_reason),
 		cmocka_unit_test(what_peers_write_does_not_become_a_field),
 		cmocka_unit_test(lines_without_a_date_are_nothing),
 		cmocka_unit_test(counting),

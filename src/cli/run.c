@@ -45,7 +45,7 @@ const struct command command_run = {
 		"-D MACRO=TEXT  define a macro, overriding the file's\n"
 		"-q TIME        run the queue so often: queue_run_interval, whatever the file says\n"
 		"-q NAME/TIME   run the queue of that name; all that are given are queue_run_named\n"
-		"-v             copy the log to standard error, in colour on a terminal\n"
+		"-v             copy the log to standard error, in colour on a terminal (unless NO_COLOR is set)\n"
 		"-d             go to the background once everything runs\n"
 		"SIGHUP reloads the configuration and opens the logs anew; SIGTERM lets sessions and deliveries end.\n",
 };

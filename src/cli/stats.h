@@ -30,6 +30,7 @@ struct stats {
 	uint64_t local_in, local_out;  /* submitted or delivered on this machine, without a network */
 	uint64_t events[LOG_EVENTS];
 	struct tally reasons, failing; /* of failed handshakes: why, and by address */
+	struct tally refusals;         /* why TLS was refused before there was a handshake */
 };
 
 void stats_init(struct stats *stats);

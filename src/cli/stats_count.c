@@ -29,6 +29,7 @@ void stats_init(struct stats *stats)
 	side_init(&stats->out);
 	tally_init(&stats->reasons, KINDS_MAX);
 	tally_init(&stats->failing, HOSTS_MAX);
+	tally_init(&stats->refusals, KINDS_MAX);
 }
 
 void stats_free(struct stats *stats)
@@ -37,6 +38,7 @@ void stats_free(struct stats *stats)
 	side_free(&stats->out);
 	tally_free(&stats->reasons);
 	tally_free(&stats->failing);
+	tally_free(&stats->refusals);
 }
 
 /* Older Exims write "TLSv1.2" and "TLSv1". */
@@ -83,7 +85,8 @@ static void count_event(struct stats *stats, const struct log_entry *entry)
 	else if (entry->event == LOG_HANDSHAKE_ERROR) {
 		tally_add(&stats->reasons, entry->reason, 0);
 		tally_add(&stats->failing, entry->host.len ? entry->host : SLICE("unknown"), 0);
-	}
+	} else if (entry->event == LOG_TLS_REFUSED)
+		tally_add(&stats->refusals, entry->reason, 0);
 }
 
 void stats_count(struct stats *stats, struct slice line)

@@ -124,6 +124,9 @@ static void print_text(struct printer *printer)
 	buf_printf(out, "\nFailed handshakes in: %llu\n", (unsigned long long)failures);
 	print_list(printer, "Failed handshakes by reason", &stats->reasons, false, printer->format->top);
 	print_list(printer, "Failed handshakes by host", &stats->failing, false, printer->format->top);
+	if (stats->events[LOG_TLS_REFUSED])
+		buf_printf(out, "\nTLS refused before a handshake: %llu\n", (unsigned long long)stats->events[LOG_TLS_REFUSED]);
+	print_list(printer, "TLS refused by reason", &stats->refusals, false, printer->format->top);
 	if (printer->format->tls_only)
 		return;
 	buf_printf(out, "\nWithout a network: %llu in, %llu delivered\n", (unsigned long long)stats->local_in,
@@ -194,7 +197,9 @@ static void print_json(struct printer *printer)
 	}
 	number(out, "failed_handshakes", stats->events[LOG_HANDSHAKE_ERROR]);
 	json_list(printer, "failed_handshake_reasons", &stats->reasons, ",");
-	json_list(printer, "failed_handshake_hosts", &stats->failing, "}\n");
+	json_list(printer, "failed_handshake_hosts", &stats->failing, ",");
+	number(out, "tls_refused", stats->events[LOG_TLS_REFUSED]);
+	json_list(printer, "tls_refused_reasons", &stats->refusals, "}\n");
 }
 
 void stats_print(const struct stats *stats, const struct stats_format *format)

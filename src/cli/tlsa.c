@@ -160,13 +160,15 @@ static bool take_field(struct tlsa_command *command, unsigned field, const char 
 	return true;
 }
 
+/* Records hang on a name, never on an address (RFC 6698 §3). */
 static bool is_host(const char *text)
 {
+	struct net_address address;
 	size_t len = strlen(text);
 	for (size_t i = 0; i < len; i++)
 		if (!ascii_is_alnum(text[i]) && !strchr("-_.", text[i]))
 			return false;
-	return len && len < PROBE_HOST_MAX;
+	return len && len < PROBE_HOST_MAX && !net_address_parse(slice_of(text), &address);
 }
 
 static bool take(struct tlsa_command *command, int option, const char *value, struct error *error)
@@ -221,7 +223,7 @@ static bool settle(struct tlsa_command *command, struct error *error)
 		command->wanted[field][defaults[field]] = command->wanted[field][defaults[field]] || !any;
 	}
 	if (command->check && (!probe_parse(slice_of(command->source), &command->target) || !is_host(command->target.host)))
-		return error_set(error, ERROR_USAGE, "--check %.100s: expected HOST:PORT, with the name of a host", command->source);
+		return error_set(error, ERROR_USAGE, "--check %.100s: expected HOST:PORT, with the name of a host; --address says where it is", command->source);
 	if (!command->check && command->next)
 		return error_set(error, ERROR_USAGE, "--certificate is for --check");
 	return true;

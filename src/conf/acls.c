@@ -11,17 +11,17 @@ struct warner {
 	const struct conf_setting *setting; /* of the option whose ACL it is */
 };
 
-static bool acl_exists(void *owner, struct slice name)
+static bool check_acl(void *owner, struct slice text, struct error *error)
 {
-	const struct conf *conf = owner;
-	return acl_set_find(conf->acl_set, name) != NULL;
+	struct conf *conf = owner;
+	return acl_text_check(conf->acl_set, text, error);
 }
 
 void conf_declare_acls(struct conf_parser *parser)
 {
 	struct conf *conf = parser->conf;
 	conf->acl_set = acl_set_new(&conf->arena, &conf->language);
-	conf->language.acl_exists = acl_exists;
+	conf->language.acl_check = check_acl;
 	/* Two of one name were reported when they were collected. */
 	for (size_t i = 0; i < conf->acl_count; i++)
 		acl_set_add(conf->acl_set, conf->acls[i].name);

@@ -117,6 +117,7 @@ struct conf_main {
 	bool accept_8bitmime;
 	/* AUTH (role/session_auth.c); each NULL: nobody. */
 	const struct list *auth_advertise_hosts, *auth_cleartext_hosts, *auth_over_tls_hosts;
+	struct conf_ports auth_over_tls_ports; /* on these all hosts need TLS */
 	const struct list *pipelining_advertise_hosts, *chunking_advertise_hosts, *smtputf8_advertise_hosts;
 	const struct list *limits_advertise_hosts;
 	const struct acl_reference *acl[ACL_POINTS]; /* acl_smtp_...: NULL when unset, or when there is no such option */
@@ -160,6 +161,9 @@ struct conf_main {
 	struct conf_queue_run *queue_runs; /* both, understood */
 	size_t queue_run_count;
 };
+
+/* Addresses with their ports. */
+enum { CONF_LISTENERS_MAX = 1024 };
 
 /* Where the daemon listens: local_interfaces and daemon_smtp_ports put together. */
 struct conf_listener {

@@ -587,6 +587,39 @@ static void old_names_work_and_their_modern_form_is_told(void **state)
 	done(&f);
 }
 
+#define OPEN "\nbegin routers\nr:\n  driver = accept\n  transport = t\n  domains = "
+#define TRANSPORT "\nbegin transports\nt:\n  driver = appendfile\n  directory = /m\n  maildir_format\n"
+
+static void domains_that_a_list_takes_without_naming_them_are_warned_of(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned line; /* 0: no warning */
+	} table[] = {
+		{ OPEN "*", 7 },
+		{ OPEN "!mx.example : *.example", 7 },
+		{ "domainlist some = a : *" OPEN "+some", 7 },
+		{ OPEN "a.example : *.example", 0 },
+		{ "domainlist local = example" OPEN "! +local", 0 },
+		{ "domainlist relay_to_domains = *", 2 },
+		{ "domainlist local_domains = ! mx.example", 2 },
+		{ "domainlist local_domains = !mx.example : *.example", 0 },
+		{ "acl_smtp_rcpt = accept" OPEN "*", 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct fixture f;
+		char text[1024];
+		snprintf(text, sizeof text, "\n%s" TRANSPORT, table[i].text);
+		parse_good(&f, text);
+		if (f.problems.warnings != (table[i].line ? 1 : 0))
+			fail_msg("%s: %zu warnings", table[i].text, f.problems.warnings);
+		if (table[i].line)
+			assert_int_equal(f.problems.items[0].place.line, table[i].line);
+		done(&f);
+	}
+}
+
 static void believing_every_hosts_proxy_header_is_warned_of(void **state)
 {
 	(void)state;
@@ -954,6 +987,7 @@ int main(void)
 		cmocka_unit_test(the_domain_lists_of_custom_are_known_at_load),
 		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
+		cmocka_unit_test(domains_that_a_list_takes_without_naming_them_are_warned_of),
 		cmocka_unit_test(believing_every_hosts_proxy_header_is_warned_of),
 		cmocka_unit_test(sections_stand_in_any_order_and_once),
 		cmocka_unit_test(acls_are_kept_as_lines_with_their_places),

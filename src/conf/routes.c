@@ -112,6 +112,31 @@ static void settle_router(struct conf_parser *parser, const struct conf_block *b
 		    SLICE_ARG(slice_first(setting->text, 64)));
 }
 
+/*
+ * Where the relay options decide, a list says whose a domain is only by what names it (role/session_message.c). Whoever wrote "*" may
+ * have meant more.
+ */
+static void warn_of_lists(struct conf_parser *parser)
+{
+	const struct conf *conf = parser->conf;
+	const struct conf_named_list *named[] = { conf->local_domains, conf->relay_to_domains };
+	if (conf_main_setting(parser, "acl_smtp_rcpt")->given)
+		return;
+	for (size_t i = 0; i < conf->router_count; i++) {
+		const struct conf_block *block = &conf->router_blocks[i];
+		const struct list *domains = conf->routers[i].domains;
+		if (domains && list_width(domains) & (LIST_WIDE_ITEM | LIST_WIDE_EXCEPTED))
+			conf_warning(parser->problems, conf_block_setting(block, SLICE("domains"))->place, conf_block_label(parser, block, SLICE("domains")),
+				     "domains that are taken by an item for any domain, or by one behind a negated item, are not ours: mail for them is "
+				     "accepted only of hosts that may relay; name ours in \"domainlist local_domains\", or set acl_smtp_rcpt");
+	}
+	for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+		if (named[i] && named[i]->list && list_width(named[i]->list) & (LIST_WIDE_ITEM | LIST_WIDE_END))
+			conf_warning(parser->problems, named[i]->place, arena_printf(&parser->conf->arena, "domainlist %.*s", SLICE_ARG(named[i]->name)),
+				     "domains that it takes without naming them, by an item for any domain or by a negated one at its end, are not ours: "
+				     "mail for them is accepted only of hosts that may relay; set acl_smtp_rcpt to accept it");
+}
+
 void conf_settle_routes(struct conf_parser *parser)
 {
 	struct conf *conf = parser->conf;
@@ -127,4 +152,5 @@ void conf_settle_routes(struct conf_parser *parser)
 		settle_router(parser, &conf->router_blocks[i], &conf->routers[i]);
 		conf->routers[i].next = i + 1 < conf->router_count ? &conf->routers[i + 1] : NULL;
 	}
+	warn_of_lists(parser);
 }

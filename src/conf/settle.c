@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { LISTENERS_MAX = 1024, QUEUE_RUNS_MAX = 100, QUEUE_RUN_MAX = 30 * 24 * 3600 /* s */ };
+enum { QUEUE_RUNS_MAX = 100, QUEUE_RUN_MAX = 30 * 24 * 3600 /* s */ };
 
 /* A name of labels, or an address in brackets; enough that it can stand in a greeting and a Received: line. */
 static bool is_host_name(struct slice name)
@@ -104,8 +104,8 @@ static void add_listener(struct conf_parser *parser, struct net_address address)
 			conf_main_error(parser, "local_interfaces", "%s is there twice", net_address_text_port(&address).text);
 			return;
 		}
-	if (conf->listener_count == LISTENERS_MAX) {
-		conf_main_error(parser, "local_interfaces", "more than %d addresses and ports to listen on", LISTENERS_MAX);
+	if (conf->listener_count == CONF_LISTENERS_MAX) {
+		conf_main_error(parser, "local_interfaces", "more than %d addresses and ports to listen on", CONF_LISTENERS_MAX);
 		return;
 	}
 	conf->listeners[conf->listener_count++] = (struct conf_listener){
@@ -118,7 +118,7 @@ static void settle_listeners(struct conf_parser *parser)
 {
 	struct conf *conf = parser->conf;
 	const struct conf_main *main = &conf->main;
-	conf->listeners = arena_array(&conf->arena, LISTENERS_MAX, sizeof *conf->listeners);
+	conf->listeners = arena_array(&conf->arena, CONF_LISTENERS_MAX, sizeof *conf->listeners);
 	for (size_t i = 0; i < main->local_interfaces.count; i++) {
 		struct net_address address = main->local_interfaces.items[i];
 		if (address.port)

@@ -3,12 +3,11 @@
 #include "conf/log_selector.h"
 #include "conf/parse.h"
 #include "tls/context.h"
+#include "tls/ocsp.h"
 #include "tls/policy.h"
 #include "tls/verify.h"
 
 #include <string.h>
-
-enum { CERTIFICATES_MAX = 8 };
 
 /* Options that mean nothing without a certificate; the others are harmless then. */
 static void check_needs(struct conf_parser *parser)
@@ -29,19 +28,27 @@ static void check_needs(struct conf_parser *parser)
 			     "these hosts are offered STARTTLS, and without tls_certificate they get 454 for it and none of their mail comes in");
 }
 
-/* An option that names one file, or several in a list. `word`: what may stand there instead of a path; NULL: nothing. */
-static size_t check_paths(struct conf_parser *parser, const char *name, const struct expand_program *program, const char *word)
+typedef struct slice path_function(struct slice item);
+
+/*
+ * An option that names one file, or several in a list. `word`: what may stand there instead of a path; NULL: nothing. `path_of`: the path
+ * in an item; NULL: all of it.
+ */
+static size_t check_paths(struct conf_parser *parser, const char *name, const struct expand_program *program, const char *word,
+			  path_function *path_of)
 {
 	struct slice text;
 	if (!program || !expand_constant(program, &text))
 		return 0;
 	struct conf_strings items = conf_value_strings(&parser->conf->arena, text);
-	for (size_t i = 0; i < items.count; i++)
-		if ((!items.items[i].len || items.items[i].data[0] != '/') && !(word && slice_equal(items.items[i], slice_of(word))))
+	for (size_t i = 0; i < items.count; i++) {
+		struct slice path = path_of ? path_of(items.items[i]) : items.items[i];
+		if ((!path.len || path.data[0] != '/') && !(word && slice_equal(path, slice_of(word))))
 			conf_main_error(parser, name, "expected an absolute path, one that begins with \"/\"%s%s; found \"%.*s\"",
-				 word ? ", or the word " : "", word ? word : "", SLICE_ARG(slice_first(items.items[i], 100)));
-	if (items.count > CERTIFICATES_MAX)
-		conf_main_error(parser, name, "more than %d files", CERTIFICATES_MAX);
+					word ? ", or the word " : "", word ? word : "", SLICE_ARG(slice_first(path, 100)));
+	}
+	if (items.count > TLS_CHAINS_MAX)
+		conf_main_error(parser, name, "more than %d files", TLS_CHAINS_MAX);
 	return items.count;
 }
 
@@ -149,15 +156,34 @@ static void check_by_port(struct conf_parser *parser, const char *name, struct s
 {
 	struct conf_strings items = conf_value_strings(&parser->conf->arena, text);
 	for (size_t i = 0; i < items.count; i++) {
-		struct slice item = items.items[i], rest = item;
-		struct slice number = slice_trim(slice_cut(&rest, '='));
-		uint64_t port;
-		if (number.len < item.len && slice_parse_u64(number, UINT16_MAX, &port))
-			item = slice_trim(rest);
+		struct slice item = items.items[i];
+		uint16_t port;
+		tls_cut_port(&item, &port);
 		if (!check(item))
 			conf_main_error(parser, name, "expected %s, each perhaps with a port before it as in 587=...; found \"%.*s\"",
 				 check == is_profile ? "modern, intermediate or opportunistic" : "TLS1, TLS1.1, TLS1.2 or TLS1.3",
 				 SLICE_ARG(slice_first(items.items[i], 60)));
+	}
+}
+
+/* The ciphers of each port together with what else there is. */
+static void check_ciphers(struct conf_parser *parser, const struct tls_policy *others)
+{
+	struct slice text = conf_constant(parser->conf->main.tls_require_ciphers);
+	struct conf_strings items = { .items = &text, .count = 1 };
+	if (tls_ciphers_have_ports(text))
+		items = conf_value_strings(&parser->conf->arena, text);
+	for (size_t i = 0; i < items.count; i++) {
+		struct tls_policy policy = *others;
+		struct slice item = items.items[i];
+		struct error error = { 0 };
+		uint16_t port;
+		tls_cut_port(&item, &port);
+		if (!tls_policy_set_ciphers(&policy, item, &parser->conf->arena, &error))
+			conf_main_error(parser, "tls_require_ciphers", "%s", error.text);
+		/* Only where the server is going to run: another machine's library may know other names. */
+		if (parser->source->system && !tls_context_check(&policy, &error))
+			conf_error(parser->problems, conf_main_setting(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
 	}
 }
 
@@ -181,17 +207,17 @@ static void check_values(struct conf_parser *parser)
 	buf_free(&notes);
 	if (!tls_policy_set_dh(&policy, conf_constant(main->tls_dhparam), arena, &error))
 		conf_main_error(parser, "tls_dhparam", "%s", error.text);
+	else if (policy.dh_group_bits > main->tls_dh_max_bits)
+		conf_warning(parser->problems, conf_main_setting(parser, "tls_dhparam")->place, SLICE("option tls_dhparam"),
+			     "%d bits are more than tls_dh_max_bits = %lld allows: there is no such key exchange", policy.dh_group_bits,
+			     (long long)main->tls_dh_max_bits);
 	if (!tls_policy_set_alpn(&policy, conf_constant(main->tls_alpn), arena, &error))
 		conf_main_error(parser, "tls_alpn", "%s", error.text);
 	if (main->tls_eccurve && expand_constant(main->tls_eccurve, NULL) &&
 	    !tls_policy_set_groups(&policy, conf_constant(main->tls_eccurve), arena, &error))
 		conf_main_error(parser, "tls_eccurve", "%s", error.text);
-	if (!tls_policy_set_ciphers(&policy, conf_constant(main->tls_require_ciphers), arena, &error))
-		conf_main_error(parser, "tls_require_ciphers", "%s", error.text);
 	policy.dh_file = (struct tls_file){ 0 };
-	/* Only where the server is going to run: another machine's library may know other names. */
-	if (parser->source->system && !tls_context_check(&policy, &error))
-		conf_error(parser->problems, conf_main_setting(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
+	check_ciphers(parser, &policy);
 }
 
 /* Exim 3's manual has ciphers in its example that are gone: its text must load, and whoever uses it must know what comes of it. */
@@ -220,12 +246,13 @@ void conf_settle_tls(struct conf_parser *parser)
 		conf_main_setting(parser, "tls_privatekey")->text = conf_main_setting(parser, "tls_certificate")->text;
 	if (!advertise->text.data)
 		advertise->text = conf->tls_certificate ? SLICE("*") : SLICE("");
-	size_t certificates = check_paths(parser, "tls_certificate", conf->tls_certificate, NULL);
-	size_t keys = check_paths(parser, "tls_privatekey", conf->tls_privatekey, NULL);
+	size_t certificates = check_paths(parser, "tls_certificate", conf->tls_certificate, NULL, NULL);
+	size_t keys = check_paths(parser, "tls_privatekey", conf->tls_privatekey, NULL, NULL);
 	if (certificates && keys && keys != certificates)
 		conf_main_error(parser, "tls_privatekey", "%zu keys for %zu certificates", keys, certificates);
-	check_paths(parser, "tls_verify_certificates", conf->tls_verify_certificates, "system");
-	check_paths(parser, "tls_crl", conf->tls_crl, NULL);
+	check_paths(parser, "tls_verify_certificates", conf->tls_verify_certificates, "system", NULL);
+	check_paths(parser, "tls_crl", conf->tls_crl, NULL, NULL);
+	check_paths(parser, "tls_ocsp_file", conf->tls_ocsp_file, NULL, ocsp_file_path);
 	settle_paths(parser);
 	settle_by_name(parser);
 	check_values(parser);

@@ -52,7 +52,9 @@ static const struct conf_option options[] = {
 		  "for (SNI): NAME.pem, or NAME/fullchain.pem with NAME/privkey.pem; then those of *.parent; otherwise default.pem "
 		  "or default/, or that of primary_hostname. Expanded for each connection that wants TLS, and again when the name is known, "
 		  "if it uses $tls_in_sni. Files are opened only below directories that stand here as constant text; changed files are "
-		  "used by new connections as soon as key and certificate fit. Unset, or a forced failure: no TLS.",
+		  "used by new connections as soon as key and certificate fit, but a chain that does not belong together or is not valid now never "
+		  "replaces one that does and is. At most 8 files or directories, with 100,000 names in a directory; a server has at most 4,096 "
+		  "different keys and 8,192 files of TLS in use. Unset, or a forced failure: no TLS.",
 	  .example = "/etc/postern/tls/cert.pem" },
 	{ OPTION(tls_privatekey), EXPANDED, .computed = "tls_certificate",
 	  .help = "The files with the private keys of the certificates in PEM form, in the same order. Only the keeper process has "
@@ -81,8 +83,8 @@ static const struct conf_option options[] = {
 		  "messages are put right as with control = submission. An empty list makes them ports like others.",
 	  .example = "587 : 465" },
 	{ OPTION(submission_sender_check), .type = CONF_ADDRESSES,
-	  .help = "The addresses that an authenticated user may send from, in the envelope (550 to MAIL) and in From (550 after DATA). The null "
-		  "sender is let through. Unset: any.",
+	  .help = "The addresses that an authenticated user may send from, in the envelope (550 to MAIL) and in From (550 after DATA). Every "
+		  "mailbox of every From and Resent-From must be one of them, and there must be a From. The null sender is let through. Unset: any.",
 	  .example = "$authenticated_id : ${lookup{$authenticated_id}lsearch{/etc/postern/senders}}" },
 	{ OPTION(smtp_active_hostname), .type = CONF_EXPANDED, .place = EXPAND_PLACE_CONNECTION, .computed = "primary_hostname",
 	  .help = "The name that this server shows to the client, in the greeting and in the answer to EHLO. A forced failure, or an "
@@ -103,7 +105,8 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_require_ciphers), EXPANDED, .computed = "those of tls_profile",
 	  .help = "The ciphers that may be used, in OpenSSL's form, separated by colons. Names that begin with TLS_ are suites of TLS 1.3; "
 		  "when there is none, those of the profile stay. string-b stands for the list of that name in the guide of bettercrypto.org. "
-		  "Priority strings of GnuTLS are refused.",
+		  "Priority strings of GnuTLS are refused. A text that begins with another separator, as in <; ECDHE+AESGCM:ECDHE+AES ; "
+		  "587=ECDHE+AESGCM, has several such lists: one with a port holds for connections to it, as in tls_profile.",
 	  .example = "ECDHE+AESGCM:ECDHE+CHACHA20:TLS_AES_128_GCM_SHA256" },
 	{ OPTION(tls_eccurve), EXPANDED, .fallback = "auto",
 	  .help = "The groups of the key exchange in order, separated by colons. auto: a hybrid post-quantum group where the library has "
@@ -112,10 +115,13 @@ static const struct conf_option options[] = {
 	{ OPTION(tls_dhparam), EXPANDED, .fallback = "default",
 	  .help = "Parameters for ephemeral Diffie-Hellman with TLS 1.2: a file in PEM form, the name of a group (ffdhe2048 to ffdhe8192, "
 		  "ike14 to ike18, ike23, ike24), default for a group as strong as the certificate, or none for no such key exchange. "
-		  "historic is refused: its group is broken.",
-	  .example = "ffdhe3072" },
+		  "historic is refused: its group is broken. With more bits than tls_dh_max_bits there is no such key exchange, so "
+		  "longer ones need both options.",
+	  .example = "ffdhe2048" },
 	{ OPTION(tls_dh_max_bits), .type = CONF_INTEGER, .fallback = "2236", .min = 1024, .max = 16384,
-	  .help = "Parameters from tls_dhparam with more bits are not used.", .example = "4096" },
+	  .help = "Parameters from tls_dhparam with more bits are not used: there are clients that cannot. default then takes the largest group "
+		  "within the limit, down to 2048 bits.",
+	  .example = "4096" },
 	{ OPTION(openssl_options), EXPANDED,
 	  .help = "Flags of OpenSSL, each with + to set or - to clear it: all, no_tlsv1_2, cipher_server_preference and so on "
 		  "(SSL_CTX_set_options(3)). -no_tlsv1 and -no_tlsv1_1 allow these versions. Those that the library no longer has are "
@@ -133,9 +139,12 @@ static const struct conf_option options[] = {
 		  "Clients are told the names in a file, if it has 64 certificates or fewer. Unlike in Exim, those of the system are not added to others.",
 	  .example = "/etc/ssl/certs/ca-certificates.crt" },
 	{ OPTION(tls_verify_ciphers), EXPANDED, .modern = "tls_require_ciphers",
-	  .help = "The ciphers that hosts of tls_verify_hosts may use, as in tls_require_ciphers.", .example = "ECDHE+AESGCM" },
+	  .help = "The ciphers that hosts of tls_verify_hosts may use, written as in tls_require_ciphers, but nothing else: a list without "
+		  "a suite of TLS 1.3 leaves that version out, unless it has one of the words ALL, DEFAULT or HIGH.",
+	  .example = "ECDHE+AESGCM" },
 	{ OPTION(tls_crl), EXPANDED,
-	  .help = "A file with revocation lists in PEM form for the certificates of clients; each of their issuers must have one.",
+	  .help = "A file with revocation lists in PEM form for the certificates of clients, or a directory of such files with hashed names "
+		  "(9d66eef0.r0; openssl rehash); each of their issuers must have one. What changes there is in use within seconds.",
 	  .example = "/etc/postern/tls/crl.pem" },
 	{ OPTION(tls_remember_esmtp), .type = CONF_BOOL, .fallback = "false",
 	  .help = "A client that said EHLO before STARTTLS need not say it again (RFC 3207 §4.2 wants it to).", .example = "true" },
@@ -143,15 +152,16 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that may resume TLS sessions by tickets. Their keys are shared by all processes and changed every six hours.",
 	  .example = "*" },
 	{ OPTION(tls_alpn), EXPANDED, .fallback = "smtp : esmtp",
-	  .help = "The names of protocols that a client may ask for (ALPN, RFC 7301). A client that asks for others only is refused. "
-		  "Empty: what clients ask for is ignored.",
+	  .help = "The names of protocols that a client may ask for (ALPN, RFC 7301). As in Exim, a client is refused if it asks for "
+		  "another one, or for more than one, even if both are here. Empty: what clients ask for is ignored.",
 	  .example = "smtp" },
 	{ OPTION(hosts_require_alpn), .type = CONF_HOSTS,
 	  .help = "The hosts that must ask for a protocol of tls_alpn.", .example = "192.0.2.0/24" },
 	{ OPTION(tls_ocsp_file), EXPANDED,
 	  .help = "Files with proofs of validity (OCSP responses) for the certificates, in any order, DER or PEM, with or without that word before "
 		  "the path; sent to clients that ask (RFC 6066 §8). Certificates beside a proof in its file are sent with it. Proofs that "
-		  "are not valid are not sent, and told of once; a replaced file is in use within two seconds.",
+		  "are not valid are not sent, and told of once; a replaced file is in use within two seconds. At most "
+		  "8 files, by absolute paths.",
 	  .example = "/etc/postern/tls/ocsp.der" },
 	{ OPTION(tls_ocsp_fetch), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Fetch such proofs from the responders that the certificates name, renew them at a third of their life, and keep them over "
@@ -236,7 +246,8 @@ static const struct conf_option options[] = {
 	  .help = "How many connections the system holds that are not accepted yet (listen(2)).", .example = "512" },
 	{ OPTION(smtp_receive_timeout), .type = CONF_TIME, .fallback = "5m", .min = 1, .max = 86400,
 	  .help = "How long a session waits for a line, of commands or of a message (RFC 5321 §4.5.3.2.7 asks for 5 "
-		  "minutes).",
+		  "minutes). The time is for the whole line, not for each read of a part of it; of a message's lines that are longer than 1000 "
+		  "octets, for each 1000 of them.",
 	  .example = "2m30s" },
 	{ OPTION(smtp_max_synprot_errors), .type = CONF_INTEGER, .fallback = "3", .max = 1000000,
 	  .help = "How many syntax and protocol errors a session may make; it is closed after one more.", .example = "5" },
@@ -275,6 +286,8 @@ static const struct conf_option options[] = {
 	  .help = "The hosts that may use AUTH without TLS, where everybody on the way can read what they send. For all others AUTH in clear is "
 		  "not offered, and refused with 538.",
 	  .example = "<; 127.0.0.1 ; ::1" },
+	{ OPTION(auth_over_tls_ports), .type = CONF_PORTS, .fallback = "",
+	  .help = "Ports of this server on which all hosts must use TLS before AUTH, also those in auth_cleartext_hosts.", .example = "587" },
 	{ OPTION(auth_over_tls_hosts), .type = CONF_HOSTS, .modern = "leave hosts out of auth_cleartext_hosts, in which nobody is by default",
 	  .help = "The hosts that must use TLS before AUTH, also if they are in auth_cleartext_hosts.", .example = "*" },
 	{ OPTION(pipelining_advertise_hosts), .type = CONF_HOSTS, .fallback = "*",
@@ -339,7 +352,9 @@ static const struct conf_option options[] = {
 	{ OPTION(received_headers_max), .type = CONF_INTEGER, .fallback = "30", .min = 1, .max = 10000,
 	  .help = "The most Received: lines of a message; more mean a loop.", .example = "50" },
 	{ OPTION(header_maxsize), .type = CONF_INTEGER, .fallback = "1M", .min = 1024, .max = 64 * 1024 * 1024,
-	  .help = "The most bytes of a message's header section.", .example = "256K" },
+	  .help = "The most bytes of a message's header section; a larger one gets 552. A section is in memory until it is whole. What sections have "
+		  "above 32K is limited to 64M for all clients of a front together: who comes when that is full gets 451.",
+	  .example = "256K" },
 	{ OPTION(queue_only), .type = CONF_BOOL, .fallback = "false",
 	  .help = "Messages are not delivered when they arrive, but by the next run of the queue (queue_run_interval).", .example = "true" },
 	{ OPTION(queue_only_load), .type = CONF_FIXED,

@@ -200,8 +200,7 @@ static bool compile_call(struct expand_compiler *c, const struct expand_conditio
 	if (compile_skip(c) != '{')
 		return compile_fail(c, c->at, "missing { after \"%s\"", kind->name);
 	c->at++;
-	return compile_arguments(c, kind->name, 1, EXPAND_ARGUMENTS_MAX, &condition->operands, &condition->count) &&
-	       compile_close(c, kind->name);
+	return compile_acl_call(c, kind->name, &condition->operands, &condition->count);
 }
 
 /* Letters, digits and underscores; or one or two characters of a comparison of numbers. */

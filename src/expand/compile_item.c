@@ -88,15 +88,25 @@ static bool compile_if(struct expand_compiler *c, struct expand_item *item, size
 	return compile_condition(c, &item->condition) && compile_branches(c, item);
 }
 
+bool compile_acl_call(struct expand_compiler *c, const char *name, const struct expand_sequence **arguments_r, size_t *count_r)
+{
+	struct slice acl;
+	compile_skip(c);
+	size_t start = c->at + 1;
+	if (!compile_arguments(c, name, 1, EXPAND_ARGUMENTS_MAX, arguments_r, count_r) || !compile_close(c, name))
+		return false;
+	const struct expand_language *language = c->language;
+	if (!language || !language->acl_check || !expand_sequence_constant(*arguments_r, &acl) ||
+	    language->acl_check(language->owner, acl, c->error))
+		return true;
+	c->column = start + 1;
+	return false;
+}
+
 static bool compile_acl(struct expand_compiler *c, struct expand_item *item, size_t start)
 {
-	struct slice name;
-	if (!compile_arguments(c, item->name, 1, EXPAND_ARGUMENTS_MAX, &item->arguments, &item->count) || !compile_close(c, item->name))
-		return false;
-	if (expand_sequence_constant(&item->arguments[0], &name) && c->language && c->language->acl_exists &&
-	    !c->language->acl_exists(c->language->owner, name))
-		return compile_fail(c, start, "there is no ACL named \"%.*s\"", SLICE_ARG(slice_first(name, 64)));
-	return true;
+	(void)start;
+	return compile_acl_call(c, item->name, &item->arguments, &item->count);
 }
 
 static bool is_number(struct slice key)

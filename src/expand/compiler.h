@@ -61,6 +61,8 @@ bool compile_arguments(struct expand_compiler *c, const char *name, size_t least
 		       size_t *count_r);
 /* Skips white space and takes the "}" that ends an item or condition. */
 bool compile_close(struct expand_compiler *c, const char *name);
+/* "{ACL}{ARGUMENT}..." and the brace behind them; an ACL that is constant must be one. */
+bool compile_acl_call(struct expand_compiler *c, const char *name, const struct expand_sequence **arguments_r, size_t *count_r);
 /* {yes}{no}, {yes}fail, {yes}, or nothing; and the "}" at the end of the item. */
 bool compile_branches(struct expand_compiler *c, struct expand_item *item);
 

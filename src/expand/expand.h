@@ -78,8 +78,8 @@ struct expand_language {
 					 struct error *error);
 	/* The text of a named list as written (${listnamed:}, ${listcount:+name}); kind 'a', 'd', 'h', 'l', or 0 for any. */
 	bool (*list_text)(void *owner, char kind, struct slice name, struct slice *text_r);
-	/* Whether there is an ACL of that name; NULL: there are none. */
-	bool (*acl_exists)(void *owner, struct slice name);
+	/* Whether a constant text names an ACL or is one: false with *error. NULL: it shows when it is run. */
+	bool (*acl_check)(void *owner, struct slice text, struct error *error);
 	/* Told of each file or directory that a program will open, as far as its name is constant: where roles must be let in. */
 	void (*uses_path)(void *owner, struct slice prefix, enum expand_service service);
 	/*
@@ -117,10 +117,17 @@ struct expand_memory {
 	struct expand_value values[EXPAND_MEMORY_VALUES];
 };
 
-/* What one evaluation works with. Only `variable` and `owner` must be set. */
+/*
+ * What one evaluation works with. Only `variable` and `owner` must be set.
+ *
+ * Texts that `variable` and `named` give need to live until the next call of any of these functions, and no longer: the evaluation copies
+ * each when it is read. Any later step of it may run an ACL (${acl...}, a list, a file of items), which sets, frees and overwrites
+ * what variables are taken from; so whoever adds a variable need not ask what may change it. Texts that `headers`, `ask` and `acl`
+ * give lie in the arena, or are not changed by ACLs.
+ */
 struct expand_context {
 	void *owner;
-	/* The value of a variable now, empty when it has none. The text must live until expand_run returns. */
+	/* The value of a variable now, empty when it has none. */
 	struct expand_value (*variable)(void *owner, enum expand_variable variable);
 	/* A variable of a family; false: it was never set (which ${if def:} tells from empty). */
 	bool (*named)(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r);
@@ -129,8 +136,9 @@ struct expand_context {
 	/* Asks the world (service.h). NULL: whatever needs it fails. */
 	enum expand_result (*ask)(void *owner, const struct expand_request *request, struct arena *arena,
 				  struct expand_answer *answer_r, struct error *error);
-	/* Runs an ACL (${acl{name}{argument}...}): OK: it accepted, *text_r its message; FORCED_FAIL: it denied; others. */
-	enum expand_result (*acl)(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+	/* Runs an ACL (${acl{name}{argument}...}; the name is not tainted): OK: it accepted, *text_r its message; FORCED_FAIL: it
+	 * denied; others. */
+	enum expand_result (*acl)(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				  struct arena *arena, struct expand_value *text_r, struct error *error);
 	const struct expand_language *language; /* for what is compiled while running; NULL: nothing can be */
 	const struct expand_trace *trace;       /* NULL: none */

@@ -57,14 +57,14 @@ static enum expand_result ask(void *owner, const struct expand_request *request,
 	return EXPAND_DEFER;
 }
 
-static enum expand_result acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count, struct arena *arena,
+static enum expand_result acl(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count, struct arena *arena,
 			      struct expand_value *text_r, struct error *error)
 {
 	(void)owner, (void)arena;
-	ensure(!is_marked(name) && count < 10);
+	ensure(!name.tainted && !is_marked(name.text) && count < 10);
 	*text_r = count ? arguments[0] : (struct expand_value){ 0 };
 	error_set(error, ERROR_PERMANENT, "denied");
-	return name.len % 2 ? EXPAND_OK : EXPAND_FORCED_FAIL;
+	return name.text.len % 2 ? EXPAND_OK : EXPAND_FORCED_FAIL;
 }
 
 static bool list_compile(const struct expand_language *language, struct arena *arena, enum expand_list kind, struct slice text,

@@ -80,17 +80,17 @@ static enum expand_result fake_ask(void *owner, const struct expand_request *req
 	return world->result;
 }
 
-static enum expand_result fake_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count, struct arena *arena,
+static enum expand_result fake_acl(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count, struct arena *arena,
 				   struct expand_value *text_r, struct error *error)
 {
 	(void)owner;
 	*text_r = (struct expand_value){ arena_printf(arena, "%zu:%.*s", count, SLICE_ARG(count ? arguments[0].text : SLICE(""))), false };
-	if (slice_equal(name, SLICE("deny")))
+	if (slice_equal(name.text, SLICE("deny")))
 		return EXPAND_FORCED_FAIL;
-	if (slice_equal(name, SLICE("accept")))
+	if (slice_equal(name.text, SLICE("accept")))
 		return EXPAND_OK;
 	error_set(error, ERROR_PERMANENT, "no such ACL");
-	return slice_equal(name, SLICE("defer")) ? EXPAND_DEFER : EXPAND_FAIL;
+	return slice_equal(name.text, SLICE("defer")) ? EXPAND_DEFER : EXPAND_FAIL;
 }
 
 /* Lists of one item, equal or not. */
@@ -420,10 +420,11 @@ static void test_header_lines(void **state)
 		{ "<$header_subject: x>", "<hello \n  world x>" }, { "<$h_subject x>", "<hello \n  world x>" }, { "<$h_x-a:>", "<one\ntwo\nthree:four>" },
 		{ "<$rh_x-a:>", "< one\n   two  \n three:four\n>" }, { "<$lheader_x-a:>", "< one:   two  : three::four>" }, { "<$h_X-E:>", "<>" },
 		{ "${if def:h_x-e:{y}{n}}${if def:h_x-f:{y}{n}}", "yn" }, { "$h_:", "" }, { "$h_x-a}", "" },
+		{ "<$h_reply-to:>", "<o@b.c>" }, { "<$h_x-b:>", "<>" },
 	};
 	struct world *world = *state;
 	world->headers = SLICE("From: =?utf-8?q?J=C3=B6rg?= <a@b.c>\nTo: x@y.z\r\nTo:  p@q.r,\r\n  s@t.u\nSubject:   hello \n  world  \nX-E:\n"
-			       "X-A: one\nx-a:   two  \nX-A: three:four\n");
+			       "X-A: one\nx-a:   two  \nX-A: three:four\nX\xe9: y\nReply-To \t: o@b.c\nno field\nX-B: body\n");
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		expect(world, table[i][0], table[i][1]);
 	assert_true(good(world, "$h_subject:").tainted);
@@ -568,6 +569,44 @@ static void test_acl_env_and_certificates(void **state)
 	expect(*state, "${prvscheck{${prvs{a@b.c}{secret}}}{other}}$prvscheck_result", "a@b.c");
 	expect(*state, "${if inbound_srs{${local_part:${srs_encode{s}{x@y.z}{d.e}}}}{s}{y}}", "y");
 	expect(*state, "$srs_recipient", "x@y.z");
+}
+
+/* The n-th reading of a variable gives n, in the memory of the one before. */
+static struct expand_value counting_variable(void *owner, enum expand_variable variable)
+{
+	static char digit[2];
+	unsigned *count = owner;
+	(void)variable;
+	digit[0] = (char)('0' + ++*count);
+	return (struct expand_value){ slice_make(digit, 1), false };
+}
+
+static bool counting_named(void *owner, enum expand_family family, struct slice name, struct expand_value *value_r)
+{
+	(void)family;
+	(void)name;
+	*value_r = counting_variable(owner, EXPAND_DOMAIN);
+	return true;
+}
+
+static void test_a_value_is_kept_from_when_it_is_read(void **state)
+{
+	static const char *const table[][2] = {
+		{ "$domain$acl_m_a$domain", "123" }, { "$acl_m_a", "1" },
+		{ "${if eq{$domain}{$domain}{same}{$acl_m_a}}", "3" },
+		{ "${map{<, $domain,$acl_m_a}{$item$domain}}", "13,24" },
+		{ "${reduce {a:b}{$domain}{$value$acl_m_a}}", "123" },
+		{ "${substr{$domain}{1}{abcdef${lc:$acl_m_a}}}", "b" },
+		{ "${listextract{$domain}{$domain:b}{$value$domain}}", "23" },
+	};
+	struct world *world = *state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		unsigned count = 0;
+		world->context.owner = &count;
+		world->context.variable = counting_variable;
+		world->context.named = counting_named;
+		expect(world, table[i][0], table[i][1]);
+	}
 }
 
 static void test_taint_is_carried(void **state)
@@ -817,6 +856,7 @@ int main(void)
 		TEST(test_files_and_sockets),
 		TEST(test_certificates_in_variables),
 		TEST(test_acl_env_and_certificates),
+		TEST(test_a_value_is_kept_from_when_it_is_read),
 		TEST(test_taint_is_carried),
 		TEST(test_limits),
 		TEST(test_memory_has_a_bound),

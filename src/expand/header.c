@@ -1,22 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "expand/header.h"
 
+#include "mail/field.h"
 #include "mail/rfc2047.h"
 
 static bool is_space(char c) { return ascii_is_space(c) || c == '\v' || c == '\f'; }
-
-/* Takes one header line with its continuation lines (RFC 5322 §2.2.3) and its line end off *rest. */
-static struct slice take_line(struct slice *rest)
-{
-	size_t len = 0;
-	do {
-		size_t at = slice_find(slice_from(*rest, len), '\n');
-		len += at + 1;
-	} while (len < rest->len && (rest->data[len] == ' ' || rest->data[len] == '\t'));
-	struct slice line = slice_first(*rest, len);
-	*rest = slice_from(*rest, len);
-	return line;
-}
 
 /* Joins lines, with a bound; the text is written once, into memory as large as it can become. */
 struct joiner {
@@ -101,19 +89,18 @@ static struct slice without_nul(struct arena *arena, struct slice text)
 bool expand_header(struct slice headers, struct slice name, enum expand_header kind, struct charset_set *charsets, struct arena *arena,
 		   struct slice *value_r)
 {
-	struct slice rest = headers;
+	struct slice rest = headers, field, value;
 	struct joiner joiner = { 0 };
 	bool found = false, addresses = holds_addresses(name);
-	while (rest.len) {
-		struct slice line = take_line(&rest);
-		if (line.len <= name.len || line.data[name.len] != ':' || !slice_equal_nocase(slice_first(line, name.len), name))
+	while (mail_field_next(&rest, &field, &value)) {
+		if (!slice_equal_nocase(field, name))
 			continue;
 		if (!found) {
-			joiner.max = room(slice_make(line.data, line.len + rest.len));
+			joiner.max = room(slice_make(value.data, value.len + rest.len));
 			joiner.out = arena_alloc(arena, joiner.max + 1);
 		}
 		found = true;
-		put_line(&joiner, slice_from(line, name.len + 1), kind, addresses);
+		put_line(&joiner, value, kind, addresses);
 	}
 	*value_r = without_nul(arena, slice_make(joiner.out, joiner.len));
 	if (found && (kind == EXPAND_HEADER || kind == EXPAND_HEADER_BASE))

@@ -2,6 +2,7 @@
 #include "expand/message.h"
 
 #include "expand/header.h"
+#include "mail/field.h"
 #include "mail/rfc2047.h"
 
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
@@ -40,10 +41,10 @@ static struct slice reply_address(struct slice headers, struct arena *arena)
 
 static size_t received_count(const struct expand_message *message)
 {
-	static const struct slice name = SLICE("Received:");
+	struct slice rest = message->headers, name, value;
 	size_t count = message->received;
-	for (struct slice rest = message->headers; rest.len; rest = slice_from(rest, slice_find(rest, '\n') + 1))
-		count += rest.len >= name.len && slice_equal_nocase(slice_first(rest, name.len), name);
+	while (mail_field_next(&rest, &name, &value))
+		count += slice_equal_nocase(name, SLICE("Received"));
 	return count;
 }
 

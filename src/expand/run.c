@@ -69,6 +69,17 @@ struct expand_value expand_run_variable(struct expand_evaluation *run, const str
 	return value;
 }
 
+/*
+ * What a callback gave, as long as the evaluation lives: an ACL that is run on the way may change what it was taken from. A text that
+ * is too long is an error presently, and not copied.
+ */
+static struct expand_value keep(struct expand_evaluation *run, struct expand_value value)
+{
+	if (value.text.len && value.text.len <= run->max_output)
+		value.text = arena_copy(run->arena, value.text);
+	return value;
+}
+
 /* The call of an operator's function: a leaf, for struct expand_call is large. */
 static __attribute__((noinline)) enum expand_result call_operator(struct expand_evaluation *run,
 								   const struct expand_operation *operation, struct expand_value text,
@@ -121,12 +132,15 @@ static enum expand_result evaluate(struct expand_evaluation *run, const struct e
 		*value_r = expand_run_variable(run, node->of.variable);
 		if (node->of.variable->type == EXPAND_TYPE_CERTIFICATE && value_r->text.len)
 			*value_r = certificate_stand_in;
+		else if (node->of.variable->variable < EXPAND_FIRST_OWN)
+			*value_r = keep(run, *value_r);
 		return EXPAND_OK;
 	case EXPAND_NODE_NUMBER:
 		*value_r = node->number < run->numbers.count ? run->numbers.values[node->number] : (struct expand_value){ 0 };
 		return EXPAND_OK;
 	case EXPAND_NODE_NAMED:
 		expand_run_named(run, node->of.reference, value_r);
+		*value_r = keep(run, *value_r);
 		return EXPAND_OK;
 	case EXPAND_NODE_HEADER:
 		*value_r = expand_run_header(run, node->of.reference, NULL);
@@ -292,5 +306,9 @@ enum expand_result expand_run_pieces(const struct expand_program *program, const
 				     const struct expand_piece **pieces_r, size_t *count_r, struct error *error)
 {
 	struct expand_evaluation run = begin(program, context, arena, error);
-	return end(&run, expand_run_gather(&run, &program->body, pieces_r, count_r));
+	enum expand_result result = expand_run_gather(&run, &program->body, pieces_r, count_r);
+	size_t total = 0;
+	for (size_t i = 0; result == EXPAND_OK && i < *count_r; i++)
+		total += (*pieces_r)[i].text.len;
+	return end(&run, total > run.max_output && !expand_constant(program, NULL) ? too_long(&run) : result);
 }

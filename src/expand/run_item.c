@@ -257,7 +257,7 @@ enum expand_result expand_run_acl(struct expand_evaluation *run, const struct ex
 	if (arguments[0].tainted)
 		return expand_run_fail(run, "Tainted name for an ACL: \"%.*s\"", SLICE_ARG(slice_first(arguments[0].text, 64)));
 	*text_r = empty;
-	result = context->acl(context->owner, arguments[0].text, arguments + 1, count - 1, run->arena, text_r, run->error);
+	result = context->acl(context->owner, arguments[0], arguments + 1, count - 1, run->arena, text_r, run->error);
 	*accepted_r = result == EXPAND_OK;
 	if (result == EXPAND_DEFER)
 		return EXPAND_FORCED_FAIL;

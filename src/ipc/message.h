@@ -28,6 +28,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 #define IPC_APPLIED(F) F(number, generation) F(bytes, problem) F(bytes, sandbox)
 /* Descriptors of those that `present` names: bits 0 to 2 the three logs, 3 syslog, 4 the terminal. */
 #define IPC_LOGS(F) F(number, present) F(number, facility) F(number, colour)
+/* The system's logger is gone (an errno): the master connects anew, and sends `logs` again. */
+#define IPC_LOGGER_LOST(F) F(number, error)
 /* A descriptor to another role. `index` tells fronts apart; `uid` stores. */
 #define IPC_CONNECT(F) F(number, role) F(number, index) F(number, uid)
 #define IPC_DRAIN(F) F(number, seconds)
@@ -43,6 +45,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 /* Material of the front: a listening socket; ticket keys; the shared count of connections. */
 #define IPC_LISTENER(F) F(bytes, address) F(number, port)
 #define IPC_TICKETS(F) F(bytes, keys)
+/* It is not to be listened on any more. */
+#define IPC_LISTENER_ENDED(F) F(bytes, address) F(number, port)
 #define IPC_COUNTERS(F) F(number, index)
 /*
  * A private key file, for the keeper alone; `expected` is the identifier of the certificate's key, or empty. As a call it is in use at
@@ -51,6 +55,8 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 #define IPC_KEY(F) F(bytes, path) F(bytes, expected) F(bytes, certificate_path)
 /* What became of it; `problem` is empty when it can be used. */
 #define IPC_KEY_TAKEN(F) F(bytes, path) F(bytes, certificate_path) F(bytes, problem)
+/* No certificate is for this key any more: it signs for handshakes that have begun. */
+#define IPC_KEY_REPLACED(F) F(bytes, key)
 /* The spool directory, for the queue alone. */
 #define IPC_SPOOL(F) F(bytes, path)
 /* A directory below which a store may deliver. */
@@ -164,6 +170,7 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
 	M(counters, COUNTERS, IPC_R(MASTER), IPC_R(FRONT), 1, IPC_COUNTERS)                \
 	M(key, KEY, IPC_R(MASTER), IPC_R(KEEPER), 1, IPC_KEY)                              \
 	M(key_taken, KEY_TAKEN, IPC_R(KEEPER), IPC_R(MASTER), 0, IPC_KEY_TAKEN)            \
+	M(key_replaced, KEY_REPLACED, IPC_R(MASTER), IPC_R(KEEPER), 0, IPC_KEY_REPLACED)   \
 	M(spool, SPOOL, IPC_R(MASTER), IPC_R(QUEUE), 1, IPC_SPOOL)                         \
 	M(mailboxes, MAILBOXES, IPC_R(MASTER), IPC_R(STORE), 1, IPC_MAILBOXES)             \
 	M(store_wanted, STORE_WANTED, IPC_R(QUEUE), IPC_R(MASTER), 0, IPC_STORE_WANTED)    \
@@ -196,7 +203,9 @@ enum submit_flag { SUBMIT_8BITMIME = 1, SUBMIT_SMTPUTF8 = 2, SUBMIT_FROZEN = 4, 
 	M(proof_wanted, PROOF_WANTED, IPC_R(MASTER), IPC_R(FETCH), 1, IPC_PROOF_WANTED)    \
 	M(proof, PROOF, IPC_R(FETCH), IPC_R(FRONT), 0, IPC_PROOF)                          \
 	M(tlsa_check, TLSA_CHECK, IPC_R(MASTER), IPC_R(LOOKUP), 1, IPC_TLSA_CHECK)         \
-	M(tlsa_checked, TLSA_CHECKED, IPC_R(LOOKUP), IPC_R(MASTER), 0, IPC_TLSA_CHECKED)
+	M(tlsa_checked, TLSA_CHECKED, IPC_R(LOOKUP), IPC_R(MASTER), 0, IPC_TLSA_CHECKED)   \
+	M(listener_ended, LISTENER_ENDED, IPC_R(MASTER), IPC_R(FRONT), 0, IPC_LISTENER_ENDED) \
+	M(logger_lost, LOGGER_LOST, IPC_ALL, IPC_R(MASTER), 0, IPC_LOGGER_LOST)
 
 enum ipc_type {
 #define M(name, NAME, from, to, fds, fields) IPC_##NAME##_MESSAGE,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Adding and removing header lines of a message on its way in, as ACLs ask for it (Exim's manual, chapter 44 §24 and §25).
- * The section is given as it came: fields that end in CRLF or LF, up to the empty line. Nothing but whole fields is touched.
+ * The section is given as it came, all of it fields (mail/field.h). Nothing but whole fields is touched.
  */
 #ifndef POSTERN_MAIL_EDIT_H
 #define POSTERN_MAIL_EDIT_H
@@ -27,10 +27,6 @@ struct mail_edit {
 	size_t removed_count;
 };
 
-/* Takes the next field off *rest: its name, and all behind the colon, line ends included. False at the end of the section. */
-bool mail_field_next(struct slice *rest, struct slice *name_r, struct slice *value_r);
-/* The length of the header section at the start of a message: up to the empty line, or the first line that is no field. */
-size_t mail_header_length(struct slice message);
 /*
  * Appends the section, edited. Fields at a place but the end stand in the reverse order of their adding, as in Exim. Removal
  * does not see what is added. False when `out` is full, which leaves a part of it there.

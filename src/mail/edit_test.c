@@ -2,6 +2,7 @@
 /* Where added header lines go, and what is removed. */
 #include "base/test.h"
 #include "mail/edit.h"
+#include "mail/field.h"
 
 static const char section[] = "Received: one\r\nReceived: two\r\n\tmore\r\nResent-To: x\r\nFrom: y\r\nX-A: 1\r\n folded\r\nx-a : 2\r\nTo: z\r\n";
 

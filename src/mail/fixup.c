@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "mail/fixup.h"
 
+#include "mail/field.h"
 #include "mail/mailbox.h"
 #include "mail/rfc2047.h"
 
@@ -51,10 +52,34 @@ static bool address_of(const struct fields *fields, struct arena *arena, struct 
 	return true;
 }
 
-bool mail_from_address(struct slice section, struct arena *arena, struct slice *address_r)
+/* The mailboxes of one field; *count is of all. */
+static bool from_field(struct slice value, size_t *count, struct arena *arena, bool (*each)(void *owner, struct slice address), void *owner)
 {
-	struct fields fields = find_fields(section);
-	return address_of(&fields, arena, address_r);
+	struct mail_mailbox mailbox;
+	struct slice text;
+	bool group = false;
+	size_t before = *count;
+	while (mail_mailbox_next(&value, &text)) {
+		if (slice_trim(text).len == 0)
+			continue; /* RFC 5322 §4.4: nothing between two commas */
+		if (++*count > MAIL_FROM_MAX || !mail_mailbox_parse(text, &group, arena, &mailbox) || !each(owner, mailbox.address))
+			return false;
+	}
+	return *count > before;
+}
+
+bool mail_from_each(struct slice section, struct arena *arena, bool (*each)(void *owner, struct slice address), void *owner)
+{
+	struct slice name, value;
+	size_t count = 0;
+	bool from = false;
+	while (mail_field_next(&section, &name, &value)) {
+		bool is_from = slice_equal_nocase(name, SLICE("From"));
+		if ((is_from || slice_equal_nocase(name, SLICE("Resent-From"))) && !from_field(value, &count, arena, each, owner))
+			return false;
+		from |= is_from;
+	}
+	return from;
 }
 
 static bool is_phrase_of_atoms(struct slice name)
@@ -119,9 +144,9 @@ void mail_fixup(struct slice section, const struct mail_fixup *fixup, struct are
 	if (!fields.from && from.len)
 		add(&edits, "From", named(fixup, from, arena));
 	/* A sender that the client claims stands for nothing; who submits is told where From does not. */
+	if (fields.sender && !fixup->sender_retain)
+		edits.removed[edit_r->removed_count++] = arena_printf(arena, "%sSender", edits.prefix);
 	if (fixup->user.len && !fixup->sender_retain) {
-		if (fields.sender)
-			edits.removed[edit_r->removed_count++] = arena_printf(arena, "%sSender", edits.prefix);
 		bool same = fields.from ? address_of(&fields, arena, &address) && slice_equal_nocase(address, fixup->user)
 					: slice_equal_nocase(from, fixup->user);
 		if (!same)

@@ -31,7 +31,8 @@ static const struct {
 	{ "Sender: liar@c.test\nFrom: user@example.test\nDate: x\nMessage-Id: y\n", "From: user@example.test\nDate: x\nMessage-Id: y\n", USER, USER, "", false },
 	{ "Sender: liar@c.test\n  more\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "From: b@c.test\nDate: x\nMessage-Id: y\nSender: user@example.test\n", USER, USER, "", false },
 	{ "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", USER, USER, "", true },
-	{ "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", USER, "", "", false },
+	{ "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "From: b@c.test\nDate: x\nMessage-Id: y\n", USER, "", "", false },
+	{ "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", "Sender: liar@c.test\nFrom: b@c.test\nDate: x\nMessage-Id: y\n", USER, "", "", true },
 	/* Resent: the fields of the resending. */
 	{ "From: a@b.test\nDate: x\nMessage-Id: y\nResent-To: c@d.test\n",
 	  "From: a@b.test\nDate: x\nMessage-Id: y\nResent-To: c@d.test\nResent-Message-Id: <E1@mx>\nResent-From: user@example.test\nResent-Date: today\n", USER, USER, "", false },
@@ -74,26 +75,64 @@ static void missing_fields_are_added_and_the_sender_is_told(void **state)
 	}
 }
 
-static void the_address_of_from_is_the_only_one(void **state)
+/* All addresses, a blank behind each. */
+static bool gather(void *owner, struct slice address)
+{
+	return buf_printf(owner, "%.*s ", SLICE_ARG(address));
+}
+
+static void every_mailbox_of_every_from_counts(void **state)
 {
 	static const struct {
-		const char *section, *address; /* NULL: there is none */
+		const char *section, *addresses; /* NULL: it cannot be told */
 	} cases[] = {
-		{ "From: a@b\n", "a@b" }, { "From: \"x, y\" (c) <a@b>\n", "a@b" }, { "From:\n a@b\n", "a@b" }, { "Subject: x\n", NULL },
-		{ "From:\n", NULL }, { "From: a@b, c@d\n", NULL }, { "From: a@b\nFrom: a@b\n", NULL }, { "From: a b c\n", NULL },
-		{ "From: a@b\nResent-From: c@d\n", "c@d" }, { "From: a@b\nResent-To: c@d\n", NULL }, { "", NULL },
+		{ "From: a@b\n", "a@b " }, { "From: \"x, y\" (c) <a@b>\n", "a@b " }, { "From:\n a@b\n", "a@b " }, { "FROM : a@b,, c\n", "a@b c " },
+		{ "From: a@b, c@d\nX: y\nFrom: e@f\n", "a@b c@d e@f " }, { "From: a@b\nResent-From: c@d\nResent-From: e@f\n", "a@b c@d e@f " },
+		{ "Resent-From: c@d\nFrom: a@b\n", "c@d a@b " }, { "From: all of us: a@b, C <c@d>;, e@f\n", "a@b c@d e@f " },
+		{ "From: a@b\nResent-To: c@d\nSender: e@f\nReply-To: g@h\n", "a@b " },
+		{ "Subject: x\n", NULL }, { "From:\n", NULL }, { "From: ,\n", NULL }, { "From: a b c\n", NULL }, { "From: nobody:;\n", NULL },
+		{ "From: a@b\nFrom: a b c\n", NULL }, { "From: a@b\nFrom:\n", NULL }, { "From: a@b\nResent-From: <\n", NULL },
+		{ "Resent-From: a@b\n", NULL }, { "", NULL },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct arena arena;
-		struct slice address;
+		struct buf found;
 		arena_init(&arena, 0);
-		bool found = mail_from_address(slice_of(cases[i].section), &arena, &address);
-		assert_int_equal(found, cases[i].address != NULL);
-		if (found)
-			assert_slice(address, cases[i].address);
+		buf_init(&found, 1024);
+		bool good = mail_from_each(slice_of(cases[i].section), &arena, gather, &found);
+		if (good != (cases[i].addresses != NULL) || (good && !slice_equal(buf_slice(&found), slice_of(cases[i].addresses))))
+			fail_msg("%s: %d %.*s", cases[i].section, good, SLICE_ARG(buf_slice(&found)));
+		buf_free(&found);
 		arena_free(&arena);
 	}
+}
+
+static bool is_ours(void *owner, struct slice address)
+{
+	++*(unsigned *)owner;
+	return slice_equal(address, SLICE("a@b"));
+}
+
+static void the_first_mailbox_that_is_refused_ends_the_walk(void **state)
+{
+	struct arena arena;
+	struct buf many;
+	unsigned asked = 0;
+	(void)state;
+	arena_init(&arena, 0);
+	assert_false(mail_from_each(SLICE("From: a@b, c@d, a@b\n"), &arena, is_ours, &asked));
+	assert_int_equal(asked, 2);
+	buf_init(&many, 4096);
+	buf_append(&many, SLICE("From: a@b"));
+	for (size_t i = 1; i < MAIL_FROM_MAX; i++)
+		buf_append(&many, SLICE(",a@b"));
+	assert_true(mail_from_each(buf_slice(&many), &arena, is_ours, &asked));
+	buf_append(&many, SLICE(",a@b"));
+	assert_false(mail_from_each(buf_slice(&many), &arena, is_ours, &asked));
+	assert_int_equal(asked, 2 + 2 * MAIL_FROM_MAX);
+	buf_free(&many);
+	arena_free(&arena);
 }
 
 static void a_name_becomes_a_phrase(void **state)
@@ -115,7 +154,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(missing_fields_are_added_and_the_sender_is_told),
-		cmocka_unit_test(the_address_of_from_is_the_only_one),
+		cmocka_unit_test(every_mailbox_of_every_from_counts),
+		cmocka_unit_test(the_first_mailbox_that_is_refused_ends_the_walk),
 		cmocka_unit_test(a_name_becomes_a_phrase),
 	};
 	return cmocka_run_group_tests_name("fixup", tests, NULL, NULL);

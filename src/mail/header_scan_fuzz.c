@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* The header scanner: what it finds must not depend on how the bytes are cut into runs. The first byte says how. */
+/*
+ * The header scanner: what it finds must not depend on how the bytes are cut into runs (the first byte says how), and must be what the
+ * readers of whole sections find.
+ */
 #include "base/fatal.h"
+#include "mail/field.h"
 #include "mail/scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,5 +25,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ensure(whole.received == split.received && whole.fields == split.fields && whole.received <= whole.fields);
 	ensure(whole.ended == split.ended && whole.broken == split.broken);
 	ensure(slice_equal(mail_header_scan_message_id(&whole), mail_header_scan_message_id(&split)));
+	ensure(whole.section == split.section && whole.section <= whole.size);
+	struct slice rest = text, name, value;
+	unsigned fields = 0;
+	while (mail_field_next(&rest, &name, &value))
+		fields++;
+	ensure(fields == whole.fields && mail_header_length(text) == whole.section);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "mail/address.h"
 #include "mail/host.h"
 #include "mail/received.h"
+#include "mail/field.h"
 #include "mail/scan.h"
 #include "mail/utf8.h"
 
@@ -332,6 +333,7 @@ static void header_scans_do_not_depend_on_the_runs(void **state)
 		assert_true(scan.ended);
 		assert_false(scan.broken);
 		assert_int_equal(scan.size, text.len - strlen("Received: body\r\n"));
+		assert_int_equal(scan.section, text.len - strlen("\r\nReceived: body\r\n"));
 		assert_slice(mail_header_scan_message_id(&scan), "1234@host");
 		assert_int_equal(scan.longest_field, strlen("A-very-long-field-name-Received: 1\r\n"));
 	}
@@ -356,6 +358,7 @@ static void header_sections_end_where_fields_end(void **state)
 		assert_int_equal(scan.ended, cases[i].ended);
 		assert_int_equal(scan.broken, cases[i].broken);
 		assert_int_equal(scan.fields, cases[i].fields);
+		assert_int_equal(scan.section, mail_header_length(slice_of(cases[i].text)));
 	}
 }
 

@@ -2,6 +2,7 @@
 #include "mail/mime.h"
 
 #include "base/fatal.h"
+#include "mail/field.h"
 #include "mail/mailbox.h"
 #include "mail/rfc2047.h"
 
@@ -25,20 +26,29 @@ static struct slice without_end(struct slice line)
 	return line;
 }
 
-/* Up to an empty line, or to one that can be no field. */
+/*
+ * Up to the empty line. For readers to whom a line that is no field begins the body, that is too far: for them, delimiters are looked for
+ * from that line on.
+ */
 static void split_headers(struct mime_part *part)
 {
 	struct slice rest = part->raw;
-	while (rest.len) {
-		struct slice before = rest, line = without_end(take_line(&rest));
-		if (line.len == 0) {
-			part->headers = slice_first(part->raw, part->raw.len - before.len);
-			part->body = rest;
-			return;
-		}
-	}
+	size_t fields = mail_header_length(part->raw);
+	bool ended = false;
 	part->headers = part->raw;
-	part->body = slice_from(part->raw, part->raw.len);
+	while (rest.len && !ended) {
+		struct slice before = rest, line = without_end(take_line(&rest));
+		ended = line.len == 0;
+		if (ended)
+			part->headers = slice_first(part->raw, part->raw.len - before.len);
+	}
+	part->body = part->inside = rest;
+	if (fields < part->headers.len) {
+		part->inside = slice_from(part->raw, fields);
+		part->anomaly = "a header section with a line that is no field";
+	}
+	if (!ended)
+		part->body = part->inside;
 }
 
 /* The value of the first field of that name, its lines joined; data NULL: there is none. */
@@ -205,10 +215,9 @@ static void read_part(struct mime_walk *walk, struct mime_part *part)
 		part->filename = find_parameter(type, "name", arena);
 	part->filename = mail_rfc2047_decode(part->filename, false, walk->charsets, arena);
 	part->multipart = slice_starts(part->type, SLICE("multipart/"));
-	if (part->multipart && part->boundary.len == 0)
-		part->anomaly = "a multipart without a boundary";
-	else if (part->multipart && part->boundary.len > MIME_BOUNDARY_MAX)
-		part->anomaly = "a boundary that is too long";
+	part->delimited = part->multipart && part->boundary.len && part->boundary.len <= MIME_BOUNDARY_MAX;
+	if (part->multipart && !part->delimited)
+		part->anomaly = part->boundary.len ? "a boundary that is too long" : "a multipart without a boundary";
 }
 
 /* ---- The walk ---- */
@@ -262,12 +271,12 @@ static bool is_identity(struct slice encoding)
 static bool descend(struct mime_walk *walk, const struct mime_level *level, const struct mime_part *part)
 {
 	const char *anomaly;
-	if (part->multipart && !part->anomaly) {
+	if (part->delimited) {
 		size_t line;
 		bool last;
-		size_t at = find_delimiter(part->body, part->boundary, &line, &last);
+		size_t at = find_delimiter(part->inside, part->boundary, &line, &last);
 		bool spreads = slice_equal(part->type, SLICE("multipart/alternative")) || slice_equal(part->type, SLICE("multipart/related"));
-		return last || push(walk, (struct mime_level){ .rest = slice_from(part->body, at + line), .boundary = part->boundary, .first = true,
+		return last || push(walk, (struct mime_level){ .rest = slice_from(part->inside, at + line), .boundary = part->boundary, .first = true,
 							       .rfc822 = part->rfc822, .coverletter = part->coverletter, .spreads = spreads,
 							       .count = level->count });
 	}

@@ -20,12 +20,14 @@ enum { MIME_DEPTH_MAX = 30, MIME_PARTS_MAX = 1000, MIME_BOUNDARY_MAX = 1024 };
 
 struct mime_part {
 	struct slice raw;         /* header section and body */
-	struct slice headers, body;
+	struct slice headers, body; /* around the first empty line; without one, the body begins with the first line that is no field */
+	struct slice inside;      /* where delimiters are looked for: the body, and before it all that is no header section to some readers */
 	struct slice type;        /* "text/plain", in lower case; empty: no Content-Type */
 	struct slice charset, boundary, filename;
 	struct slice disposition, encoding, id, description; /* lower case but the last two */
 	unsigned count;           /* parts of the same message before it */
 	bool multipart, rfc822;   /* rfc822: within an attached message */
+	bool delimited;           /* a multipart with a boundary that is usable */
 	bool coverletter;         /* not an attachment, as far as one can tell (Exim's manual, chapter 45 §4) */
 	const char *anomaly;      /* what is wrong with its form; NULL: nothing */
 };

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mime_walk_start(&walk, message, NULL, &arena);
 	while (mime_walk_next(&walk, &part)) {
 		const char *anomaly;
-		ensure(part.headers.len + part.body.len <= part.raw.len && part.raw.len <= size);
+		ensure(part.headers.len <= part.raw.len && part.body.len <= part.inside.len && part.inside.len <= part.raw.len && part.raw.len <= size);
 		ensure(mime_decode(&part, 4096, &arena, &anomaly).len <= 4096);
 		ensure(++count <= MIME_PARTS_MAX && walk.depth <= MIME_DEPTH_MAX);
 	}

@@ -27,7 +27,7 @@ static void parts_in_their_order(void **state)
 		const char *message, *expected;
 	} rows[] = {
 		{ "Subject: x\r\n\r\nbody\r\n", "0: c[]body\r\n|" },
-		{ "no header", "0: c[]|" },
+		{ "no header", "0: c[]no header|" },
 		{ "Content-Type: Text/Plain; charset=x\n\nbody", "0:text/plain c[]body|" },
 		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\npre\r\n--b\r\nContent-Type: text/plain\r\n\r\none\r\n--b \r\n"
 		  "Content-Disposition: attachment; filename=\"a \\\"b\\\".txt\"\r\n\r\ntwo\r\n--b--\r\npost\r\n--b\r\n\r\nno part\r\n",
@@ -43,6 +43,13 @@ static void parts_in_their_order(void **state)
 		  "0:text/html r c[]inner|" },
 		{ "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQTogYgoKaW5uZXI=\n", "0:message/rfc822 c[]A: b\n\ninner|0: r c[]inner|" },
 		{ "Content-Type: multipart/mixed\n\nx", "0:multipart/mixed m c[]|" },
+		/* A line that is no field ends the section for some readers, and not for others: what either of them finds is seen. */
+		{ "Content-Type: multipart/mixed; boundary=o\n\n--o\nContent-Type: multipart/mixed; boundary=i\nno field\n--i\nContent-Type: a/b; name=x.exe\n\n"
+		  "MZ\n--i--\n--o--\n", "0:multipart/mixed m c[]|1:multipart/mixed m c[]|2:a/b c[x.exe]MZ|" },
+		{ "Content-Type: multipart/mixed; boundary=o\n\n--o\nno field\nContent-Type: a/b; name=x.exe\n\nMZ\n--o--\n",
+		  "0:multipart/mixed m c[]|1:a/b c[x.exe]MZ|" },
+		{ "Content-Type: multipart/mixed; boundary=o\n\n--o\n Content-Type: a/b; name=x.exe\n\nMZ\n--o--\n",
+		  "0:multipart/mixed m c[]|1:a/b c[x.exe]MZ|" },
 		/* RFC 2231, and encoded words as others write them. */
 		{ "Content-Type: a/b; name*1=d.txt; name*0*=utf-8'en'%c3%a4%20\n\n", "0:a/b c[\xc3\xa4 d.txt]|" },
 		{ "Content-Type: a/b; name*=us-ascii''x%00y (comment)\n\n", "0:a/b c[x?y]|" },

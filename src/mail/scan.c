@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "mail/scan.h"
 
+#include "mail/field.h"
+
 enum state {
 	LINE_START,
 	LINE_CR,    /* a CR at the start of a line: LF makes it the empty line */
@@ -23,6 +25,9 @@ static void end(struct mail_header_scan *scan, bool broken)
 static void grow(struct mail_header_scan *scan, size_t by, bool field)
 {
 	scan->size += by;
+	/* From its colon on, a line is known to belong to the section. */
+	if (scan->state == VALUE && !scan->ended)
+		scan->section = scan->size;
 	scan->field_size += field ? by : 0;
 	if (scan->field_size > scan->longest_field)
 		scan->longest_field = scan->field_size;
@@ -58,7 +63,7 @@ static void at_line_start(struct mail_header_scan *scan, char c)
 		scan->state = VALUE;
 		if (scan->fields == 0)
 			end(scan, true);
-	} else if ((unsigned char)c <= 32 || c == 127 || c == ':') {
+	} else if (!mail_is_field_name(c)) {
 		end(scan, true);
 	} else {
 		scan->capture = false;
@@ -69,17 +74,14 @@ static void at_line_start(struct mail_header_scan *scan, char c)
 	}
 }
 
-/*
- * Between the first character of a name and its colon. RFC 5322 §3.6.8: a name is printable ASCII without the colon; other bytes above 127
- * are let pass, as Exim does: `verify = header_names_ascii` tells.
- */
+/* Between the first character of a name and its colon. */
 static void in_name(struct mail_header_scan *scan, char c)
 {
 	if (c == ':')
 		begin_value(scan);
 	else if (c == ' ' || c == '\t')
 		scan->state = NAME_BLANK;
-	else if (scan->state == NAME_BLANK || (unsigned char)c <= 32 || c == 127)
+	else if (scan->state == NAME_BLANK || !mail_is_field_name(c))
 		end(scan, true);
 	else
 		add_to_name(scan, c);
@@ -97,13 +99,13 @@ static void capture(struct mail_header_scan *scan, struct slice text)
 static size_t in_value(struct mail_header_scan *scan, struct slice run)
 {
 	size_t length = slice_find(run, '\n');
+	bool whole = length < run.len;
 	if (scan->capture)
 		capture(scan, slice_first(run, length));
-	if (length < run.len) {
-		scan->state = LINE_START;
-		length++;
-	}
+	length += whole;
 	grow(scan, length, true);
+	if (whole)
+		scan->state = LINE_START;
 	return length;
 }
 

@@ -4,8 +4,8 @@
  * Received: fields there are (a loop shows by their number, RFC 5321 §6.3), how large the section is, where it ends, and
  * the Message-ID for the log. Memory is fixed: sizeof(struct mail_header_scan).
  *
- * The section ends with an empty line, or before the first line that can be neither a field nor the continuation of one
- * (`broken` is then set: such a line belongs to the body, as Exim sees it too). Lines end in LF here, with or without a CR before it.
+ * The rule is that of mail/field.h: the section ends with an empty line, or before the first line that can be neither a field nor the
+ * continuation of one (`broken` is then set: such a line belongs to the body, as Exim sees it too).
  */
 #ifndef POSTERN_MAIL_SCAN_H
 #define POSTERN_MAIL_SCAN_H
@@ -16,6 +16,7 @@ enum { MAIL_SCAN_NAME_MAX = 16, MAIL_SCAN_ID_MAX = 250 };
 
 struct mail_header_scan {
 	uint64_t size;          /* octets looked at until the section was over, the empty line included */
+	uint64_t section;       /* octets of the section's fields: when it is over, where the empty line or the line that is no field begins */
 	uint64_t longest_field; /* octets of the longest field so far, with its continuations */
 	unsigned received;      /* fields so named */
 	unsigned fields;        /* of any name */

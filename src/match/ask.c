@@ -199,5 +199,6 @@ enum list_answer list_lookup_find(struct list_matching *m, const struct list_loo
 	found->found_data = true;
 	found->number_count = 0;
 	found_numbers(key, &answer, found);
+	found->anything = answer.wild.len && answer.wild.len == key.len;
 	return LIST_ANSWER_YES;
 }

@@ -71,7 +71,7 @@ static void build_run(struct list_run *run, enum list_kind kind, struct arena *a
 	}
 	*run = (struct list_run){
 		.negative = items[0].negative, .caseful = items[0].caseful, .unknown = items[0].unknown,
-		.deferred = items[0].deferred,
+		.deferred = items[0].deferred, .first = first,
 		.any = SET_NONE, .empty = SET_NONE, .first_name = SET_NONE,
 	};
 	/* The domain side of an address is always caseless; names of a caseful local-part list are not. */
@@ -103,7 +103,7 @@ void list_build_runs(struct list *list, struct arena *arena, const struct list_i
 	size_t changes = count ? 1 : 0;
 	struct list_item_text *texts = arena_array(arena, count, sizeof *texts);
 	for (size_t i = 0; i < count; i++) {
-		texts[i] = (struct list_item_text){ items[i].data, items[i].tainted };
+		texts[i] = (struct list_item_text){ items[i].data, items[i].tainted, items[i].anything };
 		changes += i && !same_run(&items[i - 1], &items[i]);
 	}
 	struct list_run *runs = arena_array(arena, changes, sizeof *runs);

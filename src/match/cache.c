@@ -73,6 +73,8 @@ void list_cache_keep(struct list_cache *cache, const struct list *list, const st
 	entry->result.data = arena_copy(cache->arena, result->data);
 	entry->result.item = arena_copy(cache->arena, result->item);
 	entry->result.tainted = result->tainted;
+	entry->result.anything = result->anything;
+	entry->result.excepted = result->excepted;
 	entry->result.name_wanted = result->name_wanted;
 	cache->entries[cache->count++] = entry;
 }

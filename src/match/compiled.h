@@ -75,6 +75,7 @@ struct list_mx {
 struct list_item {
 	enum list_item_kind kind;
 	bool negative, caseful, tainted;
+	bool anything; /* matches whatever there is */
 	enum list_unknown unknown, deferred;
 	struct slice data, key;
 	struct net_network network;
@@ -99,6 +100,7 @@ struct list_special {
 struct list_run {
 	bool negative, caseful;
 	enum list_unknown unknown, deferred;
+	uint32_t first; /* number of its first item */
 	uint32_t any, empty, first_name; /* numbers of the first such items, or SET_NONE; a name: one that the host's name must end in */
 	struct set exact, addresses;
 	struct list_suffixes suffixes;
@@ -110,7 +112,7 @@ struct list_run {
 /* Of an item by its number. */
 struct list_item_text {
 	struct slice text;
-	bool tainted;
+	bool tainted, anything;
 };
 
 struct list {

@@ -180,7 +180,7 @@ static enum expand_result forward_ask(void *owner, const struct expand_request *
 	return expanding->inner->ask(expanding->inner->owner, request, arena, answer_r, error);
 }
 
-static enum expand_result forward_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+static enum expand_result forward_acl(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				      struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	const struct expanding *expanding = owner;

@@ -11,11 +11,22 @@ static bool is_own_literal(struct slice text)
 	return slice_equal(text, SLICE("@[]"));
 }
 
+/* Whether an expression takes a domain that nobody can have (RFC 6761 §6.4). */
+static bool takes_any_domain(const struct regex *regex)
+{
+	struct error unwanted;
+	return regex_match(regex, SLICE("nobody.invalid"), NULL, &unwanted) == REGEX_YES ||
+	       regex_match(regex, SLICE("mx-1.nobody.invalid"), NULL, &unwanted) == REGEX_YES;
+}
+
 /* "^..." in lists of domains, local parts and hosts; in address lists the whole address. */
 static bool parse_regex(struct list_item_context *context, struct slice text, struct list_item *item, struct error *error)
 {
 	item->kind = LIST_ITEM_REGEX;
-	return list_regex_parse(context, text, !context->caseful, &item->regex, error);
+	if (!list_regex_parse(context, text, !context->caseful, &item->regex, error))
+		return false;
+	item->anything = context->kind == LIST_DOMAIN && takes_any_domain(item->regex);
+	return true;
 }
 
 static bool parse_lookup(struct list_item_context *context, struct slice text, bool whole_address, struct list_item *item,
@@ -60,6 +71,7 @@ static bool parse_plain(const struct list_item_context *context, struct slice te
 	if (text.len && text.data[0] == '*') {
 		item->key = slice_from(text, 1);
 		item->kind = item->key.len ? LIST_ITEM_SUFFIX : LIST_ITEM_ANY;
+		item->anything = item->kind == LIST_ITEM_ANY;
 		if (item->key.len > LIST_SUFFIX_MAX)
 			return error_set(error, ERROR_USAGE, "the text after the asterisk is longer than %d bytes", LIST_SUFFIX_MAX);
 	}
@@ -306,6 +318,7 @@ bool list_item_parse(struct list_item_context *context, struct slice text, struc
 		return error_set(error, ERROR_USAGE, "the item holds a NUL byte");
 	if (slice_equal(text, SLICE("*"))) {
 		item->kind = LIST_ITEM_ANY;
+		item->anything = true;
 		return true;
 	}
 	if (context->in_file && text.len && text.data[0] == '+' && (context->kind == LIST_HOST || context->kind == LIST_DOMAIN))

@@ -94,6 +94,13 @@ void list_language_init(struct expand_language *language, const struct list_scop
 const char *list_kind_text(enum list_kind kind);
 enum list_kind list_kind(const struct list *list);
 
+/*
+ * What items there are in a list, and in those that it names, that say yes to subjects that they do not name (see list_match): an
+ * item for anything, a negated item at the end, an item behind a negated one. Of lists without expansions; others give 0.
+ */
+enum list_width { LIST_WIDE_ITEM = 1 << 0, LIST_WIDE_END = 1 << 1, LIST_WIDE_EXCEPTED = 1 << 2 };
+unsigned list_width(const struct list *list);
+
 /* Whether a match may need a context: the list holds expansions, or items that ask. */
 bool list_asks(const struct list *list);
 
@@ -129,6 +136,12 @@ struct list_match {
 	struct slice data;
 	struct slice item; /* the positive item that decided, for traces; of hosts too */
 	bool tainted;      /* `data`: the item itself came from a peer, or the lookup says that its answer did */
+	/*
+	 * How little a yes says of this subject. anything: what decided takes any subject: "*", an expression that does, the default of a
+	 * lookup, or no item at all, because the last one was negated. excepted: a negated item stands before the one that decided: it is
+	 * for what was left. Both hold in the lists that the list names as well.
+	 */
+	bool anything, excepted;
 	/* The host's name is not known, could not be asked for, and could have changed the answer. */
 	bool name_wanted;
 	/* $0, $1 and so on: the subject, what an asterisk stood for, groups of an expression; the subject's taint is theirs. None of hosts. */

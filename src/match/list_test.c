@@ -174,6 +174,38 @@ static void test_domain_lists(void **state)
 	}
 }
 
+/* How little a yes says of the subject, and what the list is said to hold for any subject. */
+static void test_what_takes_any_subject_is_told_from_what_names_it(void **state)
+{
+	static const struct {
+		const char *list;
+		bool anything, excepted; /* of x.b.c, to which all say yes */
+		unsigned width;
+	} table[] = {
+		{ "x.b.c", false, false, 0 },
+		{ "*.b.c", false, false, 0 },
+		{ "/items", false, true, LIST_WIDE_EXCEPTED },
+		{ "*", true, false, LIST_WIDE_ITEM },
+		{ "x.b.c : *", false, false, LIST_WIDE_ITEM },
+		{ "* : x.b.c", true, false, LIST_WIDE_ITEM },
+		{ "!q.b.c", true, false, LIST_WIDE_END },
+		{ "*.b.c : !q", false, false, LIST_WIDE_END },
+		{ "!q.b.c : *.b.c", false, true, LIST_WIDE_EXCEPTED },
+		{ "!q.b.c : *", true, true, LIST_WIDE_ITEM | LIST_WIDE_EXCEPTED },
+		{ "+notab", true, false, LIST_WIDE_END },
+		{ "!+dom1 : +notab", true, true, LIST_WIDE_END | LIST_WIDE_EXCEPTED },
+		{ "!+dom1 : x.b.c", false, true, LIST_WIDE_EXCEPTED },
+	};
+	struct world *world = *state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		const struct list *list = compiled(world, LIST_DOMAIN, slice_of(table[i].list));
+		struct list_match match;
+		assert_true(matches(list, &(struct list_subject){ .domain = SLICE("x.b.c") }, &match));
+		if (match.anything != table[i].anything || match.excepted != table[i].excepted || list_width(list) != table[i].width)
+			fail_msg("\"%s\": anything %d, excepted %d, width %u", table[i].list, match.anything, match.excepted, list_width(list));
+	}
+}
+
 static void test_files_of_items(void **state)
 {
 	static const struct row domains[] = {
@@ -572,6 +604,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_domain_lists),
+		TEST(test_what_takes_any_subject_is_told_from_what_names_it),
 		TEST(test_files_of_items),
 		TEST(test_host_lists),
 		TEST(test_host_name_wanted_only_when_it_could_matter),

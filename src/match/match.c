@@ -11,6 +11,31 @@ bool list_asks(const struct list *list)
 	return list->asks;
 }
 
+static unsigned run_width(const struct list *list, const struct list_run *run, uint32_t first, uint32_t end)
+{
+	unsigned width = 0;
+	for (uint32_t i = first; i < end; i++)
+		width |= list->items[i].anything ? LIST_WIDE_ITEM : 0;
+	for (size_t i = 0; i < run->special_count; i++)
+		if (run->specials[i].item.kind == LIST_ITEM_SUBLIST)
+			width |= list_width(run->specials[i].item.sublist);
+	return width;
+}
+
+unsigned list_width(const struct list *list)
+{
+	unsigned width = list->last_negative ? LIST_WIDE_END : 0;
+	bool excepted = false;
+	for (size_t i = 0; i < list->run_count; i++) {
+		const struct list_run *run = &list->runs[i];
+		size_t end = i + 1 < list->run_count ? list->runs[i + 1].first : list->count;
+		if (!run->negative)
+			width |= run_width(list, run, run->first, (uint32_t)end) | (excepted ? LIST_WIDE_EXCEPTED : 0);
+		excepted |= run->negative;
+	}
+	return width;
+}
+
 static uint32_t lower_of(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
@@ -196,6 +221,8 @@ static void set_result(struct list_matching *m, const struct list *list, const s
 		return;
 	result->item = choice->special && found->item.data ? found->item : item->text;
 	result->tainted = choice->special && found->found_data ? found->tainted : item->tainted;
+	result->anything = item->anything || (choice->special && found->anything);
+	result->excepted = choice->special && found->excepted;
 	if (choice->special && found->found_data)
 		result->data = found->data;
 	else if (list->kind != LIST_HOST)
@@ -269,8 +296,17 @@ static void clear_result(struct list_match *result, bool yes)
 {
 	result->yes = yes;
 	result->data = result->item = (struct slice){ NULL, 0 };
-	result->tainted = result->name_wanted = false;
+	result->tainted = result->name_wanted = result->excepted = false;
+	result->anything = yes;
 	result->number_count = 0;
+}
+
+static bool has_negative(const struct list_run *runs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (runs[i].negative)
+			return true;
+	return false;
 }
 
 enum expand_result list_match_probe(struct list_matching *m, const struct list *list, const struct list_probe *probe,
@@ -285,6 +321,7 @@ enum expand_result list_match_probe(struct list_matching *m, const struct list *
 		enum outcome outcome = match_run(m, list, &list->runs[i], probe, result);
 		if (outcome == OUTCOME_NONE)
 			continue;
+		result->excepted |= result->yes && has_negative(list->runs, i);
 		if (outcome == OUTCOME_MATCH || outcome == OUTCOME_STOP)
 			break;
 		clear_result(result, false);

@@ -43,6 +43,7 @@ struct list_found {
 	bool tainted;
 	struct slice item;
 	bool name_wanted;
+	bool anything, excepted; /* as in list_match */
 	size_t number_count;
 	struct slice numbers[LIST_NUMBERS_MAX];
 };

@@ -43,6 +43,8 @@ static enum list_answer try_sublist(struct list_matching *m, const struct list *
 		found->item = inner.item;
 		found->tainted = inner.tainted;
 		found->found_data = true;
+		found->anything = inner.anything;
+		found->excepted = inner.excepted;
 		found->number_count = inner.number_count;
 		memcpy(found->numbers, inner.numbers, inner.number_count * sizeof *inner.numbers);
 	}

@@ -51,6 +51,14 @@ static struct child *find_store(struct master *master, uid_t uid, gid_t gid)
 	return NULL;
 }
 
+static size_t count_running(const struct master *master, enum role kind)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < master->child_count; i++)
+		count += master->children[i]->kind == kind;
+	return count;
+}
+
 /* ---- Connections between roles ---- */
 
 static void send_connect(struct child *child, int fd, const struct child *other)
@@ -260,7 +268,7 @@ static void take_store_wanted(struct child *queue, struct slice body)
 		refuse_store(queue, &message, "the server was not started as root, so it can deliver only as the user who started it");
 	else if (getuid() == 0 && uid == 0)
 		refuse_store(queue, &message, "mail is not delivered as root");
-	else if (master->child_count >= CHILDREN_MAX - 1)
+	else if (count_running(master, ROLE_STORE) >= STORES_MAX)
 		refuse_store(queue, &message, "too many stores are running");
 	else {
 		const struct passwd *user = getpwuid(uid);
@@ -268,14 +276,10 @@ static void take_store_wanted(struct child *queue, struct slice body)
 	}
 }
 
-/* Each text once: every front that serves a certificate finds the same wrong with its proof. */
-static void take_complaint(struct master *master, struct slice body)
+void master_complain_once(struct master *master, struct slice text)
 {
-	struct ipc_complaint message;
-	if (!ipc_unpack_complaint(body, &message))
-		return;
 	enum { SIZE = sizeof master->complaints.sums / sizeof master->complaints.sums[0] };
-	uint32_t sum = crc32c(0, message.text.data, message.text.len) | 1;
+	uint32_t sum = crc32c(0, text.data, text.len) | 1;
 	if (master->complaints.generation != master->generation) {
 		memset(&master->complaints, 0, sizeof master->complaints);
 		master->complaints.generation = master->generation;
@@ -284,7 +288,14 @@ static void take_complaint(struct master *master, struct slice body)
 		if (master->complaints.sums[i] == sum)
 			return;
 	master->complaints.sums[master->complaints.next++ % SIZE] = sum;
-	log_line(&master->log, LOG_KIND_PANIC, "OCSP: %.*s", SLICE_ARG(message.text));
+	log_line(&master->log, LOG_KIND_PANIC, "%.*s", SLICE_ARG(text));
+}
+
+static void take_complaint(struct master *master, struct slice body)
+{
+	struct ipc_complaint message;
+	if (ipc_unpack_complaint(body, &message))
+		master_complain_once(master, message.text);
 }
 
 static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming)
@@ -297,6 +308,8 @@ static void from_child(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 		take_store_wanted(child, incoming->body);
 	else if (incoming->type == IPC_COMPLAINT_MESSAGE)
 		take_complaint(child->master, incoming->body);
+	else if (incoming->type == IPC_LOGGER_LOST_MESSAGE)
+		logs_find_logger(child->master);
 	else if (incoming->type == IPC_TLS_FILE_WANTED_MESSAGE)
 		tls_store_wanted(child->master->tls, child, incoming);
 	else if (incoming->type == IPC_KEY_TAKEN_MESSAGE)
@@ -502,14 +515,6 @@ bool children_settle(struct master *master, int64_t deadline)
 		if (wait_list_wait(&master->changed, deadline) < 0)
 			return false;
 	return !master->failed;
-}
-
-static size_t count_running(const struct master *master, enum role kind)
-{
-	size_t count = 0;
-	for (size_t i = 0; i < master->child_count; i++)
-		count += master->children[i]->kind == kind;
-	return count;
 }
 
 bool children_drain(struct master *master, enum role kind, int64_t deadline)

@@ -4,12 +4,15 @@
 #include "base/files.h"
 #include "expand/message.h"
 #include "expand/moment.h"
-#include "mail/edit.h"
+#include "mail/field.h"
 #include "mail/host.h"
 #include "role/queue.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+/* Above the most that a message can have: twice the largest header_maxsize, and what ACLs add. */
+enum { HEADERS_READ_FIRST = 16 * 1024, HEADERS_READ_MAX = 256 * 1024 * 1024 };
 
 static struct expand_value text_value(struct slice text)
 {
@@ -36,12 +39,26 @@ static struct slice read_message(struct queue_entry *entry, uint64_t from, size_
 	return slice_make(bytes, n > 0 ? (size_t)n : 0);
 }
 
+/*
+ * The header section. Its length is not known, and header_maxsize does not tell it: rewriting and ACLs let it grow, and the configuration
+ * may have been another one. So what is read doubles until the line behind the section is there, or all of the message.
+ */
+static struct slice read_headers(struct queue_entry *entry)
+{
+	for (size_t room = HEADERS_READ_FIRST;; room *= 2) {
+		struct slice all = read_message(entry, 0, room);
+		size_t length = mail_header_length(all);
+		struct slice behind = slice_from(all, length);
+		if (all.len < room || room >= HEADERS_READ_MAX || slice_find(behind, '\n') < behind.len)
+			return slice_first(all, length);
+	}
+}
+
 static struct slice headers(void *owner)
 {
 	struct delivery_context *context = owner;
 	if (!context->headers.data) {
-		struct slice all = read_message(context->entry, 0, (size_t)context->conf->main.header_maxsize);
-		context->headers = slice_first(all, mail_header_length(all));
+		context->headers = read_headers(context->entry);
 		/* The empty line: LF or CR LF. */
 		struct slice gap = read_message(context->entry, context->headers.len, 2);
 		context->body_start = context->headers.len + (slice_equal(gap, SLICE("\r\n")) ? 2u : slice_starts(gap, SLICE("\n")) ? 1u : 0u);

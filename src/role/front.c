@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LISTENERS_MAX = 1024 };
-
 /* ---- The keeper ---- */
 
 struct ipc_peer *front_wait_peer(struct front *front, struct ipc_peer **slot, int64_t deadline)
@@ -110,13 +108,33 @@ static void take_listener(struct front *front, struct ipc_incoming *incoming)
 	struct ipc_listener message;
 	struct net_address address;
 	if (!ipc_unpack_listener(incoming->body, &message) || incoming->fd_count != 1 || message.port > UINT16_MAX ||
-	    !net_address_parse(message.address, &address) || front->next_count == LISTENERS_MAX)
+	    !net_address_parse(message.address, &address) || front->next_count == 2 * CONF_LISTENERS_MAX)
 		fatal("the master's message about a listener is malformed");
 	address.port = (uint16_t)message.port;
 	struct front_listener *listener = xcalloc(1, sizeof *listener);
 	*listener = (struct front_listener){ .front = front, .fd = fd_take(&incoming->fds[0]), .address = address };
 	front->next_listeners = xrealloc(front->next_listeners, (front->next_count + 1) * sizeof listener);
 	front->next_listeners[front->next_count++] = listener;
+}
+
+static void accept_waiting(struct front_listener *listener);
+
+static void end_listener(struct front *front, struct ipc_incoming *incoming)
+{
+	struct ipc_listener_ended message;
+	struct net_address address;
+	if (!ipc_unpack_listener_ended(incoming->body, &message) || message.port > UINT16_MAX || !net_address_parse(message.address, &address))
+		fatal("the master's message about the end of a listener is malformed");
+	address.port = (uint16_t)message.port;
+	for (size_t i = 0; i < front->listener_count; i++) {
+		struct front_listener *listener = front->listeners[i];
+		if (!net_address_equal(&listener->address, &address) || listener->address.port != address.port)
+			continue;
+		accept_waiting(listener);
+		task_cancel(listener->task);
+		front->listeners[i] = front->listeners[--front->listener_count];
+		return;
+	}
 }
 
 static void take_counters(struct front *front, struct ipc_incoming *incoming)
@@ -147,6 +165,7 @@ static void front_material(struct role_process *role, struct ipc_incoming *incom
 	switch (incoming->type) {
 	case IPC_TLS_FILE_MESSAGE: front_tls_take_file(role->state, incoming); break;
 	case IPC_LISTENER_MESSAGE: take_listener(role->state, incoming); break;
+	case IPC_LISTENER_ENDED_MESSAGE: end_listener(role->state, incoming); break;
 	case IPC_COUNTERS_MESSAGE: take_counters(role->state, incoming); break;
 	case IPC_TICKETS_MESSAGE: take_tickets(role->state, incoming); break;
 	default: break;
@@ -166,18 +185,33 @@ static void accept_connection(struct front_listener *listener, int fd, const str
 	session_start(listener->front, fd, &host, listener);
 }
 
+/* False with errno: there was none. */
+static bool accept_one(struct front_listener *listener)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof from;
+	int fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		accept_connection(listener, fd, &from, len);
+	return fd >= 0;
+}
+
+/* Whom the closing of the socket would reset: as many as its queue can hold. */
+static void accept_waiting(struct front_listener *listener)
+{
+	int64_t most = listener->front->role->conf->main.smtp_connect_backlog;
+	while (most-- >= 0 && accept_one(listener))
+		continue;
+}
+
 static void accept_task(void *arg)
 {
 	struct front_listener *listener = arg;
 	struct front *front = listener->front;
 	bool complained = false;
 	while (!task_is_cancelled(task_current())) {
-		struct sockaddr_storage from;
-		socklen_t len = sizeof from;
-		int fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
+		if (accept_one(listener)) {
 			complained = false;
-			accept_connection(listener, fd, &from, len);
 		} else if (errno == EAGAIN) {
 			io_wait(listener->fd, IO_READ, CLOCK_NEVER);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {

@@ -49,6 +49,7 @@ struct front {
 	struct session *sessions;
 	size_t session_count;
 	struct wait_list session_ended;
+	size_t large_headers;            /* what their large header sections take (submission.c), bytes */
 	struct message_id_source ids;
 	char scratch[32 * 1024];         /* what a read returns, until its session has it: no task waits between the two */
 };

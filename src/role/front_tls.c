@@ -2,6 +2,7 @@
 #include "role/front_tls.h"
 
 #include "base/fatal.h"
+#include "conf/option.h"
 #include "role/session.h"
 #include "role/front_files.h"
 #include "tls/hello.h"
@@ -22,9 +23,29 @@ struct wish {
 	size_t chain_count, proof_count;
 };
 
+/* All fronts find the same: the master logs it once. */
+static void complain(struct front *front, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void complain(struct front *front, const char *format, ...)
+{
+	char text[1200];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	struct ipc_complaint message = { .text = slice_of(text) };
+	ipc_send(front->role->master, complaint, COMPLAINT, 0, &message, NULL, 0);
+}
+
 /* ---- Expanding ---- */
 
-/* The option's value: data NULL when it is unset or was forced to fail. False with *error. */
+/* What the option is when it is not set, which is what forced failure makes of it (Exim's manual, chapter 43): data NULL for nothing. */
+static struct slice unset_value(const char *option)
+{
+	return slice_of(conf_option_find(conf_table(CONF_TABLE_MAIN), slice_of(option))->fallback);
+}
+
+/* The option's value: data NULL when it is unset or was forced to fail, and has no default. False with *error. */
 static bool expand(struct wish *wish, const char *option, const struct expand_program *program, struct slice *text_r, struct error *error)
 {
 	struct expand_value value;
@@ -35,7 +56,7 @@ static bool expand(struct wish *wish, const char *option, const struct expand_pr
 		return error_set(error, ERROR_TEMPORARY, "%s depends on the connection", option);
 	switch (expand_run(program, &wish->session->expansions, &wish->arena, &value, error)) {
 	case EXPAND_OK: break;
-	case EXPAND_FORCED_FAIL: return true;
+	case EXPAND_FORCED_FAIL: *text_r = unset_value(option); return true;
 	default: return error_context(error, "%s", option);
 	}
 	/* A peer's text is neither a path nor a policy; the name that it asks for chooses among files that are there. */
@@ -43,7 +64,7 @@ static bool expand(struct wish *wish, const char *option, const struct expand_pr
 		return error_set(error, ERROR_USAGE,
 				 "%s: its value comes from the client; let it choose among what is there, with a lookup such as dsearch%s", option,
 				 program == wish->conf->main.tls_certificate ? ", or name a directory of certificates" : "");
-	*text_r = value.text;
+	*text_r = value.text.data ? value.text : SLICE("");
 	return true;
 }
 
@@ -82,7 +103,7 @@ static bool set_values(struct wish *wish, struct error *error)
 		return error_context(error, "openssl_options");
 	if (!expand(wish, "tls_require_ciphers", main->tls_require_ciphers, &text, error))
 		return false;
-	if (!tls_policy_set_ciphers(policy, text, arena, error))
+	if (!tls_policy_set_ciphers(policy, tls_ciphers_for_port(text, wish->port), arena, error))
 		return error_context(error, "tls_require_ciphers");
 	if (!expand(wish, "tls_eccurve", main->tls_eccurve, &text, error))
 		return false;
@@ -169,16 +190,30 @@ static bool set_certificates(struct wish *wish, struct error *error)
 		return false;
 	if (!wish->chain_count)
 		return error_set(error, ERROR_USAGE, "tls_certificate is not set, or names no file for this connection");
-	for (size_t i = 0; i < wish->chain_count; i++)
-		if (tls_names_directory(wish->chains[i].path) && !choose_in_directory(wish, &wish->chains[i], error))
+	for (size_t i = 0; i < wish->chain_count; i++) {
+		bool directory = tls_names_directory(wish->chains[i].path);
+		if (directory || !expand_constant(main->tls_certificate, NULL))
+			wish->chains[i].option = "tls_certificate";
+		if (directory && !choose_in_directory(wish, &wish->chains[i], error))
 			return false;
+	}
+	return true;
+}
+
+static bool set_proofs(struct wish *wish, struct error *error)
+{
+	const struct expand_program *program = wish->conf->main.tls_ocsp_file;
+	const char *option = program && !expand_constant(program, NULL) ? "tls_ocsp_file" : NULL;
 	struct slice proofs;
-	if (!expand(wish, "tls_ocsp_file", main->tls_ocsp_file, &proofs, error))
+	if (!expand(wish, "tls_ocsp_file", program, &proofs, error))
 		return false;
 	struct conf_strings items = conf_value_strings(&wish->arena, proofs);
 	for (size_t i = 0; i < items.count && i < TLS_CHAINS_MAX; i++)
 		if (items.items[i].len)
-			wish->proofs[wish->proof_count++] = (struct tls_want){ .kind = TLS_FILE_TEXT, .path = ocsp_file_path(items.items[i]) };
+			wish->proofs[wish->proof_count++] =
+				(struct tls_want){ .kind = TLS_FILE_PROOFS, .path = ocsp_file_path(items.items[i]), .option = option };
+	if (items.count > TLS_CHAINS_MAX)
+		complain(wish->front, "TLS error: tls_ocsp_file: more than %d files; the others are not used", TLS_CHAINS_MAX);
 	return true;
 }
 
@@ -189,23 +224,35 @@ static struct tls_file text_of(const struct front_file *file)
 	return (struct tls_file){ slice_of(file->path), buf_slice(&file->text), file->version };
 }
 
+/* A file without which it works all the same; what constant options name is told of by the master. */
+static void tell_missing(const struct wish *wish, const struct tls_want *want, const struct error *error)
+{
+	if (want->option)
+		complain(wish->front, "TLS error: %s: %s", want->option, error->text);
+}
+
 /* One pass over all files. In the first the task may wait; in the second nothing can change, so their texts stay. */
 static bool take_files(struct wish *wish, bool may_ask, struct error *error)
 {
 	struct tls_policy *policy = &wish->policy;
 	const struct front_file *file;
-	struct error ignored;
+	struct error missing[TLS_CHAINS_MAX] = { { 0 } };
 	policy->chain_count = policy->proof_count = 0;
 	for (size_t i = 0; i < wish->chain_count; i++) {
 		/* One of several that cannot be used leaves the others. */
-		file = front_files_get(wish->front, &wish->chains[i], may_ask, error);
+		file = front_files_get(wish->front, &wish->chains[i], may_ask, &missing[i]);
 		if (file)
 			policy->chains[policy->chain_count++] = text_of(file);
 	}
-	if (!policy->chain_count)
+	if (!policy->chain_count) {
+		*error = missing[0];
 		return false;
+	}
+	for (size_t i = 0; i < wish->chain_count; i++)
+		if (missing[i].kind != ERROR_NONE)
+			tell_missing(wish, &wish->chains[i], &missing[i]);
 	if (policy->dh_file.name.len) {
-		const struct tls_want want = { .kind = TLS_FILE_TEXT, .path = policy->dh_file.name };
+		const struct tls_want want = { .kind = TLS_FILE_PARAMETERS, .path = policy->dh_file.name };
 		file = front_files_get(wish->front, &want, may_ask, error);
 		if (!file)
 			return error_context(error, "tls_dhparam");
@@ -213,8 +260,10 @@ static bool take_files(struct wish *wish, bool may_ask, struct error *error)
 	}
 	/* Without a proof the certificate is still good. */
 	for (size_t i = 0; i < wish->proof_count; i++) {
-		file = front_files_get(wish->front, &wish->proofs[i], may_ask, &ignored);
-		if (file)
+		file = front_files_get(wish->front, &wish->proofs[i], may_ask, &missing[0]);
+		if (!file)
+			tell_missing(wish, &wish->proofs[i], &missing[0]);
+		else
 			policy->proofs[policy->proof_count++] = text_of(file);
 	}
 	return true;
@@ -229,7 +278,7 @@ static struct tls_server *grant(struct wish *wish, struct error *error)
 		wish->policy.resumption = session_host_in(wish->session, wish->conf->main.tls_resumption_hosts);
 		wish->policy.alpn_required = session_host_in(wish->session, wish->conf->main.hosts_require_alpn);
 	}
-	if (good && set_certificates(wish, error) && (!wish->session || take_files(wish, true, error)) && take_files(wish, false, error))
+	if (good && set_certificates(wish, error) && set_proofs(wish, error) && (!wish->session || take_files(wish, true, error)) && take_files(wish, false, error))
 		server = tls_contexts_get(front->tls.contexts, &wish->policy, error);
 	if (server && error->kind != ERROR_NONE)
 		log_line(&front->role->log, LOG_KIND_PANIC, "TLS error: a changed file is not used: %s; what was in use before stays", error->text);
@@ -323,7 +372,7 @@ static struct tls_trust *find_trust(struct wish *wish, struct error *error)
 	if (!expand(wish, "tls_verify_certificates", main->tls_verify_certificates, &wants[0].path, error) ||
 	    !expand(wish, "tls_crl", main->tls_crl, &wants[1].path, error))
 		return NULL;
-	if (!main->tls_verify_certificates)
+	if (!wants[0].path.data)
 		wants[0].path = SLICE("system");
 	if (!wants[0].path.len) {
 		error_set(error, ERROR_USAGE, "clients are to be verified, but tls_verify_certificates is empty");
@@ -346,7 +395,7 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
 	bool must = session_host_matches(session, main->tls_verify_hosts, true);
 	bool try = !must && session_host_in(session, main->tls_try_verify_hosts);
 	struct wish wish = { .front = session->front, .conf = session->conf, .session = session };
-	struct slice ciphers;
+	struct slice ciphers = { 0 };
 	if (!must && !try)
 		return true;
 	arena_init(&wish.arena, 0);
@@ -354,9 +403,8 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
 	/* Again where the name has changed what is trusted. */
 	if (!session->verify_report)
 		session->verify_report = arena_new(&session->host_names.arena, struct tls_verify_report);
-	bool good = trust && tls_verify_use(ssl, trust, must ? TLS_VERIFY_REQUIRE : TLS_VERIFY_TRY, session->verify_report, error);
-	if (good && must && expand(&wish, "tls_verify_ciphers", main->tls_verify_ciphers, &ciphers, error) && ciphers.len)
-		good = tls_verify_ciphers(ssl, ciphers, error);
+	bool good = trust && (!must || expand(&wish, "tls_verify_ciphers", main->tls_verify_ciphers, &ciphers, error)) &&
+		    tls_verify_use(ssl, trust, must ? TLS_VERIFY_REQUIRE : TLS_VERIFY_TRY, ciphers, session->verify_report, error);
 	tls_trust_unref(trust);
 	arena_free(&wish.arena);
 	return good;
@@ -419,17 +467,14 @@ void front_tls_choice(struct session *session, struct tls_choice *choice_r)
 
 /* ---- Life ---- */
 
-/* All fronts find the same: the master logs it once. */
-static void complain(void *owner, const char *text)
+static void complain_of_proof(void *owner, const char *text)
 {
-	struct front *front = owner;
-	struct ipc_complaint message = { .text = slice_of(text) };
-	ipc_send(front->role->master, complaint, COMPLAINT, 0, &message, NULL, 0);
+	complain(owner, "OCSP: %s", text);
 }
 
 void front_tls_start(struct front *front)
 {
-	front->tls.complaints = (struct ocsp_complaints){ complain, front };
+	front->tls.complaints = (struct ocsp_complaints){ complain_of_proof, front };
 	front->tls.maker = (struct tls_maker){
 		.library = front->library, .signer = &front->signer, .tickets = &front->tickets, .proofs = front->proofs,
 		.complaints = &front->tls.complaints,
@@ -461,11 +506,24 @@ void front_tls_take_file(struct front *front, struct ipc_incoming *incoming)
 	renew_listeners(front, front->role->conf);
 }
 
+/* Whether the files of tls_ocsp_file are for all the certificates of which each connection gets some. */
+static bool proofs_are_shared(const struct conf *conf, struct arena *arena)
+{
+	const struct conf_main *main = &conf->main;
+	if (!main->tls_certificate || !main->tls_ocsp_file || !expand_constant(main->tls_ocsp_file, NULL))
+		return false;
+	struct conf_strings certificates = conf_value_strings(arena, conf_constant(main->tls_certificate));
+	bool directory = false;
+	for (size_t i = 0; i < certificates.count; i++)
+		directory = directory || tls_names_directory(certificates.items[i]);
+	return directory || !expand_constant(main->tls_certificate, NULL);
+}
+
 bool front_tls_apply(struct front *front, const struct conf *conf, bool first, struct error *error)
 {
 	struct front_file **files = front->tls.files;
 	size_t count = front->tls.file_count;
-	bool constant = front->tls.constant, good = true;
+	bool constant = front->tls.constant, shared = front->tls.complaints.shared, good = true;
 	struct arena arena;
 	arena_init(&arena, 0);
 	front->tls.files = front->tls.next;
@@ -473,6 +531,7 @@ bool front_tls_apply(struct front *front, const struct conf *conf, bool first, s
 	front->tls.next = NULL;
 	front->tls.next_count = 0;
 	front->tls.constant = tls_is_constant(conf, &arena);
+	front->tls.complaints.shared = proofs_are_shared(conf, &arena);
 	arena_free(&arena);
 	for (size_t i = 0; conf->main.tls_certificate && front->tls.constant && good && i < conf->listener_count; i++) {
 		struct tls_server *tls = front_tls_for_port(front, conf, conf->listeners[i].address.port, conf->listeners[i].tls_on_connect, error);
@@ -490,5 +549,6 @@ bool front_tls_apply(struct front *front, const struct conf *conf, bool first, s
 	front->tls.files = files;
 	front->tls.file_count = count;
 	front->tls.constant = constant;
+	front->tls.complaints.shared = shared;
 	return false;
 }

@@ -9,7 +9,7 @@
 #include "base/sanitize.h"
 #include "role/process.h"
 #include "task/offload.h"
-#include "tls/keystore.h"
+#include "tls/former_keys.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,22 +20,9 @@
 
 enum { KEY_FILE_MAX = 64 * 1024, SECURE_HEAP = 16 * 1024 * 1024 /* for KEYSTORE_MAX keys, three times */, RSA_AT_ONCE = 256 };
 
-/*
- * Keys that a reload has replaced still sign for the handshakes that began with them: fronts change over a moment after the keeper
- * (reload_timeout), and a handshake may take a minute (role/session.c). After that they are wiped.
- */
-#define FORMER_KEPT (10 * 60 * CLOCK_SECOND)
-enum { FORMER_MAX = 64 /* reloads, with KEYSTORE_MAX keys together; beyond them the oldest go earlier */ };
-
-struct former {
-	struct keystore *keys;
-	int64_t until;
-};
-
 struct keeper {
 	struct keystore *keys, *next;
-	struct former former[FORMER_MAX]; /* the oldest first */
-	size_t former_count;
+	struct former_keys *former;
 	bool forgetting;
 	struct error problem; /* of a key of the next configuration */
 	bool has_problem;
@@ -100,6 +87,52 @@ static bool read_key(struct keystore *store, const struct ipc_key *message, int 
 	return good;
 }
 
+/* ---- Keys that have been replaced ---- */
+
+static void forget_task(void *arg)
+{
+	struct keeper *keeper = arg;
+	for (int64_t due; (due = former_keys_forget(&keeper->former, clock_now())) != CLOCK_NEVER;)
+		task_sleep_until(due);
+	keeper->forgetting = false;
+}
+
+/* `keys`: a reference that is taken; NULL: none were replaced. */
+static void keep_former(struct role_process *role, struct keystore *keys)
+{
+	struct keeper *keeper = role->state;
+	former_keys_add(&keeper->former, keys, clock_now());
+	if (keeper->former && !keeper->forgetting) {
+		keeper->forgetting = true;
+		task_spawn(role->loop, forget_task, keeper, "former keys");
+	}
+}
+
+/* The store with this key: the one in use, unless only a former one has it. */
+static struct keystore *store_with(struct keeper *keeper, const struct key_id *id)
+{
+	struct keystore *former = keystore_has(keeper->keys, id) ? NULL : former_keys_with(keeper->former, id);
+	return former ? former : keeper->keys;
+}
+
+/* While the server runs, a certificate has got another key, and no other has this one. */
+static void take_replaced(struct role_process *role, struct slice body)
+{
+	struct keeper *keeper = role->state;
+	struct ipc_key_replaced message;
+	struct key_id id;
+	if (!ipc_unpack_key_replaced(body, &message) || message.key.len != KEY_ID_LEN)
+		fatal("the master's message about a replaced key is malformed");
+	memcpy(id.bytes, message.key.data, KEY_ID_LEN);
+	struct keystore *gone = keeper->keys ? keystore_only(keeper->keys, &id) : NULL;
+	if (!gone)
+		return;
+	struct keystore *rest = keystore_without(keeper->keys, gone);
+	keystore_free(keeper->keys);
+	keeper->keys = rest ? rest : keystore_new();
+	keep_former(role, gone);
+}
+
 /* A key for a certificate that is asked for, or has changed, while the server runs. */
 static bool take_key_now(struct keeper *keeper, const struct ipc_key *message, int fd, struct error *error)
 {
@@ -145,61 +178,8 @@ static void keeper_material(struct role_process *role, struct ipc_incoming *inco
 {
 	if (incoming->type == IPC_KEY_MESSAGE)
 		take_key(role, incoming);
-}
-
-/* ---- Keys of configurations before ---- */
-
-static void forget_oldest(struct keeper *keeper)
-{
-	keystore_free(keeper->former[0].keys);
-	keeper->former_count--;
-	memmove(keeper->former, keeper->former + 1, keeper->former_count * sizeof keeper->former[0]);
-}
-
-static void forget_task(void *arg)
-{
-	struct keeper *keeper = arg;
-	while (keeper->former_count) {
-		task_sleep_until(keeper->former[0].until);
-		while (keeper->former_count && keeper->former[0].until <= clock_now())
-			forget_oldest(keeper);
-	}
-	keeper->forgetting = false;
-}
-
-static size_t count_former(const struct keeper *keeper)
-{
-	size_t keys = 0;
-	for (size_t i = 0; i < keeper->former_count; i++)
-		keys += keystore_count(keeper->former[i].keys);
-	return keys;
-}
-
-/* Of the keys in use, those that the next configuration does not have. */
-static void keep_former(struct role_process *role, struct keeper *keeper, const struct keystore *next)
-{
-	struct keystore *keys = keeper->keys ? keystore_without(keeper->keys, next) : NULL;
-	if (!keys)
-		return;
-	if (keeper->former_count == FORMER_MAX)
-		forget_oldest(keeper);
-	keeper->former[keeper->former_count++] = (struct former){ keys, clock_after(FORMER_KEPT) };
-	while (count_former(keeper) > KEYSTORE_MAX)
-		forget_oldest(keeper);
-	if (!keeper->forgetting)
-		task_spawn(role->loop, forget_task, keeper, "former keys");
-	keeper->forgetting = true;
-}
-
-/* The store with this key: the one in use, unless only a former one has it. */
-static struct keystore *store_with(struct keeper *keeper, const struct key_id *id)
-{
-	if (keystore_has(keeper->keys, id))
-		return keeper->keys;
-	for (size_t i = 0; i < keeper->former_count; i++)
-		if (keystore_has(keeper->former[i].keys, id))
-			return keeper->former[i].keys;
-	return keeper->keys;
+	else if (incoming->type == IPC_KEY_REPLACED_MESSAGE)
+		take_replaced(role, incoming->body);
 }
 
 static bool keeper_apply(struct role_process *role, struct error *error)
@@ -215,7 +195,7 @@ static bool keeper_apply(struct role_process *role, struct error *error)
 		*error = keeper->problem;
 		return false;
 	}
-	keep_former(role, keeper, next);
+	keep_former(role, keeper->keys ? keystore_without(keeper->keys, next) : NULL);
 	keystore_free(keeper->keys);
 	keeper->keys = next;
 	return true;

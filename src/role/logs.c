@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -39,11 +40,12 @@ static int open_log(struct slice pattern, const char *kind, struct error *error)
 	return fd;
 }
 
-static int open_syslog(struct error *error)
+/* `patient`: one that is not there now is looked for when the first line is lost (logs_find_logger). */
+static int open_syslog(bool patient, struct error *error)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
 	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+	if (fd < 0 || (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && !patient)) {
 		error_set_errno(error, errno, "connecting to the system's logger at /dev/log");
 		return -1;
 	}
@@ -70,7 +72,7 @@ static void close_targets(struct log_targets *targets)
 	*targets = none;
 }
 
-bool logs_open(const struct conf *conf, const struct master_options *options, struct log_targets *targets, struct error *error)
+bool logs_open(const struct conf *conf, const struct master_options *options, bool patient, struct log_targets *targets, struct error *error)
 {
 	*targets = log_no_targets();
 	targets->facility = (unsigned)conf->main.syslog_facility_code;
@@ -80,7 +82,7 @@ bool logs_open(const struct conf *conf, const struct master_options *options, st
 		if (!slice_equal(item, SLICE("syslog")))
 			done = open_files(item, targets, error);
 		else if (targets->syslog < 0)
-			done = (targets->syslog = open_syslog(error)) >= 0;
+			done = (targets->syslog = open_syslog(patient, error)) >= 0;
 		if (!done) {
 			close_targets(targets);
 			return false;
@@ -88,7 +90,8 @@ bool logs_open(const struct conf *conf, const struct master_options *options, st
 	}
 	if (options->verbose) {
 		targets->terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-		targets->colour = isatty(STDERR_FILENO);
+		const char *no_colour = getenv("NO_COLOR"); /* the convention of no-color.org */
+		targets->colour = isatty(STDERR_FILENO) && !(no_colour && *no_colour);
 	}
 	return true;
 }
@@ -107,4 +110,33 @@ void logs_send(struct master *master, struct ipc_peer *peer)
 		fds[count++] = all[i];
 	}
 	ipc_send(peer, logs, LOGS, 0, &message, fds, count);
+}
+
+/* A logger that is started again makes a socket of its own, on which nobody knows of us; one that stays away is looked for again. */
+static void find_logger(void *arg)
+{
+	struct master *master = arg;
+	struct error error;
+	int fd = -1;
+	while (fd < 0 && master->log.to.syslog >= 0 && task_sleep_until(clock_after(CLOCK_SECOND)) == 0)
+		fd = open_syslog(false, &error);
+	master->finding_logger = false;
+	if (fd < 0)
+		return;
+	if (master->log.to.syslog < 0) { /* a reload has other logs */
+		close(fd);
+		return;
+	}
+	log_replace_logger(&master->log, fd);
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->peer)
+			logs_send(master, master->children[i]->peer);
+}
+
+void logs_find_logger(struct master *master)
+{
+	if (master->finding_logger)
+		return;
+	master->finding_logger = true;
+	task_spawn(master->loop, find_logger, master, "find the logger");
 }

@@ -110,7 +110,7 @@ static void start_role(struct master *master, enum role kind, unsigned index)
 static bool prepare(struct master *master, struct error *error)
 {
 	struct log_targets targets;
-	if (!logs_open(master->conf, &master->options, &targets, error))
+	if (!logs_open(master->conf, &master->options, false, &targets, error))
 		return false;
 	log_replace(&master->log, &targets);
 	master->fronts = count_fronts(master->conf);
@@ -172,7 +172,9 @@ static void announce(struct master *master)
 static void want_role(struct master *master, enum role kind, bool wanted)
 {
 	struct child *child = child_find(master, kind, 0);
-	if (wanted && !child) {
+	if (wanted && !child && master->child_count == CHILDREN_MAX) {
+		complain(master, "the %s role cannot be started: too many processes are ending; reload again later", role_name(kind));
+	} else if (wanted && !child) {
 		start_role(master, kind, 0);
 	} else if (!wanted && child) {
 		struct ipc_drain message = { .seconds = RETIREMENT_SECONDS };
@@ -344,7 +346,6 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 	master->source_fd = fcntl(source_fd, F_DUPFD_CLOEXEC, 3);
 	master->tls = tls;
 	master->generation++;
-	listen_close_unwanted(master, conf);
 	/* The keeper first: it refuses a key that does not fit, and holds the old keys until the fronts have changed over. */
 	struct child *keeper = child_find(master, ROLE_KEEPER, 0);
 	if (keeper && keeper->peer)
@@ -355,10 +356,11 @@ static bool take_over(struct master *master, struct conf *conf, int source_fd, s
 		settled = children_settle(master, clock_after(old->main.reload_timeout));
 	}
 	if (!all_have_taken(master, error)) {
-		listen_open(master, old, &(struct error){ 0 });
 		roll_back(master, old, old_fd, old_tls, !settled);
+		listen_keep(master, master->conf);
 		return false;
 	}
+	listen_keep(master, conf);
 	replace_walled(master, old);
 	tls_store_complain(tls);
 	tls_store_free(old_tls);
@@ -375,7 +377,7 @@ static void reload(struct master *master)
 	struct error error = { 0 };
 	_cleanup_fd_ int source_fd = -1;
 	struct conf *conf = read_configuration(master, &source_fd);
-	if (logs_open(conf ? conf : master->conf, &master->options, &targets, &error))
+	if (logs_open(conf ? conf : master->conf, &master->options, true, &targets, &error))
 		log_replace(&master->log, &targets);
 	else
 		complain(master, "%s; the old log stays open", error.text);
@@ -420,7 +422,7 @@ static bool drain(struct master *master)
 	log_line(&master->log, LOG_KIND_MAIN, "shutting down: sessions and deliveries have %lld seconds to end",
 		 (long long)(timeout / CLOCK_SECOND));
 	master->stopping = true;
-	listen_close_unwanted(master, NULL); /* with the fronts' own: who connects now is refused, and tries elsewhere or later */
+	listen_keep(master, NULL); /* with the fronts' own: who connects now is refused, and tries elsewhere or later */
 	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
 		clean = children_drain(master, order[i], clock_after(timeout)) && clean;
 	log_line(&master->log, LOG_KIND_MAIN, "daemon ended: pid=%d", (int)getpid());
@@ -499,6 +501,14 @@ static void master_task(void *arg)
 	loop_stop(master->loop);
 }
 
+static void on_logger_lost(void *owner, int error)
+{
+	struct master *master = owner;
+	(void)error;
+	if (master->loop)
+		logs_find_logger(master);
+}
+
 int master_run(const struct master_options *options)
 {
 	struct master *master = xcalloc(1, sizeof *master);
@@ -506,6 +516,8 @@ int master_run(const struct master_options *options)
 	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .failures_fd = -1, .state_fd = -1,
 				    .limits_fd = -1, .source_fd = -1 };
 	log_init(&master->log, "master");
+	master->log.logger_lost = on_logger_lost;
+	master->log.owner = master;
 	umask(027);
 	master->conf = read_configuration(master, &master->source_fd);
 	if (!master->conf || run.signals < 0) {

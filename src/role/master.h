@@ -36,7 +36,8 @@ int master_run(const struct master_options *options);
 
 /* ---- The rest is for the files of the master ---- */
 
-enum { FRONTS_MAX = 64, CHILDREN_MAX = 512, LISTENERS_MAX = 1024 };
+/* Stores leave room for the other roles, and for those that are being replaced. */
+enum { FRONTS_MAX = 64, CHILDREN_MAX = 512, STORES_MAX = CHILDREN_MAX - FRONTS_MAX - 4 * ROLE_COUNT };
 
 struct master;
 
@@ -62,7 +63,6 @@ struct child {
 struct listening {
 	struct net_address address;
 	int fds[FRONTS_MAX];   /* one a front, sharing the port (SO_REUSEPORT) */
-	bool wanted;           /* while a reload compares */
 };
 
 struct master {
@@ -86,11 +86,12 @@ struct master {
 	struct tls_store *tls;  /* the files of TLS (tls_store.c) */
 	uint64_t tls_version;   /* the last that a file of TLS got */
 	bool reloading;
+	bool finding_logger;    /* logs.c is about it */
 	struct {
 		uint64_t generation;   /* of the configuration; a new one may be told all again */
 		uint32_t sums[64];     /* of the last texts */
 		unsigned next;
-	} complaints;          /* about OCSP proofs, from the fronts */
+	} complaints;          /* that have been made: about OCSP proofs and files of TLS, by the fronts and the master itself */
 	char sandbox[160];     /* what a role said is in force */
 	bool started, stopping, failed;
 };
@@ -106,18 +107,22 @@ bool children_settle(struct master *master, int64_t deadline);
 bool children_drain(struct master *master, enum role kind, int64_t deadline);
 void children_kill(struct master *master);
 struct child *child_find(struct master *master, enum role kind, unsigned index);
+/* Into the panic log, unless this text is there since the configuration came into use. */
+void master_complain_once(struct master *master, struct slice text);
 
 /* listen.c: opens what conf wants and is not open yet. False and *error: nothing has changed. */
 bool listen_open(struct master *master, const struct conf *conf, struct error *error);
-/* Closes what conf does not want; all of it when conf is NULL. */
-void listen_close_unwanted(struct master *master, const struct conf *conf);
+/* Closes what conf does not want, here and in the fronts; all of it when conf is NULL. */
+void listen_keep(struct master *master, const struct conf *conf);
 /* "[127.0.0.1]:2525 and ..." */
 void listen_describe(const struct conf *conf, bool tls_on_connect, char *out, size_t size);
 
-/* logs.c: opens the log files of conf, creating directories. False and *error. */
-bool logs_open(const struct conf *conf, const struct master_options *options, struct log_targets *targets, struct error *error);
+/* logs.c: opens the log files of conf, creating directories. `patient`: the system's logger may come later. False and *error. */
+bool logs_open(const struct conf *conf, const struct master_options *options, bool patient, struct log_targets *targets, struct error *error);
 /* As a message to a role, and as the master's own. */
 void logs_send(struct master *master, struct ipc_peer *peer);
+/* The system's logger is gone: waits for it, a second at least, and hands it out. */
+void logs_find_logger(struct master *master);
 
 /* identity.c */
 struct identity {

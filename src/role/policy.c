@@ -75,6 +75,11 @@ static bool set_dscp(struct session *session, struct slice options, struct error
 	return true;
 }
 
+static void policy_submission(void *owner, const struct acl_submission *submission)
+{
+	session_start_submission(owner, submission);
+}
+
 static bool policy_control(void *owner, enum acl_control control, struct slice options, struct error *error)
 {
 	struct session *session = owner;
@@ -100,7 +105,6 @@ static bool policy_control(void *owner, enum acl_control control, struct slice o
 	case ACL_CONTROL_QUEUE: return hold_message(session, options, &session->message.queue_only, error);
 	case ACL_CONTROL_DSCP: return set_dscp(session, options, error);
 	case ACL_CONTROL_NO_MBOX_UNSPOOL: return true;
-	case ACL_CONTROL_SUBMISSION: return session_start_submission(session, options, error);
 	/* There is nothing to switch off. */
 	case ACL_CONTROL_DKIM_DISABLE_VERIFY:
 	case ACL_CONTROL_DMARC_DISABLE_VERIFY:
@@ -226,7 +230,7 @@ static bool policy_named(void *owner, enum expand_family family, struct slice na
 	return acl_session_named(&session->acl, family, name, value_r);
 }
 
-static enum expand_result policy_expand(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+static enum expand_result policy_expand(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 					struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	struct session *session = owner;
@@ -267,6 +271,7 @@ void policy_init(struct session *session)
 		.owner = session, .context = &session->expansions, .set = session->conf->acl_set,
 		.connection = &session->acl_connection, .message = &session->acl_message,
 		.log = policy_log, .delay = policy_delay, .verify = policy_verify, .recipients = policy_recipients, .control = policy_control,
+		.submission = policy_submission,
 		.add_header = policy_add_header, .queue = policy_queue, .remove_header = policy_remove_header, .content = policy_content, .scan = policy_scan,
 		.av_scanner = session->conf->main.av_scanner, .spamd_address = session->conf->main.spamd_address,
 		.trace = session->front->watch ? policy_trace : NULL, .where = policy_where,
@@ -354,6 +359,7 @@ bool policy_run(struct policy *policy, struct session *session, enum acl_point p
 	facts->cipher = cipher_name(session->tls.cipher);
 	facts->certificate_verified = session->tls.verified;
 	policy->outcome = acl_run(session->conf->main.acl[point], &session->acl, point, &policy->arena, &result);
+	policy->decided = !result.none;
 	policy->answer = acl_reply(&session->acl, point, &result, &policy->arena);
 	if (policy->answer.wrong_digit)
 		log_line(&session->front->role->log, LOG_KIND_PANIC,

@@ -45,6 +45,18 @@ static void take_logs(struct role_process *role, struct ipc_incoming *incoming)
 	log_replace(&role->log, &targets);
 }
 
+/* log.logger_lost: the master is told, once a second at most. */
+static void tell_logger_lost(void *owner, int error)
+{
+	struct role_process *role = owner;
+	struct ipc_logger_lost message = { .error = (uint64_t)error };
+	int64_t now = clock_now();
+	if (!role->master || now < role->logger_told)
+		return;
+	role->logger_told = now + CLOCK_SECOND;
+	ipc_send(role->master, logger_lost, LOGGER_LOST, 0, &message, NULL, 0);
+}
+
 static void take_configuration(struct role_process *role, struct ipc_incoming *incoming)
 {
 	struct error error;
@@ -231,6 +243,8 @@ int role_main(int argc, char **argv)
 	tzset();
 	drop_to((uid_t)uid, (gid_t)gid, role.kind == ROLE_PAM); /* what PAM's modules read is often a group's */
 	log_init(&role.log, role_name(role.kind));
+	role.log.logger_lost = tell_logger_lost;
+	role.log.owner = &role;
 	/* OpenSSL reads its configuration at its first use, which may come inside of the walls. */
 	OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	role.loop = loop_new();

@@ -34,6 +34,7 @@ struct role_process {
 	struct loop *loop;
 	struct ipc_peer *master;
 	struct log log;
+	int64_t logger_told;       /* from when on the master may be told again that the system's logger is gone */
 	struct conf *conf;         /* in use; NULL before the first apply */
 	struct conf *next;         /* received, not applied yet */
 	struct charset_set *charsets; /* of headers decoded by expansions; NULL in roles that have none, and before the first apply */

@@ -69,7 +69,7 @@ bool rewriting_address(struct session *session, unsigned target, struct slice ad
 	return true;
 }
 
-bool rewriting_holds(const struct session *session)
+bool rewriting_has_rules(const struct session *session)
 {
 	return rewrite_targets(session->conf->rewrite) & (REWRITE_ENVELOPE | REWRITE_HEADERS);
 }
@@ -91,11 +91,11 @@ static bool rewrite_envelope(struct session *session, struct error *error)
 	return true;
 }
 
-bool rewriting_message(struct session *session, struct slice text, struct buf *out, struct error *error)
+bool rewriting_message(struct session *session, struct slice section, struct buf *out, struct error *error)
 {
 	struct work work;
 	if (!rewrite_envelope(session, error))
 		return false;
 	begin(&work, session, &session->message.arena);
-	return failed(session, rewrite_headers(&work.rewriter, text, out, error), error) == EXPAND_OK;
+	return failed(session, rewrite_headers(&work.rewriter, section, out, error), error) == EXPAND_OK;
 }

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024 };
+enum { IN_MAX = 64 * 1024, OUT_MAX = 256 * 1024, MESSAGE_LINE_MAX = 1000 };
 
 /* A TLS handshake that takes longer is given up. */
 #define HANDSHAKE_TIMEOUT (60 * CLOCK_SECOND)
@@ -96,6 +96,7 @@ bool session_flush(struct session *session)
 	if (buf_len(&session->out)) {
 		result = stream_write(&session->stream, buf_slice(&session->out), clock_after(session->conf->main.smtp_receive_timeout));
 		buf_free(&session->out);
+		session->awaited.begun = false;
 	}
 	return result == 0;
 }
@@ -147,6 +148,32 @@ void session_tell_waiting(const struct session *session)
 		watch->waiting(watch->owner);
 }
 
+/*
+ * The deadline is one for a line, however its octets come: it counts from our last words, or from the end of the line before. A
+ * message has as much time as its client needs, line by line; of lines beyond RFC 5321 §4.5.3.1.6, or chunks, each such length counts
+ * as one.
+ */
+static int64_t line_deadline(struct session *session)
+{
+	struct awaited_line *awaited = &session->awaited;
+	if (!awaited->begun)
+		*awaited = (struct awaited_line){ .begun = true, .deadline = clock_after(session->conf->main.smtp_receive_timeout) };
+	return awaited->deadline;
+}
+
+static bool in_message(const struct session *session)
+{
+	return session->smtp.state == SMTP_STATE_DATA || session->smtp.state == SMTP_STATE_CHUNK || session->smtp.state == SMTP_STATE_SWALLOW;
+}
+
+static void note_line(struct session *session, struct slice bytes)
+{
+	struct awaited_line *awaited = &session->awaited;
+	awaited->octets += bytes.len;
+	if ((in_message(session) && awaited->octets >= MESSAGE_LINE_MAX) || slice_find(bytes, '\n') < bytes.len)
+		awaited->begun = false;
+}
+
 /* Waits for more input; what is queued goes out first. False: the connection is over. */
 static bool read_more(struct session *session)
 {
@@ -156,12 +183,12 @@ static bool read_more(struct session *session)
 	if (buf_len(&session->in) == 0)
 		buf_free(&session->in);
 	session_tell_waiting(session);
-	ssize_t n = stream_read(&session->stream, front->scratch, sizeof front->scratch,
-				clock_after(session->conf->main.smtp_receive_timeout));
+	ssize_t n = stream_read(&session->stream, front->scratch, sizeof front->scratch, line_deadline(session));
 	if (n <= 0) {
 		lost_connection(session, n);
 		return false;
 	}
+	note_line(session, slice_make(front->scratch, (size_t)n));
 	bool fits = buf_append(&session->in, slice_make(front->scratch, (size_t)n));
 	/* It may be a password. A message is not, and there may be much of it. */
 	if (session->smtp.state != SMTP_STATE_DATA && session->smtp.state != SMTP_STATE_CHUNK)
@@ -201,7 +228,9 @@ static bool start_tls(struct session *session, struct tls_server *server, int64_
 	if (!done) {
 		log_bad_certificate(session);
 		session_peer(session, peer);
-		log_line(&session->front->role->log, LOG_KIND_MAIN, "TLS error on connection from %s %s", peer + 2, error.text);
+		const char *offered = session->stream.offered;
+		log_line(&session->front->role->log, LOG_KIND_MAIN, "TLS error on connection from %s %s%s%s%s", peer + 2, error.text,
+			 offered ? " (" : "", offered ? offered : "", offered ? ")" : "");
 		return false;
 	}
 	tls_facts_read(session->stream.ssl, &session->tls);

@@ -26,6 +26,7 @@
 #include "auth/auth.h"
 #include "lookup/lookup.h"
 #include "mail/edit.h"
+#include "mail/field.h"
 #include "mail/scan.h"
 #include "role/front.h"
 #include "role/user_ask.h"
@@ -84,8 +85,9 @@ struct incoming_message {
 	uint64_t transaction;  /* its number at the queue, when a part is there; 0 otherwise */
 	struct lookup_cache *lookups; /* in the arena; NULL before the first */
 	bool begun;            /* the body has started */
-	bool held;             /* the header section must be whole before anything of the message goes on: for rewrite rules, or submission */
-	struct buf header;     /* what is held */
+	struct buf header;     /* what came of the header section until it is whole; with it the run that its end is in */
+	size_t header_size;    /* of what is in `body`, until a part goes to the queue: the header section, with our Received: */
+	size_t large_header;   /* bytes of `header` that count for front->large_headers */
 	bool discard;          /* an ACL said so: all recipients are accepted, and the message is thrown away */
 	const char *discarded_by; /* "RCPT": the ACL that discarded a recipient last; NULL: none */
 	unsigned fake_code;    /* control = fakereject or fakedefer: what the client is told of a message that is taken; 0: the truth */
@@ -148,6 +150,13 @@ struct session_proxy {
 	struct net_address local, external; /* its side towards us, and the one that the client connected to; zeroed: it speaks for itself */
 };
 
+/* What smtp_receive_timeout counts for (session.c). */
+struct awaited_line {
+	bool begun;       /* it is the same line that is awaited still: the deadline holds */
+	int64_t deadline;
+	uint64_t octets;  /* that came since */
+};
+
 struct session {
 	struct front *front;
 	struct session *next, *previous;
@@ -164,6 +173,7 @@ struct session {
 	int64_t accept_max_per_host; /* 0: no limit */
 	struct smtp_server smtp;
 	struct buf in, out;
+	struct awaited_line awaited;
 	struct incoming_message message;
 	const struct pattern_subject *rewriting; /* what $local_part and $domain are about while a rewrite rule runs */
 	struct tls_facts tls;
@@ -309,6 +319,7 @@ bool session_on_body_end(struct session *session, const struct smtp_event *event
 /* What the ACL of a point came to. Its texts lie in the arena, until policy_end. */
 struct policy {
 	enum acl_outcome outcome;
+	bool decided; /* by an ACL; false: there is none, or its option was forced to fail, which is the same */
 	struct acl_answer answer;
 	struct arena arena;
 };
@@ -358,20 +369,18 @@ void rewriting_start(struct session *session);
 /* `target`: REWRITE_ENVELOPE_FROM or _TO. The result lies in the message's arena. False with *error: not now. */
 bool rewriting_address(struct session *session, unsigned target, struct slice address, struct slice *address_r,
 		       struct error *error);
-/* Whether the message must be held until its header section is there. */
-bool rewriting_holds(const struct session *session);
-/* The envelope of the message, then its held header section, from `text` to `out`. False with *error: not now. */
-bool rewriting_message(struct session *session, struct slice text, struct buf *out, struct error *error);
+/* Whether there are rules for the envelope, or for header sections. */
+bool rewriting_has_rules(const struct session *session);
+/* The envelope of the message, then its header section, from `section` to `out`. False with *error: not now. */
+bool rewriting_message(struct session *session, struct slice section, struct buf *out, struct error *error);
 
 /* ---- Submission (session_fixups.c) ---- */
 
-/* control = submission, with what follows the slash. False with *error. */
-bool session_start_submission(struct session *session, struct slice options, struct error *error);
+/* control = submission. */
+void session_start_submission(struct session *session, const struct acl_submission *options);
 /* Whether submission_sender_check lets the authenticated user send as this address; without the option, or for others, *yes_r is true. False: not now. */
 bool session_may_send_as(struct session *session, struct slice address, bool *yes_r, struct error *error);
-/* Whether the message must be held until its header section is there. */
-bool session_fixups_hold(const struct session *session);
-/* Puts the header section right that `header` begins with, and the envelope sender; notes message->from_refused. False with *error. */
+/* Puts the header section in `header` right, and the envelope sender; notes message->from_refused. False with *error. */
 bool session_fix_up(struct session *session, struct buf *header, struct error *error);
 
 /* ---- To the queue (submission.c) ---- */
@@ -381,12 +390,15 @@ void submission_init(struct incoming_message *message);
 void submission_forget(struct session *session);
 /* False when the envelope has no room for another recipient. */
 bool submission_add_recipient(struct incoming_message *message, struct slice address);
-/* The text begins: makes the identifier and our Received: header. */
+/* The text begins: makes the identifier. */
 void submission_begin(struct session *session);
-/* Takes a run of the text. False and *error when the queue refused it: the message is lost for this transaction. */
+/* Takes a run of the text. False and *error when the queue refused it, or there is no room: the message is lost for this transaction. */
 bool submission_append(struct session *session, struct slice run, struct error *error);
-/* The header section is whole: the envelope and the addresses in it are rewritten, and all that was held goes on. */
-bool submission_release(struct session *session, struct error *error);
+/*
+ * The header section is whole, as message->scan has it; once. The envelope and the addresses in it are rewritten, submission puts it right,
+ * our Received: comes before it. message->header_done is set already: what follows is the body.
+ */
+bool submission_take_header(struct session *session, struct error *error);
 /* Does to the header what ACLs asked for. False with *error when it is on its way to the queue already, or becomes too large. */
 bool submission_edit_header(struct session *session, struct error *error);
 /* The header section as it is now; empty when it is on its way to the queue. */

@@ -61,7 +61,8 @@ bool session_auth_needs_tls(struct session *session)
 	if (!conf->authenticator_count || !session_host_in(session, main->auth_advertise_hosts))
 		return false;
 	/* A list in doubt lets nobody send a password in clear. */
-	return !session_host_in(session, main->auth_cleartext_hosts) || session_host_matches(session, main->auth_over_tls_hosts, true);
+	return conf_ports_have(&main->auth_over_tls_ports, session->interface.port) ||
+	       !session_host_in(session, main->auth_cleartext_hosts) || session_host_matches(session, main->auth_over_tls_hosts, true);
 }
 
 /* ask of what is expanded for authentication: answers are not kept, for questions may hold passwords. */
@@ -331,26 +332,22 @@ bool session_take_mail_auth(struct session *session, const struct smtp_mail_para
 {
 	struct session_auth *auth = &session->auth;
 	struct incoming_message *message = &session->message;
-	struct policy policy = { .outcome = ACL_ACCEPT };
-	bool temporary = false;
+	struct policy policy;
+	bool temporary;
 	if (!mail->auth.len)
 		return true;
 	message->authenticated_sender = arena_copy(&message->arena, mail->auth);
-	if (!policy_has(session, ACL_POINT_MAILAUTH) && !auth->by) {
-		ignore(session, mail->auth_text, "client not authenticated", NULL);
-		return true;
-	}
-	if (policy_has(session, ACL_POINT_MAILAUTH)) {
-		policy_run(&policy, session, ACL_POINT_MAILAUTH, "MAIL AUTH", mail->auth_text);
-		temporary = policy.outcome == ACL_DEFER || policy.outcome == ACL_ERROR;
-		if (temporary)
-			policy_answer(&policy, session);
-		policy_end(&policy);
-	}
+	policy_run(&policy, session, ACL_POINT_MAILAUTH, "MAIL AUTH", mail->auth_text);
+	temporary = policy.outcome == ACL_DEFER || policy.outcome == ACL_ERROR;
+	if (temporary)
+		policy_answer(&policy, session);
+	policy_end(&policy);
 	if (temporary)
 		return false;
 	struct expand_context context = context_of(session);
-	if (policy.outcome != ACL_ACCEPT)
+	if (!policy.decided && !auth->by)
+		ignore(session, mail->auth_text, "client not authenticated", NULL);
+	else if (policy.outcome != ACL_ACCEPT)
 		ignore(session, mail->auth_text, "rejected by ACL", NULL);
 	else if (auth->by && !auth_mail_condition(auth->by, &context, &message->arena))
 		ignore(session, mail->auth_text, "server_mail_auth_condition failed", auth->id);

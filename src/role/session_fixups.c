@@ -6,16 +6,12 @@
 #include "mail/fixup.h"
 #include "role/session.h"
 
-bool session_start_submission(struct session *session, struct slice options, struct error *error)
+void session_start_submission(struct session *session, const struct acl_submission *options)
 {
 	struct incoming_message *message = &session->message;
-	struct submission_mode *mode = &message->submission;
-	if (!acl_submission_parse(options, &mode->options, error))
-		return false;
-	mode->on = true;
-	mode->options.domain = arena_copy(&message->arena, mode->options.domain);
-	mode->options.name = mail_phrase(arena_copy(&message->arena, mode->options.name), &message->arena);
-	return true;
+	message->submission = (struct submission_mode){ .on = true, .options = *options };
+	message->submission.options.domain = arena_copy(&message->arena, options->domain);
+	message->submission.options.name = mail_phrase(arena_copy(&message->arena, options->name), &message->arena);
 }
 
 /* Exim's $authenticated_id. */
@@ -55,29 +51,34 @@ bool session_may_send_as(struct session *session, struct slice address, bool *ye
 	return error_context(error, "submission_sender_check");
 }
 
-/* From must be the user's as well: it is what people see. */
+struct from_check {
+	struct session *session;
+	struct error *error;
+	bool unknown; /* the list cannot tell now */
+};
+
+static bool may_be_from(void *owner, struct slice address)
+{
+	struct from_check *check = owner;
+	bool may = false;
+	check->unknown = !session_may_send_as(check->session, address, &may, check->error);
+	return may && !check->unknown;
+}
+
+/* Every mailbox in From must be the user's as well, for that is what people see; of a message that was resent, those of Resent-From too. */
 static bool check_from(struct session *session, struct slice section, struct error *error)
 {
 	struct incoming_message *message = &session->message;
-	struct slice address;
-	bool may = false;
+	struct from_check check = { .session = session, .error = error };
 	if (!session->conf->main.submission_sender_check || !session->acl.facts.authenticated.len)
 		return true;
-	if (mail_from_address(section, &message->arena, &address) && !session_may_send_as(session, address, &may, error))
-		return false;
-	message->from_refused = !may;
-	return true;
-}
-
-bool session_fixups_hold(const struct session *session)
-{
-	return session->message.submission.on || (session->conf->main.submission_sender_check && session->acl.facts.authenticated.len);
+	message->from_refused = !mail_from_each(section, &message->arena, may_be_from, &check);
+	return !check.unknown;
 }
 
 bool session_fix_up(struct session *session, struct buf *header, struct error *error)
 {
 	struct incoming_message *message = &session->message;
-	struct slice all = buf_slice(header), section = slice_first(all, mail_header_length(all));
 	struct mail_edit edit;
 	struct buf fixed;
 	char date[64];
@@ -90,9 +91,9 @@ bool session_fix_up(struct session *session, struct buf *header, struct error *e
 			.envelope_sender = message->sender, .user = user, .name = message->submission.options.name,
 			.sender_retain = message->submission.options.sender_retain,
 		};
-		mail_fixup(section, &fixup, &message->arena, &edit);
+		mail_fixup(buf_slice(header), &fixup, &message->arena, &edit);
 		buf_init(&fixed, header->max);
-		if (!mail_header_edit(section, &edit, &fixed) || !buf_append(&fixed, slice_from(all, section.len))) {
+		if (!mail_header_edit(buf_slice(header), &edit, &fixed)) {
 			buf_free(&fixed);
 			return error_set(error, ERROR_PERMANENT, "the header is too large for what submission adds to it");
 		}
@@ -100,8 +101,6 @@ bool session_fix_up(struct session *session, struct buf *header, struct error *e
 		*header = fixed;
 		if (user.len && !fixup.sender_retain && message->sender.len)
 			message->sender = arena_copy(&message->arena, user);
-		all = buf_slice(header);
-		section = slice_first(all, mail_header_length(all));
 	}
-	return check_from(session, section, error);
+	return check_from(session, buf_slice(header), error);
 }

@@ -130,7 +130,7 @@ static bool rewrite_recipient(struct session *session, struct slice address, str
 	       mail_address_parse(rewritten, &session->message.arena, MAIL_PATH_UTF8 | MAIL_PATH_LONG_LOCAL, target, error);
 }
 
-/* Whether the domain is in this list of domains; NULL has none. A list that cannot be evaluated is logged, and has none. */
+/* Whether this list of domains names the domain; NULL names none, nor does what takes any domain. A list that cannot be evaluated is logged, and names none. */
 static bool domain_in(struct session *session, const struct conf_named_list *named, struct slice domain)
 {
 	const struct list_subject subject = { .domain = domain };
@@ -139,7 +139,7 @@ static bool domain_in(struct session *session, const struct conf_named_list *nam
 	if (!named)
 		return false;
 	if (list_match(named->list, &subject, &session->expansions, &session->message.arena, &match, &error) == EXPAND_OK)
-		return match.yes;
+		return match.yes && !match.anything && !match.tainted;
 	session_log(session, LOG_KIND_MAIN, "domain list %.*s: %s", SLICE_ARG(named->name), error.text);
 	return false;
 }
@@ -152,10 +152,10 @@ static bool is_foreign(struct session *session, const struct route_result *route
 }
 
 /* Exim 3's manual, chapter 38 §1: one that permits is enough. An ACL for RCPT decides in their place. */
-static bool may_relay(struct session *session, const struct route_result *route)
+static bool may_relay(struct session *session, const struct route_result *route, const struct policy *policy)
 {
 	const struct conf_main *main = &session->conf->main;
-	if (policy_has(session, ACL_POINT_RCPT) || !is_foreign(session, route))
+	if (policy->decided || !is_foreign(session, route))
 		return true;
 	return session_host_in(session, main->host_accept_relay) ||
 	       (session->acl.facts.authenticated.len && session_host_in(session, main->host_auth_accept_relay)) ||
@@ -163,7 +163,7 @@ static bool may_relay(struct session *session, const struct route_result *route)
 }
 
 /* What the routers say of a recipient that the ACL (if there is one) accepts. */
-static bool routeable(struct session *session, const struct smtp_event *event, struct slice address)
+static bool routeable(struct session *session, const struct smtp_event *event, struct slice address, const struct policy *policy)
 {
 	struct route_result route = { 0 };
 	struct mail_address target = event->path.address;
@@ -172,7 +172,7 @@ static bool routeable(struct session *session, const struct smtp_event *event, s
 		return false;
 	}
 	enum route_outcome outcome = session_route(session, &target, &session->message.arena, &route);
-	if (outcome != ROUTE_DEFERRED && outcome != ROUTE_EXPANSION_FAILED && !may_relay(session, &route)) {
+	if (outcome != ROUTE_DEFERRED && outcome != ROUTE_EXPANSION_FAILED && !may_relay(session, &route, policy)) {
 		refuse_recipient(session, address, 550, "relay not permitted", "relay not permitted");
 		return false;
 	}
@@ -197,7 +197,7 @@ static void take_recipient(struct session *session, const struct smtp_event *eve
 		refuse_recipient(session, address, 452, "too many recipients", "too many recipients for a message with the null sender");
 		return;
 	}
-	if (!routeable(session, event, address))
+	if (!routeable(session, event, address, policy))
 		return;
 	if (submission_add_recipient(message, address))
 		policy_answer(policy, session);
@@ -243,16 +243,38 @@ bool session_on_data(struct session *session, const struct smtp_event *event)
 	return true;
 }
 
+/* Why a message is not taken once its header section is known. */
+struct refusal {
+	unsigned code;
+	const char *text, *reason; /* for the client, and for the log */
+	struct error error;        /* more for the log; an empty text is nothing */
+};
+
+static bool refuse_header(struct refusal *refusal)
+{
+	bool large = refusal->error.kind == ERROR_PERMANENT;
+	refusal->code = large ? 552 : 451;
+	refusal->text = large ? "Message header section too large" : "Temporary local problem - please try later";
+	refusal->reason = large ? "header section too large for what is to be done to it" : "its header section could not be dealt with";
+	return false;
+}
+
 /*
- * The header section is here: edits of the ACLs so far are done to it, and the ACL for the message can see it. False: they cannot
- * be done.
+ * The header section is whole, by the empty line behind it or by the end of the message: all that is decided by it is decided here, and
+ * nowhere else. It is rewritten and put right, edits of the ACLs so far are done to it, and the ACL for the message can see it. False: the
+ * message is refused.
  */
-static bool header_complete(struct session *session, struct error *error)
+static bool header_complete(struct session *session, struct refusal *refusal)
 {
 	struct incoming_message *message = &session->message;
 	message->header_done = true;
-	if (!submission_release(session, error) || !submission_edit_header(session, error))
+	if (!submission_take_header(session, &refusal->error) || !submission_edit_header(session, &refusal->error))
+		return refuse_header(refusal);
+	if (message->from_refused) {
+		*refusal = (struct refusal){ 550, "The address in From is not yours", "From is not an address of the authenticated user",
+					     .error = { 0 } };
 		return false;
+	}
 	/* It may have been rewritten. */
 	policy_set_sender(session, slice_from(message->sender, slice_find_last(message->sender, '@') + 1));
 	if (policy_has(session, ACL_POINT_DATA) || policy_has(session, ACL_POINT_MIME))
@@ -260,10 +282,17 @@ static bool header_complete(struct session *session, struct error *error)
 	return true;
 }
 
+static void log_error(struct session *session, const struct error *error)
+{
+	if (*error->text)
+		session_log(session, LOG_KIND_MAIN, "message not taken: %s", error->text);
+}
+
 bool session_on_body(struct session *session, const struct smtp_event *event)
 {
 	const struct conf_main *main = &session->conf->main;
 	struct mail_header_scan *scan = &session->message.scan;
+	struct refusal refusal = { 0 };
 	struct error error = { 0 };
 	if (!scan->ended) {
 		mail_header_scan_feed(scan, event->argument);
@@ -280,14 +309,12 @@ bool session_on_body(struct session *session, const struct smtp_event *event)
 	if (!session->message.recipient_count)
 		return true;
 	if (!submission_append(session, event->argument, &error)) {
-		smtp_body_refuse(&session->smtp, 451, SLICE("Temporary local problem - please try later"), "the queue refused a part");
-		session_log(session, LOG_KIND_MAIN, "message not taken: %s", error.text);
-		return true;
+		smtp_body_refuse(&session->smtp, 451, SLICE("Temporary local problem - please try later"), "it could not be kept");
+		log_error(session, &error);
+	} else if (scan->ended && !session->message.header_done && !header_complete(session, &refusal)) {
+		smtp_body_refuse(&session->smtp, refusal.code, slice_of(refusal.text), refusal.reason);
+		log_error(session, &refusal.error);
 	}
-	if (scan->ended && !session->message.header_done && !header_complete(session, &error))
-		smtp_body_refuse(&session->smtp, 552, SLICE("Message header section too large"), "header section too large for its ACLs");
-	else if (session->message.from_refused)
-		smtp_body_refuse(&session->smtp, 550, SLICE("The address in From is not yours"), "From is not an address of the authenticated user");
 	return true;
 }
 
@@ -348,18 +375,27 @@ static bool may_have_message(struct session *session)
 bool session_on_body_end(struct session *session, const struct smtp_event *event)
 {
 	struct incoming_message *message = &session->message;
+	struct refusal refusal = { 0 };
 	struct error error = { 0 };
 	if (event->failed) {
 		session_log(session, LOG_KIND_REJECT, "F=<%.*s> rejected after DATA: %s", SLICE_ARG(message->sender), event->reason);
 		after_message(session);
 		return true;
 	}
-	bool good = message->header_done || !message->recipient_count || header_complete(session, &error);
-	if (good && !may_have_message(session)) {
+	/* A message may end with its header section. */
+	if (!message->header_done && message->recipient_count && !header_complete(session, &refusal)) {
+		session_log(session, LOG_KIND_REJECT, "F=<%.*s> %srejected after DATA: %s", SLICE_ARG(message->sender),
+			    refusal.code < 500 ? "temporarily " : "", refusal.reason);
+		log_error(session, &refusal.error);
+		smtp_body_done(&session->smtp, refusal.code, slice_of(refusal.text));
 		after_message(session);
 		return true;
 	}
-	if (good && submission_edit_header(session, &error) && submission_commit(session, &error)) {
+	if (!may_have_message(session)) {
+		after_message(session);
+		return true;
+	}
+	if (submission_edit_header(session, &error) && submission_commit(session, &error)) {
 		answer_taken(session);
 	} else {
 		session_log(session, LOG_KIND_REJECT, "F=<%.*s> temporarily rejected after DATA: %s", SLICE_ARG(message->sender),

@@ -60,7 +60,9 @@ bool session_on_address_command(struct session *session, const struct smtp_event
 	policy_set_recipient(session, &path.address, argument);
 	bool go_on = policy_run(&policy, session, point, expand ? "EXPN" : "VRFY", argument);
 	session->acl.facts = before;
-	if (go_on && !policy.answer.text.len)
+	if (!policy.decided)
+		smtp_accept(&session->smtp);
+	else if (go_on && !policy.answer.text.len)
 		answer_address(session, &path, expand);
 	else
 		policy_answer(&policy, session);
@@ -82,10 +84,12 @@ bool session_on_etrn(struct session *session, const struct smtp_event *event)
 	bool go_on = policy_run(&policy, session, ACL_POINT_ETRN, "ETRN", argument);
 	/* The one that its ACL names. */
 	struct ipc_run_queue message = { session_queue_name(session) };
-	if (go_on && queue)
+	if (go_on && policy.decided && queue)
 		ipc_send(queue, run_queue, RUN_QUEUE, 0, &message, NULL, 0);
 	session->queue = before;
-	if (go_on && !policy.answer.text.len)
+	if (!policy.decided)
+		smtp_accept(&session->smtp);
+	else if (go_on && !policy.answer.text.len)
 		smtp_reply(&session->smtp, 250, SLICE("OK"));
 	else
 		policy_answer(&policy, session);

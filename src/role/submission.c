@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * From the session to the queue. The text is gathered up to 256 KiB; a message up to that size goes to the queue in one
- * message with one sealed memfd, a larger one in parts of that size, each acknowledged before the next, so that a session
- * never holds more. The queue answers the last part when the message is durable.
+ * From the session to the queue. The header section is gathered until it is whole, whatever its size (header_maxsize bounds it): only then
+ * it is rewritten, put right and edited, and nothing of a message goes on before. It and up to 256 KiB of the body make the first part,
+ * which goes to the queue with one sealed memfd; a larger message follows in parts of 256 KiB, each acknowledged before the next. The queue
+ * answers the last part when the message is durable.
+ *
+ * So a session holds its header section and 256 KiB. What a section has above HEADER_USUAL is counted over all sessions of a front,
+ * LARGE_HEADERS_MAX at most, for a thousand clients may send a thousand of them at a time: who comes when that is full is asked to come
+ * again. While such a section is worked on there are up to four copies of it.
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
@@ -17,11 +22,14 @@
 
 enum {
 	PART_SIZE = 256 * 1024,
-	BODY_MAX = PART_SIZE + 128 * 1024, /* a part, the run that filled it, and our header */
-	HEADER_ROOM = 64 * 1024, /* a run of the body behind a header of the largest size */
+	RUN_MAX = 64 * 1024, /* of the text, as it comes in */
+	HEADER_ROOM = 256 * 1024, /* what ACLs and submission add to a header section, and our Received: */
+	HEADER_USUAL = 32 * 1024,
+	LARGE_HEADERS_MAX = 64 * 1024 * 1024,
 	VARIABLES_BYTES_MAX = 40 * 1024,   /* of ACLs, with their names */
 	DELAYS_BYTES_MAX = 1024, /* why it is not delivered at once */
 	RECEIVED_MAX = 8 * 1024,
+	RECEIVED_ROOM = 64 * 1024, /* above any that we make */
 	RECIPIENTS_BYTES_MAX = 128 * 1024, /* leaves room in a message of IPC_MESSAGE_MAX for the rest of the envelope */
 };
 
@@ -34,7 +42,14 @@ void submission_init(struct incoming_message *message)
 	message->content.fd = -1;
 	arena_init(&message->arena, 0);
 	buf_init(&message->recipients, RECIPIENTS_BYTES_MAX);
-	buf_init(&message->body, BODY_MAX);
+}
+
+/* front->large_headers, of this message: what its header section has above HEADER_USUAL. */
+static void count_header(struct session *session, size_t length)
+{
+	size_t large = length > HEADER_USUAL ? length - HEADER_USUAL : 0;
+	session->front->large_headers += large - session->message.large_header;
+	session->message.large_header = large;
 }
 
 static uint64_t transaction_of(const struct session *session)
@@ -56,6 +71,7 @@ void submission_forget(struct session *session)
 	struct incoming_message *message = &session->message;
 	if (message->transaction)
 		abort_transaction(session);
+	count_header(session, 0);
 	session_forget_content(&message->content);
 	arena_free(&message->arena);
 	buf_free(&message->recipients);
@@ -132,12 +148,16 @@ static bool add_expanded_received(struct session *session, const char *date)
 /* Our header: on top of all that the client sent. */
 static void add_received(struct session *session)
 {
-	struct incoming_message *message = &session->message;
 	char date[64];
 	clock_format_rfc5322((time_t)(clock_wall_now() / CLOCK_SECOND), date, sizeof date);
 	if (!session->conf->main.received_header_text || !add_expanded_received(session, date))
 		add_standard_received(session, date);
-	message->size = buf_len(&message->body);
+}
+
+/* A rewritten address may be longer: the section as a whole is let grow to twice its limit. */
+static size_t header_max(const struct session *session)
+{
+	return 2 * (size_t)session->conf->main.header_maxsize + HEADER_ROOM;
 }
 
 void submission_begin(struct session *session)
@@ -146,10 +166,8 @@ void submission_begin(struct session *session)
 	message->begun = true;
 	message->id = message_id_make(&session->front->ids);
 	mail_header_scan_init(&message->scan);
-	message->held = rewriting_holds(session) || session_fixups_hold(session);
-	buf_init(&message->header, (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
-	if (!message->held)
-		add_received(session);
+	buf_init(&message->header, (size_t)session->conf->main.header_maxsize + RUN_MAX);
+	buf_init(&message->body, header_max(session) + RECEIVED_ROOM + PART_SIZE);
 }
 
 struct gathering {
@@ -322,7 +340,8 @@ static bool append(struct session *session, struct slice run, struct error *erro
 	struct incoming_message *message = &session->message;
 	message->size += run.len;
 	while (run.len) {
-		size_t room = PART_SIZE > buf_len(&message->body) ? PART_SIZE - buf_len(&message->body) : 0;
+		size_t part = message->transaction ? PART_SIZE : message->header_size + PART_SIZE;
+		size_t room = part - buf_len(&message->body);
 		if (room == 0) {
 			if (!send_part(session, false, error))
 				return false;
@@ -338,10 +357,7 @@ static bool append(struct session *session, struct slice run, struct error *erro
 struct slice submission_header(const struct session *session)
 {
 	const struct incoming_message *message = &session->message;
-	struct slice all = buf_slice(&message->body);
-	if (message->transaction)
-		return (struct slice){ 0 };
-	return slice_first(all, mail_header_length(all));
+	return message->transaction ? (struct slice){ 0 } : slice_first(buf_slice(&message->body), message->header_size);
 }
 
 bool submission_edit_header(struct session *session, struct error *error)
@@ -358,36 +374,37 @@ bool submission_edit_header(struct session *session, struct error *error)
 		return true;
 	if (message->transaction)
 		return error_set(error, ERROR_PERMANENT, "the header is too large to be changed");
-	buf_init(&edited, BODY_MAX);
-	if (!mail_header_edit(header, &edit, &edited) || !buf_append(&edited, slice_from(all, header.len))) {
+	buf_init(&edited, message->body.max);
+	if (!mail_header_edit(header, &edit, &edited) || buf_len(&edited) > header_max(session)) {
 		buf_free(&edited);
 		return error_set(error, ERROR_PERMANENT, "the header is too large for what was added to it");
 	}
+	message->header_size = buf_len(&edited);
+	ensure(buf_append(&edited, slice_from(all, header.len)));
 	message->size = message->size - all.len + buf_len(&edited);
 	buf_free(&message->body);
 	message->body = edited;
 	return true;
 }
 
-bool submission_release(struct session *session, struct error *error)
+bool submission_take_header(struct session *session, struct error *error)
 {
 	struct incoming_message *message = &session->message;
-	struct buf rewritten;
-	if (!message->held)
-		return true;
-	message->held = false;
-	/* A rewritten address may be longer; the header as a whole is let grow to twice its limit. */
-	buf_init(&rewritten, 2 * (size_t)session->conf->main.header_maxsize + HEADER_ROOM);
-	bool done = rewriting_holds(session) ? rewriting_message(session, buf_slice(&message->header), &rewritten, error)
-					     : buf_append(&rewritten, buf_slice(&message->header));
-	buf_free(&message->header);
-	if (done && session_fix_up(session, &rewritten, error)) {
+	struct slice all = buf_slice(&message->header), section = slice_first(all, message->scan.section);
+	struct buf header;
+	buf_init(&header, header_max(session));
+	bool done = rewriting_has_rules(session) ? rewriting_message(session, section, &header, error) : buf_append(&header, section);
+	if (done && session_fix_up(session, &header, error)) {
 		add_received(session);
-		done = append(session, buf_slice(&rewritten), error);
+		ensure(buf_append(&message->body, buf_slice(&header)));
+		message->size = message->header_size = buf_len(&message->body);
+		/* RFC 5322 §2.1: the empty line is what begins the body. Where a line that is no field does it, readers differ. */
+		done = (!message->scan.broken || append(session, SLICE("\r\n"), error)) && append(session, slice_from(all, section.len), error);
 	} else {
 		done = false;
 	}
-	buf_free(&rewritten);
+	buf_free(&header);
+	buf_free(&message->header);
 	return done;
 }
 
@@ -406,18 +423,29 @@ static void measure_lines(struct incoming_message *message, struct slice run)
 	}
 }
 
+/* Keeps a run of the header section, or the one with its end. */
+static bool keep_header(struct session *session, struct slice run, struct error *error)
+{
+	struct incoming_message *message = &session->message;
+	if (!buf_append(&message->header, run))
+		return error_set(error, ERROR_PERMANENT, "the header section is too large");
+	count_header(session, buf_len(&message->header));
+	if (!message->large_header || session->front->large_headers <= LARGE_HEADERS_MAX)
+		return true;
+	/* The others have this room now: the message is refused. */
+	buf_free(&message->header);
+	count_header(session, 0);
+	return error_set(error, ERROR_TEMPORARY, "large header sections of messages take more than %d MiB", LARGE_HEADERS_MAX >> 20);
+}
+
 bool submission_append(struct session *session, struct slice run, struct error *error)
 {
 	struct incoming_message *message = &session->message;
 	measure_lines(message, run);
-	if (!message->held)
-		return append(session, run, error);
-	if (!buf_append(&message->header, run))
-		return error_set(error, ERROR_PERMANENT, "the header section is too large");
-	return !message->scan.ended || submission_release(session, error);
+	return message->header_done ? append(session, run, error) : keep_header(session, run, error);
 }
 
 bool submission_commit(struct session *session, struct error *error)
 {
-	return submission_release(session, error) && send_part(session, true, error);
+	return send_part(session, true, error);
 }

@@ -51,7 +51,7 @@ size_t tls_wants_of(const struct conf *conf, struct arena *arena, struct tls_wan
 			wants[count] = chains[i];
 		wants[count++].option = "tls_certificate";
 	}
-	count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_TEXT, .path = conf_constant(main->tls_dhparam), .option = "tls_dhparam" });
+	count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_PARAMETERS, .path = conf_constant(main->tls_dhparam), .option = "tls_dhparam" });
 	if (main->tls_verify_hosts || main->tls_try_verify_hosts) {
 		struct slice trust = main->tls_verify_certificates ? conf_constant(main->tls_verify_certificates) : SLICE("system");
 		count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_TRUST, .path = trust, .option = "tls_verify_certificates" });
@@ -60,7 +60,7 @@ size_t tls_wants_of(const struct conf *conf, struct arena *arena, struct tls_wan
 	struct conf_strings proofs = conf_value_strings(arena, conf_constant(main->tls_ocsp_file));
 	for (size_t i = 0; i < proofs.count && i < TLS_CHAINS_MAX; i++) {
 		struct slice path = ocsp_file_path(proofs.items[i]);
-		count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_TEXT, .path = path, .option = "tls_ocsp_file", .spared = true });
+		count = add_constant(wants, count, (struct tls_want){ .kind = TLS_FILE_PROOFS, .path = path, .option = "tls_ocsp_file", .spared = true });
 	}
 	return count;
 }

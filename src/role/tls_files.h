@@ -10,7 +10,8 @@
 #include "conf/conf.h"
 
 enum tls_file_kind {
-	TLS_FILE_TEXT,   /* as it is: parameters, proofs */
+	TLS_FILE_PROOFS, /* for stapling; as they are, for the fronts judge them */
+	TLS_FILE_PARAMETERS, /* of Diffie-Hellman */
 	TLS_FILE_CHAIN,  /* certificates; its private key is with the keeper */
 	TLS_FILE_NAMES,  /* the certificates in a directory: a line each, "NAME.pem", "NAME.key" or "NAME/" */
 	TLS_FILE_TRUST,  /* certificates to verify clients with, of a file, a directory, or "system" */
@@ -18,12 +19,12 @@ enum tls_file_kind {
 	TLS_FILE_KINDS
 };
 
-enum { TLS_FILE_MAX = 1024 * 1024, TLS_PATH_MAX = 1024, TLS_WANTS_MAX = 32 };
+enum { TLS_FILE_MAX = 1024 * 1024, TLS_PATH_MAX = 1024, TLS_WANTS_MAX = 32, TLS_NAMES_MAX = 100000 /* entries of a directory */ };
 
 struct tls_want {
 	enum tls_file_kind kind;
 	struct slice path, key_path; /* the second only of chains: where the key is, perhaps the same file */
-	const char *option;          /* that names the path; static; set by tls_wants_of */
+	const char *option;          /* that names the path; static, or NULL; set by tls_wants_of */
 	bool spared;                 /* a proof: without it the certificate is still good */
 };
 

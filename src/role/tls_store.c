@@ -4,22 +4,17 @@
 #include "base/fatal.h"
 #include "role/master.h"
 #include "role/tls_content.h"
+#include "role/tls_demands.h"
 #include "role/tls_guard.h"
+#include "role/tls_mark.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define WATCH_PERIOD CLOCK_SECOND
+/* A directory of many thousands may take long to look at: the next look is so many times later, at 2 % of a processor. */
+enum { LOOK_SPARING = 50, QUESTIONS_MAX = 1024 /* of fronts at a time; one that asks more is not well, and each has a task */ };
 #define KEEPER_TIMEOUT (20 * CLOCK_SECOND)
-
-/* Tells one state of a file from another; all zero: there is none. */
-struct mark {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec modified, changed;
-};
 
 struct item {
 	enum tls_file_kind kind;
@@ -27,11 +22,13 @@ struct item {
 	bool constant;         /* the configuration names it by itself */
 	bool spared;           /* and can do without it */
 	bool loading;
-	bool refused;          /* `used` is of files that were not taken: `content` is of others before them */
+	enum { TAKEN, UNFIT, GUARDED } refused; /* not TAKEN: `used` is of files that were not; `content` is of others before them */
 	struct tls_content content; /* what it has in use */
-	struct mark used[2];   /* of the file and its key, when `content` was made or refused */
-	struct mark last[2];   /* at the last look */
+	struct tls_mark used[2];   /* of the file and its key, when `content` was made or refused */
+	struct tls_mark last[2];   /* at the last look */
+	int64_t rests_until;       /* no look before that */
 	struct guard_wait wait;
+	bool told;                 /* that its chain is not good */
 	uint64_t version;
 	char problem[300];     /* empty: it is usable */
 };
@@ -43,35 +40,20 @@ struct tls_store {
 	struct item *items[TLS_STORE_MAX];
 	size_t count;
 	struct wait_list loaded;
+	bool looked_at_demands;
 };
 
 /* ---- Marks ---- */
 
-static struct mark mark_of(const char *path)
+static void take_marks(const struct item *item, struct tls_mark marks[2])
 {
-	struct stat st;
-	struct mark mark = { 0 };
-	if (*path && stat(path, &st) == 0)
-		mark = (struct mark){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
-	return mark;
+	marks[0] = tls_mark_of(item->kind, item->path);
+	marks[1] = tls_mark_of(TLS_FILE_CHAIN, item->key_path);
 }
 
-static bool same_mark(const struct mark *a, const struct mark *b)
+static bool same_marks(const struct tls_mark a[2], const struct tls_mark b[2])
 {
-	return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified.tv_sec == b->modified.tv_sec &&
-	       a->modified.tv_nsec == b->modified.tv_nsec && a->changed.tv_sec == b->changed.tv_sec &&
-	       a->changed.tv_nsec == b->changed.tv_nsec;
-}
-
-static void take_marks(const struct item *item, struct mark marks[2])
-{
-	marks[0] = mark_of(item->path);
-	marks[1] = mark_of(item->key_path);
-}
-
-static bool same_marks(const struct mark a[2], const struct mark b[2])
-{
-	return same_mark(&a[0], &b[0]) && same_mark(&a[1], &b[1]);
+	return tls_mark_same(&a[0], &b[0]) && tls_mark_same(&a[1], &b[1]);
 }
 
 /* ---- Items ---- */
@@ -160,11 +142,28 @@ bool tls_store_problem(const struct tls_store *store, struct error *error)
 	return false;
 }
 
+static bool is_good(const struct tls_content *content, struct error *error)
+{
+	return chain_is_good(&content->verdict, clock_wall_now() / CLOCK_SECOND, error);
+}
+
+/* A chain that is used though it is not good: there was no better one, or its time has come to an end. */
+static void tell_fault(const struct tls_store *store, struct item *item)
+{
+	struct error error;
+	if (item->kind != TLS_FILE_CHAIN || item->content.fd < 0 || item->loading || *item->problem || item->told || is_good(&item->content, &error))
+		return;
+	item->told = true;
+	log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is in use, but %s", item->path, error.text);
+}
+
 void tls_store_complain(const struct tls_store *store)
 {
-	for (size_t i = 0; i < store->count; i++)
+	for (size_t i = 0; i < store->count; i++) {
 		if (*store->items[i]->problem)
 			log_line(&store->master->log, LOG_KIND_PANIC, "TLS error: %s", store->items[i]->problem);
+		tell_fault(store, store->items[i]);
+	}
 }
 
 /* ---- Messages ---- */
@@ -341,6 +340,8 @@ static void answer_question(struct question *question)
 		remove_item(store, item);
 	wait_list_wake_all(&store->loaded);
 	if (good)
+		tell_fault(store, item);
+	if (good)
 		tell_published(store, item); /* now that nobody waits for it */
 }
 
@@ -357,7 +358,7 @@ void tls_store_wanted(struct tls_store *store, struct child *front, struct ipc_i
 {
 	struct ipc_tls_file_wanted message;
 	struct question *question = xcalloc(1, sizeof *question);
-	if (!store || !ipc_unpack_tls_file_wanted(incoming->body, &message) || message.kind >= TLS_FILE_KINDS ||
+	if (!store || store->references > QUESTIONS_MAX || !ipc_unpack_tls_file_wanted(incoming->body, &message) || message.kind >= TLS_FILE_KINDS ||
 	    !slice_to_cstr(message.path, question->path, sizeof question->path) ||
 	    !slice_to_cstr(message.key_path, question->key_path, sizeof question->key_path)) {
 		free(question);
@@ -398,16 +399,18 @@ static bool guard_permits(struct tls_store *store, struct item *item, const stru
 }
 
 /*
- * Chains that the fronts asked for are taken along: otherwise a reload would forget what was in use before, and let in what the
- * guard has refused. What has changed since is found by the next look.
+ * Chains that the fronts asked for are taken along where their files are others now that were refused, and all of them where there is a
+ * guard to ask: otherwise a reload would forget what was in use before, and let in what is refused. What has changed since is
+ * found by the next look.
  */
 static void take_along(struct tls_store *store, const struct tls_store *old)
 {
+	bool guarded = slice_equal(store->conf->main.tls_tlsa_guard, SLICE("true"));
 	struct error ignored;
 	for (size_t i = 0; i < old->count; i++) {
 		const struct item *before = old->items[i];
 		const struct tls_want want = { before->kind, slice_of(before->path), slice_of(before->key_path) };
-		if (before->kind != TLS_FILE_CHAIN || before->loading || before->content.fd < 0 ||
+		if (before->kind != TLS_FILE_CHAIN || before->loading || before->content.fd < 0 || (!guarded && before->refused != UNFIT) ||
 		    find_item(store, want.kind, want.path, want.key_path) || !may_open(store->conf, want.kind, want.path, &ignored) ||
 		    !may_open(store->conf, want.kind, want.key_path, &ignored))
 			continue;
@@ -419,12 +422,23 @@ static void take_along(struct tls_store *store, const struct tls_store *old)
 		item->content.key_fd = fcntl(before->content.key_fd, F_DUPFD_CLOEXEC, 3);
 		item->refused = before->refused;
 		item->wait = before->wait;
+		item->told = before->told;
 		item->version = before->version;
 		memcpy(item->used, before->used, sizeof item->used);
 		memcpy(item->last, before->last, sizeof item->last);
 		if (item->content.fd < 0 || item->content.key_fd < 0)
 			remove_item(store, item);
 	}
+}
+
+/*
+ * Whether a chain may come into the place of the one that is in use: one that does not belong together, or is not valid now, does not if
+ * that one does and is.
+ */
+static bool may_replace(const struct tls_content *before, const struct tls_content *content, struct error *error)
+{
+	struct error ignored;
+	return is_good(content, error) || !is_good(before, &ignored);
 }
 
 bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struct error *error)
@@ -435,15 +449,35 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 		bool same = before && before->content.fd >= 0 && same_marks(before->used, item->used);
 		if (item->kind != TLS_FILE_CHAIN || item->content.fd < 0 || (same && !before->refused))
 			continue;
+		if (before && before->content.fd >= 0 && !*before->problem && !may_replace(&before->content, &item->content, error))
+			return error_context(error, "%s", item->path);
 		enum tls_guard_answer answer = tls_guard_ask(store->master, store->conf, item->path, item->content.fd, error);
 		if (answer == TLS_GUARD_REFUSE)
 			return error_context(error, "%s", item->path);
 		if (answer == TLS_GUARD_LATER)
 			log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is used unchecked: %s", item->path, error->text);
 	}
-	if (old && slice_equal(store->conf->main.tls_tlsa_guard, SLICE("true")))
+	if (old)
 		take_along(store, old);
 	return true;
+}
+
+/*
+ * A key that an item no longer has, or was not permitted to have: the keeper need not have it, unless it is another's too, or perhaps that of one
+ * that is just being loaded. A reload gives the keeper all keys anew.
+ */
+static void release_key(const struct tls_store *store, const struct key_id *key)
+{
+	struct child *keeper = child_find(store->master, ROLE_KEEPER, 0);
+	struct ipc_key_replaced message = { .key = slice_make(key->bytes, KEY_ID_LEN) };
+	for (size_t i = 0; i < store->count; i++) {
+		const struct item *item = store->items[i];
+		bool has = item->kind == TLS_FILE_CHAIN && item->content.fd >= 0 && memcmp(item->content.key.bytes, key->bytes, KEY_ID_LEN) == 0;
+		if (has || item->loading)
+			return;
+	}
+	if (keeper && keeper->ready && keeper->peer && store == store->master->tls && !store->master->reloading)
+		ipc_send(keeper->peer, key_replaced, KEY_REPLACED, 0, &message, NULL, 0);
 }
 
 /* The files are others now: into use, if they can be used. */
@@ -453,39 +487,49 @@ static void renew(struct tls_store *store, struct item *item)
 	struct error error = { 0 };
 	bool had = item->content.fd >= 0 && !*item->problem;
 	item->loading = true;
-	bool good = tls_content_read(item->kind, item->path, item->key_path, &content, &error);
-	if (good && item->kind == TLS_FILE_CHAIN && !ask_keeper(store, item, &content, &error)) {
+	bool good = tls_content_read(item->kind, item->path, item->key_path, &content, &error), permitted = true;
+	if (good && item->kind == TLS_FILE_CHAIN &&
+	    ((had && !may_replace(&item->content, &content, &error)) || !ask_keeper(store, item, &content, &error))) {
 		good = false;
 		tls_content_drop(&content);
 	}
 	if (good && had && item->kind == TLS_FILE_CHAIN && !guard_permits(store, item, &content, &error)) {
-		good = false;
-		tls_content_drop(&content);
+		good = permitted = false;
+		tls_content_drop(&content); /* its key is released below */
 	}
-	item->refused = !good;
+	item->refused = good ? TAKEN : permitted ? UNFIT : GUARDED;
 	item->loading = false;
 	wait_list_wake_all(&store->loaded);
 	if (!good) {
 		log_line(&store->master->log, LOG_KIND_PANIC, "TLS error: %s has changed and is not used: %s%s", item->path, error.text,
 			 had ? "; what was in use before stays" : "");
+		if (!permitted)
+			release_key(store, &content.key);
 		return;
 	}
+	struct key_id before = item->content.key;
 	tls_content_drop(&item->content);
 	item->content = content;
 	*item->problem = '\0';
+	item->told = false;
 	item->version = ++store->master->tls_version;
 	tell_fronts(store, item);
+	if (had && item->kind == TLS_FILE_CHAIN)
+		release_key(store, &before);
 	tell_fetch(store, item);
 	if (item->kind != TLS_FILE_NAMES)
 		log_line(&store->master->log, LOG_KIND_MAIN, "TLS: %s has changed; new connections use it", item->path);
+	tell_fault(store, item);
 }
 
 static void look_at(struct tls_store *store, struct item *item)
 {
-	struct mark now[2];
-	if (item->loading || item->path[0] != '/')
+	struct tls_mark now[2];
+	int64_t began = clock_now();
+	if (item->loading || began < item->rests_until)
 		return;
 	take_marks(item, now);
+	item->rests_until = clock_now() + LOOK_SPARING * (clock_now() - began);
 	bool changed = !same_marks(now, item->used), stable = same_marks(now, item->last);
 	memcpy(item->last, now, sizeof item->last);
 	/* Two files are seldom replaced at one moment: only what has stood for a while is looked at. */
@@ -493,6 +537,20 @@ static void look_at(struct tls_store *store, struct item *item)
 		return;
 	memcpy(item->used, now, sizeof item->used);
 	renew(store, item);
+}
+
+static void watch_item(struct tls_store *store, struct item *item)
+{
+	look_at(store, item);
+	tell_fault(store, item);
+}
+
+/* Of a configuration that has come into use. */
+static void look_at_demands(struct tls_store *store)
+{
+	if (!store->looked_at_demands)
+		tls_demands_tell(store->master, store->conf);
+	store->looked_at_demands = true;
 }
 
 static void look_at_published(struct tls_store *store)
@@ -514,8 +572,9 @@ void tls_store_watch(void *arg)
 		if (!looked)
 			look_at_published(store);
 		looked = true;
+		look_at_demands(store);
 		for (size_t i = 0; i < store->count && store == master->tls; i++)
-			look_at(store, store->items[i]);
+			watch_item(store, store->items[i]);
 		unref(store);
 	}
 }

@@ -4,8 +4,8 @@
  * hands their text out in sealed descriptors; a private key's descriptor goes to the keeper alone. One store a configuration.
  *
  * Files are looked at once a second. One that has changed, and stays so until the next look, is taken into use and sent to
- * all fronts; a chain only if the keeper finds that the key fits. Otherwise what was in use stays (its text, and the
- * open descriptor of its key), for roles that are started again, too.
+ * all fronts; a chain only if the keeper finds that the key fits, and if it belongs together and is valid now, or the one in use is no
+ * better. Otherwise what was in use stays (its text, and the open descriptor of its key), for roles that are started again, too.
  *
  *   item: LOADING ── read, key fits ──▶ USABLE ── changed, fits ──▶ USABLE (another version)
  *            └── a problem ──▶ of the configuration itself: kept, watched; asked for by a front: forgotten
@@ -30,8 +30,8 @@ void tls_store_free(struct tls_store *store);
 /* The first problem of what the configuration names and cannot do without, or that there is none (false). */
 bool tls_store_problem(const struct tls_store *store, struct error *error);
 /*
- * Whether the certificates that the configuration names may be taken into use after those of `old` (tls_tlsa_guard); the same files are
- * not asked about. False with *error when they would break DANE. What cannot be found out is logged, and permitted. Waits.
+ * Whether the certificates that the configuration names may be taken into use after those of `old`; the same files are not asked
+ * about. False with *error when a chain is not good and the one before it is, or would break DANE (tls_tlsa_guard). What cannot be found out is logged, and permitted. Waits.
  */
 bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struct error *error);
 /* Logs all of them. */

@@ -117,7 +117,7 @@ static struct slice forward_headers(void *owner)
 	return others->headers(others->owner);
 }
 
-static enum expand_result forward_acl(void *owner, struct slice name, const struct expand_value *arguments, size_t count,
+static enum expand_result forward_acl(void *owner, struct expand_value name, const struct expand_value *arguments, size_t count,
 				      struct arena *arena, struct expand_value *text_r, struct error *error)
 {
 	const struct routing *routing = owner;
@@ -207,8 +207,7 @@ static enum precondition check_preconditions(struct routing *routing, const stru
 		met = check_list(routing, router, router->domains, "domains", &match);
 		if (met != MET)
 			return met;
-		/* "! +local_domains" names what is not ours. */
-		result->domain_is_ours |= match.item.len > 0;
+		result->domain_is_ours |= !match.anything && !match.excepted && !match.tainted;
 		result->domain_data = match.data;
 	}
 	if (router->local_parts) {

@@ -110,7 +110,12 @@ struct route_result {
 	enum route_outcome outcome;
 	const struct router *router;       /* that accepted, or at which the outcome arose; NULL when none */
 	const struct transport *transport; /* when accepted */
-	bool domain_is_ours;               /* a router names the domain in its `domains`, by an item that is not negated */
+	/*
+	 * A router's `domains` names the domain: by an item that says which domains it is for (a name, the end of one, what a lookup
+	 * finds). By what takes any domain, or what negated items before have left ("*", "! +local_domains : *.test"), a router says for
+	 * whom it works, not whose the domain is.
+	 */
+	bool domain_is_ours;
 	struct clean_path directory;       /* when accepted */
 	bool has_user;                     /* uid and gid are those to deliver as; otherwise as the process runs */
 	uid_t uid;

@@ -167,6 +167,21 @@ static void test_router_without_domains_makes_no_domain_ours(void **state)
 	assert_int_equal(result.outcome, ROUTE_ACCEPTED);
 }
 
+static void test_a_router_names_no_domain_that_it_takes_with_all_others(void **state)
+{
+	static const char *const lists[] = { "*", "!mx.example : *", "! mx.example", "!mx.example : *.example" };
+	struct world *world = *state;
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		world->local.domains = list(world, LIST_DOMAIN, lists[i]);
+		assert_int_equal(routed(world, "nobody", "elsewhere.example").outcome, ROUTE_NOT_LOCAL);
+		struct route_result result = routed(world, "carol", "elsewhere.example");
+		assert_int_equal(result.outcome, ROUTE_ACCEPTED);
+		assert_false(result.domain_is_ours);
+	}
+	world->local.domains = list(world, LIST_DOMAIN, "elsewhere.example : *");
+	assert_int_equal(routed(world, "nobody", "elsewhere.example").outcome, ROUTE_UNROUTEABLE);
+}
+
 static void test_user_lookup_that_defers_ends_routing(void **state)
 {
 	struct route_result result = routed(*state, "slow", "local.example");
@@ -280,6 +295,7 @@ int main(void)
 		TEST(test_own_domain_without_router_is_unrouteable),
 		TEST(test_foreign_domain_is_not_local),
 		TEST(test_router_without_domains_makes_no_domain_ours),
+		TEST(test_a_router_names_no_domain_that_it_takes_with_all_others),
 		TEST(test_user_lookup_that_defers_ends_routing),
 		TEST(test_impossible_user_names_are_not_looked_up),
 		TEST(test_root_is_never_delivered_to),

@@ -2,6 +2,7 @@
 #include "tls/chain.h"
 
 #include "net/address.h"
+#include "tls/ocsp.h"
 #include "tls/remote_key.h"
 
 #include <openssl/err.h>
@@ -129,6 +130,56 @@ bool chain_is_authority(const X509 *certificate)
 {
 	/* The result for version 1 certificates that are self-signed is 3: they have no extensions to say so. */
 	return X509_check_ca((X509 *)(uintptr_t)certificate) > 0;
+}
+
+bool chain_signed_by(X509 *certificate, X509 *issuer)
+{
+	EVP_PKEY *key = X509_get0_pubkey(issuer);
+	bool good = X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(issuer)) == 0 && key &&
+		    X509_verify(certificate, key) == 1;
+	ERR_clear_error();
+	return good;
+}
+
+void chain_judge(STACK_OF(X509) *chain, struct chain_verdict *verdict_r)
+{
+	*verdict_r = (struct chain_verdict){ .broken_at = -1, .begins = INT64_MIN, .ends = INT64_MAX };
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		X509 *certificate = sk_X509_value(chain, i);
+		int64_t begins, ends;
+		/* Dates that are none are never. */
+		if (!ocsp_parse_time(X509_get0_notBefore(certificate), &begins) || !ocsp_parse_time(X509_get0_notAfter(certificate), &ends)) {
+			begins = INT64_MAX;
+			ends = INT64_MIN;
+		}
+		if (begins > verdict_r->begins) {
+			verdict_r->begins = begins;
+			verdict_r->begun_by = i;
+		}
+		if (ends < verdict_r->ends) {
+			verdict_r->ends = ends;
+			verdict_r->ended_by = i;
+		}
+		if (verdict_r->broken_at < 0 && i + 1 < sk_X509_num(chain) && !chain_signed_by(certificate, sk_X509_value(chain, i + 1)))
+			verdict_r->broken_at = i;
+	}
+	ERR_clear_error();
+}
+
+bool chain_is_good(const struct chain_verdict *verdict, int64_t now, struct error *error)
+{
+	char text[32];
+	if (verdict->broken_at >= 0)
+		return error_set(error, ERROR_USAGE, "certificate %d of its chain is not signed by the one that follows it", verdict->broken_at);
+	if (verdict->begins > verdict->ends && verdict->begun_by == verdict->ended_by)
+		return error_set(error, ERROR_USAGE, "certificate %d of its chain is at no time valid", verdict->ended_by);
+	if (now > verdict->ends)
+		return error_set(error, ERROR_USAGE, "certificate %d of its chain was valid until %s", verdict->ended_by,
+				 ocsp_format_time(verdict->ends, text, sizeof text));
+	if (now < verdict->begins)
+		return error_set(error, ERROR_USAGE, "certificate %d of its chain is not valid before %s", verdict->begun_by,
+				 ocsp_format_time(verdict->begins, text, sizeof text));
+	return true;
 }
 
 static struct slice take_der(unsigned char *der, int len, struct arena *arena)

@@ -33,6 +33,19 @@ void chain_free(STACK_OF(X509) **chain);
 size_t chain_names(const X509 *certificate, struct arena *arena, struct slice *names);
 /* Whether a certificate may sign others (RFC 5280 §4.2.1.9). */
 bool chain_is_authority(const X509 *certificate);
+/* Whether this certificate was issued and signed by that one. */
+bool chain_signed_by(X509 *certificate, X509 *issuer);
+
+/* What is to be said of a server's own chain, apart from its key. Times are seconds since the epoch. */
+struct chain_verdict {
+	int broken_at;        /* the first certificate that is not signed by the one that follows it; -1: each is */
+	int64_t begins, ends; /* when all of its certificates are valid */
+	int begun_by, ended_by; /* and whose dates these are */
+};
+void chain_judge(STACK_OF(X509) *chain, struct chain_verdict *verdict_r);
+/* Whether it belongs together and is valid now; false with *error. A certificate that stands alone belongs together. */
+bool chain_is_good(const struct chain_verdict *verdict, int64_t now, struct error *error);
+
 /* SubjectPublicKeyInfo and the whole certificate as DER, into `arena`; empty when OpenSSL cannot encode it. */
 struct slice chain_public_key(const X509 *certificate, struct arena *arena);
 struct slice chain_encode(const X509 *certificate, struct arena *arena);

@@ -97,31 +97,77 @@ static EVP_PKEY *file_parameters(OSSL_LIB_CTX *library, const struct tls_file *f
 	return key;
 }
 
-static bool set_dh(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, struct error *error)
+static bool fits(const struct tls_policy *policy, int bits)
 {
-	bool named = policy->dh_group.len != 0, file = policy->dh_file.name.len != 0;
-	if (policy->no_dh)
-		return true;
-	if (!named && !file)
-		return SSL_CTX_set_dh_auto(context, 1) == 1 || tls_error(error, "tls_dhparam");
-	EVP_PKEY *key = named ? named_parameters(library, policy->dh_group) : file_parameters(library, &policy->dh_file);
-	struct slice what = named ? policy->dh_group : policy->dh_file.name;
-	if (!key)
-		return tls_error(error, "tls_dhparam: reading the parameters of %.*s", SLICE_ARG(slice_first(what, 200)));
-	int bits = EVP_PKEY_get_bits(key);
-	if (file && bits < 1024) {
-		EVP_PKEY_free(key);
-		return error_set(error, ERROR_USAGE, "tls_dhparam: %.*s has only %d bits", SLICE_ARG(slice_first(what, 200)), bits);
-	}
-	/* Exim: parameters above the limit are as none. */
-	if (policy->dh_max_bits && bits > policy->dh_max_bits) {
-		EVP_PKEY_free(key);
-		return true;
-	}
-	if (SSL_CTX_set0_tmp_dh_pkey(context, key) == 1)
+	return !policy->dh_max_bits || bits <= policy->dh_max_bits;
+}
+
+static bool use_group(SSL_CTX *context, OSSL_LIB_CTX *library, struct slice group, struct error *error)
+{
+	EVP_PKEY *key = named_parameters(library, group);
+	if (key && SSL_CTX_set0_tmp_dh_pkey(context, key) == 1)
 		return true;
 	EVP_PKEY_free(key);
-	return tls_error(error, "tls_dhparam: %.*s", SLICE_ARG(slice_first(what, 200)));
+	return tls_error(error, "tls_dhparam: using the group %.*s", SLICE_ARG(group));
+}
+
+static bool use_file(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, struct error *error)
+{
+	struct slice name = slice_first(policy->dh_file.name, 200);
+	EVP_PKEY *key = file_parameters(library, &policy->dh_file);
+	if (!key)
+		return tls_error(error, "tls_dhparam: reading the parameters of %.*s", SLICE_ARG(name));
+	int bits = EVP_PKEY_get_bits(key);
+	bool good = true;
+	if (bits < 1024)
+		good = error_set(error, ERROR_USAGE, "tls_dhparam: %.*s has only %d bits", SLICE_ARG(name), bits);
+	else if (fits(policy, bits) && SSL_CTX_set0_tmp_dh_pkey(context, key) == 1)
+		return true;
+	else if (fits(policy, bits))
+		good = tls_error(error, "tls_dhparam: %.*s", SLICE_ARG(name));
+	EVP_PKEY_free(key);
+	return good;
+}
+
+/* Exim: parameters above the limit are as none. */
+static bool set_dh(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, struct error *error)
+{
+	if (policy->no_dh)
+		return true;
+	if (policy->dh_file.name.len)
+		return use_file(context, library, policy, error);
+	if (policy->dh_group.len)
+		return !fits(policy, policy->dh_group_bits) || use_group(context, library, policy->dh_group, error);
+	return SSL_CTX_set_dh_auto(context, 1) == 1 || tls_error(error, "tls_dhparam");
+}
+
+/* The length of the group that OpenSSL would take (SSL_CTX_set_dh_auto(3)): as strong as the certificate, and as its own level asks. */
+static int automatic_bits(const SSL_CTX *context, const EVP_PKEY *key)
+{
+	static const int levels[] = { 0, 80, 112, 128, 192, 256 };
+	int level = SSL_CTX_get_security_level(context);
+	int wanted = levels[level < 0 ? 0 : level > 5 ? 5 : level], strength = EVP_PKEY_get_security_bits(key);
+	strength = strength < wanted ? wanted : strength;
+	return strength >= 192 ? 8192 : strength >= 152 ? 4096 : strength >= 128 ? 3072 : strength >= 112 ? 2048 : 1024;
+}
+
+bool tls_context_limit_dh(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, const EVP_PKEY *key,
+			  struct error *error)
+{
+	/* RFC 7919. OpenSSL has no group of 1024 bits that is safe. */
+	static const struct {
+		int bits;
+		const char *name;
+	} groups[] = { { 6144, "ffdhe6144" }, { 4096, "ffdhe4096" }, { 3072, "ffdhe3072" }, { 2048, "ffdhe2048" } };
+	bool automatic = !policy->no_dh && !policy->dh_group.len && !policy->dh_file.name.len;
+	/* Only an RSA key signs for a key exchange of this kind (RFC 5246 §7.4.2; no DSA here). */
+	if (!automatic || !EVP_PKEY_is_a(key, "RSA") || fits(policy, automatic_bits(context, key)))
+		return true;
+	SSL_CTX_set_dh_auto(context, 0);
+	for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
+		if (fits(policy, groups[i].bits))
+			return use_group(context, library, slice_of(groups[i].name), error);
+	return true;
 }
 
 bool tls_context_configure(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, struct error *error)

@@ -9,7 +9,13 @@
 
 /* False and *error, which names the option, when OpenSSL has no use for a value. */
 bool tls_context_configure(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, struct error *error);
-/* The same on a context that is thrown away: whether the values are of any use. */
+/*
+ * For the key of each certificate that is added: where the group that would be chosen by it is beyond tls_dh_max_bits, the largest one
+ * takes its place that is not, if there is any.
+ */
+bool tls_context_limit_dh(SSL_CTX *context, OSSL_LIB_CTX *library, const struct tls_policy *policy, const EVP_PKEY *key,
+			  struct error *error);
+/* tls_context_configure on a context that is thrown away: whether the values are of any use. */
 bool tls_context_check(const struct tls_policy *policy, struct error *error);
 
 #endif

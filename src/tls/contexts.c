@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_MAX = 64 * 1024 };
-
 struct entry {
 	uint64_t hash;         /* of the values */
 	struct buf values;     /* the policy without versions */
@@ -72,7 +70,7 @@ static struct entry *take_place(struct tls_contexts *contexts)
 static void replace(struct buf *to, struct slice text)
 {
 	buf_free(to);
-	buf_init(to, KEY_MAX);
+	buf_init(to, TLS_POLICY_KEY_MAX);
 	ensure(buf_append(to, text));
 }
 
@@ -118,8 +116,8 @@ struct tls_server *tls_contexts_get(struct tls_contexts *contexts, const struct 
 	struct buf values, versions;
 	struct tls_server *server = NULL;
 	error->kind = ERROR_NONE;
-	buf_init(&values, KEY_MAX);
-	buf_init(&versions, KEY_MAX);
+	buf_init(&values, TLS_POLICY_KEY_MAX);
+	buf_init(&versions, TLS_POLICY_KEY_MAX);
 	if (tls_policy_key(policy, false, &values) && tls_policy_key(policy, true, &versions))
 		server = get(contexts, policy, buf_slice(&values), buf_slice(&versions), error);
 	else

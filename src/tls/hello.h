@@ -10,7 +10,7 @@
 
 #include <openssl/ssl.h>
 
-enum { HELLO_NAME_MAX = 255, HOST_NAME_MAX_LENGTH = 253 };
+enum { HELLO_NAME_MAX = 255, HOST_NAME_MAX_LENGTH = 253, TLS_HELLO_TEXT_MAX = 1024 };
 
 struct tls_hello {
 	bool seen;
@@ -25,7 +25,10 @@ struct tls_hello {
 
 /* In the ClientHello callback (SSL_CTX_set_client_hello_cb). */
 void tls_hello_take(struct tls_hello *hello, SSL *ssl);
-/* "offered TLS1.2 TLS1.0; ciphers A:B; groups X; name N", without control characters; empty when nothing was seen. */
+/*
+ * "offered TLS1.2 TLS1.0; ciphers A:B; groups X; name N", without control characters; empty when nothing was seen.
+ * TLS_HELLO_TEXT_MAX has room for all that is ever told.
+ */
 void tls_hello_describe(const struct tls_hello *hello, SSL *ssl, char *out, size_t size);
 
 /* A name that can be part of a path: letters, digits, "-", "_" and dots between labels; in lower case. */

@@ -85,6 +85,17 @@ struct keystore *keystore_without(const struct keystore *store, const struct key
 	return rest;
 }
 
+struct keystore *keystore_only(const struct keystore *store, const struct key_id *id)
+{
+	const struct entry *entry = find(store, id);
+	if (!entry)
+		return NULL;
+	struct keystore *one = keystore_new();
+	ensure(EVP_PKEY_up_ref(entry->key) == 1);
+	append(one, *entry);
+	return one;
+}
+
 struct keystore *keystore_copy(const struct keystore *store)
 {
 	struct keystore *copy = keystore_new();

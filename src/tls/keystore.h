@@ -20,6 +20,8 @@ struct keystore *keystore_ref(struct keystore *store);
 void keystore_free(struct keystore *store);
 /* One with those of its keys that `other` lacks; NULL: there are none. */
 struct keystore *keystore_without(const struct keystore *store, const struct keystore *other);
+/* One with this key alone; NULL: the store does not have it. */
+struct keystore *keystore_only(const struct keystore *store, const struct key_id *id);
 size_t keystore_count(const struct keystore *store); /* keys, KEYSTORE_MAX at the most */
 bool keystore_has(const struct keystore *store, const struct key_id *id);
 

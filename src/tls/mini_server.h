@@ -105,6 +105,13 @@ static inline struct mini_world *mini_world(void)
 	return &world;
 }
 
+/* One line for the log, whatever a client sent: nothing in it that could end the line or be another. */
+static inline void mini_check_line(const char *text)
+{
+	for (const char *at = text; *at; at++)
+		ensure((unsigned char)*at >= 32 && (unsigned char)*at < 127);
+}
+
 static inline void mini_server_task(void *arg)
 {
 	struct mini_connection *connection = arg;
@@ -114,6 +121,8 @@ static inline void mini_server_task(void *arg)
 	connection->done = stream_accept_tls(&stream, connection->server, connection->choice, clock_after(30 * CLOCK_SECOND),
 					     &connection->error);
 	ensure(connection->done == (connection->error.kind == ERROR_NONE));
+	if (stream.offered)
+		mini_check_line(stream.offered);
 	if (connection->done && connection->serve)
 		connection->serve(connection, &stream);
 	stream_close(&stream);
@@ -170,13 +179,6 @@ static inline size_t mini_receive(struct mini_connection *connection, char *out,
 			return 0;
 	}
 	return 0;
-}
-
-/* One line for the log, whatever a client sent: nothing in it that could end the line or be another. */
-static inline void mini_check_line(const char *text)
-{
-	for (const char *at = text; *at; at++)
-		ensure((unsigned char)*at >= 32 && (unsigned char)*at < 127);
 }
 
 #endif

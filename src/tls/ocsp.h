@@ -64,6 +64,9 @@ STACK_OF(X509) *ocsp_chain_read(struct slice pem);
 X509 *ocsp_find_issuer(X509 *certificate, STACK_OF(X509) *chain);
 /* Whether its TLS feature extension demands a stapled proof (RFC 7633 §4.2.3.1). */
 bool ocsp_is_must_staple(X509 *certificate);
+/* What is said of one that does and has no proof. Returns out. */
+enum { OCSP_DEMAND_MAX = 512 };
+const char *ocsp_demand_text(X509 *certificate, char out[OCSP_DEMAND_MAX]);
 /* The first http URL of a responder in the certificate (RFC 5280 §4.2.2.1). False when it names none, or one that does not fit. */
 bool ocsp_responder_url(X509 *certificate, char *url_r, size_t size);
 /* What to send to the responder (RFC 6960 §4.1), in DER: SHA-1 names the certificate, which is what all responders know (RFC 5019 §2.1.1). */
@@ -102,6 +105,7 @@ struct ocsp_source {
 struct ocsp_complaints {
 	void (*complain)(void *owner, const char *text);
 	void *owner;
+	bool shared; /* the same files serve contexts with other certificates: one that is about none of this one's is in order */
 };
 
 /*

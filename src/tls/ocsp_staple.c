@@ -183,15 +183,22 @@ static const struct staple *choose(struct ocsp_stapler *stapler, struct shown *s
 	return NULL;
 }
 
-static void tell_demand(struct ocsp_stapler *stapler, struct shown *shown)
+const char *ocsp_demand_text(X509 *certificate, char out[OCSP_DEMAND_MAX])
 {
 	char subject[256];
+	subject_of(certificate, subject, sizeof subject);
+	snprintf(out, OCSP_DEMAND_MAX, "the certificate of %s demands a stapled OCSP proof (Must-Staple, RFC 7633), and there is no valid one: "
+		 "clients that heed it refuse this server until there is", subject);
+	return out;
+}
+
+static void tell_demand(struct ocsp_stapler *stapler, struct shown *shown)
+{
+	char text[OCSP_DEMAND_MAX];
 	if (!shown->demands || shown->told_demand)
 		return;
 	shown->told_demand = true;
-	subject_of(shown->certificate, subject, sizeof subject);
-	complain(stapler, "the certificate of %s demands a stapled OCSP proof (Must-Staple, RFC 7633), and there is no valid one: "
-		 "clients that heed it refuse this server until there is", subject);
+	complain(stapler, "%s", ocsp_demand_text(shown->certificate, text));
 }
 
 /* SSL_CTX_set_tlsext_status_cb(3). OpenSSL has chosen the certificate by now. */
@@ -277,7 +284,7 @@ static void read_source(struct ocsp_stapler *stapler, const struct ocsp_source *
 	}
 	for (size_t i = 0; i < file.count; i++)
 		about = place_proof(stapler, file.proofs[i], source) || about;
-	if (!about)
+	if (!about && !stapler->complaints.shared)
 		complain(stapler, "the OCSP proof %s is not served: it is about none of the server's certificates", source->name);
 	ocsp_file_free(&file);
 }

@@ -83,24 +83,49 @@ static char list_separator(struct slice *text)
 	return separator;
 }
 
-struct slice tls_item_for_port(struct slice text, uint16_t port)
+bool tls_cut_port(struct slice *item, uint16_t *port_r)
+{
+	struct slice rest = *item, number = slice_trim(slice_cut(&rest, '='));
+	uint64_t value = 0;
+	if (slice_find(*item, '=') == item->len || !slice_parse_u64(number, UINT16_MAX, &value))
+		return false;
+	*item = slice_trim(rest);
+	*port_r = (uint16_t)value;
+	return true;
+}
+
+static struct slice item_for_port(struct slice text, char separator, uint16_t port)
 {
 	struct slice found = { 0 };
 	bool exact = false;
-	char separator = list_separator(&text);
 	while (text.len) {
-		struct slice item = slice_trim(slice_cut(&text, separator)), rest = item;
-		struct slice number = slice_trim(slice_cut(&rest, '='));
-		uint64_t value = 0;
-		if (number.len < item.len && slice_parse_u64(number, UINT16_MAX, &value)) {
-			if (value == port)
-				found = slice_trim(rest);
-			exact = exact || value == port;
-		} else if (item.len && !exact) {
+		struct slice item = slice_trim(slice_cut(&text, separator));
+		uint16_t its = 0;
+		bool has_port = tls_cut_port(&item, &its);
+		if (has_port && its == port)
 			found = item;
-		}
+		else if (!has_port && item.len && !exact)
+			found = item;
+		exact = exact || (has_port && its == port);
 	}
 	return found;
+}
+
+struct slice tls_item_for_port(struct slice text, uint16_t port)
+{
+	char separator = list_separator(&text);
+	return item_for_port(text, separator, port);
+}
+
+bool tls_ciphers_have_ports(struct slice text)
+{
+	text = slice_trim(text);
+	return slice_starts(text, SLICE("<"));
+}
+
+struct slice tls_ciphers_for_port(struct slice text, uint16_t port)
+{
+	return tls_ciphers_have_ports(text) ? tls_item_for_port(text, port) : item_for_port(text, '\0', port);
 }
 
 bool tls_policy_set_min_version(struct tls_policy *policy, struct slice text, struct error *error)
@@ -212,6 +237,13 @@ static bool is_suite(struct slice item)
 	return false;
 }
 
+/* "587=...", and not "@SECLEVEL=0": OpenSSL would pass over it as a name that it does not know. */
+static bool is_by_port(struct slice item)
+{
+	uint16_t port;
+	return tls_cut_port(&item, &port);
+}
+
 static bool append_item(struct buf *list, struct slice item)
 {
 	return (!buf_len(list) || buf_append_byte(list, ':')) && buf_append(list, item);
@@ -221,7 +253,7 @@ bool tls_policy_set_ciphers(struct tls_policy *policy, struct slice text, struct
 {
 	struct buf ciphers, suites;
 	bool good = true;
-	buf_init(&ciphers, 16384);
+	buf_init(&ciphers, TLS_CIPHERS_MAX);
 	buf_init(&suites, 1024);
 	for (text = slice_trim(text); good && text.len;) {
 		size_t end = 0;
@@ -236,13 +268,19 @@ bool tls_policy_set_ciphers(struct tls_policy *policy, struct slice text, struct
 					 "\"%.*s\" belongs to a priority string of GnuTLS; Postern uses OpenSSL: write a list for ciphers(1), "
 					 "or leave the option out and set tls_profile",
 					 SLICE_ARG(slice_first(item, 60)));
+		else if (is_by_port(item))
+			good = error_set(error, ERROR_USAGE,
+					 "\"%.*s\": lists for ports need a separator that is none of ciphers, as in \"<; LIST ; 587=LIST\"",
+					 SLICE_ARG(slice_first(item, 60)));
 		else if (slice_equal_nocase(item, SLICE("string-b")) || slice_equal(item, SLICE("@@@CIPHERSTRINGB@@@")))
 			good = append_item(&ciphers, SLICE(STRING_B));
 		else
 			good = append_item(is_suite(item) ? &suites : &ciphers, item) || error_set(error, ERROR_USAGE, "the list of ciphers is too long");
 	}
-	if (good && buf_len(&suites))
+	if (good && buf_len(&suites)) {
 		policy->suites = arena_copy(arena, buf_slice(&suites));
+		policy->suites_given = true;
+	}
 	if (good && buf_len(&ciphers)) {
 		policy->ciphers = arena_copy(arena, buf_slice(&ciphers));
 		policy->ciphers_given = true;
@@ -283,16 +321,19 @@ bool tls_policy_set_dh(struct tls_policy *policy, struct slice text, struct aren
 	/* RFC 2409, 3526, 5114, 7919 under Exim's names; NULL: too short to be safe. */
 	static const struct {
 		const char *name, *group;
+		int bits;
 	} groups[] = {
-		{ "default", "" }, { "exim.dev.20160529.1", "" }, { "exim.dev.20160529.2", "" }, { "exim.dev.20160529.3", "" },
-		{ "ffdhe2048", "ffdhe2048" }, { "ffdhe3072", "ffdhe3072" }, { "ffdhe4096", "ffdhe4096" }, { "ffdhe6144", "ffdhe6144" },
-		{ "ffdhe8192", "ffdhe8192" }, { "ike14", "modp_2048" }, { "ike15", "modp_3072" }, { "ike16", "modp_4096" },
-		{ "ike17", "modp_6144" }, { "ike18", "modp_8192" }, { "ike23", "dh_2048_224" }, { "ike24", "dh_2048_256" },
-		{ "ike1", NULL }, { "ike2", NULL }, { "ike5", NULL }, { "ike22", NULL }, { "historic", NULL },
+		{ "default", "", 0 }, { "exim.dev.20160529.1", "", 0 }, { "exim.dev.20160529.2", "", 0 }, { "exim.dev.20160529.3", "", 0 },
+		{ "ffdhe2048", "ffdhe2048", 2048 }, { "ffdhe3072", "ffdhe3072", 3072 }, { "ffdhe4096", "ffdhe4096", 4096 },
+		{ "ffdhe6144", "ffdhe6144", 6144 }, { "ffdhe8192", "ffdhe8192", 8192 }, { "ike14", "modp_2048", 2048 },
+		{ "ike15", "modp_3072", 3072 }, { "ike16", "modp_4096", 4096 }, { "ike17", "modp_6144", 6144 }, { "ike18", "modp_8192", 8192 },
+		{ "ike23", "dh_2048_224", 2048 }, { "ike24", "dh_2048_256", 2048 }, { "ike1", NULL, 768 }, { "ike2", NULL, 1024 },
+		{ "ike5", NULL, 1536 }, { "ike22", NULL, 1024 }, { "historic", NULL, 1024 },
 	};
 	text = slice_trim(text);
 	policy->no_dh = slice_equal(text, SLICE("none"));
 	policy->dh_group = (struct slice){ 0 };
+	policy->dh_group_bits = 0;
 	policy->dh_file = (struct tls_file){ 0 };
 	if (policy->no_dh || !text.len)
 		return true;
@@ -306,6 +347,7 @@ bool tls_policy_set_dh(struct tls_policy *policy, struct slice text, struct aren
 		if (!groups[i].group)
 			return error_set(error, ERROR_USAGE, "the group \"%s\" is not safe; use default or ffdhe2048", groups[i].name);
 		policy->dh_group = slice_of(groups[i].group);
+		policy->dh_group_bits = groups[i].bits;
 		return true;
 	}
 	return error_set(error, ERROR_USAGE, "expected an absolute path, the name of a group such as ffdhe2048, default or none; found \"%.*s\"",

@@ -18,7 +18,7 @@
 
 enum tls_profile { TLS_PROFILE_OPPORTUNISTIC, TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN, TLS_PROFILES };
 
-enum { TLS_CHAINS_MAX = 8, TLS_ALPN_MAX = 255 };
+enum { TLS_CHAINS_MAX = 8, TLS_ALPN_MAX = 255, TLS_CIPHERS_MAX = 16 * 1024, TLS_POLICY_KEY_MAX = 64 * 1024 };
 
 /* A file as the master gave it; `version` changes whenever the content does. */
 struct tls_file {
@@ -31,9 +31,10 @@ struct tls_policy {
 	int profile_min_version;
 	uint64_t options, cleared;       /* SSL_OP_... beyond the ones that are always set; and those to clear */
 	struct slice ciphers, suites;    /* OpenSSL's lists for TLS 1.2 and 1.3 */
-	bool ciphers_given;
+	bool ciphers_given, suites_given; /* by tls_policy_set_ciphers, not by the profile */
 	struct slice groups;             /* data NULL: the library's */
 	struct slice dh_group;           /* OpenSSL's name; empty: chosen by the certificate */
+	int dh_group_bits;
 	bool no_dh;
 	struct tls_file dh_file;         /* name empty: none */
 	int64_t dh_max_bits;             /* 0: no limit */
@@ -53,11 +54,19 @@ bool tls_profile_named(struct slice name, enum tls_profile *profile_r);
 /* "TLS1.2", "TLSv1.2", "1.2". */
 bool tls_version_named(struct slice name, int *version_r);
 
+/* Takes "587=" off the start of an item of a list by port: false, and nothing taken, when it does not begin so. */
+bool tls_cut_port(struct slice *item, uint16_t *port_r);
 /*
  * Of a list whose items may begin with a port and "=" the one for this port: otherwise the last without a port, or nothing
  * (data NULL). Items are separated as in all lists; the result is a part of `text`.
  */
 struct slice tls_item_for_port(struct slice text, uint16_t port);
+/*
+ * The same for ciphers, whose own lists are full of colons, commas and blanks: there are several items only where the separator is told,
+ * as in "<; LIST ; 587=LIST". Any other text is one item.
+ */
+struct slice tls_ciphers_for_port(struct slice text, uint16_t port);
+bool tls_ciphers_have_ports(struct slice text);
 
 bool tls_policy_set_min_version(struct tls_policy *policy, struct slice text, struct error *error);
 /* Flags of OpenSSL with + and -. `notes` (may be NULL) gets the names that have no effect, separated by blanks. */

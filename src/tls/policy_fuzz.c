@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
 	switch (data[0] % 8) {
 	case 0: tls_policy_set_options(&policy, text, &key, &error); break;
-	case 1: tls_policy_set_ciphers(&policy, text, &arena, &error); break;
+	case 1: tls_policy_set_ciphers(&policy, tls_ciphers_for_port(text, 587), &arena, &error); break;
 	case 2: tls_policy_set_groups(&policy, text, &arena, &error); break;
 	case 3: tls_policy_set_dh(&policy, text, &arena, &error); break;
 	case 4: tls_policy_set_alpn(&policy, text, &arena, &error); break;

@@ -61,6 +61,28 @@ static void an_item_with_the_port_wins_over_one_without(void **state)
 	}
 }
 
+static void ciphers_by_port_need_a_separator_of_their_own(void **state)
+{
+	(void)state;
+	static const struct { const char *text; uint16_t port; const char *item; } rows[] = {
+		{ "A:B, !C +D", 25, "A:B, !C +D" }, { "587=A:B", 587, "A:B" }, { "587=A:B", 25, "" }, { "", 25, "" },
+		{ "<; A:B ; 587=C:!D ; 465 = E", 25, "A:B" }, { "<; A:B ; 587=C:!D ; 465 = E", 587, "C:!D" },
+		{ "<; A:B ; 587=C:!D ; 465 = E", 465, "E" }, { "<; 587=ALL:@SECLEVEL=0", 587, "ALL:@SECLEVEL=0" },
+		{ "ALL:@SECLEVEL=0", 587, "ALL:@SECLEVEL=0" }, { "<; 587=A", 25, "" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct slice item = tls_ciphers_for_port(slice_of(rows[i].text), rows[i].port);
+		if (!slice_equal(item, slice_of(rows[i].item)))
+			fail_msg("%s at %u: %.*s", rows[i].text, rows[i].port, SLICE_ARG(item));
+	}
+	struct tls_policy policy;
+	struct error error;
+	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
+	assert_false(tls_policy_set_ciphers(&policy, SLICE("ECDHE+AES:587=ECDHE+AESGCM"), &arena, &error));
+	assert_non_null(strstr(error.text, "\"<; LIST ; 587=LIST\""));
+	assert_true(tls_policy_set_ciphers(&policy, SLICE("ECDHE+AES:@SECLEVEL=0"), &arena, &error));
+}
+
 static void options_set_and_clear_but_never_allow_compression(void **state)
 {
 	(void)state;
@@ -204,6 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_profile_makes_a_context),
 		cmocka_unit_test(an_item_with_the_port_wins_over_one_without),
+		cmocka_unit_test(ciphers_by_port_need_a_separator_of_their_own),
 		cmocka_unit_test(options_set_and_clear_but_never_allow_compression),
 		cmocka_unit_test(suites_and_ciphers_are_told_apart),
 		cmocka_unit_test(groups_and_parameters),

@@ -9,11 +9,8 @@
 #include <string.h>
 
 #include <openssl/bio.h>
-#include <openssl/core_names.h>
 #include <openssl/err.h>
-#include <openssl/params.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 
 enum { CHAIN_MAX = 16 };
@@ -21,9 +18,7 @@ enum { CHAIN_MAX = 16 };
 struct tls_server {
 	unsigned references;
 	SSL_CTX *context;
-	const struct ticket_keys *tickets;
-	/* Fetched once: fetching at each ticket costs more than sealing it. */
-	EVP_CIPHER *ticket_cipher;
+	struct tls_tickets tickets;
 	BIO_METHOD *method;
 	/* Protocols that a client may ask for, as in RFC 7301 §3.1; NULL: whatever it asks for is ignored. */
 	unsigned char *alpn;
@@ -31,53 +26,6 @@ struct tls_server {
 	bool alpn_required;
 	struct ocsp_stapler *stapler; /* NULL: no proofs */
 };
-
-bool ticket_keys_rotate(struct ticket_keys *keys)
-{
-	memmove(&keys->keys[1], &keys->keys[0], sizeof keys->keys[0] * (TICKET_KEYS - 1));
-	if (RAND_bytes(keys->keys[0].name, sizeof keys->keys[0].name) != 1 ||
-	    RAND_priv_bytes(keys->keys[0].cipher_key, sizeof keys->keys[0].cipher_key) != 1 ||
-	    RAND_priv_bytes(keys->keys[0].mac_key, sizeof keys->keys[0].mac_key) != 1)
-		return false;
-	if (keys->count < TICKET_KEYS)
-		keys->count++;
-	return true;
-}
-
-static int prepare_ticket(struct tls_server *server, const struct ticket_key *key, const unsigned char *iv,
-			  EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int sealing)
-{
-	char digest[] = "SHA256";
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)key->mac_key, sizeof key->mac_key),
-		OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-		OSSL_PARAM_END,
-	};
-	return EVP_CipherInit_ex2(cipher, server->ticket_cipher, key->cipher_key, iv, sealing, NULL) == 1 &&
-	       EVP_MAC_CTX_set_params(mac, params) == 1;
-}
-
-/* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 1 go on, 2 opened with an old key (a new ticket is due), 0 unknown key. */
-static int ticket_callback(SSL *ssl, unsigned char name[16], unsigned char iv[EVP_MAX_IV_LENGTH], EVP_CIPHER_CTX *cipher,
-			   EVP_MAC_CTX *mac, int sealing)
-{
-	struct tls_server *server = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-	const struct ticket_keys *tickets = server->tickets;
-	if (sealing) {
-		if (tickets->count == 0 || RAND_bytes(iv, 16) != 1)
-			return 0;
-		memcpy(name, tickets->keys[0].name, 16);
-		return prepare_ticket(server, &tickets->keys[0], iv, cipher, mac, 1);
-	}
-	for (unsigned i = 0; i < tickets->count; i++) {
-		if (CRYPTO_memcmp(name, tickets->keys[i].name, 16) != 0)
-			continue;
-		if (!prepare_ticket(server, &tickets->keys[i], iv, cipher, mac, 0))
-			return -1;
-		return i == 0 ? 1 : 2;
-	}
-	return 0;
-}
 
 static bool read_chain(struct slice pem, const char *name, X509 *chain[CHAIN_MAX], size_t *count_r, struct error *error)
 {
@@ -112,15 +60,16 @@ static bool use_chain(struct tls_server *server, struct tls_library *library, X5
 	return done || tls_error(error, "using the certificate in %s", name);
 }
 
-static bool add_chain(struct tls_server *server, struct tls_library *library, const struct tls_file *file,
-		      const struct remote_signer *signer, struct error *error)
+static bool add_chain(struct tls_server *server, const struct tls_maker *maker, const struct tls_policy *policy,
+		      const struct tls_file *file, struct error *error)
 {
 	char name[240];
 	snprintf(name, sizeof name, "%.*s", SLICE_ARG(file->name));
 	X509 *chain[CHAIN_MAX] = { NULL };
 	size_t count = 0;
 	bool done = read_chain(file->text, name, chain, &count, error) &&
-		    use_chain(server, library, chain, count, name, signer, error);
+		    use_chain(server, maker->library, chain, count, name, maker->signer, error) &&
+		    tls_context_limit_dh(server->context, tls_library_context(maker->library), policy, X509_get0_pubkey(chain[0]), error);
 	for (size_t i = 0; i < count; i++)
 		X509_free(chain[i]);
 	return done;
@@ -160,7 +109,7 @@ static void set_alpn(struct tls_server *server, const struct tls_policy *policy)
 	SSL_CTX_set_alpn_select_cb(server->context, alpn_callback, server);
 }
 
-/* The choice was made at the ClientHello. This keeps the name with the session, so that it is known when a session is resumed. */
+/* The choice was made at the ClientHello. This keeps the name with the session, for which alone it is resumed (tls/tickets.h). */
 static int name_callback(SSL *ssl, int *alert, void *arg)
 {
 	(void)alert;
@@ -193,26 +142,21 @@ struct tls_server *tls_server_new(const struct tls_maker *maker, const struct tl
 	struct tls_library *library = maker->library;
 	struct tls_server *server = xcalloc(1, sizeof *server);
 	server->references = 1;
-	server->tickets = maker->tickets;
 	server->context = SSL_CTX_new_ex(tls_library_context(library), NULL, TLS_server_method());
-	server->ticket_cipher = EVP_CIPHER_fetch(tls_library_context(library), "AES-256-CBC", NULL);
 	server->method = stream_method_new();
-	bool done = server->context && server->ticket_cipher && server->method;
+	bool done = server->context && server->method;
 	if (!done)
 		tls_error(error, "preparing TLS");
 	done = done && tls_context_configure(server->context, tls_library_context(library), policy, error);
 	for (size_t i = 0; done && i < policy->chain_count; i++)
-		done = add_chain(server, library, &policy->chains[i], maker->signer, error);
-	if (done && SSL_CTX_set_session_id_context(server->context, (const unsigned char *)"postern", 7) != 1)
-		done = tls_error(error, "preparing TLS");
+		done = add_chain(server, maker, policy, &policy->chains[i], error);
+	done = done && tls_tickets_use(&server->tickets, server->context, tls_library_context(library), maker->tickets, policy, error);
 	if (!done) {
 		tls_server_unref(server);
 		return NULL;
 	}
 	set_alpn(server, policy);
 	add_proofs(server, maker, policy);
-	SSL_CTX_set_app_data(server->context, server);
-	SSL_CTX_set_tlsext_ticket_key_evp_cb(server->context, ticket_callback);
 	SSL_CTX_set_client_hello_cb(server->context, hello_callback, server);
 	SSL_CTX_set_tlsext_servername_callback(server->context, name_callback);
 	return server;
@@ -230,7 +174,7 @@ void tls_server_unref(struct tls_server *server)
 		return;
 	SSL_CTX_free(server->context);
 	ocsp_stapler_free(server->stapler);
-	EVP_CIPHER_free(server->ticket_cipher);
+	tls_tickets_clear(&server->tickets);
 	BIO_meth_free(server->method);
 	free(server->alpn);
 	free(server);

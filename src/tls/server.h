@@ -13,21 +13,9 @@
 #include "tls/ocsp.h"
 #include "tls/policy.h"
 #include "tls/remote_key.h"
+#include "tls/tickets.h"
 
 #include <openssl/ssl.h>
-
-enum { TICKET_KEYS = 3 };
-
-/* Keys of session tickets (RFC 5077 §4, RFC 8446 §4.6.1), made by the master and the same in all fronts. The first one seals. */
-struct ticket_keys {
-	unsigned count;
-	struct ticket_key {
-		unsigned char name[16], cipher_key[32], mac_key[32];
-	} keys[TICKET_KEYS];
-};
-
-/* Puts a new key in front and drops the oldest. False when the system gives no randomness. */
-bool ticket_keys_rotate(struct ticket_keys *keys);
 
 struct tls_server;
 

@@ -6,6 +6,7 @@
 #include "tls/hello.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -182,6 +183,8 @@ void stream_close(struct stream *stream)
 	}
 	tls_server_unref(stream->server);
 	stream->server = NULL;
+	free(stream->offered);
+	stream->offered = NULL;
 	buf_free(&stream->pending);
 	io_close_last(&stream->fd);
 }
@@ -233,6 +236,12 @@ int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int
 	return SSL_CLIENT_HELLO_ERROR;
 }
 
+struct slice stream_server_name(const struct stream *stream)
+{
+	const struct stream_start *start = stream->start;
+	return start ? slice_make(start->hello.name, start->hello.name_length) : (struct slice){ 0 };
+}
+
 /* A new connection object of this server, which reads and writes through the stream. */
 static bool bind_server(struct stream *stream, struct tls_server *server, const struct tls_choice *choice, struct error *error)
 {
@@ -275,16 +284,12 @@ static bool choose_server(struct stream *stream, struct error *error)
 	return done;
 }
 
-/* What the client offered, behind the reason; both fit the error. */
-static bool explain(struct stream *stream, struct error *error)
+static void keep_offer(struct stream *stream)
 {
-	char offered[360];
-	tls_hello_describe(&stream->start->hello, stream->ssl, offered, sizeof offered);
-	if (*offered) {
-		size_t length = strlen(error->text);
-		snprintf(error->text + length, sizeof error->text - length, " (%s)", offered);
-	}
-	return false;
+	if (!stream->start->hello.seen)
+		return;
+	stream->offered = xcalloc(1, TLS_HELLO_TEXT_MAX);
+	tls_hello_describe(&stream->start->hello, stream->ssl, stream->offered, TLS_HELLO_TEXT_MAX);
 }
 
 /* Why OpenSSL ended the handshake; `waited` is what wait_for_tls said. */
@@ -302,7 +307,7 @@ static bool handshake_failed(struct stream *stream, int waited, struct error *er
 			  waited == -ETIMEDOUT ? "timed out" : waited == -ECONNRESET ? "the client closed the connection" :
 			  waited == -ECANCELED ? "shutting down" : strerror(-waited));
 	ERR_clear_error();
-	return explain(stream, error);
+	return false;
 }
 
 static bool handshake(struct stream *stream, int64_t deadline, struct error *error)
@@ -317,7 +322,7 @@ static bool handshake(struct stream *stream, int64_t deadline, struct error *err
 			if (choose_server(stream, error))
 				continue;
 			stream->broken = true;
-			return explain(stream, error);
+			return false;
 		}
 		int waited = wait_for_tls(stream, result, deadline);
 		if (waited < 0)
@@ -334,6 +339,8 @@ bool stream_accept_tls(struct stream *stream, struct tls_server *server, const s
 		return false;
 	stream->start = &start;
 	bool done = handshake(stream, deadline, error);
+	if (!done)
+		keep_offer(stream);
 	stream->start = NULL;
 	stream->quiet = 0;
 	buf_free(&start.kept);

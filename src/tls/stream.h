@@ -40,6 +40,7 @@ struct stream {
 	bool broken;               /* TLS failed: no close_notify may be sent, nothing more read */
 	const char *why;           /* static text: why TLS failed, where that is known */
 	size_t quiet;              /* bytes received since the last that were for the reader: a client's key updates are bounded */
+	char *offered;             /* what the client offered in a handshake that failed (tls_hello_describe); NULL: nothing is known of it */
 	struct stream_start *start; /* while the handshake runs */
 };
 
@@ -54,8 +55,8 @@ void stream_close(struct stream *stream);
 void stream_linger(struct stream *stream, int64_t deadline);
 
 /*
- * The handshake as a server. `choice` may be NULL. False and *error (one line for the log, with what the client offered) when
- * it fails; the stream is then of no use but to close.
+ * The handshake as a server. `choice` may be NULL. False and *error (one line for the log, which says why) when it fails, with
+ * `offered` set; the stream is then of no use but to close.
  */
 bool stream_accept_tls(struct stream *stream, struct tls_server *server, const struct tls_choice *choice, int64_t deadline,
 		       struct error *error);
@@ -77,6 +78,8 @@ bool stream_wait_input(struct stream *stream, int64_t deadline);
 
 /* For tls/server.c: the ClientHello is here (SSL_CTX_set_client_hello_cb(3) says what is returned). */
 int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int *alert);
+/* For tls/tickets.c, while the handshake runs: the name that the client asks for; empty: none. */
+struct slice stream_server_name(const struct stream *stream);
 /* For tls_server_new: how OpenSSL reads and writes a stream. Free with BIO_meth_free. */
 BIO_METHOD *stream_method_new(void);
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <openssl/x509.h>
 
@@ -29,7 +30,7 @@ static bool read_file(int fd, const char *name, struct buf *out, struct error *e
 }
 
 /* "9d66eef0.0", "9d66eef0.r0" (openssl-rehash(1)). */
-static bool is_hashed_name(const char *name, bool crls)
+bool tls_trust_has_name(const char *name, bool crls)
 {
 	struct slice rest = slice_of(name), hash = slice_cut(&rest, '.');
 	uint64_t number;
@@ -55,7 +56,7 @@ static bool read_directory(int fd, const char *name, bool crls, struct buf *out,
 	size_t before = buf_len(out);
 	for (struct dirent *entry; (entry = readdir(directory));) {
 		struct stat st;
-		if (!is_hashed_name(entry->d_name, crls))
+		if (!tls_trust_has_name(entry->d_name, crls))
 			continue;
 		/* Not to be kept waiting by a pipe. */
 		_cleanup_fd_ int file = openat(dirfd(directory), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -70,19 +71,19 @@ static bool read_directory(int fd, const char *name, bool crls, struct buf *out,
 	return true;
 }
 
+const char *tls_trust_place(const char *name)
+{
+	if (strcmp(name, "system") != 0)
+		return name;
+	return access(X509_get_default_cert_file(), R_OK) == 0 ? X509_get_default_cert_file() : X509_get_default_cert_dir();
+}
+
 bool tls_trust_read(const char *name, bool crls, struct buf *out, bool *directory_r, struct error *error)
 {
 	struct stat st;
 	bool system = strcmp(name, "system") == 0;
-	int fd = -1;
-	if (system) {
-		name = X509_get_default_cert_file();
-		fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (fd < 0)
-			name = X509_get_default_cert_dir();
-	}
-	if (fd < 0)
-		fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	name = tls_trust_place(name);
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return error_set_errno(error, errno, "opening %s", name);
 	*directory_r = system;

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/fatal.h"
+#include "tls/policy.h"
 #include "tls/remote_key.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-enum { DIGEST_LEN = 32, CIPHERS_MAX = 4096 };
+enum { DIGEST_LEN = 32 };
 
 struct tls_trust {
 	unsigned references;
@@ -102,7 +103,7 @@ static bool make_digest(struct tls_trust *trust, const struct tls_trust_source *
 	       EVP_Digest(parts, sizeof parts, trust->digest, NULL, EVP_sha256(), NULL) == 1;
 }
 
-struct tls_trust *tls_trust_new(const struct tls_trust_source *source, struct error *error)
+static struct tls_trust *empty_trust(void)
 {
 	struct tls_trust *trust = xcalloc(1, sizeof *trust);
 	trust->references = 1;
@@ -110,6 +111,21 @@ struct tls_trust *tls_trust_new(const struct tls_trust_source *source, struct er
 	trust->names = sk_X509_NAME_new_null();
 	ensure(trust->store && trust->names);
 	ERR_clear_error();
+	return trust;
+}
+
+bool tls_trust_check(struct slice text, bool crls, const char *name, struct error *error)
+{
+	const struct tls_trust_source source = { .certificates = text, .crls = text, .certificates_name = name, .crls_name = name };
+	struct tls_trust *trust = empty_trust();
+	bool good = crls ? add_crls(trust, &source, error) : add_certificates(trust, &source, error);
+	tls_trust_unref(trust);
+	return good;
+}
+
+struct tls_trust *tls_trust_new(const struct tls_trust_source *source, struct error *error)
+{
+	struct tls_trust *trust = empty_trust();
 	bool good = make_digest(trust, source) || tls_error(error, "preparing verification");
 	if (source->certificates.len > TLS_TRUST_BYTES_MAX || source->crls.len > TLS_TRUST_BYTES_MAX)
 		good = error_set(error, ERROR_USAGE, "%s is longer than %d bytes",
@@ -163,12 +179,61 @@ static int check(int good, X509_STORE_CTX *context)
 	return good || !required;
 }
 
-bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct tls_verify_report *report,
-		    struct error *error)
+static bool is_word_for_all(struct slice word)
+{
+	return slice_equal(word, SLICE("ALL")) || slice_equal(word, SLICE("DEFAULT")) || slice_equal(word, SLICE("HIGH"));
+}
+
+static bool set_ciphers(SSL *ssl, const struct tls_policy *policy, struct arena *arena)
+{
+	/* RSA key exchange would be chosen and then fail, as in tls/context.c. */
+	const char *older = arena_printf(arena, "%.*s:!kRSA", SLICE_ARG(policy->ciphers)).data;
+	bool all = false;
+	for (struct slice rest = policy->ciphers; policy->ciphers_given && rest.len;)
+		all = is_word_for_all(slice_cut(&rest, ':')) || all;
+	return (!policy->ciphers_given || SSL_set_cipher_list(ssl, older) == 1) &&
+	       (!policy->suites_given || SSL_set_ciphersuites(ssl, policy->suites.data) == 1) &&
+	       /* A version that the list has nothing of is not permitted. */
+	       (policy->suites_given || all || SSL_set_max_proto_version(ssl, TLS1_2_VERSION) == 1) &&
+	       (policy->ciphers_given || SSL_set_min_proto_version(ssl, TLS1_3_VERSION) == 1);
+}
+
+static bool use_ciphers(SSL *ssl, struct slice list, struct error *error)
+{
+	struct tls_policy policy;
+	struct arena arena;
+	arena_init(&arena, 0);
+	tls_policy_init(&policy, TLS_PROFILE_OPPORTUNISTIC);
+	bool good = tls_policy_set_ciphers(&policy, list, &arena, error) || error_context(error, "tls_verify_ciphers");
+	ERR_clear_error();
+	if (good && !set_ciphers(ssl, &policy, &arena))
+		good = tls_error(error, "tls_verify_ciphers \"%.*s\"", SLICE_ARG(slice_first(list, 100)));
+	arena_free(&arena);
+	return good;
+}
+
+/* One who was let in unverified, or with another cipher, must not come back with that session where this is required. */
+static bool bind_sessions(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct slice ciphers)
+{
+	const unsigned char kind = (unsigned char)how;
+	unsigned char digest[DIGEST_LEN];
+	EVP_MD_CTX *sum = EVP_MD_CTX_new();
+	bool good = sum && EVP_DigestInit_ex2(sum, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(sum, &kind, 1) == 1 &&
+		    EVP_DigestUpdate(sum, trust->digest, sizeof trust->digest) == 1 &&
+		    EVP_DigestUpdate(sum, ciphers.data, ciphers.len) == 1 && EVP_DigestFinal_ex(sum, digest, NULL) == 1 &&
+		    SSL_set_session_id_context(ssl, digest, sizeof digest) == 1;
+	EVP_MD_CTX_free(sum);
+	return good;
+}
+
+bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct slice ciphers,
+		    struct tls_verify_report *report, struct error *error)
 {
 	static const unsigned char nothing[] = "postern";
 	bool good = true;
 	SSL_set_app_data(ssl, report);
+	if (ciphers.len && !use_ciphers(ssl, ciphers, error))
+		return false;
 	if (how == TLS_VERIFY_NONE) {
 		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
 		return SSL_set_session_id_context(ssl, nothing, sizeof nothing - 1) == 1 || tls_error(error, "preparing TLS");
@@ -185,51 +250,15 @@ bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how
 		good = names != NULL;
 		SSL_set0_CA_list(ssl, names);
 	}
-	/* One who was let in unverified must not come back with that session where a good certificate is required. */
-	unsigned char digest[DIGEST_LEN];
-	memcpy(digest, trust->digest, sizeof digest);
-	digest[0] ^= (unsigned char)how;
-	good = good && SSL_set1_verify_cert_store(ssl, trust->store) == 1 &&
-	       SSL_set_session_id_context(ssl, digest, sizeof digest) == 1;
+	good = good && SSL_set1_verify_cert_store(ssl, trust->store) == 1 && bind_sessions(ssl, trust, how, ciphers);
 	return good || tls_error(error, "preparing verification");
-}
-
-static bool is_word_for_all(struct slice word)
-{
-	return slice_equal(word, SLICE("ALL")) || slice_equal(word, SLICE("DEFAULT")) || slice_equal(word, SLICE("HIGH"));
-}
-
-bool tls_verify_ciphers(SSL *ssl, struct slice list, struct error *error)
-{
-	char older[CIPHERS_MAX] = "", suites[CIPHERS_MAX] = "";
-	struct slice rest = list;
-	size_t older_len = 0, suites_len = 0;
-	bool all = false;
-	if (list.len >= CIPHERS_MAX)
-		return error_set(error, ERROR_USAGE, "tls_verify_ciphers is longer than %d bytes", CIPHERS_MAX - 1);
-	while (rest.len) {
-		struct slice word = slice_trim(slice_cut(&rest, ':'));
-		bool suite = slice_starts(word, SLICE("TLS_"));
-		char *out = suite ? suites : older;
-		size_t *len = suite ? &suites_len : &older_len;
-		all = all || is_word_for_all(word);
-		if (word.len)
-			*len += (size_t)snprintf(out + *len, CIPHERS_MAX - *len, "%s%.*s", *len ? ":" : "", SLICE_ARG(word));
-	}
-	ERR_clear_error();
-	bool good = (!older_len || SSL_set_cipher_list(ssl, older) == 1) && (!suites_len || SSL_set_ciphersuites(ssl, suites) == 1);
-	if (good && !suites_len && !all)
-		good = SSL_set_max_proto_version(ssl, TLS1_2_VERSION) == 1;
-	if (good && !older_len)
-		good = SSL_set_min_proto_version(ssl, TLS1_3_VERSION) == 1;
-	return good || tls_error(error, "tls_verify_ciphers \"%.*s\"", SLICE_ARG(slice_first(list, 100)));
 }
 
 bool tls_verify_ciphers_check(struct slice list, struct error *error)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 	SSL *ssl = context ? SSL_new(context) : NULL;
-	bool good = ssl ? tls_verify_ciphers(ssl, list, error) : tls_error(error, "preparing TLS");
+	bool good = ssl ? use_ciphers(ssl, list, error) : tls_error(error, "preparing TLS");
 	SSL_free(ssl);
 	SSL_CTX_free(context);
 	return good;

@@ -10,8 +10,8 @@
  * not compared with anything, but one that holds a NUL is refused. Where there are revocation lists, each issuer of
  * the chain must have one. References are counted without locks.
  *
- * A session may be resumed only where the very same material would verify it again in the same way: its
- * context is the digest of both.
+ * A session may be resumed only where the very same material would verify it again in the same way, with the same ciphers: its
+ * context is the digest of all three.
  */
 #ifndef POSTERN_TLS_VERIFY_H
 #define POSTERN_TLS_VERIFY_H
@@ -40,6 +40,8 @@ struct tls_trust;
 
 /* NULL and *error when there is no certificate in it, or something in it is damaged. */
 struct tls_trust *tls_trust_new(const struct tls_trust_source *source, struct error *error);
+/* Whether one of the two texts by itself could be used for that; at most TLS_TRUST_BYTES_MAX of it. False with *error. */
+bool tls_trust_check(struct slice text, bool crls, const char *name, struct error *error);
 struct tls_trust *tls_trust_ref(struct tls_trust *trust);
 /* NULL is allowed. */
 void tls_trust_unref(struct tls_trust *trust);
@@ -60,16 +62,15 @@ struct tls_verify_report {
 /*
  * Before the handshake, or in one of its callbacks after SSL_set_SSL_CTX, which would undo it. `trust` may be NULL: then nothing can
  * be verified, and TLS_VERIFY_REQUIRE lets nobody in. `report` (NULL: none is wanted) must live as long as the connection; it is filled
- * when something is wrong. False and *error when memory is short.
+ * when something is wrong.
+ *
+ * `ciphers` is tls_verify_ciphers, a list as tls_policy_set_ciphers takes it (empty: those of the context hold). The connection must use
+ * one of these: without a suite of TLS 1.3 that version is not used, unless the list has one of the words ALL, DEFAULT or HIGH.
+ * False and *error when the library has none of them, or memory is short.
  */
-bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct tls_verify_report *report,
-		    struct error *error);
-/*
- * tls_verify_ciphers: the connection must use one of these, in OpenSSL's form. Names that begin with TLS_ are suites of TLS 1.3;
- * without one that version is not used, unless the list has one of the words ALL, DEFAULT or HIGH.
- */
-bool tls_verify_ciphers(SSL *ssl, struct slice list, struct error *error);
-/* Whether that could be set: false with *error where the library has none of them, or cannot read the list. */
+bool tls_verify_use(SSL *ssl, const struct tls_trust *trust, enum tls_verify how, struct slice ciphers,
+		    struct tls_verify_report *report, struct error *error);
+/* Whether such a list could be set: false with *error where the library has none of them, or cannot read it. */
 bool tls_verify_ciphers_check(struct slice list, struct error *error);
 
 /* After the handshake: whether the client showed a certificate that is good. */
@@ -86,5 +87,8 @@ const char *tls_verify_problem(const SSL *ssl);
  * for roles have no files. *directory_r tells which it was.
  */
 bool tls_trust_read(const char *name, bool crls, struct buf *out, bool *directory_r, struct error *error);
+/* The path of what tls_trust_read reads; and whether it takes a file of this name in a directory. */
+const char *tls_trust_place(const char *name);
+bool tls_trust_has_name(const char *name, bool crls);
 
 #endif
