@@ -7,6 +7,8 @@
 #   make fuzz       every fuzz target for FUZZ_SECONDS (600)
 #   make bench      side by side with Postfix and Exim, in one run
 #   make bench-auth logins: what bounds them, and what they do to other sessions
+#   make bench-acl  what an ACL for RCPT costs; fails above 20 us
+#   make bench-handshake  what the keeper costs a handshake; fails above 15 %
 #   make crash      kill -9 of roles under load, CRASH_ROUNDS (200) times
 #   make install    DESTDIR= PREFIX=/usr/local
 
@@ -71,6 +73,17 @@ bench-auth: all
 	@tools/deps.sh bench
 	@BUILD=$(BUILD) /usr/bin/python3 bench/auth.py $(BENCH_ARGS)
 
+build-bench/build.ninja: | build-deps
+	@meson setup build-bench -Dbuildtype=release -Dbenchmarks=true $(MESON_ARGS)
+
+bench-acl: build-bench/build.ninja
+	@$(NINJA) build-bench acl
+	@build-bench/acl 20000 20
+
+bench-handshake: build-bench/build.ninja
+	@$(NINJA) build-bench handshake
+	@build-bench/handshake 2000 8 15
+
 # The campaign at full size, on the sanitizer build, with the heavier limits beside it.
 crash: test-deps build-check/build.ninja
 	@$(NINJA) build-check
@@ -81,6 +94,6 @@ install: all
 	@BUILD=$(BUILD) PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' UNITDIR='$(UNITDIR)' tools/install.sh
 
 clean:
-	rm -rf build build-check build-fuzz build-werror-gcc build-werror-clang
+	rm -rf build build-check build-fuzz build-bench build-werror-gcc build-werror-clang
 
-.PHONY: all build-deps try check test-deps fuzz-build fuzz bench bench-auth crash install clean
+.PHONY: all build-deps try check test-deps fuzz-build fuzz bench bench-auth bench-acl bench-handshake crash install clean

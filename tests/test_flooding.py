@@ -204,6 +204,78 @@ def test_a_wrong_delay_is_told(server, value):
     one.process = None
 
 
+LONG = "begin acl\nlong:\n  accept hosts = 127.0.0.2\n    logwrite = held up\n    delay = 1h\n  accept\n"
+TARPITS = {
+    "acl": {"acl_smtp_mail": "long"},
+    "rate": {"smtp_ratelimit_hosts": "127.0.0.2", "smtp_ratelimit_mail": "0,1h,1,1h"},
+    "and at the end": {"acl_smtp_mail": "long", "acl_smtp_notquit": "long"},
+}
+
+
+def is_greeted(one):
+    with Smtp(one.smtp, banner=False) as client:
+        return client.reply()[0] == 220
+
+
+@pytest.mark.parametrize("pipelined", ["", "RSET\r\nMAIL FROM:<b@client.test>\r\n"], ids=["", "pipelined"])
+@pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
+@pytest.mark.parametrize("kind", TARPITS)
+def test_who_hangs_up_in_a_tarpit_gives_the_place_back(kind, tls, pipelined, server):
+    one = server(main={**TARPITS[kind], "smtp_accept_max": 3}, extra=LONG)
+    clients = [one.connect(source="127.0.0.2") for _ in range(3)]
+    for client in clients:
+        client.ehlo()
+        if tls:
+            client.starttls()
+        client.send("MAIL FROM:<a@client.test>\r\n" + pipelined)
+    assert not is_greeted(one)
+    for client in clients:
+        client.close()
+    wait_for("a place", lambda: is_greeted(one))
+
+
+def test_who_hangs_up_before_the_greeting_gives_the_place_back(server):
+    one = server(main={"acl_smtp_connect": "long", "smtp_accept_max": 3}, extra=LONG)
+    clients = [one.connect(source="127.0.0.2", banner=False) for _ in range(3)]
+    one.wait_log("held up", count=3)
+    assert not is_greeted(one)
+    for client in clients:
+        client.close()
+    wait_for("a place", lambda: is_greeted(one))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
+def test_a_client_that_pipelines_waits_all_the_same(tls, server):
+    one = server(main={"acl_smtp_mail": "accept delay = 2s"})
+    with one.connect() as client:
+        client.ehlo()
+        if tls:
+            client.starttls()
+        begun = time.monotonic()
+        client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<user@example.test>\r\nDATA\r\n")
+        client.expect(250)
+        assert time.monotonic() - begun >= 2
+        client.expect(250)
+        client.expect(354)
+        client.send("Subject: x\r\n\r\n.\r\n")
+        client.expect(250)
+    one.maildir().wait()
+
+
+def test_hanging_up_is_no_way_around_a_delay(server):
+    """Half a connection ends, the rest of what it sent is there: it is not looked at."""
+    one = server(main={"acl_smtp_mail": "accept delay = 1h", "acl_smtp_rcpt": "accept logwrite = looked at",
+                       "acl_smtp_notquit": "accept logwrite = ended: $smtp_notquit_reason"})
+    with one.connect() as client:
+        client.ehlo()
+        client.send("MAIL FROM:<a@client.test>\r\nRCPT TO:<user@example.test>\r\nBDAT 14 LAST\r\nSubject: x\r\n\r\n")
+        client.sock.shutdown(socket.SHUT_WR)
+        assert client.rest() == b"250 OK\r\n"
+    one.wait_log("ended: connection-lost")
+    assert "looked at" not in one.log_text() and not one.maildir().files()
+
+
+
 TARPIT = "begin acl\nrcpt:\n  warn delay = 1h\n  accept\n"
 
 

@@ -62,7 +62,8 @@ static const struct control {
 	{ "submission", ACL_CONTROL_SUBMISSION, true, AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(EXPANSION), NULL,
 	  "The message is put right as a mail client's: a missing Date, Message-Id and From are added; Sender is the authenticated user where From "
 	  "is not, and so is the envelope sender. /sender_retain leaves Sender and the envelope as they are; /domain= completes the user's name "
-	  "(qualify_domain otherwise; empty: the name is an address); /name=, the last, is the person's name." },
+	  "(qualify_domain otherwise; empty: the name is an address); /name=, the last, is the person's name. Sender lines of the client are "
+	  "removed whether it is authenticated or not, and a name that has an @ is an address already." },
 	{ "suppress_local_fixups", ACL_CONTROL_SUPPRESS_LOCAL_FIXUPS, false,
 	  AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(NOT_SMTP_START) | AT(EXPANSION), NULL,
 	  "Headers of a locally submitted message stay as they are; this version changes none." },

@@ -2,6 +2,8 @@
 /* The condition `verify` (Exim's manual, chapter 44 §26 and §45): its kinds, their options, and those that need no routing. */
 #include "acl/private.h"
 
+#include "net/address.h"
+
 #define SENDER_KNOWN (AT(MAIL) | AT(RCPT) | AT(PREDATA) | AT(DATA) | AT(PRDR) | AT(MIME) | AT(DKIM) | AT(NOT_SMTP) | AT(EXPANSION))
 #define MESSAGE_KNOWN (AT(DATA) | AT(NOT_SMTP) | AT(EXPANSION))
 
@@ -57,15 +59,20 @@ static bool among(struct slice text, char separator, struct slice wanted)
 	return false;
 }
 
-/* RFC 5321 §4.1.3: "[192.0.2.1]" or "[IPv6:2001:db8::1]". */
+/* RFC 5321 §4.1.3: "[192.0.2.1]" or "[IPv6:2001:db8::1]", in any of the ways to write an address. */
 static bool literal_is(struct slice helo, struct slice address)
 {
 	if (helo.len < 3 || helo.data[0] != '[' || helo.data[helo.len - 1] != ']')
 		return false;
 	struct slice inner = slice_make(helo.data + 1, helo.len - 2);
-	if (slice_starts_nocase(inner, SLICE("IPv6:")))
-		inner = slice_from(inner, 5);
-	return slice_equal_nocase(inner, address);
+	struct net_address said, known;
+	bool tagged = slice_starts_nocase(inner, SLICE("IPv6:"));
+	if (!net_address_parse(slice_from(inner, tagged ? 5 : 0), &said) || !net_address_parse(address, &known) ||
+	    (tagged && said.family != AF_INET6))
+		return false;
+	said = net_address_unmap(said);
+	known = net_address_unmap(known);
+	return net_address_equal(&said, &known);
 }
 
 static enum acl_step verify_helo(struct acl_run *run, const struct acl_verify *verify)

@@ -309,7 +309,8 @@ static const struct acl_word words[] = {
 		  "accepts, false when it denies.",
 	  .example = "acl = check_relay $domain" },
 	{ MODIFIER("add_header"), .value = ACL_VALUE_PIECES, .points = MESSAGE_POINTS, .run = acl_add_header_run,
-	  .help = "Adds header lines to the message: at the end, or where :at_start:, :after_received: or :at_start_rfc: says.",
+	  .help = "Adds header lines to the message: at the end, or where :at_start:, :after_received: or :at_start_rfc: says. In "
+		  "acl_smtp_data and acl_smtp_mime, where the message is above 256 KiB, it is too late: they are left out, and the log says so.",
 	  .example = "add_header = X-Checked: yes" },
 	{ CONDITION("authenticated"), .value = ACL_VALUE_LIST, .list = NAMES,
 	  .points = ACL_EVERYWHERE & ~(NOT_SMTP_POINTS | AT(CONNECT) | AT(HELO)), .run = run_authenticated,
@@ -385,7 +386,8 @@ static const struct acl_word words[] = {
 		  "is then in $regex_match_string, and what its groups matched in $regex1 and on.",
 	  .example = "regex = [Mm]ortgage : URGENT" },
 	{ MODIFIER("remove_header"), .value = ACL_VALUE_PIECES, .points = MESSAGE_POINTS, .run = acl_remove_header_run,
-	  .help = "Removes all header lines of these names from the message.", .example = "remove_header = X-Route : X-Internal" },
+	  .help = "Removes all header lines of these names from the message. In acl_smtp_data and acl_smtp_mime, where the message is "
+		  "above 256 KiB, it is too late: the message is refused for now.", .example = "remove_header = X-Route : X-Internal" },
 	{ CONDITION("seen"), .value = ACL_VALUE_PIECES, .points = ACL_EVERYWHERE, .run = acl_seen_run, .check = acl_seen_check,
 	  .help = "Whether a key was seen within a time, or, with a minus sign, before it and not since; and notes that it is seen now. Options: "
 		  "key= (otherwise the client's address), readonly, write, refresh=.",
@@ -396,7 +398,8 @@ static const struct acl_word words[] = {
 	{ CONDITION("senders"), .value = ACL_VALUE_LIST, .list = EXPAND_LIST_ADDRESS, .points = SENDER_POINTS, .run = run_senders,
 	  .help = "Whether the envelope sender is in this address list; an empty item is the null sender.", .example = "senders = :" },
 	{ MODIFIER("set"), .value = ACL_VALUE_SET, .points = ACL_EVERYWHERE, .run = run_set,
-	  .help = "Gives a variable a value: acl_c... lasts for the connection, acl_m... for the message.",
+	  .help = "Gives a variable a value: acl_c... lasts for the connection, acl_m... for the message. Routers and transports see both; "
+		  "what acl_smtp_data and acl_smtp_mime set in a message above 256 KiB they do not.",
 	  .example = "set acl_m_score = ${eval:$acl_m_score+1}" },
 	{ CONDITION("spam"), .value = ACL_VALUE_PIECES, .points = CONTENT_POINTS, .run = acl_spam_run, .check = acl_content_check,
 	  .uses = ACL_USE_CONTENT,

@@ -620,6 +620,24 @@ static void domains_that_a_list_takes_without_naming_them_are_warned_of(void **s
 	}
 }
 
+static void connections_that_are_kept_are_fewer_than_all(void **state)
+{
+	(void)state;
+	struct fixture f;
+	expect_error("smtp_accept_max = 10\nsmtp_accept_reserve = 11\n", 2, "11 connections cannot be kept of the 10 of smtp_accept_max");
+	parse_good(&f, "smtp_accept_max = 10\n\nsmtp_accept_reserve = 10\n");
+	assert_int_equal(f.problems.warnings, 1);
+	assert_int_equal(f.problems.items[0].place.line, 3);
+	assert_non_null(strstr(f.problems.items[0].text.data, "other hosts can never connect"));
+	done(&f);
+	parse_good(&f, "smtp_accept_max = 10\nsmtp_accept_reserve = 9\n");
+	assert_int_equal(f.problems.warnings, 0);
+	done(&f);
+	parse_good(&f, "smtp_accept_max = 0\nsmtp_accept_reserve = 9\n");
+	assert_int_equal(f.problems.warnings, 0);
+	done(&f);
+}
+
 static void believing_every_hosts_proxy_header_is_warned_of(void **state)
 {
 	(void)state;
@@ -988,6 +1006,7 @@ int main(void)
 		cmocka_unit_test(lists_with_expansions_reach_named_lists_after_the_load),
 		cmocka_unit_test(old_names_work_and_their_modern_form_is_told),
 		cmocka_unit_test(domains_that_a_list_takes_without_naming_them_are_warned_of),
+		cmocka_unit_test(connections_that_are_kept_are_fewer_than_all),
 		cmocka_unit_test(believing_every_hosts_proxy_header_is_warned_of),
 		cmocka_unit_test(sections_stand_in_any_order_and_once),
 		cmocka_unit_test(acls_are_kept_as_lines_with_their_places),

@@ -283,8 +283,23 @@ void conf_settle_names(struct conf_parser *parser)
 	settle_queue_runs(parser);
 }
 
+/* What is kept for some hosts is taken from all others. */
+static void settle_reserve(struct conf_parser *parser)
+{
+	const struct conf_main *conf = &parser->conf->main;
+	if (!conf->smtp_accept_max || conf->smtp_accept_reserve < conf->smtp_accept_max)
+		return;
+	if (conf->smtp_accept_reserve > conf->smtp_accept_max)
+		conf_main_error(parser, "smtp_accept_reserve", "%lld connections cannot be kept of the %lld of smtp_accept_max",
+				(long long)conf->smtp_accept_reserve, (long long)conf->smtp_accept_max);
+	else
+		conf_warning(parser->problems, conf_main_setting(parser, "smtp_accept_reserve")->place, SLICE("option smtp_accept_reserve"),
+			     "all connections of smtp_accept_max are kept for smtp_reserve_hosts: other hosts can never connect");
+}
+
 void conf_settle(struct conf_parser *parser)
 {
+	settle_reserve(parser);
 	conf_settle_tls(parser);
 	settle_listeners(parser);
 	conf_settle_routes(parser);

@@ -70,7 +70,13 @@ static const struct conf_option options[] = {
 	  .example = "192.0.2.0/24" },
 	{ OPTION(host_accept_relay), .type = CONF_HOSTS, .modern = "an ACL for RCPT with \"accept hosts = ...\"",
 	  .help = "The hosts that may send mail for any domain. This and the next two hold where there is no acl_smtp_rcpt, and are "
-		  "alternatives: one that permits is enough. With an ACL, that decides.",
+		  "alternatives: one that permits is enough. With an ACL, that decides; one whose option is forced to fail is none. "
+		  "Everybody else may send mail for the domains that are ours. These are the domains of \"domainlist local_domains\" and "
+		  "\"domainlist relay_to_domains\", lists that count by their names, and those that `domains` of a router names. A domain is "
+		  "named by an item that is its name or the end of it, by an expression, or by what a lookup finds. It is not ours when an item "
+		  "takes any domain: \"*\", an expression that does, the \"*\" of lsearch*, an item computed from the address, a list that "
+		  "ends in a negated item; nor, in a router's `domains`, when a negated item stands before the one that takes it: "
+		  "\"! +local_domains : *.test\" says what is left, not whose it is. A configuration check warns of such lists.",
 	  .example = "192.0.2.0/24" },
 	{ OPTION(host_auth_accept_relay), .type = CONF_HOSTS, .fallback = "*", .modern = "an ACL for RCPT with \"accept authenticated = *\"",
 	  .help = "The hosts that may send mail for any domain once they are authenticated.", .example = "*" },
@@ -318,7 +324,8 @@ static const struct conf_option options[] = {
 	  .example = "accept authenticated = *" },
 	{ ACL(smtp_mail, MAIL), .help = "The ACL for MAIL.", .example = "deny senders = spammer@example.com" },
 	{ ACL(smtp_rcpt, RCPT),
-	  .help = "The ACL for each RCPT. What it accepts must be routeable as well. Unset: what is routeable is accepted.",
+	  .help = "The ACL for each RCPT. What it accepts must be routeable as well. Unset, or a forced failure: host_accept_relay and its kin "
+		  "decide, and what is routeable is accepted of those who may.",
 	  .example = "accept domains = example.org" },
 	{ ACL(smtp_predata, PREDATA), .help = "The ACL for DATA, before the message is sent. BDAT does not run it.",
 	  .example = "accept" },

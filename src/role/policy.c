@@ -31,11 +31,7 @@ static void policy_log(void *owner, unsigned targets, struct slice text)
 
 static void policy_delay(void *owner, int64_t time, bool flush)
 {
-	struct session *session = owner;
-	/* A client that has gone away is noticed at the next read. */
-	if (flush)
-		session_flush(session);
-	task_sleep_until(clock_after(time));
+	session_delay(owner, time, flush);
 }
 
 static void set_fake(struct session *session, unsigned code, struct slice text, const char *standard)

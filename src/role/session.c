@@ -488,6 +488,7 @@ static void end_session(struct session *session)
 	buf_free(&session->in);
 	buf_free(&session->out);
 	conf_unref(&session->conf);
+	conf_unref(&session->tls_conf);
 	if (session->previous)
 		session->previous->next = session->next;
 	else
@@ -497,6 +498,14 @@ static void end_session(struct session *session)
 	front->session_count--;
 	wait_list_wake_all(&front->session_ended);
 	free(session);
+}
+
+/* A client that went away during a delay. */
+static bool has_gone(struct session *session)
+{
+	if (session->gone)
+		lost_connection(session, 0);
+	return session->gone;
 }
 
 static void serve(struct session *session)
@@ -514,10 +523,13 @@ static void serve(struct session *session)
 		/* Here and not before: its lists may have to ask, and only a task can wait. */
 		smtp_server_set_options(&session->smtp, session_options(session));
 		if (greet(session))
-			while (smtp_server_next(&session->smtp, &session->in, &event), on_event(session, &event))
-				continue;
+			while (!has_gone(session)) {
+				smtp_server_next(&session->smtp, &session->in, &event);
+				if (!on_event(session, &event))
+					break;
+			}
 		session_notquit(session);
-		counters_leave(session->front->counters, &session->host);
+		counters_leave(session->front->counters, session->counted);
 	} else if (!session->tls_on_connect) {
 		session_flush(session);
 	}

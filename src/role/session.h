@@ -162,6 +162,7 @@ struct session {
 	struct session *next, *previous;
 	struct task *task;
 	struct conf *conf;         /* the one that it began with */
+	struct conf *tls_conf;     /* the one that TLS begins with; NULL before (role/front_tls.c) */
 	struct stream stream;
 	struct net_address host, interface;
 	struct net_text host_text;
@@ -171,6 +172,7 @@ struct session {
 	bool receiving;            /* between DATA and its answer: a drain waits for it */
 	struct smtp_settings settings;
 	int64_t accept_max_per_host; /* 0: no limit */
+	unsigned counted;            /* the host's place in the counters, from session_within_limits on */
 	struct smtp_server smtp;
 	struct buf in, out;
 	struct awaited_line awaited;
@@ -187,6 +189,7 @@ struct session {
 	struct expand_context expansions; /* of this session's strings */
 	struct slice command, command_argument; /* while an event is handled: the line, and what follows its first word */
 	enum smtp_end ended;                    /* why, if not by QUIT, and it is in the log where it is to be */
+	bool gone;                              /* the client went away during a delay */
 	const char *command_verb;               /* of HELO, EHLO, VRFY, EXPN and ETRN: the line is what follows it */
 };
 
@@ -260,6 +263,8 @@ void session_guard_log_early(struct session *session);
 /* Before an event is handled: delays it, or refuses it and ends the connection (false). After it: counts what came of it. */
 bool session_guard_before(struct session *session, const struct smtp_event *event);
 void session_guard_after(struct session *session, const struct smtp_event *event);
+/* Parks the task for that time, or until the client hangs up: then `gone` is set. flush: what waits for the client goes out first. */
+void session_delay(struct session *session, int64_t time, bool flush);
 
 /* ---- Queueing (session_queue.c) ---- */
 

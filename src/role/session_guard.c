@@ -2,7 +2,8 @@
 /*
  * What protects the server from a client: who may connect at all and under load, who speaks before the greeting, commands that only
  * cost, and delays. A delay parks the session's task and nothing else: it costs what an idle connection costs, and
- * smtp_accept_max bounds how many there are.
+ * smtp_accept_max bounds how many there are. When the client hangs up it ends, and with it the session, for otherwise who has gone would
+ * keep a place from others; what the client sent before is not looked at any more, or hanging up would be a way around delays.
  */
 #include "conf/log_selector.h"
 #include "expand/moment.h"
@@ -86,6 +87,15 @@ void session_guard_log_early(struct session *session)
 	log_line(log, LOG_KIND_REJECT, "%s", text);
 }
 
+/* ---- Delays ---- */
+
+void session_delay(struct session *session, int64_t time, bool flush)
+{
+	if (flush)
+		session_flush(session);
+	session->gone |= stream_wait_end(&session->stream, clock_after(time));
+}
+
 /* ---- Commands ---- */
 
 static bool end(struct session *session, enum smtp_end why)
@@ -107,8 +117,7 @@ static void hold_up(struct session *session, const struct conf_delays *delays, i
 	int64_t now = *delay ? *delay : delays->initial;
 	double next = (double)now * delays->factor;
 	*delay = next < (double)delays->most ? (int64_t)next : delays->most;
-	session_flush(session);
-	task_sleep_until(clock_after(now < delays->most ? now : delays->most));
+	session_delay(session, now < delays->most ? now : delays->most, true);
 }
 
 static void delay_command(struct session *session, const struct conf_delays *delays, unsigned count, int64_t *delay)

@@ -7,6 +7,7 @@
 #include "role/tls_demands.h"
 #include "role/tls_guard.h"
 #include "role/tls_mark.h"
+#include "role/tls_usable.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -431,14 +432,20 @@ static void take_along(struct tls_store *store, const struct tls_store *old)
 	}
 }
 
+static bool serves(const struct tls_store *store, const struct item *item, const struct tls_content *content, struct error *error)
+{
+	return is_good(content, error) && tls_usable(store->conf, item->path, content->fd, error);
+}
+
 /*
- * Whether a chain may come into the place of the one that is in use: one that does not belong together, or is not valid now, does not if
- * that one does and is.
+ * Whether a chain may come into the place of the one that is in use: one that does not belong together, is not valid now, or that the fronts
+ * could not use does not if that one does, is, and can be.
  */
-static bool may_replace(const struct tls_content *before, const struct tls_content *content, struct error *error)
+static bool may_replace(const struct tls_store *store, const struct item *item, const struct tls_content *before,
+			const struct tls_content *content, struct error *error)
 {
 	struct error ignored;
-	return is_good(content, error) || !is_good(before, &ignored);
+	return serves(store, item, content, error) || !serves(store, item, before, &ignored);
 }
 
 bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struct error *error)
@@ -449,7 +456,7 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 		bool same = before && before->content.fd >= 0 && same_marks(before->used, item->used);
 		if (item->kind != TLS_FILE_CHAIN || item->content.fd < 0 || (same && !before->refused))
 			continue;
-		if (before && before->content.fd >= 0 && !*before->problem && !may_replace(&before->content, &item->content, error))
+		if (before && before->content.fd >= 0 && !*before->problem && !may_replace(store, item, &before->content, &item->content, error))
 			return error_context(error, "%s", item->path);
 		enum tls_guard_answer answer = tls_guard_ask(store->master, store->conf, item->path, item->content.fd, error);
 		if (answer == TLS_GUARD_REFUSE)
@@ -489,7 +496,7 @@ static void renew(struct tls_store *store, struct item *item)
 	item->loading = true;
 	bool good = tls_content_read(item->kind, item->path, item->key_path, &content, &error), permitted = true;
 	if (good && item->kind == TLS_FILE_CHAIN &&
-	    ((had && !may_replace(&item->content, &content, &error)) || !ask_keeper(store, item, &content, &error))) {
+	    ((had && !may_replace(store, item, &item->content, &content, &error)) || !ask_keeper(store, item, &content, &error))) {
 		good = false;
 		tls_content_drop(&content);
 	}

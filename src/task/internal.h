@@ -37,6 +37,7 @@ struct task {
 /* One a descriptor number. Registered edge-triggered; an edge that nobody waits for is remembered. All are IO_READ | IO_WRITE. */
 struct io_slot {
 	struct task *reader, *writer;
+	struct task *ender; /* waits for the peer's end */
 	unsigned char registered;
 	unsigned char ready;
 	unsigned char over; /* the peer has closed that direction: ready for good */

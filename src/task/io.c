@@ -65,14 +65,35 @@ int io_wait(int fd, unsigned events, int64_t deadline)
 	return result;
 }
 
+int io_wait_end(int fd, int64_t deadline)
+{
+	struct loop *loop = loop_current();
+	struct task *task = task_current();
+	struct io_slot *slot = slot_of(loop, fd);
+	int registered = register_fd(loop, fd, slot, IO_READ);
+	if (registered < 0)
+		return registered;
+	if (slot->over & IO_READ)
+		return task->cancelled ? -ECANCELED : 0;
+	ensure(!slot->ender);
+	slot->ender = task;
+	int result = task_wait(deadline);
+	slot = slot_of(loop, fd);
+	if (slot->ender == task)
+		slot->ender = NULL;
+	return result;
+}
+
 static void clear_slot(struct io_slot *slot)
 {
-	struct task *reader = slot->reader, *writer = slot->writer;
+	struct task *reader = slot->reader, *writer = slot->writer, *ender = slot->ender;
 	*slot = (struct io_slot){ 0 };
 	if (reader)
 		task_wake(reader, -ECANCELED);
 	if (writer && writer != reader)
 		task_wake(writer, -ECANCELED);
+	if (ender && ender != reader && ender != writer)
+		task_wake(ender, -ECANCELED);
 }
 
 void io_forget(int fd)
@@ -119,6 +140,10 @@ static void deliver(struct loop *loop, const struct epoll_event *event)
 		slot->over |= IO_READ;
 	if (event->events & (EPOLLHUP | EPOLLERR))
 		slot->over |= IO_WRITE;
+	if ((slot->over & IO_READ) && slot->ender) {
+		task_wake(slot->ender, 0);
+		slot->ender = NULL;
+	}
 	if ((ready & IO_READ) && slot->reader) {
 		ready &= ~(unsigned)IO_READ;
 		task_wake(slot->reader, 0);

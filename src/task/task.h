@@ -79,6 +79,11 @@ enum { IO_READ = 1, IO_WRITE = 2 };
  * registered at the first wait, and io_close is the way to close it from then on.
  */
 int io_wait(int fd, unsigned events, int64_t deadline);
+/*
+ * Waits until the peer of a stream has ended its direction, or both: 0. What it sends before that stays for the next reader, and wakes nobody.
+ * For one task at a time, while no other waits to read. Otherwise as io_wait.
+ */
+int io_wait_end(int fd, int64_t deadline);
 /* Wakes whoever waits for the descriptor with -ECANCELED, forgets and closes it. Sets *fd to -1. */
 void io_close(int *fd);
 /* The same for a descriptor that was never duplicated or passed on: one system call less. */
@@ -91,6 +96,10 @@ struct wait_list {
 	struct waiter *first, *last;
 };
 int wait_list_wait(struct wait_list *list, int64_t deadline);
+/*
+ * Wakes the first whose wait has not ended already, so a turn goes to a task that learns of it: there wait_list_wait returns 0, even if
+ * it is cancelled before it runs. False when nobody waits. Who is woken and does not use the turn passes it on.
+ */
 bool wait_list_wake_one(struct wait_list *list);
 void wait_list_wake_all(struct wait_list *list);
 

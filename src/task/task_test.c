@@ -99,6 +99,39 @@ static void a_wait_ends_at_its_deadline_and_not_before(void **state)
 	assert_int_equal(result[2], -ETIMEDOUT);
 }
 
+/* Ends as they are seen from this side: 0 what io_wait_end said with input there, 1 when the peer ended its direction, 2 afterwards. */
+static void end_task(void *arg)
+{
+	int ends[2], *result = arg;
+	char byte;
+	ensure(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
+	ensure(write(ends[1], "x", 1) == 1);
+	result[0] = io_wait_end(ends[0], clock_after(20 * CLOCK_MS));
+	ensure(io_wait(ends[0], IO_READ, clock_after(60 * CLOCK_SECOND)) == 0);
+	ensure(write(ends[1], "y", 1) == 1 && shutdown(ends[1], SHUT_WR) == 0);
+	result[1] = io_wait_end(ends[0], clock_after(60 * CLOCK_SECOND));
+	result[2] = io_wait_end(ends[0], clock_after(60 * CLOCK_SECOND));
+	ensure(read(ends[0], &byte, 1) == 1 && byte == 'x');
+	ensure(read(ends[0], &byte, 1) == 1 && byte == 'y');
+	ensure(io_wait(ends[0], IO_READ, clock_after(60 * CLOCK_SECOND)) == 0);
+	ensure(read(ends[0], &byte, 1) == 0);
+	io_close(&ends[0]);
+	io_close(&ends[1]);
+}
+
+static void the_peers_end_is_seen_behind_input_that_nobody_read(void **state)
+{
+	(void)state;
+	int result[3] = { 1, 1, 1 };
+	struct loop *loop = loop_new();
+	task_spawn(loop, end_task, result, "end");
+	loop_run(loop);
+	loop_free(loop);
+	assert_int_equal(result[0], -ETIMEDOUT);
+	assert_int_equal(result[1], 0);
+	assert_int_equal(result[2], 0);
+}
+
 struct order {
 	int64_t when;
 	int64_t *last;
@@ -417,11 +450,62 @@ static void a_parked_stack_keeps_what_is_in_use_when_trimmed(void **state)
 	loop_free(loop);
 }
 
+struct turns {
+	struct wait_list list;
+	int results[3];
+	int64_t due;
+	struct task *second;
+};
+
+static void short_of_time(void *arg)
+{
+	struct turns *turns = arg;
+	turns->results[0] = wait_list_wait(&turns->list, turns->due + 1);
+}
+
+static void to_be_cancelled(void *arg)
+{
+	struct turns *turns = arg;
+	turns->results[1] = wait_list_wait(&turns->list, CLOCK_NEVER);
+}
+
+static void patient(void *arg)
+{
+	struct turns *turns = arg;
+	turns->results[2] = wait_list_wait(&turns->list, clock_after(5 * CLOCK_SECOND));
+}
+
+/* Its own sleep and the first one's deadline end in one look at the clock, and it runs first. */
+static void giving(void *arg)
+{
+	struct turns *turns = arg;
+	task_sleep_until(turns->due);
+	task_cancel(turns->second);
+	wait_list_wake_one(&turns->list);
+}
+
+static void a_turn_is_not_given_to_a_task_that_waits_no_more(void **state)
+{
+	(void)state;
+	struct loop *loop = loop_new();
+	struct turns turns = { .due = clock_after(50 * CLOCK_MS) };
+	task_spawn(loop, short_of_time, &turns, "short of time");
+	turns.second = task_spawn(loop, to_be_cancelled, &turns, "to be cancelled");
+	task_spawn(loop, patient, &turns, "patient");
+	task_spawn(loop, giving, &turns, "giving");
+	loop_run(loop);
+	assert_int_equal(turns.results[0], -ETIMEDOUT);
+	assert_int_equal(turns.results[1], -ECANCELED);
+	assert_int_equal(turns.results[2], 0);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ten_thousand_tasks_run_at_once),
 		cmocka_unit_test(a_wait_ends_at_its_deadline_and_not_before),
+		cmocka_unit_test(the_peers_end_is_seen_behind_input_that_nobody_read),
 		cmocka_unit_test(deadlines_expire_in_their_order),
 		cmocka_unit_test(cancellation_ends_this_and_every_later_wait),
 		cmocka_unit_test(offload_blocks_one_task_only_and_outlives_cancellation),
@@ -430,6 +514,7 @@ int main(void)
 		cmocka_unit_test(a_stack_overflow_hits_the_guard_page),
 		cmocka_unit_test(channels_pass_all_items_in_order_and_end_when_closed),
 		cmocka_unit_test(registers_survive_switches),
+		cmocka_unit_test(a_turn_is_not_given_to_a_task_that_waits_no_more),
 		cmocka_unit_test(a_parked_stack_keeps_what_is_in_use_when_trimmed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

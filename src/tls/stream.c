@@ -463,3 +463,10 @@ bool stream_wait_input(struct stream *stream, int64_t deadline)
 			break;
 	return input == INPUT_THERE;
 }
+
+bool stream_wait_end(struct stream *stream, int64_t deadline)
+{
+	if (stream->ssl)
+		stream_flush(stream, deadline);
+	return stream->ended || io_wait_end(stream->fd, deadline) == 0;
+}

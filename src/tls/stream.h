@@ -75,6 +75,11 @@ int stream_flush(struct stream *stream, int64_t deadline);
 bool stream_input_waiting(struct stream *stream);
 /* The same, but waits for it until the deadline, the end of the stream, or until the task is cancelled. */
 bool stream_wait_input(struct stream *stream, int64_t deadline);
+/*
+ * Waits until the deadline, or until the task is cancelled: false; or until the peer has ended its direction or both: true. What it has
+ * sent before that stays to be read. TLS's own end (close_notify) does not count until the connection's follows.
+ */
+bool stream_wait_end(struct stream *stream, int64_t deadline);
 
 /* For tls/server.c: the ClientHello is here (SSL_CTX_set_client_hello_cb(3) says what is returned). */
 int stream_client_hello(struct stream *stream, SSL *ssl, bool alpn_required, int *alert);
