@@ -98,7 +98,7 @@ const char *submission_protocol(const struct session *session)
 		{ { "esmtp", "esmtps" }, { "esmtpa", "esmtpsa" } },
 		{ { "utf8esmtp", "utf8esmtps" }, { "utf8esmtpa", "utf8esmtpsa" } },
 	};
-	bool tls = session->smtp.tls, authenticated = session->auth.by != NULL;
+	bool tls = session->smtp.tls, authenticated = session->acl.facts.authenticated.len > 0;
 	if (!session->smtp.extended && !session->message.smtputf8)
 		return tls ? "smtps" : "smtp";
 	return names[session->message.smtputf8][authenticated][tls];
@@ -112,6 +112,7 @@ static void add_standard_received(struct session *session, const char *date)
 		.host_name = session->host_names.name,
 		.host_address = slice_of(session->host_text.text),
 		.helo = session->smtp.helo,
+		.ident = session->smtp.ident,
 		.primary_hostname = session->conf->main.primary_hostname,
 		.protocol = slice_of(submission_protocol(session)),
 		.tls_version = slice_of(session->tls.version),
@@ -262,7 +263,7 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		.peer_name = slice_of(peer_name),
 		.server_name = ssl ? tls_facts_server_name(ssl) : (struct slice){ 0 },
 		.verified = session->tls.verified,
-		.authenticated = session->auth.by ? session->auth.by->name : (struct slice){ 0 },
+		.authenticated = session->acl.facts.authenticated,
 		.authenticated_id = slice_of(session->auth.id),
 		.authenticated_sender = message->authenticated_sender,
 		.resumption = session->tls.resumption,
