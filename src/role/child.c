@@ -239,7 +239,15 @@ static void take_applied(struct child *child, struct slice body)
 		child->ready = true;
 		connect_all(child);
 	}
+	if (!master->reloading)
+		child_end_unable(child);
 	wait_list_wake_all(&master->changed);
+}
+
+void child_end_unable(struct child *child)
+{
+	if (child->master->started && !child->master->stopping && !child->ready && *child->problem && child->pid > 0)
+		kill(child->pid, SIGKILL);
 }
 
 static void refuse_store(struct child *queue, uid_t uid, const char *problem)
@@ -415,7 +423,9 @@ static void log_death(struct child *child, int status)
 	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM;
 	if (child->master->stopping || (may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0))
 		return;
-	if (WIFSIGNALED(status))
+	if (!child->ready && *child->problem) /* child_end_unable, or it went by itself */
+		log_line(&child->master->log, LOG_KIND_PANIC, "%s (pid %d) could not begin: %s", name, (int)child->pid, child->problem);
+	else if (WIFSIGNALED(status))
 		log_line(&child->master->log, LOG_KIND_PANIC, "%s (pid %d) was killed by signal %d (%s)%s", name, (int)child->pid,
 			 WTERMSIG(status), strsignal(WTERMSIG(status)),
 			 WTERMSIG(status) == SIGSYS ? ": it made a system call that its sandbox forbids" : "");
@@ -473,6 +483,7 @@ static void child_task(void *arg)
 		log_death(child, status);
 		child->pid = 0;
 		child->ready = child->awaited = false;
+		*child->problem = '\0';
 		ipc_close(child->peer);
 		child->peer = NULL;
 		wait_list_wake_all(&master->changed);

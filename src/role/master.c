@@ -391,6 +391,8 @@ static void reload(struct master *master)
 	master->reloading = true;
 	bool taken = take_over(master, conf, source_fd, &error);
 	master->reloading = false;
+	for (size_t i = 0; i < master->child_count; i++)
+		child_end_unable(master->children[i]);
 	if (taken)
 		log_line(&master->log, LOG_KIND_MAIN, "configuration reloaded from %s", master->options.file);
 	else

@@ -99,6 +99,11 @@ struct master {
 /* child.c */
 struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid, const char *home);
 void child_send_material(struct child *child);
+/*
+ * Ends a role that cannot take the configuration into use at its start: it serves nobody, and has no walls yet. It is started again, with
+ * pauses, so that it comes back when what is in its way is gone. No effect on any other.
+ */
+void child_end_unable(struct child *child);
 /* Tells the fetch role of a certificate file, open, for which it is to fetch proofs; its content may be another than before. */
 void child_want_proof(struct child *fetch, struct slice path, int fd);
 /* Waits until every child has answered the last material, or died. False at the deadline. */
