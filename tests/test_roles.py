@@ -488,6 +488,63 @@ def test_sigint_ends_it_as_sigterm(server):
     assert one.process.wait(60) == 0
 
 
+def start_with_queue_stopped(one):
+    """Starts the server, whose queue stands still before it has read its spool, as if that were large. Returns its number."""
+    for _ in range(20):
+        one.start(ready=False)
+        queue = wait_for("the queue", lambda: one.roles().get("queue"), interval=0.001)
+        os.kill(queue, signal.SIGSTOP)
+        wait_for("its stop", lambda: proc_status(queue)["State"].startswith("T"))
+        if proc_status(queue)["Seccomp"] == "0":  # the spool is read before the walls are entered
+            return queue
+        one.kill()
+    raise AssertionError("the queue was always faster")
+
+
+def test_a_start_waits_for_a_queue_that_reads_its_spool_for_more_than_a_minute(server):
+    one = server(start=False)
+    queue = start_with_queue_stopped(one)
+    try:
+        wait_for("the note", lambda: "starting: the queue still reads the spool after 60 seconds" in one.log_text(), deadline=120)
+        assert one.process.poll() is None and one.roles()["queue"] == queue
+    finally:
+        os.kill(queue, signal.SIGCONT)
+    one.wait_ready()
+    message = make_message()
+    one.send(message)
+    one.maildir().holds(message)
+
+
+def test_sigterm_ends_a_start_that_waits_for_the_queue(server):
+    one = server(start=False)
+    start_with_queue_stopped(one)
+    roles = one.role_pids()
+    begun = time.monotonic()
+    one.process.send_signal(signal.SIGTERM)
+    assert one.process.wait(50) == 0 and time.monotonic() - begun < 50  # not when the minute is over
+    assert "daemon started" not in one.log_text()
+    wait_for("the roles to end", lambda: not [pid for pid in roles if alive(pid)])
+    one.process = None
+
+
+def test_sigterm_ends_a_reload_that_waits_for_a_role(server):
+    one = server(main={"reload_timeout": "10m", "shutdown_timeout": "1s", "smtp_banner": "old"})
+    queue = one.role("queue")
+    os.kill(queue, signal.SIGSTOP)
+    one.configure({"smtp_banner": "new"})
+    one.process.send_signal(signal.SIGHUP)
+
+    def new():
+        with one.connect() as client:
+            return client.banner[1][0].startswith("new")
+    wait_for("the reload to wait for the queue alone", new)
+    one.process.send_signal(signal.SIGTERM)
+    assert one.process.wait(60) == 1  # the queue had to be killed
+    assert re.search("reload refused: the server was told to end", one.log.with_name("paniclog").read_text())
+    one.check_reports()
+    one.process = None
+
+
 def test_second_server_on_the_same_ports_is_refused(server):
     one = server()
     done = subprocess.run([POSTERN, "run", "-c", str(one.conf)], capture_output=True, timeout=60)

@@ -519,10 +519,10 @@ static bool any_awaited(const struct master *master)
 
 bool children_settle(struct master *master, int64_t deadline)
 {
-	while (any_awaited(master) && !master->failed)
+	while (any_awaited(master) && !master->failed && !master->ending)
 		if (wait_list_wait(&master->changed, deadline) < 0)
 			return false;
-	return !master->failed;
+	return !master->failed && !master->ending;
 }
 
 bool children_drain(struct master *master, enum role kind, int64_t deadline)
