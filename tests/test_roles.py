@@ -5,6 +5,7 @@ import grp
 import os
 import pwd
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -259,6 +260,62 @@ def test_role_that_dies_again_and_again_is_started_after_growing_pauses(server, 
     pid, end = one.role(role), time.monotonic() + 5.2
     wait_for("its life", lambda: time.monotonic() > end)
     assert one.role(role) == pid and die() < 3
+
+
+def set_file_limit(pid, count):
+    """The soft limit only, which can be raised again. Returns the one before."""
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (count, hard))
+    return soft
+
+
+def test_a_master_without_descriptors_goes_on_and_starts_what_is_missing_later(server):
+    """Stores are refused, so that their messages wait; other roles are tried again with pauses."""
+    one = server(main={"front_processes": 1})
+    panic = one.log.with_name("paniclog")
+    before = set_file_limit(one.process.pid, 9)
+    message = make_message()
+    one.send(message, tls=False)
+    one.wait_log(r"== user@example\.test .*: socketpair: Too many open files$")
+    assert re.search(r"store \d+ could not be started: socketpair: Too many open files$", panic.read_text(), re.M)
+    lookup = one.role("lookup")
+    os.kill(lookup, signal.SIGKILL)
+    told = re.compile(r"lookup could not be started: socketpair: Too many open files$", re.M)
+    wait_for("three attempts", lambda: len(told.findall(panic.read_text())) >= 3)
+    assert "lookup" not in one.roles() and "daemon ended" not in one.log_text()
+    set_file_limit(one.process.pid, before)
+    assert one.role("lookup") != lookup
+    one.reload()  # which tries at once what was deferred
+    one.maildir().holds(message)
+    one.wait_empty()
+
+
+def test_a_role_that_cannot_be_connected_begins_anew(server):
+    """Between its start and its being ready the last descriptors went; half connected it would look well and answer some of the others only."""
+    one = server(main={"front_processes": 1})
+    panic = one.log.with_name("paniclog")
+    fetch = one.role("fetch")
+    os.kill(fetch, signal.SIGKILL)
+    before = None
+    for _ in range(20):
+        successor = wait_for("its successor", lambda: (lambda pid: pid if pid not in (None, fetch) else None)(one.roles().get("fetch")),
+                             interval=0.001)
+        os.kill(successor, signal.SIGSTOP)
+        wait_for("its stop", lambda: not alive(successor) or proc_status(successor)["State"].startswith("T"))
+        if proc_status(successor)["Seccomp"] == "0":
+            before = set_file_limit(one.process.pid, 9)
+            os.kill(successor, signal.SIGCONT)
+            break
+        os.kill(successor, signal.SIGKILL)
+        fetch = successor
+    assert before, "the successor was always faster"
+    told = rf"fetch \(pid {successor}\) could not begin: connecting it to the \w+: Too many open files$"
+    wait_for("its end", lambda: re.search(told, panic.read_text(), re.M))
+    set_file_limit(one.process.pid, before)
+    wait_for("another", lambda: one.roles().get("fetch") not in (None, successor))
+    one.reload()
+    one.send(make_message())
+    one.maildir().wait()
 
 
 def test_roles_end_when_the_master_is_killed(server):

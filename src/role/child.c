@@ -59,55 +59,60 @@ static size_t count_running(const struct master *master, enum role kind)
 
 /* ---- Connections between roles ---- */
 
-static void send_connect(struct child *child, int fd, const struct child *other)
+/* False: there is no descriptor for it. A role that is lost is none the worse: its successor is connected anew. */
+static bool send_connect(struct child *child, int fd, const struct child *other)
 {
 	struct ipc_connect message = { .role = other->kind, .index = other->index, .uid = other->uid };
-	ipc_send(child->peer, connect, CONNECT, 0, &message, &fd, 1);
+	errno = 0;
+	return ipc_send(child->peer, connect, CONNECT, 0, &message, &fd, 1) || (errno != EMFILE && errno != ENFILE);
 }
 
-static void connect_pair(struct child *a, struct child *b)
+/* Connects them if both are ready, unless *error is set already; sets it when the system gives no descriptors. `b` may be NULL. */
+static void connect_pair(struct child *a, struct child *b, struct error *error)
 {
 	int ends[2];
-	if (!a || !b || !a->ready || !b->ready)
+	if (error->kind != ERROR_NONE || !b || !a->ready || !b->ready)
 		return;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
-		fatal("socketpair: %s", strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
+		error_set_errno(error, errno, "connecting it to the %s", role_name(b->kind));
+		return;
+	}
 	/* Room for a few messages of the largest size; as root also beyond the system's limit. */
 	for (int i = 0; i < 2; i++) {
 		int size = 4 * IPC_MESSAGE_MAX;
 		if (setsockopt(ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
 			setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 	}
-	send_connect(a, ends[0], b);
-	send_connect(b, ends[1], a);
+	if (!send_connect(a, ends[0], b) || !send_connect(b, ends[1], a))
+		error_set_errno(error, errno, "connecting it to the %s", role_name(b->kind));
 	close(ends[0]);
 	close(ends[1]);
 }
 
 /* Who talks to whom: fronts to the keeper, the queue, the fetch role, and those who answer questions; the queue to the stores, and to those, too. */
-static void connect_all(struct child *child)
+static void connect_all(struct child *child, struct error *error)
 {
 	struct master *master = child->master;
 	for (unsigned i = 0; i < master->fronts; i++)
 		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN ||
 		    child->kind == ROLE_PAM || child->kind == ROLE_FETCH)
-			connect_pair(child, child_find(master, ROLE_FRONT, i));
+			connect_pair(child, child_find(master, ROLE_FRONT, i), error);
 	if (child->kind == ROLE_FRONT) {
-		connect_pair(child, child_find(master, ROLE_KEEPER, 0));
-		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
-		connect_pair(child, child_find(master, ROLE_FETCH, 0));
+		connect_pair(child, child_find(master, ROLE_KEEPER, 0), error);
+		connect_pair(child, child_find(master, ROLE_QUEUE, 0), error);
+		connect_pair(child, child_find(master, ROLE_FETCH, 0), error);
 	}
 	if (child->kind == ROLE_FETCH)
-		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
+		connect_pair(child, child_find(master, ROLE_LOOKUP, 0), error);
 	if (child->kind == ROLE_FRONT || child->kind == ROLE_QUEUE) {
-		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
-		connect_pair(child, child_find(master, ROLE_RUN, 0));
-		connect_pair(child, child_find(master, ROLE_PAM, 0));
+		connect_pair(child, child_find(master, ROLE_LOOKUP, 0), error);
+		connect_pair(child, child_find(master, ROLE_RUN, 0), error);
+		connect_pair(child, child_find(master, ROLE_PAM, 0), error);
 	}
 	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM)
-		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
+		connect_pair(child, child_find(master, ROLE_QUEUE, 0), error);
 	if (child->kind == ROLE_LOOKUP)
-		connect_pair(child, child_find(master, ROLE_FETCH, 0));
+		connect_pair(child, child_find(master, ROLE_FETCH, 0), error);
 }
 
 /* ---- Material ---- */
@@ -225,6 +230,18 @@ void child_send_material(struct child *child)
 
 /* ---- What roles say ---- */
 
+/* It has taken its material, and is connected now. Half connected it would be of no use: then it is not ready, and has a problem. */
+static void begin(struct child *child)
+{
+	struct error error = { 0 };
+	child->ready = true;
+	connect_all(child, &error);
+	if (error.kind == ERROR_NONE)
+		return;
+	child->ready = false;
+	snprintf(child->problem, sizeof child->problem, "%s", error.text);
+}
+
 static void take_applied(struct child *child, struct slice body)
 {
 	struct master *master = child->master;
@@ -235,10 +252,8 @@ static void take_applied(struct child *child, struct slice body)
 	snprintf(child->problem, sizeof child->problem, "%.*s", SLICE_ARG(message.problem));
 	if (message.sandbox.len)
 		snprintf(master->sandbox, sizeof master->sandbox, "%.*s", SLICE_ARG(message.sandbox));
-	if (!child->ready && message.problem.len == 0) {
-		child->ready = true;
-		connect_all(child);
-	}
+	if (!child->ready && message.problem.len == 0)
+		begin(child);
 	if (!master->reloading)
 		child_end_unable(child);
 	wait_list_wake_all(&master->changed);
@@ -250,10 +265,12 @@ void child_end_unable(struct child *child)
 		kill(child->pid, SIGKILL);
 }
 
+/* What needs this store is deferred. A queue that is not there asks again when it is back. */
 static void refuse_store(struct child *queue, uid_t uid, const char *problem)
 {
 	struct ipc_store_refused message = { .uid = uid, .problem = slice_of(problem) };
-	ipc_send(queue->peer, store_refused, STORE_REFUSED, 0, &message, NULL, 0);
+	if (queue && queue->peer)
+		ipc_send(queue->peer, store_refused, STORE_REFUSED, 0, &message, NULL, 0);
 }
 
 /* The home is the user database's word, not the queue's. */
@@ -265,8 +282,11 @@ static void take_store_wanted(struct child *queue, struct slice body)
 		return;
 	uid_t uid = (uid_t)message.uid;
 	struct child *store = find_store(master, uid);
+	struct error error = { 0 };
 	if (store) {
-		connect_pair(store, queue); /* otherwise it is being started, and connected then */
+		connect_pair(store, queue, &error); /* otherwise it is being started, and connected then */
+		if (error.kind != ERROR_NONE)
+			refuse_store(queue, uid, error.text);
 		return;
 	}
 	if (getuid() != 0 && uid != getuid())
@@ -389,30 +409,49 @@ _Noreturn static void execute(const struct child *child, int control, int compla
 	_exit(127);
 }
 
-static void spawn(struct child *child)
+static int no_room(struct error *error, const char *what)
+{
+	error_set_errno(error, errno, "%s", what);
+	return -1;
+}
+
+/* Starts the process and gives it its material. Returns a descriptor of the process; -1 and *error when the system has no room. */
+static int spawn(struct child *child, struct error *error)
 {
 	struct master *master = child->master;
-	int control[2], complaints[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, control) < 0 ||
-	    pipe2(complaints, O_CLOEXEC | O_NONBLOCK) < 0)
-		fatal("starting a role: %s", strerror(errno));
-	child->ready = child->ended = false;
-	child->awaited = true;
-	child->pid = fork();
-	if (child->pid < 0)
-		fatal("fork: %s", strerror(errno));
-	if (child->pid == 0) {
-		fcntl(complaints[1], F_SETFL, 0); /* a role's last words may block */
-		execute(child, control[1], complaints[1]);
+	_cleanup_fd_ int control = -1, role_control = -1, complaints = -1, role_complaints = -1;
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+		return no_room(error, "socketpair");
+	control = pair[0];
+	role_control = pair[1];
+	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
+		return no_room(error, "pipe");
+	complaints = pair[0];
+	role_complaints = pair[1];
+	pid_t pid = fork();
+	if (pid < 0)
+		return no_room(error, "fork");
+	if (pid == 0) {
+		fcntl(role_complaints, F_SETFL, 0); /* a role's last words may block */
+		execute(child, role_control, role_complaints);
 	}
-	close(control[1]);
-	close(complaints[1]);
+	int process = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (process < 0) {
+		no_room(error, "pidfd_open");
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0); /* at once: it has not begun */
+		return -1;
+	}
+	child->pid = pid;
+	child->awaited = true;
 	struct complaint *complaint = xcalloc(1, sizeof *complaint);
-	*complaint = (struct complaint){ .master = master, .fd = complaints[0] };
+	*complaint = (struct complaint){ .master = master, .fd = fd_take(&complaints) };
 	child_name(child, complaint->name, sizeof complaint->name);
 	task_spawn(master->loop, complaint_task, complaint, "complaints");
-	child->peer = ipc_open(master->loop, control[0], ROLE_MASTER, child->kind, &child_handler, child);
+	child->peer = ipc_open(master->loop, fd_take(&control), ROLE_MASTER, child->kind, &child_handler, child);
 	child_send_material(child);
+	return process;
 }
 
 static void log_death(struct child *child, int status)
@@ -434,16 +473,13 @@ static void log_death(struct child *child, int status)
 			 WEXITSTATUS(status));
 }
 
-/* Waits for the end of the process; the descriptor becomes readable then. */
-static int wait_for_end(struct child *child)
+/* Waits for the end of the process, whose descriptor becomes readable then; closes it. */
+static int wait_for_end(const struct child *child, int process)
 {
 	int status = 0;
-	int fd = (int)syscall(SYS_pidfd_open, child->pid, 0);
-	if (fd < 0)
-		fatal("pidfd_open: %s", strerror(errno));
 	while (waitpid(child->pid, &status, WNOHANG) == 0)
-		io_wait(fd, IO_READ, CLOCK_NEVER);
-	io_close(&fd);
+		io_wait(process, IO_READ, CLOCK_NEVER);
+	io_close(&process);
 	return status;
 }
 
@@ -471,22 +507,47 @@ static void back_off(struct child *child, int64_t started)
 	task_sleep_until(clock_after((100 * CLOCK_MS) << step));
 }
 
+static void tell_not_started(struct child *child, const char *problem)
+{
+	char name[NAME_SIZE];
+	child_name(child, name, sizeof name);
+	log_line(&child->master->log, LOG_KIND_PANIC, "%s could not be started: %s", name, problem);
+	if (!child->master->started)
+		fprintf(stderr, "postern: %s could not be started: %s\n", name, problem);
+}
+
+/* One process, from its start to its end, and what it leaves. */
+static void live(struct child *child)
+{
+	struct error error = { 0 };
+	child->ready = child->ended = false;
+	int process = spawn(child, &error);
+	if (process >= 0) {
+		int status = wait_for_end(child, process);
+		child->ended = true;
+		log_death(child, status);
+	} else {
+		child->ended = true;
+		snprintf(child->problem, sizeof child->problem, "%s", error.text);
+		tell_not_started(child, error.text);
+	}
+	if (child->kind == ROLE_STORE && !child->ready)
+		refuse_store(child_find(child->master, ROLE_QUEUE, 0), child->uid, *child->problem ? child->problem : "the store process ended at its start");
+	child->pid = 0;
+	child->ready = child->awaited = false;
+	*child->problem = '\0';
+	ipc_close(child->peer);
+	child->peer = NULL;
+	wait_list_wake_all(&child->master->changed);
+}
+
 static void child_task(void *arg)
 {
 	struct child *child = arg;
 	struct master *master = child->master;
 	for (;;) {
 		int64_t started = clock_now();
-		spawn(child);
-		int status = wait_for_end(child);
-		child->ended = true;
-		log_death(child, status);
-		child->pid = 0;
-		child->ready = child->awaited = false;
-		*child->problem = '\0';
-		ipc_close(child->peer);
-		child->peer = NULL;
-		wait_list_wake_all(&master->changed);
+		live(child);
 		if (!master->started)
 			master->failed = true;
 		if (master->stopping || child->kind == ROLE_STORE || child->retired || !master->started)
@@ -500,6 +561,7 @@ static void child_task(void *arg)
 
 struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid, const char *home)
 {
+	ensure(master->child_count < CHILDREN_MAX);
 	struct child *child = xcalloc(1, sizeof *child);
 	*child = (struct child){ .master = master, .kind = kind, .index = index, .uid = uid, .gid = gid };
 	snprintf(child->home, sizeof child->home, "%s", home);
