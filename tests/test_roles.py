@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from harness import (POSTERN, ROOT, Closed, Smtp, alive, descriptors, dot_stuff, make_certificate, make_message, proc_status,
+from harness import (POSTERN, ROOT, SANITIZER, Closed, Smtp, alive, descriptors, dot_stuff, make_certificate, make_message, proc_status,
                      wait_for)
 
 
@@ -316,6 +316,59 @@ def test_a_role_that_cannot_be_connected_begins_anew(server):
     one.reload()
     one.send(make_message())
     one.maildir().wait()
+
+
+SLOW_USERS = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static void hold(void) /* while the file is there */
+{
+	const char *path = getenv("HOLD_USERS");
+	while (path && access(path, F_OK) == 0)
+		usleep(10000);
+}
+
+struct passwd *getpwuid(uid_t uid)
+{
+	struct passwd *(*real)(uid_t) = dlsym(RTLD_NEXT, "getpwuid");
+	hold();
+	return real(uid);
+}
+
+int getpwuid_r(uid_t uid, struct passwd *entry, char *buffer, size_t size, struct passwd **found)
+{
+	int (*real)(uid_t, struct passwd *, char *, size_t, struct passwd **) = dlsym(RTLD_NEXT, "getpwuid_r");
+	hold();
+	return real(uid, entry, buffer, size, found);
+}
+"""
+
+
+def test_a_slow_user_database_holds_up_the_store_alone(server, directory):
+    """The master asks it for the home of a new store's user; meanwhile it starts roles, reloads, and ends."""
+    source, library, hold = directory / "slow.c", directory / "slow.so", directory / "hold"
+    source.write_text(SLOW_USERS)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    one = server(start=False)
+    one.start(wrapper=("env", f"LD_PRELOAD={library}", f"HOLD_USERS={hold}",
+                       f"ASAN_OPTIONS={SANITIZER.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"))
+    hold.write_text("")
+    message = make_message()
+    one.send(message)
+    fetch = one.role("fetch")
+    os.kill(fetch, signal.SIGKILL)
+    wait_for("its successor", lambda: one.roles().get("fetch") not in (None, fetch))
+    start = one.mark()
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("configuration reloaded", start)
+    assert not one.maildir().files() and not [name for name in one.roles() if name.startswith("store")]
+    hold.unlink()
+    one.maildir().holds(message)
 
 
 def test_roles_end_when_the_master_is_killed(server):

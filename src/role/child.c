@@ -7,6 +7,7 @@
 #include "base/fatal.h"
 #include "dns/dns.h"
 #include "role/process.h"
+#include "task/offload.h"
 #include "users/failures.h"
 
 #include <errno.h>
@@ -273,7 +274,6 @@ static void refuse_store(struct child *queue, uid_t uid, const char *problem)
 		ipc_send(queue->peer, store_refused, STORE_REFUSED, 0, &message, NULL, 0);
 }
 
-/* The home is the user database's word, not the queue's. */
 static void take_store_wanted(struct child *queue, struct slice body)
 {
 	struct master *master = queue->master;
@@ -295,10 +295,8 @@ static void take_store_wanted(struct child *queue, struct slice body)
 		refuse_store(queue, uid, "mail is not delivered as root");
 	else if (count_running(master, ROLE_STORE) >= STORES_MAX)
 		refuse_store(queue, uid, "too many stores are running");
-	else {
-		const struct passwd *user = getpwuid(uid);
-		child_start(master, ROLE_STORE, (unsigned)uid, uid, (gid_t)message.gid, user ? user->pw_dir : "");
-	}
+	else
+		child_start(master, ROLE_STORE, (unsigned)uid, uid, (gid_t)message.gid);
 }
 
 void master_complain_once(struct master *master, struct slice text)
@@ -541,11 +539,35 @@ static void live(struct child *child)
 	wait_list_wake_all(&child->master->changed);
 }
 
+struct home_search {
+	uid_t uid;
+	char home[sizeof ((struct child *)0)->home];
+};
+
+static void search_home(void *arg)
+{
+	struct home_search *search = arg;
+	struct passwd entry, *found = NULL;
+	char buffer[4096];
+	if (getpwuid_r(search->uid, &entry, buffer, sizeof buffer, &found) == 0 && found)
+		snprintf(search->home, sizeof search->home, "%s", found->pw_dir);
+}
+
+/* The home is the user database's word, not the queue's. That database may be somewhere in the network: nothing else waits for it. */
+static void find_home(struct child *store)
+{
+	struct home_search search = { .uid = store->uid };
+	offload(search_home, &search);
+	snprintf(store->home, sizeof store->home, "%s", search.home);
+}
+
 static void child_task(void *arg)
 {
 	struct child *child = arg;
 	struct master *master = child->master;
-	for (;;) {
+	if (child->kind == ROLE_STORE)
+		find_home(child);
+	while (!child->retired) {
 		int64_t started = clock_now();
 		live(child);
 		if (!master->started)
@@ -553,19 +575,18 @@ static void child_task(void *arg)
 		if (master->stopping || child->kind == ROLE_STORE || child->retired || !master->started)
 			break;
 		back_off(child, started);
-		if (master->stopping || child->retired)
+		if (master->stopping)
 			break;
 	}
 	forget(child);
 }
 
-struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid, const char *home)
+struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid)
 {
 	ensure(master->child_count < CHILDREN_MAX);
 	struct child *child = xcalloc(1, sizeof *child);
 	*child = (struct child){ .master = master, .kind = kind, .index = index, .uid = uid, .gid = gid };
-	snprintf(child->home, sizeof child->home, "%s", home);
-	child->awaited = true;
+	child->awaited = kind != ROLE_STORE; /* for which there is something to find out first */
 	master->children[master->child_count++] = child;
 	child->task = task_spawn(master->loop, child_task, child, "child");
 	return child;
@@ -591,9 +612,13 @@ bool children_drain(struct master *master, enum role kind, int64_t deadline)
 {
 	int64_t left = (deadline - clock_now()) / CLOCK_SECOND;
 	struct ipc_drain message = { .seconds = (uint64_t)(left > 0 ? left : 0) };
-	for (size_t i = 0; i < master->child_count; i++)
-		if (master->children[i]->kind == kind && master->children[i]->peer)
-			ipc_send(master->children[i]->peer, drain, DRAIN, 0, &message, NULL, 0);
+	for (size_t i = 0; i < master->child_count; i++) {
+		struct child *child = master->children[i];
+		if (child->kind == kind && child->peer)
+			ipc_send(child->peer, drain, DRAIN, 0, &message, NULL, 0);
+		else if (child->kind == kind)
+			child->retired = true; /* it has not begun */
+	}
 	/* Two seconds of grace beyond what the role itself knows of. */
 	while (count_running(master, kind) && wait_list_wait(&master->changed, deadline + 2 * CLOCK_SECOND) >= 0)
 		continue;

@@ -104,7 +104,7 @@ static unsigned count_fronts(const struct conf *conf)
 static void start_role(struct master *master, enum role kind, unsigned index)
 {
 	struct identity identity = identity_of(master->conf, kind);
-	child_start(master, kind, index, identity.uid, identity.gid, "");
+	child_start(master, kind, index, identity.uid, identity.gid);
 }
 
 static bool prepare(struct master *master, struct error *error)

@@ -99,8 +99,8 @@ struct master {
 	bool stopping;         /* it ends: no role is started again */
 };
 
-/* child.c */
-struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid, const char *home);
+/* child.c. A store's home is looked up first, on a thread. */
+struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid);
 void child_send_material(struct child *child);
 /*
  * Ends a role that cannot take the configuration into use at its start: it serves nobody, and has no walls yet. It is started again, with
