@@ -502,6 +502,43 @@ def test_a_reload_that_a_role_does_not_answer_leaves_all_with_the_old_configurat
     one.maildir().wait()
 
 
+@pytest.mark.parametrize("role", ["queue", "lookup", "front 0"])
+def test_a_reload_that_ends_a_role_leaves_all_with_the_old_configuration(server, role):
+    one = server(main={"reload_timeout": "10m", "smtp_banner": "old"})
+    killed = one.role(role)
+    bystanders = {name: pid for name, pid in one.roles().items() if name != role}
+
+    def banners():
+        found = set()
+        for _ in range(10):  # so that both fronts have their turn
+            with one.connect() as client:
+                found.add(client.banner[1][0])
+        return found
+
+    def sees_new():
+        try:
+            with Smtp(one.smtp, timeout=1) as client:
+                return client.banner[1][0] == "new"
+        except OSError:  # it came to the front that stands still
+            return False
+    os.kill(killed, signal.SIGSTOP)
+    one.configure({"smtp_banner": "new"})
+    start = one.mark()
+    one.process.send_signal(signal.SIGHUP)
+    wait_for("the others", sees_new)
+    os.kill(killed, signal.SIGKILL)
+    one.wait_log(rf"reload refused: the {role.split()[0]} process \(pid {killed}\) ended while it took the new configuration; "
+                 "the old configuration stays in use$", start)
+    wait_for("its successor", lambda: one.roles().get(role) not in (None, killed))
+    assert {name: pid for name, pid in one.roles().items() if name in bystanders} == bystanders
+    assert banners() == {"old"}
+    one.reload()
+    wait_for("the new configuration", lambda: banners() == {"new"})
+    message = make_message()
+    one.send(message)
+    one.maildir().holds(message)
+
+
 def test_reload_with_an_unusable_key_keeps_the_old_one(server):
     one = server()
     for key in (one.dir / "missing.pem", one.dir / "users"):

@@ -452,13 +452,18 @@ static int spawn(struct child *child, struct error *error)
 	return process;
 }
 
+/* A store ends when it has nothing to do, and who answers questions when a reload gives it other directories. */
+static bool ended_well(const struct child *child, int status)
+{
+	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM;
+	return may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static void log_death(struct child *child, int status)
 {
 	char name[NAME_SIZE];
 	child_name(child, name, sizeof name);
-	/* A store ends when it has nothing to do, and who answers questions when a reload gives it other directories. */
-	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM;
-	if (child->master->stopping || (may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0))
+	if (child->master->stopping || ended_well(child, status))
 		return;
 	if (!child->ready && *child->problem) /* child_end_unable, or it went by itself */
 		log_line(&child->master->log, LOG_KIND_PANIC, "%s (pid %d) could not begin: %s", name, (int)child->pid, child->problem);
@@ -514,16 +519,30 @@ static void tell_not_started(struct child *child, const char *problem)
 		fprintf(stderr, "postern: %s could not be started: %s\n", name, problem);
 }
 
+/* Its end is its answer to a reload that waits for one; which configuration the next gets is decided before that is started. */
+static void refuse_by_death(struct child *child, pid_t pid)
+{
+	struct master *master = child->master;
+	snprintf(child->problem, sizeof child->problem, "the %s process (pid %d) ended while it took the new configuration",
+		 role_name(child->kind), (int)pid);
+	wait_list_wake_all(&master->changed);
+	while (master->reloading)
+		wait_list_wait(&master->changed, CLOCK_NEVER);
+	*child->problem = '\0';
+}
+
 /* One process, from its start to its end, and what it leaves. */
 static void live(struct child *child)
 {
 	struct error error = { 0 };
+	bool refused = false;
 	child->ready = child->ended = false;
 	int process = spawn(child, &error);
 	if (process >= 0) {
 		int status = wait_for_end(child, process);
 		child->ended = true;
 		log_death(child, status);
+		refused = child->master->reloading && child->awaited && !child->retired && !ended_well(child, status);
 	} else {
 		child->ended = true;
 		snprintf(child->problem, sizeof child->problem, "%s", error.text);
@@ -531,11 +550,15 @@ static void live(struct child *child)
 	}
 	if (child->kind == ROLE_STORE && !child->ready)
 		refuse_store(child_find(child->master, ROLE_QUEUE, 0), child->uid, *child->problem ? child->problem : "the store process ended at its start");
+	pid_t pid = child->pid;
 	child->pid = 0;
-	child->ready = child->awaited = false;
+	child->ready = false;
 	*child->problem = '\0';
 	ipc_close(child->peer);
 	child->peer = NULL;
+	child->awaited = false;
+	if (refused)
+		refuse_by_death(child, pid);
 	wait_list_wake_all(&child->master->changed);
 }
 

@@ -420,6 +420,7 @@ static void reload(struct master *master)
 	master->reloading = true;
 	bool taken = take_over(master, conf, source_fd, &error);
 	master->reloading = false;
+	wait_list_wake_all(&master->changed);
 	for (size_t i = 0; i < master->child_count; i++)
 		child_end_unable(master->children[i]);
 	if (taken)
