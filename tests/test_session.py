@@ -70,6 +70,8 @@ DIALOGUES = {
     "helo_refused": ["HELO bad.test", "MAIL FROM:<a@b.test>", "QUIT"],
     "sender_refused": ["HELO good.test", "MAIL FROM:<x@spam.test>", "MAIL FROM:<x@ham.test>", "RSET", "QUIT"],
     "deferred": ["HELO good.test", "MAIL FROM:<x@ham.test>", "RCPT TO:<later@example.test>", "QUIT"],
+    "taken": ["EHLO good.test", "MAIL FROM:<x@ham.test>", "RCPT TO:<user@example.test>", "DATA", "Message-Id: <1@ham.test>", "", "text", ".",
+              "QUIT"],
     "subject_refused": ["HELO good.test", "MAIL FROM:<x@ham.test>", "RCPT TO:<user@example.test>", "DATA", "Subject: a bad one", "",
                         "text", ".", "QUIT"],
     "syntax": ["HELO", "MAIL FROM:<a@b.test>", "HELO x.test", "RCPT TO:<a@b.test>", "RCPT TO:<b@c.test>", "NONSENSE", "DATA", "NOOP", "VRFY a", "QUIT"],
@@ -100,15 +102,15 @@ def pretend(directory, lines, *arguments, address="198.51.100.7", text=None, fla
                           capture_output=True, timeout=60, check=False)
 
 
-def in_exim(directory, lines, address="198.51.100.7"):
+def in_exim(directory, lines, *flags, address="198.51.100.7", text=None):
     program, environment = exim.exim()
     conf = directory / "exim.conf"
     conf.write_text(f"spool_directory = {directory}/spool-exim\nlog_file_path = {directory}/%slog\ntls_advertise_hosts =\n"
-                    + OPTIONS + ACLS)
+                    + (text or OPTIONS + ACLS))
     spool = directory / "spool-exim"
-    spool.mkdir()
+    spool.mkdir(exist_ok=True)
     spool.chmod(0o1777)
-    return subprocess.run([program, "-C", conf, "-bh", address], text=True, capture_output=True, timeout=60, env=environment, check=False,
+    return subprocess.run([program, "-C", conf, *flags, "-bh", address], text=True, capture_output=True, timeout=60, env=environment, check=False,
                           input="".join(line + "\n" for line in lines))
 
 
@@ -119,8 +121,8 @@ def replies(output):
 
 
 def log_lines(output):
-    return [re.sub(r"LOG: \w{6}-\w+-\w+ ", "LOG: ID ", line) for line in output.split("\n")
-            if line.startswith("LOG: ") and " <= " not in line]
+    """Without what differs by itself: identifiers, and sizes, for our name and version are in Received:."""
+    return [re.sub(r" S=\d+", " S=N", re.sub(r"LOG: \w{6}-\w+-\w+ ", "LOG: ID ", line)) for line in output.split("\n") if line.startswith("LOG: ")]
 
 
 @pytest.mark.parametrize("name", DIALOGUES)
@@ -134,7 +136,7 @@ def test_replies_and_log_lines_are_those_of_exim(directory, name):
 
 @pytest.mark.parametrize("name", PROXIED)
 def test_a_pretended_proxy_begins_with_its_header_as_with_exim(directory, name):
-    ours, theirs = pretend(directory, PROXIED[name], address="192.0.2.9"), in_exim(directory, PROXIED[name], "192.0.2.9")
+    ours, theirs = pretend(directory, PROXIED[name], address="192.0.2.9"), in_exim(directory, PROXIED[name], address="192.0.2.9")
     assert replies(ours.stdout) == replies(theirs.stdout) and len(replies(ours.stdout)) >= 1
     assert [line for line in log_lines(ours.stderr) if "ACL" in line] == [line for line in log_lines(theirs.stderr) if "ACL" in line]
     assert '>>> host in hosts_proxy? yes (matched "192.0.2.9")' in ours.stderr.split("\n")
@@ -206,6 +208,106 @@ check_facts:
     done = pretend(directory, lines, "-oMi", "192.0.2.1.2587", "-oMs", "host.test", "-bh", text=text, flags=("-C",),
                    address="198.51.100.7.4321")
     assert "550 <198.51.100.7> <4321> <host.test> <192.0.2.1> <2587>" in done.stdout, done
+
+
+FACTS = OPTIONS.replace("acl_smtp_mail = check_mail", "acl_smtp_mail = check_facts") + ACLS + """
+check_facts:
+  warn logwrite = <$sender_ident> <$sender_host_authenticated> <$authenticated_id> <$received_protocol>
+  warn logwrite = <$sender_fullhost> <$sender_rcvhost>
+  warn authenticated = *
+       logwrite = authenticated
+  accept
+"""
+ASKING = ["EHLO h.test", "MAIL FROM:<a@b.test>", "RCPT TO:<x@y.test>", "RCPT TO:<user@example.test>", "DATA", "Subject: x", "", "text", ".", "QUIT"]
+
+
+def described(directory, flags, text=FACTS):
+    """The same session with these flags, in front of -bh: ours and Exim's."""
+    ours = pretend(directory, ASKING, *flags, "-bh", text=text + ROUTERS, flags=("-C",))
+    theirs = in_exim(directory, ASKING, *flags, text=text)
+    assert ours.returncode == 0 and theirs.returncode == 0, (ours, theirs)
+    return ours, theirs
+
+
+def hello(output):
+    return re.search(r"^250-(mx\.example\.test Hello .*)", output, re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize("flags", [["-oMt", "joe"], ["-oMt", "joe", "-oMs", "h.test"], ["-oMt", "joe", "-oMs", "h.test", "-oMi", "192.0.2.1.2587"]])
+def test_a_user_of_the_client_is_told_as_with_exim(directory, flags):
+    """-oMt: $sender_ident, in the variables that name the client, in the reply to EHLO and in log lines."""
+    ours, theirs = described(directory, flags)
+    assert "LOG: <joe> <> <> <esmtp>" in log_lines(theirs.stderr)
+    assert any(" <= a@b.test H=" in line and " U=joe P=esmtp" in line for line in log_lines(theirs.stderr))
+    assert log_lines(ours.stderr) == log_lines(theirs.stderr)
+    assert hello(ours.stdout) == hello(theirs.stdout)
+
+
+@pytest.mark.parametrize("flags, line", [
+    (["-oMaa", "nosuch"], "<> <nosuch> <> <esmtpa>"), (["-oMai", "ann"], "<> <> <ann> <esmtp>"),
+    (["-oMaa", "nosuch", "-oMai", "ann"], "<> <nosuch> <ann> <esmtpa>"),
+])
+def test_a_client_may_have_authenticated_already(directory, flags, line):
+    """-oMaa and -oMai: by that name and as that user, whether there is such an authenticator or not, as with Exim."""
+    ours, theirs = described(directory, flags)
+    assert "LOG: " + line in log_lines(theirs.stderr) and ("LOG: authenticated" in log_lines(theirs.stderr)) == ("nosuch" in flags)
+    assert log_lines(ours.stderr) == log_lines(theirs.stderr)
+
+
+def test_the_line_of_a_message_tells_of_tls_and_of_who_sent_it(directory):
+    done = pretend(directory, ASKING, "--tls", "-oMaa", "plain", "-oMai", "ann")
+    line = [line for line in log_lines(done.stderr) if " <= " in line]
+    assert line == ["LOG: ID <= a@b.test H=(h.test) [198.51.100.7] P=esmtpsa X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=no A=plain:ann S=N"]
+
+
+def test_who_has_authenticated_already_is_offered_no_auth(directory):
+    text = OPTIONS + ACLS + """
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_condition = no
+"""
+    offers = {name: "AUTH PLAIN" in pretend(directory, ["EHLO a.test", "QUIT"], *flags, "--tls", text=text).stdout
+              for name, flags in {"nobody": [], "known": ["-oMaa", "plain"], "other": ["-oMaa", "nosuch"]}.items()}
+    assert offers == {"nobody": True, "known": False, "other": False}
+
+
+NAMES = OPTIONS.replace("acl_smtp_mail = check_mail", "acl_smtp_mail = check_names") + ACLS + """
+check_names:
+  warn verify = helo
+       logwrite = HELO is right
+  warn verify = reverse_host_lookup
+       logwrite = there is a name
+  warn hosts = *.test
+       logwrite = the name is in test
+  accept
+"""
+
+
+@pytest.mark.parametrize("name, lines", [("h.test", ["HELO is right", "there is a name", "the name is in test"]),
+                                         ("other.example", ["there is a name"])])
+def test_a_name_that_is_given_is_the_hosts_without_the_dns(directory, name, lines):
+    """-oMs: what `verify = helo`, `verify = reverse_host_lookup` and host lists look at, as with Exim."""
+    ours, theirs = described(directory, ["-oMs", name], text=NAMES)
+    found = [line for line in log_lines(theirs.stderr) if "H=" not in line]
+    assert found == ["LOG: " + line for line in lines]
+    assert log_lines(ours.stderr) == log_lines(theirs.stderr)
+
+
+@pytest.mark.parametrize("flag", ["-oMr", "-oMas", "-f"])
+def test_flags_without_effect_on_a_session_are_refused(directory, flag):
+    for arguments in ([flag, "x@y.test", "-bh", "192.0.2.1"], ["-bh", "192.0.2.1", flag, "x@y.test"]):
+        done = subprocess.run([POSTERN, "-C", directory / "none", *arguments], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 2 and done.stderr.splitlines() == [
+            f"postern: a session finds this out by itself, so it has no effect with -bh: {flag}"]
+
+
+def test_flags_of_exim_may_follow_the_address(directory):
+    pretend(directory, [], text=FACTS + ROUTERS)
+    done = subprocess.run([POSTERN, "-bh", "198.51.100.7", "-oMt", "joe", "-oMs", "h.test", "-C", directory / "postern.conf"], text=True, timeout=60,
+                          input="EHLO h.test\nMAIL FROM:<a@b.test>\nQUIT\n", capture_output=True, check=False)
+    assert "LOG: <joe> <> <> <esmtp>" in done.stderr.splitlines(), done
 
 
 def test_json_has_one_object_a_step(directory):

@@ -15,6 +15,7 @@ enum action {
 	ACTION_MACRO,         /* -D */
 	ACTION_SESSION,       /* for postern expand as it stands */
 	ACTION_MESSAGE,       /* -bem: that as well, and the mode */
+	ACTION_CLIENT,        /* -bh: the address */
 	ACTION_TRACE,
 	ACTION_BARE,
 	ACTION_VERBOSE,
@@ -27,6 +28,7 @@ enum shape {
 	SHAPE_WHOLE,  /* the argument is the flag */
 	SHAPE_PREFIX, /* it begins with the flag */
 	SHAPE_VALUE,  /* a value follows, in the same argument or as the next one */
+	SHAPE_NEXT,   /* the argument is the flag, and its value the next one */
 };
 
 struct exim_flag {
@@ -53,7 +55,7 @@ static const struct exim_flag table[] = {
 	MODE("-brt", MODE_RETRY, "show which retry rule holds: postern retry"),
 	MODE("-bi", MODE_NOTHING, "nothing, as newaliases: files of aliases need no preparation"),
 	ABSENT("-bhc", SHAPE_PREFIX, "a pretended SMTP session with callouts"),
-	MODE("-bh", MODE_SESSION, "pretend an SMTP session from the address that follows: postern session"),
+	{ "-bh", SHAPE_NEXT, ACTION_CLIENT, MODE_SESSION, "pretend an SMTP session from the address that follows: postern session" },
 	ABSENT("-bt", SHAPE_WHOLE, "the test of an address's routing"),
 	ABSENT("-bv", SHAPE_PREFIX, "the verification of an address"),
 	ABSENT("-bp", SHAPE_PREFIX, "the listing of the queue"),
@@ -76,7 +78,7 @@ static const struct exim_flag table[] = {
 	TAKE("-oMi", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $received_ip_address, with $received_port"),
 	TAKE("-oMr", SHAPE_VALUE, ACTION_SESSION, "for -be: $received_protocol"),
 	TAKE("-oMs", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $sender_host_name"),
-	TAKE("-oMt", SHAPE_VALUE, ACTION_SESSION, "for -be: $sender_ident"),
+	TAKE("-oMt", SHAPE_VALUE, ACTION_SESSION, "for -be and -bh: $sender_ident"),
 	ABSENT("-oMm", SHAPE_VALUE, "a message reference"),
 	ABSENT("-oX", SHAPE_VALUE, "the choice of ports on the command line (use daemon_smtp_ports)"),
 	ABSENT("-oP", SHAPE_PREFIX, "a file for the process number"),
@@ -112,6 +114,7 @@ struct request {
 	size_t macro_count;
 	const char *session[64]; /* flags and values for postern expand */
 	size_t session_count;
+	const char *client;      /* of -bh */
 	const char *queue_runs[COMMAND_MACROS_MAX]; /* for postern run -q */
 	size_t queue_run_count;
 	bool trace, bare, verbose, queue_run;
@@ -167,8 +170,8 @@ static const struct exim_flag *find_flag(const char *argument)
 {
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		size_t length = strlen(table[i].text);
-		if (table[i].shape == SHAPE_WHOLE ? strcmp(argument, table[i].text) == 0 :
-						    strncmp(argument, table[i].text, length) == 0)
+		bool whole = table[i].shape == SHAPE_WHOLE || table[i].shape == SHAPE_NEXT;
+		if (whole ? strcmp(argument, table[i].text) == 0 : strncmp(argument, table[i].text, length) == 0)
 			return &table[i];
 	}
 	return NULL;
@@ -209,6 +212,7 @@ static int take_flag(struct request *request, const struct exim_flag *flag, cons
 	case ACTION_VERBOSE: request->verbose = true; break;
 	case ACTION_SESSION:
 	case ACTION_MESSAGE: return take_session(request, flag, value);
+	case ACTION_CLIENT: request->client = value; break;
 	case ACTION_MACRO:
 		if (request->macro_count == COMMAND_MACROS_MAX)
 			return complain("too many macros with -D", "");
@@ -238,7 +242,7 @@ static int read_flags(int argc, char **argv, struct request *request)
 			return complain("there is no flag ", argv[at]);
 		if (flag->shape == SHAPE_PREFIX)
 			value = argv[at] + strlen(flag->text);
-		if (flag->shape == SHAPE_VALUE) {
+		if (flag->shape == SHAPE_VALUE || flag->shape == SHAPE_NEXT) {
 			value = argv[at] + strlen(flag->text);
 			if (!*value && ++at == argc)
 				return complain("a value is missing after ", flag->text);
@@ -315,19 +319,30 @@ static int run_print(const struct request *request)
 	return run_command(&command_check, &arguments, request);
 }
 
-/* -bh: of the flags that describe a session it has some. */
+/* What a client tells in the session itself, or the session makes of it, cannot be said before. */
+static bool describes_client(const char *flag)
+{
+	static const char *const flags[] = { "-oMa", "-oMi", "-oMs", "-oMt", "-oMaa", "-oMai" };
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+		if (strcmp(flag, flags[i]) == 0)
+			return true;
+	return false;
+}
+
+/* -bh */
 static int run_session(const struct request *request)
 {
-	static const char *const known[] = { "-oMa", "-oMi", "-oMs", "-oMaa", "-oMai" };
 	struct arguments arguments = { .count = 0 };
 	add(&arguments, "session");
 	add_configuration(&arguments, request);
-	for (size_t i = 0; i + 1 < request->session_count; i += 2)
-		for (size_t k = 0; k < sizeof known / sizeof *known; k++)
-			if (strcmp(request->session[i], known[k]) == 0) {
-				add(&arguments, known[k]);
-				add(&arguments, request->session[i + 1]);
-			}
+	for (size_t i = 0; i + 1 < request->session_count; i += 2) {
+		if (!describes_client(request->session[i]))
+			return complain("a session finds this out by itself, so it has no effect with -bh: ", request->session[i]);
+		add(&arguments, request->session[i]);
+		add(&arguments, request->session[i + 1]);
+	}
+	add(&arguments, "--");
+	add(&arguments, request->client);
 	return run_command(&command_session, &arguments, request);
 }
 

@@ -86,6 +86,12 @@ enum expand_result expand_session_ask(void *owner, const struct expand_request *
 				      struct expand_answer *answer_r, struct error *error)
 {
 	struct expand_session *session = owner;
+	struct slice name = session->values[EXPAND_SENDER_HOST_NAME].text;
+	if (request->service == EXPAND_SERVICE_HOST_NAMES && name.len &&
+	    slice_equal(request->key, session->values[EXPAND_SENDER_HOST_ADDRESS].text)) {
+		*answer_r = (struct expand_answer){ .found = true, .tainted = true, .text = name };
+		return EXPAND_OK;
+	}
 	return expand_world_ask(session->world, request, arena, answer_r, error);
 }
 

@@ -196,7 +196,7 @@ enum { OPTION_JSON = 256, OPTION_TLS };
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPTION_JSON }, { "tls", no_argument, NULL, OPTION_TLS }, { "oMa", required_argument, NULL, 'a' },
 	{ "oMi", required_argument, NULL, 'i' }, { "oMs", required_argument, NULL, 's' }, { "oMaa", required_argument, NULL, 'A' },
-	{ "oMai", required_argument, NULL, 'I' }, { 0 },
+	{ "oMai", required_argument, NULL, 'I' }, { "oMt", required_argument, NULL, 't' }, { 0 },
 };
 
 static bool take_address(const char *text, uint16_t port, struct net_address *address_r)
@@ -226,6 +226,7 @@ static int take_arguments(int argc, char **argv, struct conversation *conversati
 			break;
 		case 'a': good = take_address(optarg, 0, &rehearsal->host); break;
 		case 'i': good = take_address(optarg, SMTP_PORT, &rehearsal->interface); break;
+		case 't': rehearsal->ident = slice_of(optarg); break;
 		case 's': rehearsal->host_name = slice_of(optarg); break;
 		case 'A': rehearsal->authenticated = slice_of(optarg); break;
 		case 'I': rehearsal->authenticated_id = slice_of(optarg); break;
@@ -274,11 +275,12 @@ const struct command command_session = {
 	.name = "session",
 	.run = run,
 	.summary = "pretend an SMTP session and show why it goes as it does",
-	.usage = "[-c FILE] [-D NAME=text] [-oMi ADDRESS] [-oMs NAME] [-oMaa NAME] [-oMai ID] [--tls] [--json] ADDRESS",
+	.usage = "[-c FILE] [-D NAME=text] [-oMi ADDRESS] [-oMs NAME] [-oMt USER] [-oMaa NAME] [-oMai ID] [--tls] [--json] ADDRESS",
 	.help = "  -c FILE       the configuration; otherwise $POSTERN_CONF, or /etc/postern/postern.conf\n"
 		"  -D NAME=text  define a macro, whatever the file defines\n"
 		"  -oMi ADDRESS  the address that the client connects to, with its port as 192.0.2.1.587 if wanted\n"
 		"  -oMs NAME     the client's host name; otherwise it is looked up\n"
+		"  -oMt USER     the client's user ($sender_ident), as if RFC 1413 had told it\n"
 		"  -oMaa NAME    the authenticator that the client has passed\n"
 		"  -oMai ID      as whom\n"
 		"  --tls         as if within TLS\n"

@@ -5,7 +5,7 @@
  */
 #include "role/session.h"
 
-enum { NAMES_MAX = 16 };
+enum { NAMES_MAX = 16, NAMES_BYTES_MAX = 64 * 1024 };
 
 #define NAME_TIME_MAX (30 * CLOCK_SECOND)
 
@@ -27,6 +27,22 @@ static void log_failure(struct session *session, const struct expand_answer *ans
 		log_line(log, LOG_KIND_MAIN, "%s does not match any IP address for %.*s", address, SLICE_ARG(answer->name));
 	else
 		log_line(log, LOG_KIND_MAIN, "no host name found for IP address %s", address);
+}
+
+bool session_host_answer(const struct session *session, const struct expand_request *request, struct arena *arena,
+			 struct expand_answer *answer_r)
+{
+	const struct session_host *host = &session->host_names;
+	struct buf text;
+	if (request->service != EXPAND_SERVICE_HOST_NAMES || !host->name_count || !slice_equal(request->key, slice_of(session->host_text.text)))
+		return false;
+	bool good = true;
+	buf_init(&text, NAMES_BYTES_MAX);
+	for (size_t i = 0; i < host->name_count; i++)
+		good = good && (i == 0 || buf_append_byte(&text, '\0')) && buf_append(&text, host->names[i]);
+	*answer_r = (struct expand_answer){ .found = true, .tainted = true, .secure = host->dnssec, .text = arena_copy(arena, buf_slice(&text)) };
+	buf_free(&text);
+	return good;
 }
 
 const struct session_host *session_look_host_up(struct session *session)

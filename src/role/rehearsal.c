@@ -3,11 +3,13 @@
 
 #include "base/cleanup.h"
 #include "base/fatal.h"
+#include "conf/log_selector.h"
 #include "dns/dns.h"
 #include "mail/host.h"
 #include "mail/charset.h"
 #include "role/queue.h"
 #include "role/session.h"
+#include "role/tls_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +20,8 @@
 
 /* What a connection in TLS is taken for. */
 #define PRETENDED_CIPHER "TLS1.3:TLS_AES_256_GCM_SHA384:256"
+
+enum { ARRIVAL_MAX = 64 * 1024 };
 
 struct stage {
 	const struct rehearsal *rehearsal;
@@ -95,14 +99,38 @@ static bool connect_roles(struct role_process *front, struct role_process *other
 
 /* ---- The queue ---- */
 
+/* " NAME=text", or nothing. */
+static void add_field(struct buf *line, const char *name, struct slice text)
+{
+	if (text.len)
+		(void)buf_printf(line, " %s=%.*s", name, SLICE_ARG(text));
+}
+
+/* "<=": of what the server would write, the fields that the client decides. */
 static void log_message(struct stage *stage, const struct ipc_submit *message)
 {
+	unsigned items = stage->rehearsal->conf->main.log_items;
 	struct slice sender = message->sender.len ? message->sender : SLICE("<>");
-	char host[SESSION_PEER_MAX];
-	size_t len = mail_host_format(message->host_name, message->helo, message->host_address, host, sizeof host);
-	struct slice queue = message->queue_name;
-	log_line(&stage->log, LOG_KIND_MAIN, "%.*s <= %.*s H=%.*s P=%.*s S=%llu%s%.*s", SLICE_ARG(message->id), SLICE_ARG(sender), (int)len,
-		 host, SLICE_ARG(message->protocol), (unsigned long long)message->size, queue.len ? " Q=" : "", SLICE_ARG(queue));
+	const struct tls_log tls = { message->cipher, message->peer_name, message->server_name, message->verified, false };
+	char host[SESSION_PEER_MAX], fields[TLS_LOG_MAX];
+	struct buf line;
+	mail_host_format(message->host_name, message->helo, message->host_address, host, sizeof host);
+	buf_init(&line, ARRIVAL_MAX);
+	(void)buf_printf(&line, "%.*s <= %.*s H=%s", SLICE_ARG(message->id), SLICE_ARG(sender), host);
+	add_field(&line, "U", stage->rehearsal->ident);
+	add_field(&line, "P", message->protocol);
+	(void)buf_append(&line, slice_of(tls_log_fields(&tls, items, fields)));
+	add_field(&line, "A", message->authenticated);
+	if (message->authenticated.len && message->authenticated_id.len)
+		(void)buf_printf(&line, ":%.*s", SLICE_ARG(message->authenticated_id));
+	if (items & LOG_ITEM_PROXY)
+		add_field(&line, "PRX", message->proxy);
+	(void)buf_printf(&line, " S=%llu", (unsigned long long)message->size);
+	add_field(&line, "Q", message->queue_name);
+	if (items & LOG_ITEM_MSG_ID)
+		add_field(&line, "id", message->message_id);
+	log_line(&stage->log, LOG_KIND_MAIN, "%.*s", SLICE_ARG(buf_slice(&line)));
+	buf_free(&line);
 }
 
 static void answer_user(struct ipc_peer *peer, const struct ipc_incoming *incoming)
@@ -184,6 +212,7 @@ static bool set_stage(struct stage *stage, struct loop *loop, struct error *erro
 static void describe_client(struct session *session, const struct rehearsal *rehearsal)
 {
 	struct session_host *names = &session->host_names;
+	session->smtp.ident = rehearsal->ident;
 	session->settings.enforce_sync = false; /* commands may come from a file */
 	if (rehearsal->host_name.len) {
 		names->name = arena_copy(&names->arena, rehearsal->host_name);

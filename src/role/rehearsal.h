@@ -20,6 +20,7 @@ struct rehearsal {
 	struct conf *conf;
 	struct net_address host, interface; /* with their ports */
 	struct slice host_name;             /* found already; empty: looked up when it is wanted */
+	struct slice ident;                 /* $sender_ident; empty: none */
 	struct slice authenticated;         /* name of the authenticator that the client has passed already; empty: none */
 	struct slice authenticated_id;      /* as whom; may be empty */
 	bool tls;                           /* as if within TLS */

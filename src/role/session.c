@@ -24,7 +24,9 @@ const char *session_peer(const struct session *session, char out[SESSION_PEER_MA
 {
 	memcpy(out, "H=", 2);
 	struct slice helo = session->acl.facts.helo.len ? session->acl.facts.helo : session->smtp.helo;
-	mail_host_format(session->host_names.name, helo, slice_of(session->host_text.text), out + 2, SESSION_PEER_MAX - 2);
+	size_t len = 2 + mail_host_format(session->host_names.name, helo, slice_of(session->host_text.text), out + 2, SESSION_PEER_MAX - 2);
+	if (session->smtp.ident.len)
+		snprintf(out + len, SESSION_PEER_MAX - len, " U=%.*s", SLICE_ARG(session->smtp.ident));
 	return out;
 }
 
@@ -82,6 +84,8 @@ enum expand_result session_ask(void *owner, const struct expand_request *request
 {
 	struct session *session = owner;
 	struct incoming_message *message = &session->message;
+	if (session_host_answer(session, request, arena, answer_r))
+		return EXPAND_OK;
 	if (!message->lookups)
 		message->lookups = lookup_cache_new(&message->arena);
 	struct ask_world world = { &session->front->asked, session->conf };

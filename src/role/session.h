@@ -132,7 +132,7 @@ struct session_queue {
 
 /* Who the client has proved to be (session_auth.c). */
 struct session_auth {
-	const struct authenticator *by;  /* NULL: nobody yet */
+	const struct authenticator *by;  /* its name is in acl.facts.authenticated; NULL: nobody yet, or one that is only pretended */
 	char *id, *fail_id;              /* owned; NULL: none */
 	bool failed;                     /* $authentication_failed */
 	uint64_t offered;                /* a bit for each authenticator that the last EHLO offered */
@@ -206,13 +206,16 @@ enum expand_result session_ask(void *session, const struct expand_request *reque
 
 /* Looks the host's name up unless that was done, and waits for it; all of it is in session->host_names. */
 const struct session_host *session_look_host_up(struct session *session);
+/* The answer to EXPAND_SERVICE_HOST_NAMES for the client's own address where its names are known already. False: they are to be asked for. */
+bool session_host_answer(const struct session *session, const struct expand_request *request, struct arena *arena,
+			 struct expand_answer *answer_r);
 
 enum {
 	SESSION_PEER_MAX = 640, /* two names of hosts and an address */
 	SESSION_TLS_FIELDS_MAX = 1024,
 	SESSION_AUTH_FIELD_MAX = 2200,
 };
-/* "H=name (helo) [192.0.2.1]", as Exim names a client in the log. Written to `out`, which is returned. */
+/* "H=name (helo) [192.0.2.1] U=ident", as Exim names a client in the log. Written to `out`, which is returned. */
 const char *session_peer(const struct session *session, char out[SESSION_PEER_MAX]);
 /* " X=... CV=no", as log_selector has it; empty in clear. Written to `out`, which is returned. */
 const char *session_tls_fields(const struct session *session, char out[SESSION_TLS_FIELDS_MAX]);

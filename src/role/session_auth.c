@@ -45,10 +45,11 @@ void session_auth_forget(struct session *session)
 
 const char *session_auth_field(const struct session *session, char out[SESSION_AUTH_FIELD_MAX])
 {
-	const struct session_auth *auth = &session->auth;
+	struct slice name = session->acl.facts.authenticated;
+	const char *id = session->auth.id;
 	out[0] = '\0';
-	if (auth->by)
-		snprintf(out, SESSION_AUTH_FIELD_MAX, " A=%.*s%s%s", SLICE_ARG(auth->by->name), auth->id ? ":" : "", auth->id ? auth->id : "");
+	if (name.len)
+		snprintf(out, SESSION_AUTH_FIELD_MAX, " A=%.*s%s%s", SLICE_ARG(name), id ? ":" : "", id ? id : "");
 	return out;
 }
 
@@ -114,7 +115,7 @@ void session_offer_auth(struct session *session, struct slice helo, struct arena
 	const struct conf *conf = session->conf;
 	struct slice names = { 0 };
 	session->auth.offered = 0;
-	if (session->auth.by || (session->smtp.options & SMTP_AUTH_NEEDS_TLS && !session->smtp.tls) || !conf->authenticator_count ||
+	if (session->acl.facts.authenticated.len || (session->smtp.options & SMTP_AUTH_NEEDS_TLS && !session->smtp.tls) || !conf->authenticator_count ||
 	    !session_host_in(session, conf->main.auth_advertise_hosts))
 		return;
 	session->acl.facts.helo = helo; /* for $sender_helo_name */
@@ -348,7 +349,7 @@ bool session_take_mail_auth(struct session *session, const struct smtp_mail_para
 	if (temporary)
 		return false;
 	struct expand_context context = context_of(session);
-	if (!policy.decided && !auth->by)
+	if (!policy.decided && !session->acl.facts.authenticated.len)
 		ignore(session, mail->auth_text, "client not authenticated", NULL);
 	else if (policy.outcome != ACL_ACCEPT)
 		ignore(session, mail->auth_text, "rejected by ACL", NULL);
@@ -363,7 +364,7 @@ bool session_auth_variable(const struct session *session, enum expand_variable v
 {
 	const struct session_auth *auth = &session->auth;
 	switch (variable) {
-	case EXPAND_SENDER_HOST_AUTHENTICATED: *text_r = auth->by ? auth->by->name : (struct slice){ 0 }; return true;
+	case EXPAND_SENDER_HOST_AUTHENTICATED: *text_r = session->acl.facts.authenticated; return true;
 	case EXPAND_AUTHENTICATED_ID: *text_r = slice_of(auth->id); return true;
 	case EXPAND_AUTHENTICATED_FAIL_ID: *text_r = slice_of(auth->fail_id); return true;
 	case EXPAND_AUTHENTICATION_FAILED: *text_r = auth->failed ? SLICE("1") : SLICE("0"); return true;

@@ -3,6 +3,7 @@
 #include "base/fatal.h"
 #include "expand/message.h"
 #include "expand/moment.h"
+#include "mail/host.h"
 #include "role/session.h"
 
 #include <sys/socket.h>
@@ -28,21 +29,25 @@ static struct slice helo_name(const struct session *session)
 static struct slice received_host(struct session *session)
 {
 	struct slice helo = helo_name(session), name = session->host_names.name;
+	struct slice ident = session->smtp.ident, told = { 0 };
+	struct arena *arena = &session->message.arena;
 	const char *address = session->host_text.text;
-	if (name.len && (helo.len == 0 || slice_equal_nocase(helo, name)))
-		return arena_printf(&session->message.arena, "%.*s ([%s])", SLICE_ARG(name), address);
+	if (helo.len && !slice_equal_nocase(helo, name))
+		told = arena_printf(arena, " helo=%.*s", SLICE_ARG(helo));
+	if (ident.len)
+		told = arena_printf(arena, "%.*s ident=%.*s", SLICE_ARG(told), SLICE_ARG(ident));
 	if (name.len)
-		return arena_printf(&session->message.arena, "%.*s ([%s] helo=%.*s)", SLICE_ARG(name), address, SLICE_ARG(helo));
-	if (helo.len == 0)
-		return arena_printf(&session->message.arena, "[%s]", session->host_text.text);
-	return arena_printf(&session->message.arena, "[%s] (helo=%.*s)", session->host_text.text, SLICE_ARG(helo));
+		return arena_printf(arena, "%.*s ([%s]%.*s)", SLICE_ARG(name), address, SLICE_ARG(told));
+	if (told.len)
+		return arena_printf(arena, "[%s] (%.*s)", address, SLICE_ARG(slice_from(told, 1)));
+	return arena_printf(arena, "[%s]", address);
 }
 
 static struct slice full_host(struct session *session)
 {
-	char peer[SESSION_PEER_MAX];
-	session_peer(session, peer);
-	return arena_copy(&session->message.arena, slice_of(peer + 2)); /* without "H=" */
+	char text[SESSION_PEER_MAX];
+	size_t len = mail_host_format(session->host_names.name, helo_name(session), slice_of(session->host_text.text), text, sizeof text);
+	return arena_copy(&session->message.arena, slice_make(text, len));
 }
 
 static struct slice command_line(struct session *session)
@@ -116,6 +121,7 @@ static struct expand_value connection_variable(struct session *session, enum exp
 	case EXPAND_SENDER_HOST_PORT: return number_value(session, session->host.port);
 	case EXPAND_SENDER_FULLHOST: return text_value(full_host(session));
 	case EXPAND_SENDER_RCVHOST: return text_value(received_host(session));
+	case EXPAND_SENDER_IDENT: return text_value(session->smtp.ident);
 	case EXPAND_SENDER_HELO_NAME: return text_value(helo_name(session));
 	case EXPAND_RECEIVED_PORT: return number_value(session, session->interface.port);
 	case EXPAND_RECEIVED_IP_ADDRESS: return text_value(interface_text(session));

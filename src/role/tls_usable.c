@@ -1,32 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "role/tls_usable.h"
 
-#include "base/fatal.h"
-#include "base/files.h"
-#include "role/tls_files.h"
 #include "tls/chain.h"
 #include "tls/context.h"
-
-#include <stdlib.h>
-#include <sys/stat.h>
-
-static STACK_OF(X509) *read_chain(const char *path, int fd, struct error *error)
-{
-	struct stat st;
-	STACK_OF(X509) *chain = NULL;
-	if (fstat(fd, &st) < 0 || st.st_size > TLS_FILE_MAX) {
-		error_set(error, ERROR_USAGE, "%s could not be read", path);
-		return NULL;
-	}
-	char *text = xcalloc(1, (size_t)st.st_size + 1);
-	ssize_t length = files_read_full(&files_real, fd, text, (size_t)st.st_size, 0);
-	if (length < 0)
-		error_set_errno(error, (int)-length, "reading %s", path);
-	else
-		chain = chain_parse(slice_make(text, (size_t)length), path, error);
-	free(text);
-	return chain;
-}
 
 /* Of the policy what decides about certificates. */
 static bool usable_at(const struct conf *conf, const struct conf_listener *listener, STACK_OF(X509) *chain, struct arena *arena,
@@ -41,10 +17,12 @@ static bool usable_at(const struct conf *conf, const struct conf_listener *liste
 	       tls_context_takes(&policy, chain, error);
 }
 
-bool tls_usable(const struct conf *conf, const char *path, int fd, struct error *error)
+bool tls_usable(const struct conf *conf, const char *path, const struct tls_content *content, struct error *error)
 {
-	_cleanup_chain_ STACK_OF(X509) *chain = read_chain(path, fd, error);
+	struct slice text = tls_content_map(content);
+	_cleanup_chain_ STACK_OF(X509) *chain = chain_parse(text, path, error);
 	struct arena arena;
+	tls_content_unmap(text);
 	bool good = chain != NULL;
 	arena_init(&arena, 0);
 	for (size_t i = 0; good && i < conf->listener_count; i++)

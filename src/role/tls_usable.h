@@ -7,12 +7,9 @@
 #ifndef POSTERN_ROLE_TLS_USABLE_H
 #define POSTERN_ROLE_TLS_USABLE_H
 
-#include "conf/conf.h"
+#include "role/tls_content.h"
 
-/*
- * `fd` is that of a content (role/tls_content.h). False with *error when the listeners of one of the ports could not use it. Options that
- * depend on the connection count as unset.
- */
-bool tls_usable(const struct conf *conf, const char *path, int fd, struct error *error);
+/* False with *error when the listeners of one of the ports could not use it. Options that depend on the connection count as unset. */
+bool tls_usable(const struct conf *conf, const char *path, const struct tls_content *content, struct error *error);
 
 #endif

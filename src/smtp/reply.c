@@ -114,7 +114,8 @@ static const struct {
 void smtp_put_hello(struct smtp_server *server, unsigned code, struct slice text, struct slice name, bool extended)
 {
 	if (text.len == 0) {
-		text = arena_printf(&server->scratch, "%.*s Hello %.*s", SLICE_ARG(server->settings->hostname), SLICE_ARG(name));
+		text = arena_printf(&server->scratch, "%.*s Hello %.*s%s%.*s", SLICE_ARG(server->settings->hostname), SLICE_ARG(server->ident),
+				    server->ident.len ? " at " : "", SLICE_ARG(name));
 		if (server->peer.len)
 			text = arena_printf(&server->scratch, "%.*s [%.*s]", SLICE_ARG(text), SLICE_ARG(server->peer));
 	}

@@ -242,6 +242,7 @@ struct smtp_server {
 	const struct smtp_settings *settings;
 	struct buf *out;
 	struct slice peer;            /* the client's address as text; empty for a local one */
+	struct slice ident;           /* the client's user (RFC 1413), the caller's; empty: not known */
 	struct slice helo;            /* name given with the last HELO that was accepted; owned */
 	unsigned options;             /* enum smtp_option */
 	unsigned advertised;          /* those of the offers that the last EHLO was told; 0 after HELO */
