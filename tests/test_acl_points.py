@@ -60,11 +60,12 @@ def test_vrfy_and_expn_are_answered_by_acl_and_routers(server):
         offered = client.ehlo().split("\n")
         assert {"VRFY", "EXPN", "ETRN"} <= set(offered)
         assert client.expect(250, "VRFY user@example.test") == "<user@example.test> is deliverable"
-        assert client.expect(550, "VRFY gone@example.test") == "<gone@example.test> is not deliverable"
+        assert client.expect(550, "VRFY gone@example.test") == "<gone@example.test> Unrouteable address"
         assert client.expect(252, "VRFY secret@example.test") == "not telling"
         assert client.expect(252, "VRFY known@example.test") == "perhaps"
         assert client.expect(250, "EXPN user@example.test") == "<user@example.test>"
         assert client.expect(550, "EXPN list@example.test") == "Administrative prohibition"
+        assert client.expect(553, "EXPN gone@example.test") == "gone@example.test is undeliverable"
         client.expect(501, "VRFY a@@b")
         client.expect(501, "VRFY <>")
     one.wait_log(r"H=\(client\.test\) \[127\.0\.0\.1\] rejected VRFY secret@example\.test: 252 not telling$")

@@ -267,9 +267,9 @@ def run_all(port, into, dies=False):
 
 
 class Exim:
-    """Exim's daemon on a port of loopback."""
+    """Exim's daemon on a port of loopback, with these options of the main section and these sections."""
 
-    def __init__(self, certificates):
+    def __init__(self, certificates, main, extra):
         # Below /tmp itself: pytest's own directories are closed to the user that Exim drops to.
         self.dir = Path(tempfile.mkdtemp(prefix="postern-test-exim-"))
         self.dir.chmod(0o755)
@@ -287,7 +287,7 @@ class Exim:
             f"pid_file_path = {self.dir}/pid\nlocal_interfaces = 127.0.0.1\ndaemon_smtp_ports = {self.port}\n"
             f"notifier_socket =\npipelining_connect_advertise_hosts =\nrfc1413_query_timeout = 0s\n"
             f"tls_certificate = {self.dir}/cert\ntls_privatekey = {self.dir}/key\n" +
-            "".join(f"{name} = {value}\n" for name, value in MAIN.items()) + ACLS + AUTHENTICATORS)
+            "".join(f"{name} = {value}\n" for name, value in main.items()) + extra)
         with open(self.dir / "stderr", "wb") as stderr:
             self.process = subprocess.Popen([program, "-bdf", "-C", self.dir / "conf"], stdin=subprocess.DEVNULL, stdout=stderr,
                                             stderr=stderr, env=environment, preexec_fn=end_with_us)
@@ -310,7 +310,7 @@ class Exim:
 @pytest.fixture(scope="module")
 def both(certificates):
     """What both reply: to all cases, {(state, command, kind): ([Postern's], [Exim's])}, and in all walks, [(lines, Postern's, Exim's)]."""
-    theirs = Exim(certificates)
+    theirs = Exim(certificates, MAIN, ACLS + AUTHENTICATORS)
     ours = Server(certificates, main={**MAIN, "auth_cleartext_hosts": "*", "auth_fail_delay": "0s", "auth_fail_limit": "100000 / 1h",
                                       "front_processes": 1}, extra=ACLS + AUTHENTICATORS)
     mine, exims = {}, {}

@@ -34,15 +34,15 @@ static void settle(struct conf_parser *parser, const struct conf_block *block, s
 	struct error error;
 	authenticator->name = block->name;
 	authenticator->driver = auth_driver_find(block->driver);
-	/* The mistake in its driver is told already. */
-	if (!block->tables[1] || !authenticator->driver)
-		return;
 	assume(block, "public_name", block->name);
 	if (slice_equal(block->driver, SLICE("external")))
 		assume_certificate(block);
 	size_t errors = parser->problems->errors;
 	conf_convert_block(parser, block, authenticator, false);
 	conf_convert_block(parser, block, authenticator, true);
+	/* The mistake in its driver is told already. */
+	if (!block->tables[1] || !authenticator->driver)
+		return;
 	if (errors == parser->problems->errors && !auth_check(authenticator, &option, &error))
 		conf_block_error(parser, block, option, "%s", error.text);
 	else if (authenticator->server_user_database && !parser->conf->main.user_database.len)
@@ -75,9 +75,8 @@ static void check_submission(struct conf_parser *parser)
 		return;
 	for (size_t i = 0; i < conf->listener_count && !conf->authenticator_count; i++)
 		if (conf_ports_have(&conf->main.submission_ports, conf->listeners[i].address.port)) {
-			conf_warning(parser->problems, conf_main_setting(parser, "submission_ports")->place, SLICE("option submission_ports"),
-				     "nobody can send mail through port %u: it takes authenticated clients only, and there is no authenticator",
-				     conf->listeners[i].address.port);
+			conf_main_warning(parser, "submission_ports", "nobody can send mail through port %u: it takes authenticated clients only, "
+					  "and there is no authenticator", conf->listeners[i].address.port);
 			return;
 		}
 }

@@ -91,14 +91,27 @@ struct slice conf_block_label(struct conf_parser *parser, const struct conf_bloc
 	return arena_printf(arena, "%s %.*s, option %.*s", kind, SLICE_ARG(block->name), SLICE_ARG(option));
 }
 
-void conf_block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
+static struct conf_place place_of(const struct conf_block *block, const char *option)
 {
 	const struct conf_setting *setting = conf_block_setting(block, slice_of(option));
+	return setting && setting->given ? setting->place : block->place;
+}
+
+void conf_block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
+{
 	va_list args;
 	va_start(args, format);
-	conf_verror(parser->problems, setting && setting->given ? setting->place : block->place,
-		    conf_block_label(parser, block, slice_of(option)), format, args);
+	conf_verror(parser->problems, place_of(block, option), conf_block_label(parser, block, slice_of(option)), format, args);
 	va_end(args);
+}
+
+void conf_block_warning(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	struct slice text = arena_vprintf(&parser->problems->arena, format, args);
+	va_end(args);
+	conf_warning(parser->problems, place_of(block, option), conf_block_label(parser, block, slice_of(option)), "%.*s", SLICE_ARG(text));
 }
 
 /* Appends the settings of one table, unset or with their defaults. */
@@ -174,6 +187,13 @@ static bool exim_has(enum section section, struct slice name)
 	return section == SECTION_MAIN ? conf_exim_has_main(name) : kinds[section].exim_has(name);
 }
 
+/* Whether it may be an option of the driver that a mistaken name stands for: of that nothing is known. */
+static bool may_be_private(enum section section, struct slice name)
+{
+	struct slice bare = without_negation(name);
+	return has_private_option(&kinds[section], bare) || exim_has(section, name) || exim_has(section, bare);
+}
+
 static void unknown_option(struct collector *collector, struct slice name)
 {
 	struct conf_problems *problems = collector->parser->problems;
@@ -228,7 +248,6 @@ static void take_driver(struct collector *collector, struct slice value, struct 
 		   kind->exim_has_driver(value) ? "Exim's driver %.*s is not available in this version of Postern; there is %.*s"
 						: "unknown driver %.*s; expected %.*s",
 		   SLICE_ARG(slice_first(value, 64)), SLICE_ARG(names));
-	collector->skipping = true;
 }
 
 /* What follows an option's name: "= value", or nothing for a boolean. False after a problem was noted. */
@@ -282,10 +301,11 @@ static void option_line(struct collector *collector, struct slice line, bool hid
 	struct conf_setting *setting = find_setting(block, name, &negated);
 	struct slice label = conf_block_label(collector->parser, block, setting ? slice_of(setting->option->name) : name);
 	if (!setting) {
+		bool mistaken = block->name.len && block->driver.len && !block->tables[1];
 		if (block->name.len && !block->driver.len && has_private_option(&kinds[collector->section], name))
 			conf_error(problems, collector->place, label,
 				   "this is an option of a driver: \"driver = ...\" must come before it");
-		else
+		else if (!mistaken || !may_be_private(collector->section, name))
 			unknown_option(collector, name);
 		return;
 	}
@@ -469,6 +489,8 @@ void conf_collect(struct conf_parser *parser)
 		.parser = parser, .block = &parser->conf->main_block, .lines = { .parser = parser },
 	};
 	add_table(parser->conf, &parser->conf->main_block, conf_table(CONF_TABLE_MAIN));
+	if (parser->source->file_count)
+		parser->conf->main_block.place.file = parser->source->files[0];
 	for (size_t i = 0; i < parser->source->line_count; i++) {
 		collector.place = conf_source_place(parser->source, &parser->source->lines[i], 0);
 		collector.source = &parser->source->lines[i];

@@ -460,7 +460,7 @@ static void unknown_options_name_the_nearest_one(void **state)
 	expect_error("begin routers\nr:\n driver = accept\n condition = yes\n transport = t\n"
 		     "begin transports\nt:\n driver = appendfile\n directory = /x\n maildir_format\n",
 		     4, "Exim's option condition");
-	expect_error("begin routers\nr:\n driver = dnslookup\n transport = t\n", 3,
+	expect_error("begin routers\nr:\n driver = dnslookup\n same_domain_copy_routing\n no_more\n", 3,
 		     "Exim's driver dnslookup is not available");
 	expect_error("begin routers\nr:\n driver = acept\n", 3, "unknown driver acept");
 }
@@ -787,6 +787,64 @@ static void mistakes_in_routers_and_transports_are_found(void **state)
 	expect_error(ROUTES "u:\n driver = appendfile\n directory = /x\n", 11, "expected maildir_format");
 }
 
+/* That the text has these problems and no others: "line: option: text" and a newline for each, of which only the beginning is compared. */
+static void expect_errors(const char *text, const char *const *beginnings, size_t count)
+{
+	struct fixture f;
+	struct buf out;
+	parse(&f, text);
+	assert_null(f.conf);
+	buf_init(&out, 1000);
+	assert_int_equal(f.problems.count, count);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(conf_problem_format(&f.problems.items[i], &out));
+		if (!slice_starts(buf_slice(&out), slice_of(beginnings[i])))
+			fail_msg("expected \"%s\", got \"%.*s\"", beginnings[i], SLICE_ARG(buf_slice(&out)));
+		buf_consume(&out, buf_len(&out));
+	}
+	buf_free(&out);
+	done(&f);
+}
+
+static void a_bad_driver_hides_no_other_mistake(void **state)
+{
+	(void)state;
+	static const char *const router[] = { "conf:3: error: router r, option driver: unknown driver acept",
+		                              "conf:4: error: router r, option domans: unknown option; did you mean domains?",
+		                              "conf:5: error: router r, option transport: there is no transport called nowhere" };
+	static const char *const none[] = { "conf:2: error: router r: it has no driver",
+		                            "conf:3: error: router r, option domans: unknown option",
+		                            "conf:4: error: router r, option transport: there is no transport called nowhere" };
+	static const char *const transport[] = { "conf:3: error: transport t, option driver: Exim's driver smtp is not available",
+		                                 "conf:5: error: transport t, option user: deliveries never run as root",
+		                                 "conf:6: error: transport t, option retry_use_local_prat: unknown option" };
+	static const char *const authenticator[] = { "conf:3: error: authenticator a, option driver: unknown driver plane",
+		                                     "conf:5:18: error: authenticator a, option server_set_id: ",
+		                                     "conf:6: error: authenticator a, option pubic_name: unknown option" };
+	expect_errors("begin routers\nr:\n driver = acept\n domans = x.test\n transport = nowhere\n", router, 3);
+	expect_errors("begin routers\nr:\n domans = x.test\n transport = nowhere\n", none, 3);
+	expect_errors("begin transports\nt:\n driver = smtp\n port = 24\n user = toor\n retry_use_local_prat\n", transport, 3);
+	expect_errors("begin authenticators\na:\n driver = plane\n server_prompts = :\n server_set_id = ${\n pubic_name = PLAIN\n", authenticator, 3);
+}
+
+static void an_error_names_an_option_that_is_set_and_where(void **state)
+{
+	(void)state;
+	expect_error("\ndaemon_smtp_ports = 25 : 587 : 25", 2, "conf:2: error: option daemon_smtp_ports: port 25 is there twice");
+	expect_error("\nlocal_interfaces = 127.0.0.1 : 127.0.0.1.25\ndaemon_smtp_ports = 25", 2,
+		     "conf:2: error: option local_interfaces: [127.0.0.1]:25 is there twice");
+	expect_error("tls_min_version = TLS1.2\ntls_eccurve = nosuch", 2, "conf:2: error: option tls_eccurve: \"nosuch\"");
+	expect_error("tls_require_ciphers = NOSUCH", 1, "conf:1: error: option tls_require_ciphers: of \"NOSUCH");
+	/* What is not set anywhere is about the file as a whole. */
+	struct fixture f;
+	parse_on(&f, "\n", NULL, 0);
+	assert_int_equal(f.problems.errors, 1);
+	assert_slice(f.problems.items[0].option, "option primary_hostname");
+	assert_slice(f.problems.items[0].place.file, "conf");
+	assert_int_equal(f.problems.items[0].place.line, 0);
+	done(&f);
+}
+
 static void started_as_root_a_transport_needs_a_user(void **state)
 {
 	(void)state;
@@ -1015,6 +1073,8 @@ int main(void)
 		cmocka_unit_test(authenticators_are_checked),
 		cmocka_unit_test(routers_and_transports_are_tied_together),
 		cmocka_unit_test(mistakes_in_routers_and_transports_are_found),
+		cmocka_unit_test(a_bad_driver_hides_no_other_mistake),
+		cmocka_unit_test(an_error_names_an_option_that_is_set_and_where),
 		cmocka_unit_test(started_as_root_a_transport_needs_a_user),
 		cmocka_unit_test(a_role_parses_the_sealed_text_without_the_system),
 		cmocka_unit_test(settings_print_as_exim_prints_them),

@@ -73,8 +73,10 @@ void conf_keep_source(struct conf_parser *parser);
 struct conf_setting *conf_block_setting(const struct conf_block *block, struct slice option);
 /* "option X", or "router R, option X" for messages. The text is memory of the problems' arena. */
 struct slice conf_block_label(struct conf_parser *parser, const struct conf_block *block, struct slice option);
-/* An error of an option, at the place where it is set, or else where its block begins. */
+/* Of an option, at the place where it is set, or else where its block begins: for the main section that is the file as a whole. */
 void conf_block_error(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void conf_block_warning(struct conf_parser *parser, const struct conf_block *block, const char *option, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
 /* The same of the main section. */
@@ -83,5 +85,6 @@ static inline struct conf_setting *conf_main_setting(const struct conf_parser *p
 	return conf_block_setting(&parser->conf->main_block, slice_of(option));
 }
 #define conf_main_error(parser, ...) conf_block_error((parser), &(parser)->conf->main_block, __VA_ARGS__)
+#define conf_main_warning(parser, ...) conf_block_warning((parser), &(parser)->conf->main_block, __VA_ARGS__)
 
 #endif

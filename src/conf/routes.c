@@ -60,10 +60,11 @@ static void settle_transport(struct conf_parser *parser, const struct conf_block
 	transport->driver = TRANSPORT_APPENDFILE; /* the only one; others were refused when their name was read */
 	conf_convert_block(parser, block, transport, false);
 	conf_convert_block(parser, block, transport, true);
+	settle_user(parser, block, transport);
+	/* The mistake in its driver is told already. */
 	if (!block->tables[1])
 		return;
 	const struct conf_setting *directory = conf_block_setting(block, SLICE("directory"));
-	settle_user(parser, block, transport);
 	if (!directory->given)
 		conf_block_error(parser, block, "directory",
 			    "not set; expected a directory, such as /var/mail/$domain_data/$local_part_data");
@@ -90,10 +91,10 @@ static void settle_router(struct conf_parser *parser, const struct conf_block *b
 		router->retry_use_local_part = router->check_local_user;
 		retry->text = router->check_local_user ? SLICE("true") : SLICE("false");
 	}
-	if (!block->tables[1])
-		return;
 	if (!setting->given) {
-		conf_block_error(parser, block, "transport", "not set; expected the name of a transport");
+		/* Whether a driver that is not known needs one is not known either. */
+		if (block->tables[1])
+			conf_block_error(parser, block, "transport", "not set; expected the name of a transport");
 		return;
 	}
 	for (size_t i = 0; i < conf->transport_count; i++) {

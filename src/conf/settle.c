@@ -105,7 +105,9 @@ static void add_listener(struct conf_parser *parser, struct net_address address)
 			return;
 		}
 	if (conf->listener_count == CONF_LISTENERS_MAX) {
-		conf_main_error(parser, "local_interfaces", "more than %d addresses and ports to listen on", CONF_LISTENERS_MAX);
+		bool given = conf_main_setting(parser, "local_interfaces")->given;
+		conf_main_error(parser, given ? "local_interfaces" : "daemon_smtp_ports", "more than %d addresses and ports to listen on",
+				CONF_LISTENERS_MAX);
 		return;
 	}
 	conf->listeners[conf->listener_count++] = (struct conf_listener){
@@ -113,19 +115,35 @@ static void add_listener(struct conf_parser *parser, struct net_address address)
 	};
 }
 
+/* What is twice among the listeners after this is an address. */
+static struct conf_ports ports_once(struct conf_parser *parser)
+{
+	const struct conf_ports *all = &parser->conf->main.daemon_smtp_ports;
+	uint16_t *items = arena_array(&parser->conf->arena, all->count + 1, sizeof *items);
+	struct conf_ports once = { items, 0 };
+	for (size_t i = 0; i < all->count; i++) {
+		if (conf_ports_have(&once, all->items[i]))
+			conf_main_error(parser, "daemon_smtp_ports", "port %u is there twice", all->items[i]);
+		else
+			items[once.count++] = all->items[i];
+	}
+	return once;
+}
+
 /* Exim's manual, chapter 13 §4: an address without a port listens on each of daemon_smtp_ports. */
 static void settle_listeners(struct conf_parser *parser)
 {
 	struct conf *conf = parser->conf;
 	const struct conf_main *main = &conf->main;
+	const struct conf_ports ports = ports_once(parser);
 	conf->listeners = arena_array(&conf->arena, CONF_LISTENERS_MAX, sizeof *conf->listeners);
 	for (size_t i = 0; i < main->local_interfaces.count; i++) {
 		struct net_address address = main->local_interfaces.items[i];
 		if (address.port)
 			add_listener(parser, address);
-		for (size_t p = 0; !address.port && p < main->daemon_smtp_ports.count; p++) {
+		for (size_t p = 0; !address.port && p < ports.count; p++) {
 			struct net_address with_port = address;
-			with_port.port = main->daemon_smtp_ports.items[p];
+			with_port.port = ports.items[p];
 			add_listener(parser, with_port);
 		}
 	}
@@ -134,11 +152,8 @@ static void settle_listeners(struct conf_parser *parser)
 		for (size_t n = 0; n < conf->listener_count; n++)
 			used = used || conf->listeners[n].address.port == main->tls_on_connect_ports.items[i];
 		if (!used && conf->listener_count)
-			conf_warning(parser->problems, conf_main_setting(parser, "tls_on_connect_ports")->place,
-				     SLICE("option tls_on_connect_ports"),
-				     "nothing listens on port %u; it must be in daemon_smtp_ports "
-				     "or local_interfaces as well",
-				     main->tls_on_connect_ports.items[i]);
+			conf_main_warning(parser, "tls_on_connect_ports", "nothing listens on port %u; it must be in daemon_smtp_ports or local_interfaces as well",
+					  main->tls_on_connect_ports.items[i]);
 	}
 }
 
@@ -243,10 +258,8 @@ static void settle_proxies(struct conf_parser *parser)
 {
 	static const char *const names[] = { "hosts_proxy", "proxy_required_hosts" };
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		const struct conf_setting *setting = conf_main_setting(parser, names[i]);
-		if (slice_equal(slice_trim(setting->text), SLICE("*")))
-			conf_warning(parser->problems, setting->place, conf_block_label(parser, &parser->conf->main_block, slice_of(names[i])),
-				     "every host can claim to be any client; list the addresses of your proxies");
+		if (slice_equal(slice_trim(conf_main_setting(parser, names[i])->text), SLICE("*")))
+			conf_main_warning(parser, names[i], "every host can claim to be any client; list the addresses of your proxies");
 	}
 }
 
@@ -293,8 +306,7 @@ static void settle_reserve(struct conf_parser *parser)
 		conf_main_error(parser, "smtp_accept_reserve", "%lld connections cannot be kept of the %lld of smtp_accept_max",
 				(long long)conf->smtp_accept_reserve, (long long)conf->smtp_accept_max);
 	else
-		conf_warning(parser->problems, conf_main_setting(parser, "smtp_accept_reserve")->place, SLICE("option smtp_accept_reserve"),
-			     "all connections of smtp_accept_max are kept for smtp_reserve_hosts: other hosts can never connect");
+		conf_main_warning(parser, "smtp_accept_reserve", "all connections of smtp_accept_max are kept for smtp_reserve_hosts: other hosts can never connect");
 }
 
 void conf_settle(struct conf_parser *parser)

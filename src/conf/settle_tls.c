@@ -24,8 +24,8 @@ static void check_needs(struct conf_parser *parser)
 		if (conf_main_setting(parser, needs[i].name)->given && conf_main_setting(parser, needs[i].name)->text.len)
 			conf_main_error(parser, needs[i].name, "%s", needs[i].text);
 	if (parser->conf->main.tls_advertise_hosts && conf_main_setting(parser, "tls_advertise_hosts")->text.len)
-		conf_warning(parser->problems, conf_main_setting(parser, "tls_advertise_hosts")->place, SLICE("option tls_advertise_hosts"),
-			     "these hosts are offered STARTTLS, and without tls_certificate they get 454 for it and none of their mail comes in");
+		conf_main_warning(parser, "tls_advertise_hosts", "these hosts are offered STARTTLS, and without tls_certificate they get 454 for it "
+				  "and none of their mail comes in");
 }
 
 typedef struct slice path_function(struct slice item);
@@ -66,8 +66,7 @@ static void settle_log_items(struct conf_parser *parser)
 	if (!log_selector_parse(conf->log_selector, &conf->log_items, &missing, &error))
 		conf_main_error(parser, "log_selector", "%s", error.text);
 	else if (missing)
-		conf_warning(parser->problems, conf_main_setting(parser, "log_selector")->place, SLICE("option log_selector"),
-			     "+all adds only the items that this version has: those of TLS, 8bitmime, received_recipients and received_sender");
+		conf_main_warning(parser, "log_selector", "+all adds only the items that this version has: those of TLS, 8bitmime, received_recipients and received_sender");
 }
 
 /* ---- Files ---- */
@@ -166,6 +165,17 @@ static void check_by_port(struct conf_parser *parser, const char *name, struct s
 	}
 }
 
+/* Of OpenSSL: "OPTION: text". */
+static void policy_error(struct conf_parser *parser, const struct error *error)
+{
+	struct slice text = slice_of(error->text), name = slice_cut(&text, ':');
+	const struct conf_option *option = conf_option_find(conf_table(CONF_TABLE_MAIN), name);
+	if (option)
+		conf_main_error(parser, option->name, "%.*s", SLICE_ARG(slice_trim(text)));
+	else
+		conf_main_error(parser, "tls_require_ciphers", "%s", error->text);
+}
+
 /* The ciphers of each port together with what else there is. */
 static void check_ciphers(struct conf_parser *parser, const struct tls_policy *others)
 {
@@ -183,7 +193,7 @@ static void check_ciphers(struct conf_parser *parser, const struct tls_policy *o
 			conf_main_error(parser, "tls_require_ciphers", "%s", error.text);
 		/* Only where the server is going to run: another machine's library may know other names. */
 		if (parser->source->system && !tls_context_check(&policy, &error))
-			conf_error(parser->problems, conf_main_setting(parser, "tls_require_ciphers")->place, (struct slice){ 0 }, "%s", error.text);
+			policy_error(parser, &error);
 	}
 }
 
@@ -202,15 +212,13 @@ static void check_values(struct conf_parser *parser)
 	if (!tls_policy_set_options(&policy, conf_constant(main->openssl_options), &notes, &error))
 		conf_main_error(parser, "openssl_options", "%s", error.text);
 	else if (buf_len(&notes))
-		conf_warning(parser->problems, conf_main_setting(parser, "openssl_options")->place, SLICE("option openssl_options"),
-			     "without effect in this library: %.*s", SLICE_ARG(buf_slice(&notes)));
+		conf_main_warning(parser, "openssl_options", "without effect in this library: %.*s", SLICE_ARG(buf_slice(&notes)));
 	buf_free(&notes);
 	if (!tls_policy_set_dh(&policy, conf_constant(main->tls_dhparam), arena, &error))
 		conf_main_error(parser, "tls_dhparam", "%s", error.text);
 	else if (policy.dh_group_bits > main->tls_dh_max_bits)
-		conf_warning(parser->problems, conf_main_setting(parser, "tls_dhparam")->place, SLICE("option tls_dhparam"),
-			     "%d bits are more than tls_dh_max_bits = %lld allows: there is no such key exchange", policy.dh_group_bits,
-			     (long long)main->tls_dh_max_bits);
+		conf_main_warning(parser, "tls_dhparam", "%d bits are more than tls_dh_max_bits = %lld allows: there is no such key exchange", policy.dh_group_bits,
+					  (long long)main->tls_dh_max_bits);
 	if (!tls_policy_set_alpn(&policy, conf_constant(main->tls_alpn), arena, &error))
 		conf_main_error(parser, "tls_alpn", "%s", error.text);
 	if (main->tls_eccurve && expand_constant(main->tls_eccurve, NULL) &&
@@ -226,8 +234,7 @@ static void check_verify_ciphers(struct conf_parser *parser)
 	struct slice text = conf_constant(parser->conf->main.tls_verify_ciphers);
 	struct error error = { 0 };
 	if (parser->source->system && text.len && !tls_verify_ciphers_check(text, &error))
-		conf_warning(parser->problems, conf_main_setting(parser, "tls_verify_ciphers")->place, SLICE("option tls_verify_ciphers"),
-			     "%s; STARTTLS of the hosts in tls_verify_hosts is refused with 454", error.text);
+		conf_main_warning(parser, "tls_verify_ciphers", "%s; STARTTLS of the hosts in tls_verify_hosts is refused with 454", error.text);
 }
 
 void conf_settle_tls(struct conf_parser *parser)

@@ -7,40 +7,54 @@
 #include "mail/address.h"
 #include "role/session.h"
 
-/* What VRFY and EXPN were given: with or without angle brackets. False: answered. */
+/* RFC 5321 §4.1.1.6: what VRFY and EXPN were given, with or without angle brackets. False: answered. */
 static bool read_address(struct session *session, struct slice argument, struct mail_path *path_r)
 {
 	struct arena *arena = &session->message.arena;
 	struct error error;
-	bool bracketed = argument.len && argument.data[0] == '<';
-	struct slice text = bracketed ? argument : arena_printf(arena, "<%.*s>", SLICE_ARG(argument));
-	if (mail_path_parse(text, arena, MAIL_PATH_POSTMASTER | MAIL_PATH_UTF8, path_r, &error) && !path_r->null)
+	unsigned flags = MAIL_PATH_BARE | MAIL_PATH_UNQUALIFIED | MAIL_PATH_UTF8;
+	const struct mail_address *address = &path_r->address;
+	if (!mail_path_parse(argument, arena, flags, path_r, &error)) {
+		smtp_reply(&session->smtp, 501, slice_of(error.text));
+	} else if (path_r->rest.len) {
+		struct slice rest = path_r->rest, before = slice_trim(slice_first(argument, argument.len - rest.len));
+		smtp_reply(&session->smtp, 501, arena_printf(arena, "malformed address: %.*s may not follow %.*s",
+		                                             SLICE_ARG(slice_first(rest, 32)), SLICE_ARG(before)));
+	} else if (!address->domain.len && !slice_equal_nocase(address->local_part, SLICE("postmaster"))) {
+		smtp_reply(&session->smtp, 501, arena_printf(arena, "%.*s: recipient address must contain a domain", SLICE_ARG(argument)));
+	} else {
 		return true;
-	smtp_reply(&session->smtp, 501, arena_printf(arena, "malformed address: %s", error.text));
+	}
 	return false;
 }
 
 /* What the routers say of it, in Exim's words. */
 static void answer_address(struct session *session, const struct mail_path *path, bool expand)
 {
+	static const struct {
+		unsigned code;
+		const char *before, *after;
+	} answers[][2] = {
+		{ { 250, "<", "> is deliverable" }, { 250, "<", ">" } },
+		{ { 550, "<", "> Unrouteable address" }, { 553, "", " is undeliverable" } },
+		{ { 451, "Cannot resolve <", "> at this time" }, { 451, "", " cannot be resolved at this time" } },
+	};
 	struct arena *arena = &session->message.arena;
 	struct mail_address address = path->address;
 	struct route_result route;
-	if (address.domain.len == 0)
-		address.domain = session->conf->main.qualify_recipient;
-	struct slice text = mail_address_format(&address, arena);
+	size_t row = 2;
 	switch (session_route(session, &path->address, arena, &route)) {
-	case ROUTE_ACCEPTED:
-		smtp_reply(&session->smtp, 250, arena_printf(arena, expand ? "<%.*s>" : "<%.*s> is deliverable", SLICE_ARG(text)));
-		return;
+	case ROUTE_ACCEPTED: row = 0; break;
 	case ROUTE_UNROUTEABLE:
-	case ROUTE_NOT_LOCAL:
-		smtp_reply(&session->smtp, 550, arena_printf(arena, "<%.*s> is not deliverable", SLICE_ARG(text)));
-		return;
+	case ROUTE_NOT_LOCAL: row = 1; break;
 	case ROUTE_DEFERRED:
 	case ROUTE_EXPANSION_FAILED: break;
 	}
-	smtp_reply(&session->smtp, 451, arena_printf(arena, "<%.*s> cannot be resolved at this time", SLICE_ARG(text)));
+	if (address.domain.len == 0)
+		address.domain = session->conf->main.qualify_recipient;
+	struct slice text = mail_address_format(&address, arena);
+	smtp_reply(&session->smtp, answers[row][expand].code, arena_printf(arena, "%s%.*s%s", answers[row][expand].before, SLICE_ARG(text),
+	                                                                   answers[row][expand].after));
 }
 
 bool session_on_address_command(struct session *session, const struct smtp_event *event)
@@ -84,11 +98,13 @@ bool session_on_etrn(struct session *session, const struct smtp_event *event)
 	bool go_on = policy_run(&policy, session, ACL_POINT_ETRN, "ETRN", argument);
 	/* The one that its ACL names. */
 	struct ipc_run_queue message = { session_queue_name(session) };
-	if (go_on && policy.decided && queue)
+	if (go_on && policy.decided && queue && argument.len)
 		ipc_send(queue, run_queue, RUN_QUEUE, 0, &message, NULL, 0);
 	session->queue = before;
 	if (!policy.decided)
 		smtp_accept(&session->smtp);
+	else if (go_on && !argument.len)
+		smtp_reply(&session->smtp, 501, SLICE("expected a name"));
 	else if (go_on && !policy.answer.text.len)
 		smtp_reply(&session->smtp, 250, SLICE("OK"));
 	else

@@ -137,12 +137,17 @@ void smtp_put_hello(struct smtp_server *server, unsigned code, struct slice text
 	smtp_put(server, code, text);
 }
 
+/* AUTH and STARTTLS are of use once they were offered; the last three at any time. */
 void smtp_put_help(struct smtp_server *server)
 {
 	const char *starttls = server->advertised & SMTP_OFFER_STARTTLS ? "STARTTLS " : "";
 	const char *auth = server->advertised & SMTP_OFFER_AUTH ? "AUTH " : "";
+	const char *etrn = server->options & SMTP_OFFER_ETRN ? " ETRN" : "";
+	const char *expn = server->options & SMTP_OFFER_EXPN ? " EXPN" : "";
+	const char *vrfy = server->options & SMTP_OFFER_VRFY ? " VRFY" : "";
 	smtp_put_more(server, 214, SLICE("Commands supported:"));
-	smtp_put(server, 214, arena_printf(&server->scratch, "%s%sHELO EHLO MAIL RCPT DATA BDAT NOOP QUIT RSET HELP", auth, starttls));
+	smtp_put(server, 214, arena_printf(&server->scratch, "%s%sHELO EHLO MAIL RCPT DATA BDAT NOOP QUIT RSET HELP%s%s%s", auth, starttls, etrn,
+	                                   expn, vrfy));
 }
 
 static bool refused(struct smtp_event *event, unsigned code, struct slice text)
