@@ -300,9 +300,10 @@ const struct command command_session = {
 	.name = "session",
 	.run = run,
 	.summary = "pretend an SMTP session and show why it goes as it does",
-	.usage = "[-c FILE] [-D NAME=text] [-oMi ADDRESS] [-oMs NAME] [-oMt USER] [-oMaa NAME] [-oMai ID] [--tls] [--json] ADDRESS",
+	.usage = "[-c FILE] [-D NAME=text] [-oMa ADDRESS] [-oMi ADDRESS] [-oMs NAME] [-oMt USER] [-oMaa NAME] [-oMai ID] [--tls] [--json] [ADDRESS]",
 	.help = "  -c FILE       the configuration; otherwise $POSTERN_CONF, or /etc/postern/postern.conf\n"
 		"  -D NAME=text  define a macro, whatever the file defines\n"
+		"  -oMa ADDRESS  the client's address, in place of the argument\n"
 		"  -oMi ADDRESS  the address that the client connects to, with its port as 192.0.2.1.587 if wanted\n"
 		"  -oMs NAME     the client's host name; otherwise it is looked up\n"
 		"  -oMt USER     the client's user ($sender_ident), as if RFC 1413 had told it\n"
