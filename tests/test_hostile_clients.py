@@ -441,9 +441,11 @@ def test_nothing_is_accepted_from_a_line_with_octets_that_are_none_of_a_command(
 
 def test_a_refused_command_leaves_the_state_as_it_was(said):
     """The RCPT behind it is answered as behind NOOP, which changes nothing; or the connection has ended."""
-    for case, (mine, _) in said.items():
-        if mine[0][0] in "45" and mine[-1] != "closed" and mine[0] != "550 no messages today":
-            assert mine[-1] == said[case[0], "NOOP", "none"][0][-1], (case, mine)
+    refused = {case: mine for case, (mine, _) in said.items()
+               if mine[0][0] in "45" and mine[-1] != "closed" and mine[0] != "550 no messages today"}
+    assert {case[0] for case in refused} == set(STATES), "each state has such commands"
+    for case, mine in refused.items():
+        assert mine[-1] == said[case[0], "NOOP", "none"][0][-1], (case, mine)
 
 
 # ---- Ten thousand connections from one address ----
