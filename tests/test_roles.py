@@ -284,7 +284,7 @@ def test_reload_changes_an_option_and_keeps_open_sessions(server):
         one.configure({"message_size_limit": "1M", "smtp_banner": "changed.test ESMTP"})
         start = one.mark()
         one.process.send_signal(signal.SIGHUP)
-        one.wait_log("SIGHUP|[Rr]eload", start)
+        one.wait_log("configuration reloaded from ", start)
 
         def banner():
             with one.connect() as other:
@@ -370,8 +370,7 @@ def test_reload_with_an_unusable_key_keeps_the_old_one(server):
         start = one.mark()
         one.configure({"tls_privatekey": key})
         one.process.send_signal(signal.SIGHUP)
-        one.wait_log(re.escape(key.name), start)
-        one.wait_log("reload|old configuration", start)
+        one.wait_log(f"reload refused: .*{re.escape(key.name)}.*; the old configuration stays in use", start)
         message = make_message("with the old key")
         one.send(message)
         one.maildir().holds(message)

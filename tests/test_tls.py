@@ -67,7 +67,7 @@ def test_renegotiation_and_compression_are_off(shared):
     done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{shared.tls}", "-tls1_2"], input=b"R\n",
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
     text = done.stdout.decode(errors="replace")
-    assert "RENEGOTIATING" in text and re.search("no renegotiation|handshake failure|error", text), text[-2000:]
+    assert "RENEGOTIATING" in text and "no renegotiation:" in text, text[-2000:]
 
 
 def test_whole_chain_is_sent(server, tmp_path):
