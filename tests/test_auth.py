@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -184,6 +185,17 @@ def test_control_allow_auth_unadvertised_lets_it_be_used_all_the_same(private):
                   acls=ACLS + "\nhelo:\n  accept control = allow_auth_unadvertised\n\n")
     with one.connect() as client:
         assert offered(client.ehlo()) is None
+        client.expect(235, f"AUTH PLAIN {PLAIN}")
+
+
+@pytest.mark.parametrize("advertised", ["", "${if eq{$tls_in_cipher}{}{}{*}}"])
+def test_control_allow_auth_unadvertised_does_not_allow_it_in_clear(private, advertised):
+    one = private({"auth_advertise_hosts": advertised, "acl_smtp_helo": "helo"},
+                  acls=ACLS + "\nhelo:\n  accept control = allow_auth_unadvertised\n\n")
+    with one.connect() as client:
+        assert offered(client.ehlo()) is None
+        assert client.expect(538, f"AUTH PLAIN {PLAIN}") == "Encryption required for requested authentication mechanism"
+        assert offered(client.starttls()) == (MECHANISMS if advertised else None)
         client.expect(235, f"AUTH PLAIN {PLAIN}")
 
 
@@ -762,6 +774,26 @@ def test_failures_lock_a_user_out_whatever_the_authenticator(private):
         start = one.mark()
         client.expect(535, f"AUTH PLAIN {PLAIN}")
         assert "locked out" in one.wait_log(r"plain authenticator failed for .*: 535 (.*)$", start).group(1)
+
+
+def test_wrong_and_right_passwords_get_one_answer_while_failures_cannot_be_counted(private):
+    one = private({"auth_cleartext_hosts": "*", "auth_fail_limit": "3 / 1h"})
+    clients = [one.connect(timeout=2 * DEADLINE) for _ in range(2)]
+    for client in clients:
+        client.ehlo()
+    lookup = one.role("lookup")
+    os.kill(lookup, signal.SIGSTOP)
+    try:
+        for client, password in zip(clients, (WRONG, PLAIN)):
+            client.send(f"AUTH PLAIN {password}\r\n")
+        assert [client.reply() for client in clients] == [(435, ["Unable to authenticate at present"])] * 2
+    finally:
+        os.kill(lookup, signal.SIGCONT)
+    for client in clients:
+        client.close()
+    with one.connect() as client:
+        client.ehlo()
+        client.expect(235, f"AUTH PLAIN {PLAIN}")
 
 
 def test_a_lookup_that_cannot_be_made_is_a_temporary_refusal(private):

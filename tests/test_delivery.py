@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """From the spool to the Maildir: routing, trace headers, what is deferred and what is recovered."""
+import grp
 import os
 import pwd
 import re
@@ -330,6 +331,87 @@ def test_mailbox_cannot_be_reached_by_a_link_out_of_it(server):
     one.send(make_message("link"), "alice@example.test")
     one.wait_log(r"== alice@example\.test R=virtual_users T=maildir defer")
     assert not list(outside.rglob("*"))
+
+
+def test_a_store_that_is_to_end_begins_nothing_more(server):
+    """A reload under a backlog: what the old store has not begun goes to the next one, so that no deadline cuts it in the middle."""
+    one = server()
+    one.send(make_message())
+    one.maildir().wait()
+    old, messages = one.role("store"), [make_message(f"message {number}", size=100_000) for number in range(250)]
+    os.kill(old, signal.SIGSTOP)
+    try:
+        with one.connect() as client:
+            client.ehlo()
+            for message in messages:
+                client.deliver(message)
+        start = one.mark()
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log("Start queue run", start)
+    finally:
+        os.kill(old, signal.SIGCONT)  # with several batches before it, and soon the order to end
+    one.wait_empty()
+    files = one.maildir().files()
+    assert len(files) == len(messages) + 1
+    assert [file for file in files if f"P{old}Q" not in file.name]
+
+
+def test_each_transport_delivers_with_its_own_group(server):
+    """Two transports of one user, whose mailboxes are another group's: one store each (root); anybody else has one user and group."""
+    groups = [grp.getgrnam("nogroup"), grp.getgrnam("mail")] if ROOT else []
+    one = server(start=False)
+    users = dict(zip(("alice", "bob"), groups or [None, None]))
+    routers = "".join(f"{user}:\n  driver = accept\n  domains = +local_domains\n  local_parts = {user}\n  transport = for_{user}\n" for user in users)
+    transports = "".join(f"for_{user}:\n  driver = appendfile\n  directory = {one.mail}/{DOMAIN}/$local_part_data\n  maildir_format\n"
+                         "  create_directory\n" + (f"  user = {OWNER}\n  group = {group.gr_name}\n" if group else "")
+                         for user, group in users.items())
+    one.routers, one.transports = routers, transports
+    one.configure()
+    one.start()
+    one.send(make_message(), "alice@example.test", "bob@example.test")
+    for user, group in users.items():
+        one.maildir(user).wait()
+        for path in (one.maildir(user).path, one.maildir(user).files()[0]):
+            assert path.stat().st_gid == (group.gr_gid if group else os.getgid()), (user, path)
+
+
+def test_mail_goes_to_the_directory_that_has_the_name_now(server):
+    """As when a file system is mounted over the directory of mailboxes while the server runs."""
+    one = server()
+    one.send(make_message())
+    one.maildir().wait()
+    one.mail.rename(one.dir / "before")
+    one.mail.mkdir()
+    if ROOT:
+        shutil.chown(one.mail, OWNER, "nogroup")
+    message = make_message()
+    one.send(message)
+    one.maildir().holds(message)
+
+
+def test_no_directory_is_made_by_way_of_a_users_link(server):
+    """The master makes missing directories as root and gives them away: never where a link of the mailboxes' owner leads (root)."""
+    one = server(start=False)
+    home, outside = one.dir / "home", one.dir / "outside"
+    for directory in (home, outside):
+        directory.mkdir()
+    os.symlink(outside, home / "mail")
+    if ROOT:
+        shutil.chown(home, OWNER, "nogroup")
+    one.transports = (f"maildir:\n  driver = appendfile\n  directory = {home}/mail/of/$local_part_data\n  maildir_format\n"
+                      "  create_directory\n" + (f"  user = {OWNER}\n  group = nogroup\n" if ROOT else ""))
+    one.configure()
+    one.start()
+    one.send(make_message())
+    if ROOT:
+        one.wait_log(r"transport maildir: .*/home/mail")
+        one.wait_log(r"== user@example\.test .* defer")
+        assert not list(outside.iterdir())
+        one.stop()
+        (home / "mail").unlink()
+        one.start()
+    Maildir(home / "mail" / "of" / "user").wait()
+    assert (home / "mail" / "of").stat().st_uid == (pwd.getpwnam(OWNER).pw_uid if ROOT else os.getuid())
 
 
 def test_full_disk_defers_and_loses_nothing(server):

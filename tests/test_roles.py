@@ -331,6 +331,34 @@ def test_broken_configuration_on_reload_keeps_the_old_and_says_why(server):
     wait_for("the mended configuration", mended)
 
 
+def test_a_successor_is_taken_before_the_end_of_the_one_before_it_was_seen(server, directory):
+    """What the master says is read first, as it became readable first: the successor's connection is there before the end of the old one."""
+    words = directory / "words"
+    words.write_text("banner: from.the.table\n")
+    one = server(main={"smtp_banner": f"${{lookup{{banner}}lsearch{{{words}}}}}", "front_processes": 1})
+    queue, lookup = one.role("queue"), one.role("lookup")
+    good = one.conf.read_text()
+    os.kill(queue, signal.SIGSTOP)
+    try:
+        one.conf.write_text("nonsense\n" + good)
+        start = one.mark()
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log("reload refused", start)
+        one.conf.write_text(good)
+        os.kill(lookup, signal.SIGKILL)
+        wait_for("another lookup role", lambda: one.roles().get("lookup") not in (None, lookup))
+
+        def answers():
+            with one.connect(timeout=60) as client:
+                return client.banner[1][0].startswith("from.the.table")
+        wait_for("answers of the new one", answers)  # the master connects all that ask it at once
+    finally:
+        os.kill(queue, signal.SIGCONT)
+    one.send(make_message())
+    one.maildir().wait()
+    assert one.role("queue") == queue
+
+
 @pytest.mark.parametrize("role", ["keeper", "queue"])
 def test_a_reload_that_a_role_does_not_answer_leaves_all_with_the_old_configuration(server, role):
     one = server(main={"reload_timeout": "2s", "smtp_banner": "old"})

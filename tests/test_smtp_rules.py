@@ -221,6 +221,26 @@ def test_smtp_accept_max_holds_for_all_fronts_together(server):
         client.close()
 
 
+def fnv_place(address):
+    """Where a table of 16,384 has an address by a hash that everybody can compute (FNV-1a over 16 bytes)."""
+    value = 0xcbf29ce484222325 ^ socket.AF_INET
+    for byte in address:
+        value = ((value ^ byte) * 0x100000001b3) & (1 << 64) - 1
+    value = value * pow(0x100000001b3, 12, 1 << 64) & (1 << 64) - 1
+    return (value ^ value >> 32) % 16384
+
+
+def test_connections_from_chosen_addresses_shut_no_other_out(server):
+    one = server(main={"front_processes": 1, "smtp_accept_max": 500})
+    wanted = fnv_place((127, 0, 0, 1))
+    chosen = (f"127.{a}.{b}.{c}" for a in range(1, 256) for b in range(256) for c in range(1, 255) if fnv_place((127, a, b, c)) == wanted)
+    held = [one.connect(source=next(chosen)) for _ in range(64)]
+    with one.connect(source="127.0.0.1") as client:
+        client.ehlo()
+    for client in held:
+        client.close()
+
+
 def test_smtp_accept_max_per_host_counts_each_host(server):
     one = server(main={"smtp_accept_max_per_host": 2})
     held = [one.connect() for _ in range(2)]

@@ -85,3 +85,16 @@ def test_a_queue_that_could_not_read_its_spool_reads_it_at_the_next_reload(serve
     one.send(messages[0])
     one.reload()
     one.maildir().wait(len(messages) + 1)
+
+
+def test_a_message_that_cannot_be_handed_to_the_queue_is_one_for_later(server):
+    """What ACLs set goes with the message up to 40 KB; more is the configuration's fault, not that of the message."""
+    doubled = "".join(f"    set acl_m{n} = $acl_m{n - 1}$acl_m{n - 1}\n" for n in range(1, 12))
+    one = server(main={"acl_smtp_rcpt": "rcpt"},
+                 extra=f"begin acl\nrcpt:\n  accept\n    set acl_m0 = 0123456789abcdef\n{doubled}    set acl_m12 = $acl_m11\n")
+    with one.connect() as client:
+        client.ehlo()
+        client.envelope()
+        code, _ = client.data_of(make_message())
+        assert code == 451
+    one.wait_log("the variables that ACLs set are more than")

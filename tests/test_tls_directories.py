@@ -2,6 +2,7 @@
 """Directories of TLS files: trusted certificates and revocation lists with hashed names, certificates by name; and what changes in
 them while the server runs."""
 import os
+import signal
 
 import pytest
 
@@ -115,3 +116,22 @@ def test_a_chain_that_is_made_long_after_its_directory_is_served(server):
     os.rename(key, names / "late.test" / "privkey.pem")
     os.rename(cert, names / "late.test" / "fullchain.pem")
     wait_for("the late chain", lambda: s_client(one.smtp, sni="late.test").name == "late.test")
+
+
+def test_a_reload_keeps_the_certificate_of_a_name_whose_files_have_just_been_damaged(server):
+    one = server(start=False)
+    names = one.dir / "names"
+    names.mkdir()
+    named_certificate(names, "default", both=True)
+    named_certificate(names, "a.test", both=True)
+    one.configure({"tls_certificate": f"{names}/", "tls_privatekey": None})
+    one.start()
+    assert s_client(one.smtp, sni="a.test").name == "a.test"
+    cert, _ = named_certificate(one.dir, "other.test")
+    start = one.mark()
+    replace_file(names / "a.test.pem", cert.read_bytes())  # the key is missing
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("configuration reloaded", start)
+    assert {s_client(one.smtp, sni="a.test").name for _ in range(4)} == {"a.test"}
+    one.wait_log("a.test.pem has changed and is not used: .*; what was in use before stays", start)
+    assert {s_client(one.smtp, sni="a.test").name for _ in range(4)} == {"a.test"}

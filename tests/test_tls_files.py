@@ -171,6 +171,77 @@ def test_a_reload_with_damaged_revocation_lists_is_refused(server, tmp_path):
     assert gets_in(one, good)
 
 
+@pytest.mark.parametrize("named", ["by a path", "by a directory"])
+def test_a_session_from_before_a_reload_that_moves_the_certificates_has_tls(server, named):
+    """The files of its own configuration are not opened any more, and their keys are forgotten: it gets the new ones."""
+    one = server(start=False, main={"front_processes": 1})
+
+    def put(name):
+        (one.dir / name).mkdir()
+        cert, key = named_certificate(one.dir, f"{name}.test", stem=name)
+        os.replace(cert, one.dir / name / "default.pem")
+        os.replace(key, one.dir / name / "default.key")
+        directory = named == "by a directory"
+        one.configure({"tls_certificate": f"{one.dir}/{name}/" if directory else one.dir / name / "default.pem",
+                       "tls_privatekey": None if directory else one.dir / name / "default.key",
+                       "tls_verify_certificates": one.dir / name / "default.pem", "tls_try_verify_hosts": "*"})
+    put("before")
+    one.start()
+    with one.connect() as old:
+        old.ehlo()
+        put("after")
+        start = one.mark()
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log("configuration reloaded", start)
+        shutil.rmtree(one.dir / "before")
+        old.starttls()
+        assert b"after.test" in old.sock.getpeercert(binary_form=True)
+        old.deliver(make_message())
+
+
+def weak_certificate(directory, stem):
+    """An RSA key of 1024 bits: the pair fits, and OpenSSL's security level refuses it."""
+    cert, key = directory / f"{stem}.pem", directory / f"{stem}.key"
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=weak.test", "-newkey", "rsa:1024",
+                    "-addext", "subjectAltName=DNS:weak.test", "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    return cert, key
+
+
+def test_a_certificate_that_openssl_refuses_does_not_replace_a_good_one(replaced):
+    """Not by the watch and not by a reload: the key of the one in use must stay, also for a keeper that is started again."""
+    one, put = replaced
+    start = one.mark()
+    for new, place in zip(weak_certificate(one.dir, "weak"), ("cert.pem", "key.pem")):
+        os.replace(new, one.dir / place)
+    one.wait_log("cert.pem has changed and is not used: .*key too small.*; what was in use before stays", start)
+    start = one.mark()
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_log("cert.pem: .*key too small", start)
+    one.wait_log("reload refused: ", start)
+    pid = one.role("keeper")
+    os.kill(pid, signal.SIGKILL)
+    wait_for("another keeper", lambda: one.roles().get("keeper") not in (None, pid))
+    wait_for("handshakes", lambda: served(one) == "before.test")
+    put("after.test")
+    wait_for("the new certificate", lambda: served(one) == "after.test")
+
+
+def test_a_reload_with_ciphers_by_which_openssl_refuses_the_certificate_is_refused(server):
+    """The files are the same; that they are of no use shows in the fronts."""
+    one = server(start=False)
+    cert, key = weak_certificate(one.dir, "weak")
+    one.configure({"tls_certificate": cert, "tls_privatekey": key, "tls_require_ciphers": "DEFAULT@SECLEVEL=0"})
+    one.start()
+    assert served(one) == "weak.test"
+    one.configure({"tls_require_ciphers": None})
+    for _ in range(2):
+        start = one.mark()
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log("key too small", start)
+        one.wait_log("reload refused: ", start)
+        assert {served(one) for _ in range(4)} == {"weak.test"}
+
+
 def test_no_message_is_lost_while_certificates_change_under_load(replaced):
     one, put = replaced
     problems, done, stop = [], [], threading.Event()

@@ -4,15 +4,18 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from dns_server import Nsd
 from harness import POSTERN, SANITIZER, free_ports, make_message, trusting, wait_for
+from tls_peers import named_certificate, s_client
 
 HOSTS = ("strict.dane.test", "both.dane.test", "none.dane.test", "open.example", "bad.late.test")
 
@@ -234,3 +237,98 @@ def test_a_reload_takes_nothing_along_that_the_configuration_no_longer_names(wor
         one.wait_log(r"live\.pem has changed; new connections use it", changed)
         assert named(one) == fingerprint(world, "none.dane.test", which)
     assert "strict.dane.test.pem" not in one.log_text(start)
+
+
+# ---- While the DNS keeps an answer back ----
+
+class Slow:
+    """A name server that knows no names, and keeps that back until release() where "held" is in the question."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.held, self.released = [], False
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                query, client = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            if b"held" in query.lower() and not self.released:
+                self.held.append((query, client))
+            else:
+                self.answer(query, client)
+
+    def answer(self, query, client):
+        question = query[12:query.index(b"\0", 12) + 5]
+        self.socket.sendto(query[:2] + bytes([0x80 | query[2] & 1, 0x80 | 3]) + query[4:6] + bytes(6) + question, client)
+
+    def release(self):
+        self.released = True
+        for query, client in self.held:
+            self.answer(query, client)
+
+    def config(self):
+        """With so many tries that the guard's own 30 seconds are the limit."""
+        return ('server:\n  do-not-query-localhost: no\n  local-zone: "test." nodefault\n  domain-insecure: "."\n  qname-minimisation: no\n'
+                f'  outbound-msg-retry: 30\nforward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@{self.socket.getsockname()[1]}\n')
+
+
+@pytest.fixture
+def slow():
+    one = Slow()
+    yield one
+    one.socket.close()
+
+
+@pytest.fixture
+def waiting(server, slow, directory):
+    """A server with a guard, a directory of certificates, and a function that puts one there."""
+    directory = Path(tempfile.mkdtemp(dir=directory))
+    directory.chmod(0o755)
+    (directory / "unbound.conf").write_text(slow.config())
+    names = directory / "names"
+    names.mkdir()
+
+    def put(name):
+        cert, key = named_certificate(directory, name)
+        (directory / "new").write_text(cert.read_text() + key.read_text())
+        os.replace(directory / "new", names / "default.pem")
+    put("first.test")
+    return server(main={"tls_certificate": f"{names}/", "tls_privatekey": None, "tls_tlsa_guard": "true", "front_processes": 1,
+                        "dns_config_file": directory / "unbound.conf"}, start=False), put
+
+
+def test_a_front_that_dies_while_the_guard_asks_is_replaced_at_once(waiting, slow):
+    one, put = waiting
+    put("held.test")
+    one.start()
+    assert s_client(one.smtp).name == "held.test"
+    wait_for("the guard's question", lambda: slow.held)
+    front = one.role("front 0")
+    os.kill(front, signal.SIGKILL)
+    wait_for("its successor", lambda: one.roles().get("front 0") not in (None, front))
+    assert "is in use, but: DANE" not in one.log_text(), "the guard has given up before"
+    assert s_client(one.smtp).name == "held.test"
+
+
+def test_a_keeper_that_dies_while_the_guard_asks_has_the_key_in_use_again(waiting, slow):
+    one, put = waiting
+    one.start()
+    assert s_client(one.smtp).name == "first.test"
+    start = one.mark()
+    put("held.test")
+    wait_for("the guard's question", lambda: slow.held)
+    keeper = one.role("keeper")
+    os.kill(keeper, signal.SIGKILL)
+    wait_for("another keeper", lambda: one.roles().get("keeper") not in (None, keeper))
+    front = one.role("front 0")
+    os.kill(front, signal.SIGKILL)
+    wait_for("another front", lambda: one.roles().get("front 0") not in (None, front))
+    assert s_client(one.smtp).name == "first.test"
+    assert "default.pem has changed" not in one.log_text(start), "the guard has given up before"
+    slow.release()
+    one.wait_log("default.pem has changed; new connections use it", start)
+    wait_for("the certificate that the guard permits", lambda: s_client(one.smtp).name == "held.test")

@@ -188,7 +188,9 @@ enum auth_outcome auth_finish(struct auth_exchange *exchange, enum auth_outcome 
 	if (exchange->counted || !world || !world->settle || outcome == AUTH_DEFERRED)
 		return outcome;
 	enum auth_verdict verdict = world->settle(world->owner, exchange->identity, outcome == AUTH_DONE, &error);
-	return outcome == AUTH_DONE || verdict == AUTH_LOCKED ? auth_judge(exchange, verdict, &error) : outcome;
+	/* Also a failure that cannot be counted now is put off: the answers to right and to wrong passwords must be one, or guesses are free. */
+	bool decides = outcome == AUTH_DONE || verdict == AUTH_LOCKED || verdict == AUTH_LATER;
+	return decides ? auth_judge(exchange, verdict, &error) : outcome;
 }
 
 /* ---- The run of an exchange ---- */

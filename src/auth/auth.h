@@ -89,7 +89,8 @@ struct auth_world {
 	/*
 	 * What came of a try that check_password did not see: a proof of SCRAM, a server_condition. `user`: as whom, which may be empty.
 	 * A failure is counted and delayed. The answer is AUTH_YES only for `good`, and AUTH_LOCKED also then, where there were
-	 * too many failures before. NULL: nothing is counted.
+	 * too many failures before. AUTH_LATER: it could not be counted, and the exchange is deferred whatever its outcome. NULL: nothing
+	 * is counted.
 	 */
 	enum auth_verdict (*settle)(void *owner, struct slice user, bool good, struct error *error);
 	/*

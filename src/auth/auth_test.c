@@ -312,6 +312,18 @@ static void test_who_is_locked_out_is_not_let_in_with_the_right_password(void **
 	tear_down(&f);
 }
 
+/* Otherwise whoever keeps the count from being asked may guess for nothing. */
+static void test_wrong_and_right_passwords_get_one_answer_while_failures_cannot_be_counted(void **state)
+{
+	struct fixture f;
+	(void)state;
+	plain_with_condition(&f);
+	f.settle_says = AUTH_LATER;
+	assert_int_equal(BEGIN(&f, "\0user\0pass"), AUTH_DEFERRED);
+	assert_int_equal(BEGIN(&f, "\0user\0word"), AUTH_DEFERRED);
+	tear_down(&f);
+}
+
 static void test_built_in_users_are_asked_once_and_counted_there(void **state)
 {
 	struct fixture f;
@@ -488,6 +500,21 @@ static void test_keys_that_cannot_be_computed_now_defer_scram_and_who_is_locked_
 	assert_false(f.settled_good);
 	f.world.derive = NULL;
 	assert_int_equal(BEGIN(&f, SHA1_FIRST), AUTH_DEFERRED);
+	tear_down(&f);
+}
+
+static void test_wrong_and_right_proofs_get_one_answer_while_failures_cannot_be_counted(void **state)
+{
+	static const char *const finals[] = { SHA1_FINAL, "c=biws,r=" SHA1_NONCE ",p=w0X8v3Bz2T0CJGbJQyF0X+HI4Ts=" };
+	struct fixture f;
+	(void)state;
+	scram_sha1(&f);
+	f.settle_says = AUTH_LATER;
+	for (size_t i = 0; i < sizeof finals / sizeof *finals; i++) {
+		assert_int_equal(BEGIN(&f, SHA1_FIRST), AUTH_CHALLENGE);
+		assert_int_equal(auth_step(&f.exchange, slice_of(finals[i])), AUTH_DEFERRED);
+		assert_slice(f.exchange.challenge, "");
+	}
 	tear_down(&f);
 }
 
@@ -731,6 +758,7 @@ int main(void)
 		cmocka_unit_test(test_an_identity_that_cannot_be_expanded_defers),
 		cmocka_unit_test(test_an_identity_is_printable),
 		cmocka_unit_test(test_who_is_locked_out_is_not_let_in_with_the_right_password),
+		cmocka_unit_test(test_wrong_and_right_passwords_get_one_answer_while_failures_cannot_be_counted),
 		cmocka_unit_test(test_built_in_users_are_asked_once_and_counted_there),
 		cmocka_unit_test(test_a_plaintext_server_needs_something_that_decides),
 		cmocka_unit_test(test_cram_md5_is_as_in_rfc_2195),
@@ -739,6 +767,7 @@ int main(void)
 		cmocka_unit_test(test_scram_sha_256_is_as_in_rfc_7677_also_without_an_initial_response),
 		cmocka_unit_test(test_scram_works_with_stored_keys_as_well),
 		cmocka_unit_test(test_keys_that_cannot_be_computed_now_defer_scram_and_who_is_locked_out_goes_on_as_nobody),
+		cmocka_unit_test(test_wrong_and_right_proofs_get_one_answer_while_failures_cannot_be_counted),
 		cmocka_unit_test(test_scram_with_a_wrong_proof_fails_without_the_servers_proof),
 		cmocka_unit_test(test_a_user_who_does_not_exist_is_told_only_by_the_proof),
 		cmocka_unit_test(test_scram_asks_the_built_in_users),

@@ -240,6 +240,7 @@ static void ask(struct dns *dns, struct slice name, unsigned type, int64_t deadl
 	int error = ub_resolve_async(dns->context, full.data, (int)type, 1, query, answered, &query->id);
 	if (error != 0) {
 		free(query);
+		wait_list_wake_one(&dns->room);
 		temporary(answer_r, arena, name, ub_strerror(error));
 		return;
 	}

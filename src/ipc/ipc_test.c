@@ -221,6 +221,42 @@ static void a_message_that_the_table_forbids_ends_the_peer(void **state)
 	loop_free(ends.loop);
 }
 
+static void lost_and_closed(void *owner, struct ipc_peer *peer)
+{
+	((struct ends *)owner)->lost++;
+	ipc_close_later(peer);
+}
+
+static const struct ipc_handler closing_handler = { front_message, lost_and_closed };
+
+/* A successor is there before the end of the stream is seen, which the reader does while the closing waits for a hold. */
+static void replacing_task(void *arg)
+{
+	struct ends *ends = arg;
+	ipc_hold(ends->front);
+	ipc_close_later(ends->front);
+	ipc_close_later(ends->front);
+	ipc_close(ends->keeper);
+	for (int i = 0; i < 20; i++)
+		task_sleep_until(clock_after(CLOCK_MS));
+	ensure(ipc_is_lost(ends->front));
+	ipc_release(ends->front);
+}
+
+static void a_peer_that_is_being_closed_is_closed_once_when_its_stream_ends(void **state)
+{
+	(void)state;
+	struct ends ends = { .loop = loop_new() };
+	int fds[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	ends.front = ipc_open(ends.loop, fds[0], ROLE_FRONT, ROLE_KEEPER, &closing_handler, &ends);
+	ends.keeper = ipc_open(ends.loop, fds[1], ROLE_KEEPER, ROLE_FRONT, &keeper_handler, &ends);
+	task_spawn(ends.loop, replacing_task, &ends, "replacing");
+	loop_run(ends.loop);
+	assert_int_equal(ends.lost, 0);
+	loop_free(ends.loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +266,7 @@ int main(void)
 		cmocka_unit_test(a_call_ends_at_its_deadline),
 		cmocka_unit_test(the_loss_of_a_peer_fails_its_calls_and_is_told_once),
 		cmocka_unit_test(a_message_that_the_table_forbids_ends_the_peer),
+		cmocka_unit_test(a_peer_that_is_being_closed_is_closed_once_when_its_stream_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ enum role { ROLE_MASTER, ROLE_KEEPER, ROLE_FRONT, ROLE_QUEUE, ROLE_STORE, ROLE_L
 #define IPC_MAILBOXES(F) F(bytes, path)
 /* The queue asks for a store that runs as this user; the answer is a `connect`. */
 #define IPC_STORE_WANTED(F) F(number, uid) F(number, gid) F(bytes, directory)
-#define IPC_STORE_REFUSED(F) F(number, uid) F(bytes, problem)
+#define IPC_STORE_REFUSED(F) F(number, uid) F(number, gid) F(bytes, problem)
 #define IPC_SIGN(F) F(bytes, key) F(number, scheme) F(number, digest) F(bytes, input)
 #define IPC_SIGNED(F) F(bytes, signature) F(bytes, problem)
 /* A message: its envelope with the first part of its text, then further parts. The descriptor is a sealed memfd of `size` bytes. */

@@ -47,7 +47,7 @@ struct ipc_peer {
 	size_t out_count;
 	struct call *calls[CALL_BUCKETS];
 	uint64_t last_call;
-	bool lost, blocked;
+	bool lost, blocked, closing;
 	unsigned holds; /* tasks inside ipc_call, and those that will answer */
 	struct wait_list released;
 	char *buffer; /* of RECEIVE_BATCH messages; pages that no message needed cost nothing */
@@ -345,7 +345,8 @@ static void reader_task(void *arg)
 	peer->lost = true;
 	drop_queue(peer);
 	fail_calls(peer);
-	if (peer->handler->lost)
+	/* Whoever closes it knows, and may have a successor in its place by now. */
+	if (peer->handler->lost && !peer->closing)
 		peer->handler->lost(peer->owner, peer);
 }
 
@@ -382,6 +383,7 @@ void ipc_close(struct ipc_peer *peer)
 {
 	if (!peer)
 		return;
+	peer->closing = true;
 	peer->lost = true;
 	fail_calls(peer);
 	while (peer->holds)
@@ -420,6 +422,9 @@ static void close_task(void *arg)
 
 void ipc_close_later(struct ipc_peer *peer)
 {
+	if (peer->closing)
+		return;
+	peer->closing = true;
 	task_spawn(peer->loop, close_task, peer, "close peer");
 }
 

@@ -10,6 +10,8 @@
  *
  *   ipc_open ──▶ OPEN ── end of stream, a forbidden message, a full queue ──▶ LOST: calls fail with -EPIPE, handler->lost
  *                 └───── ipc_close ──▶ freed                                    is called once; ipc_close frees it
+ *
+ * A peer is closed once: the end of the stream that arrives while ipc_close waits is not told to the handler any more.
  */
 #ifndef POSTERN_IPC_PEER_H
 #define POSTERN_IPC_PEER_H
@@ -31,7 +33,7 @@ struct ipc_incoming {
 struct ipc_handler {
 	/* Called for every message that is not an answer, on the peer's reading task: it must not wait for long. */
 	void (*message)(void *owner, struct ipc_peer *peer, struct ipc_incoming *incoming);
-	/* Called once when the peer is lost; may be NULL. ipc_close is still due. */
+	/* Called once when the peer is lost, unless it is being closed; may be NULL. ipc_close is still due. */
 	void (*lost)(void *owner, struct ipc_peer *peer);
 };
 
@@ -41,7 +43,7 @@ struct ipc_peer *ipc_open(struct loop *loop, int fd, enum role self, enum role o
 			  void *owner);
 /* Waits for calls to fail and for holds to be released; NULL is allowed. Not from the peer's own handler: there ipc_close_later. */
 void ipc_close(struct ipc_peer *peer);
-/* The same on a task of its own. */
+/* The same on a task of its own; no effect on a peer that is being closed. */
 void ipc_close_later(struct ipc_peer *peer);
 /* A task that will answer here keeps the peer from being freed. */
 void ipc_hold(struct ipc_peer *peer);

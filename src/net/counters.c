@@ -4,14 +4,22 @@
 #include "base/fatal.h"
 
 #include <errno.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A host is kept as a 64-bit hash of its address: a collision of two live hosts would only make a limit a little tighter. */
+enum { KEY_SIZE = 16 };
+
+/*
+ * A host is kept as a 64-bit hash of its address: a collision of two live hosts would only make a limit a little tighter. The hash has a key,
+ * so that nobody can choose addresses that take the slots of another's.
+ */
 struct host_count {
 	_Atomic uint64_t hash;
 	_Atomic uint32_t count; /* 0: the slot may be reused */
@@ -24,15 +32,31 @@ struct part {
 	struct host_count hosts[COUNTERS_HOSTS];
 };
 
+struct shared {
+	unsigned char key[KEY_SIZE];
+	struct part parts[];
+};
+
 struct counters {
+	struct shared *shared;
 	struct part *parts;
 	unsigned fronts, index;
+	unsigned char key[KEY_SIZE]; /* as it was when the front started: the memory is all fronts' */
+	EVP_MAC *mac;
+	EVP_MAC_CTX *context;
 };
+
+static size_t size_for(size_t fronts)
+{
+	return sizeof(struct shared) + fronts * sizeof(struct part);
+}
 
 int counters_create(unsigned fronts, struct error *error)
 {
+	unsigned char key[KEY_SIZE];
 	int fd = memfd_create("postern-counters", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, (off_t)(fronts * sizeof(struct part))) < 0) {
+	if (fd < 0 || ftruncate(fd, (off_t)size_for(fronts)) < 0 || getrandom(key, sizeof key, 0) != sizeof key ||
+	    pwrite(fd, key, sizeof key, 0) != sizeof key) {
 		error_set_errno(error, errno, "making the memory for connection counts");
 		if (fd >= 0)
 			close(fd);
@@ -41,11 +65,23 @@ int counters_create(unsigned fronts, struct error *error)
 	return fd;
 }
 
+static void start_hash(struct counters *counters)
+{
+	size_t length = sizeof(uint64_t);
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &length), OSSL_PARAM_construct_end() };
+	counters->mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+	counters->context = counters->mac ? EVP_MAC_CTX_new(counters->mac) : NULL;
+	if (!counters->context || EVP_MAC_CTX_set_params(counters->context, params) != 1)
+		fatal("the TLS library has no SipHash");
+}
+
 struct counters *counters_open(int fd, unsigned index, struct error *error)
 {
 	struct stat st;
-	if (fstat(fd, &st) < 0 || st.st_size <= 0 || (size_t)st.st_size % sizeof(struct part) ||
-	    (size_t)st.st_size / sizeof(struct part) > COUNTERS_FRONTS_MAX || index >= (size_t)st.st_size / sizeof(struct part)) {
+	size_t fronts = 0;
+	if (fstat(fd, &st) == 0 && st.st_size > (off_t)size_for(0))
+		fronts = ((size_t)st.st_size - size_for(0)) / sizeof(struct part);
+	if (index >= fronts || fronts > COUNTERS_FRONTS_MAX || (size_t)st.st_size != size_for(fronts)) {
 		error_set(error, ERROR_PERMANENT, "the memory for connection counts has the wrong size");
 		return NULL;
 	}
@@ -55,8 +91,11 @@ struct counters *counters_open(int fd, unsigned index, struct error *error)
 		return NULL;
 	}
 	struct counters *counters = xcalloc(1, sizeof *counters);
-	*counters = (struct counters){ .parts = memory, .fronts = (unsigned)((size_t)st.st_size / sizeof(struct part)), .index = index };
+	*counters = (struct counters){ .shared = memory, .fronts = (unsigned)fronts, .index = index };
+	counters->parts = counters->shared->parts;
+	memcpy(counters->key, counters->shared->key, KEY_SIZE);
 	memset(&counters->parts[index], 0, sizeof(struct part));
+	start_hash(counters);
 	return counters;
 }
 
@@ -64,17 +103,21 @@ void counters_free(struct counters *counters)
 {
 	if (!counters)
 		return;
-	munmap(counters->parts, counters->fronts * sizeof(struct part));
+	EVP_MAC_CTX_free(counters->context);
+	EVP_MAC_free(counters->mac);
+	munmap(counters->shared, size_for(counters->fronts));
 	free(counters);
 }
 
-static uint64_t hash_of(const struct net_address *host)
+static uint64_t hash_of(struct counters *counters, const struct net_address *host)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ host->family;
-	for (size_t i = 0; i < sizeof host->bytes; i++)
-		hash = (hash ^ host->bytes[i]) * UINT64_C(0x100000001b3);
-	hash ^= hash >> 32;
-	return hash ? hash : 1;
+	unsigned char family = (unsigned char)host->family;
+	uint64_t hash;
+	size_t size = 0;
+	ensure(EVP_MAC_init(counters->context, counters->key, KEY_SIZE, NULL) == 1 && EVP_MAC_update(counters->context, &family, 1) == 1 &&
+	       EVP_MAC_update(counters->context, host->bytes, sizeof host->bytes) == 1 &&
+	       EVP_MAC_final(counters->context, (unsigned char *)&hash, &size, sizeof hash) == 1 && size == sizeof hash);
+	return hash;
 }
 
 /* Linear probing with a short reach: a slot is never emptied while it counts, so a live host is always found. */
@@ -97,29 +140,29 @@ static struct host_count *find(struct part *part, uint64_t hash, bool take)
 	return free_slot;
 }
 
-bool counters_enter(struct counters *counters, const struct net_address *host, unsigned *total_r, unsigned *host_r)
+unsigned counters_enter(struct counters *counters, const struct net_address *host, unsigned *total_r, unsigned *host_r)
 {
-	uint64_t hash = hash_of(host);
+	uint64_t hash = hash_of(counters, host);
 	struct part *own = &counters->parts[counters->index];
 	struct host_count *slot = find(own, hash, true);
-	if (!slot)
-		return false;
-	atomic_fetch_add_explicit(&slot->count, 1, memory_order_release);
+	if (slot)
+		atomic_fetch_add_explicit(&slot->count, 1, memory_order_release);
 	atomic_fetch_add_explicit(&own->total, 1, memory_order_relaxed);
-	*total_r = *host_r = 0;
+	*total_r = 0;
+	*host_r = slot ? 0 : 1;
 	for (unsigned i = 0; i < counters->fronts; i++) {
 		struct host_count *there = find(&counters->parts[i], hash, false);
 		*total_r += atomic_load_explicit(&counters->parts[i].total, memory_order_relaxed);
 		*host_r += there ? atomic_load_explicit(&there->count, memory_order_relaxed) : 0;
 	}
-	return true;
+	return slot ? (unsigned)(slot - own->hosts) : COUNTERS_NO_PLACE;
 }
 
-void counters_leave(struct counters *counters, const struct net_address *host)
+void counters_leave(struct counters *counters, unsigned place)
 {
 	struct part *own = &counters->parts[counters->index];
-	struct host_count *slot = find(own, hash_of(host), false);
-	ensure(slot != NULL);
-	atomic_fetch_sub_explicit(&slot->count, 1, memory_order_release);
+	ensure(place <= COUNTERS_NO_PLACE);
+	if (place != COUNTERS_NO_PLACE)
+		atomic_fetch_sub_explicit(&own->hosts[place].count, 1, memory_order_release);
 	atomic_fetch_sub_explicit(&own->total, 1, memory_order_relaxed);
 }

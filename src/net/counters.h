@@ -10,7 +10,11 @@
 #include "base/error.h"
 #include "net/address.h"
 
-enum { COUNTERS_FRONTS_MAX = 64, COUNTERS_HOSTS = 16384 /* addresses a front, a power of two */ };
+enum {
+	COUNTERS_FRONTS_MAX = 64,
+	COUNTERS_HOSTS = 16384, /* addresses a front, a power of two */
+	COUNTERS_NO_PLACE = COUNTERS_HOSTS,
+};
 
 struct counters;
 
@@ -20,8 +24,11 @@ int counters_create(unsigned fronts, struct error *error);
 struct counters *counters_open(int fd, unsigned index, struct error *error);
 void counters_free(struct counters *counters);
 
-/* Counts a connection: *total_r and *host_r are the numbers over all fronts, this one included. False when the table is full. */
-bool counters_enter(struct counters *counters, const struct net_address *host, unsigned *total_r, unsigned *host_r);
-void counters_leave(struct counters *counters, const struct net_address *host);
+/*
+ * Counts a connection: *total_r and *host_r are the numbers over all fronts, this one included. Returns the host's place, for
+ * counters_leave. Where the table has no room, the host of this connection is not counted, only the total is: COUNTERS_NO_PLACE.
+ */
+unsigned counters_enter(struct counters *counters, const struct net_address *host, unsigned *total_r, unsigned *host_r);
+void counters_leave(struct counters *counters, unsigned place);
 
 #endif

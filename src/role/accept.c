@@ -34,6 +34,7 @@ struct submission {
 	struct spool_writer *writer;
 	bool undecided;                  /* likewise of the transaction */
 	const struct spool_envelope *decided; /* of the last part of such a message; NULL otherwise */
+	bool aborted;                    /* the front waits no more */
 	struct error result;
 };
 
@@ -239,6 +240,7 @@ static bool take_part(struct queue *queue, struct submission *submission, struct
 	if (!transaction || transaction->busy)
 		return error_set(&submission->result, ERROR_TEMPORARY, "the queue was restarted in the middle of the message");
 	submission->transaction = transaction;
+	submission->number = message.transaction;
 	submission->writer = transaction->writer;
 	submission->size = message.size;
 	submission->complete = message.complete;
@@ -265,10 +267,23 @@ static void discard_submission(struct submission *submission)
 	free(submission);
 }
 
+static void mark_aborted(struct submission *submission, const struct ipc_peer *peer, uint64_t number)
+{
+	if (submission->peer == peer && submission->number == number)
+		submission->aborted = true;
+}
+
+/* A front that has waited too long for a first part aborts it wherever it is; what is being committed as a whole goes its way. */
 static void take_abort(struct queue *queue, struct ipc_peer *peer, struct slice body)
 {
 	struct ipc_abort message;
-	struct transaction *transaction = ipc_unpack_abort(body, &message) ? find_transaction(queue, peer, message.transaction) : NULL;
+	if (!ipc_unpack_abort(body, &message))
+		return;
+	for (struct submission *submission = queue->submitted_first; submission; submission = submission->next)
+		mark_aborted(submission, peer, message.transaction);
+	for (size_t i = 0; i < queue->writing_count; i++)
+		mark_aborted(queue->writing[i], peer, message.transaction);
+	struct transaction *transaction = find_transaction(queue, peer, message.transaction);
 	if (transaction)
 		drop_transaction(queue, transaction);
 }
@@ -305,13 +320,14 @@ struct batch {
 
 /*
  * Messages that were frozen until they were decided, and are not to stay so: the journal says it before anybody is told that they were
- * taken. A crash before leaves one frozen that nobody was answered for.
+ * taken. A crash before leaves one frozen that nobody was answered for; so would a journal that cannot be written, so the message goes then.
  */
 static void thaw_decided(struct batch *batch, struct submission *complete[], size_t count, struct error results[])
 {
 	struct spool_record records[2 * SUBMISSIONS_AT_ONCE];
-	struct error error;
-	size_t recorded = 0;
+	struct message_id refused[SUBMISSIONS_AT_ONCE];
+	struct error error, ignored;
+	size_t recorded = 0, refused_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		const struct spool_envelope *envelope = complete[i]->decided;
 		if (!envelope || envelope->frozen || results[i].kind != ERROR_NONE)
@@ -323,9 +339,13 @@ static void thaw_decided(struct batch *batch, struct submission *complete[], siz
 	}
 	if (recorded == 0 || spool_record(batch->spool, records, recorded, &error))
 		return;
-	for (size_t i = 0; i < count; i++)
-		if (complete[i]->decided && !complete[i]->decided->frozen && results[i].kind == ERROR_NONE)
-			results[i] = error;
+	for (size_t i = 0; i < count; i++) {
+		if (!complete[i]->decided || complete[i]->decided->frozen || results[i].kind != ERROR_NONE)
+			continue;
+		results[i] = error;
+		refused[refused_count++] = complete[i]->decided->id;
+	}
+	spool_remove(batch->spool, refused, refused_count, true, &ignored);
 }
 
 /* On a thread: writes every part, then commits the messages that are complete with one wait for the disk. */
@@ -442,7 +462,7 @@ static void part_taken(struct queue *queue, struct submission *submission)
 	transaction->busy = false;
 	transaction->entry->envelope->body_size += submission->size;
 	answer(submission);
-	if (transaction->dropped || ipc_is_lost(submission->peer))
+	if (transaction->dropped || submission->aborted || ipc_is_lost(submission->peer))
 		drop_transaction(queue, transaction);
 }
 
@@ -483,6 +503,32 @@ static void gather(int64_t last_batch)
 		task_yield(); /* whoever else is ready to submit gets the chance to be in this batch */
 }
 
+/* Nobody waits for it, and nothing of it is written yet. */
+static void give_up(struct queue *queue, struct submission *submission)
+{
+	struct transaction *transaction = submission->transaction;
+	if (transaction) {
+		transaction->busy = false;
+		drop_transaction(queue, transaction);
+	}
+	ipc_release(submission->peer);
+	discard_submission(submission);
+}
+
+static void take_batch(struct queue *queue, struct batch *batch)
+{
+	while (queue->submitted_first && batch->count < SUBMISSIONS_AT_ONCE) {
+		struct submission *submission = queue->submitted_first;
+		queue->submitted_first = submission->next;
+		if (submission->aborted)
+			give_up(queue, submission);
+		else
+			batch->items[batch->count++] = submission;
+	}
+	if (!queue->submitted_first)
+		queue->submitted_last = NULL;
+}
+
 static void accepting_task(void *arg)
 {
 	struct queue *queue = arg;
@@ -493,15 +539,13 @@ static void accepting_task(void *arg)
 			if (wait_list_wait(&queue->submitted, CLOCK_NEVER) < 0)
 				return;
 		gather(last_batch);
-		while (queue->submitted_first && batch.count < SUBMISSIONS_AT_ONCE) {
-			batch.items[batch.count++] = queue->submitted_first;
-			queue->submitted_first = queue->submitted_first->next;
-		}
-		if (!queue->submitted_first)
-			queue->submitted_last = NULL;
+		take_batch(queue, &batch);
 		if (batch.count == 0)
 			continue;
+		queue->writing = batch.items;
+		queue->writing_count = batch.count;
 		offload(write_batch, &batch);
+		queue->writing_count = 0;
 		finish_batch(queue, &batch);
 		last_batch = clock_now();
 		if (spool_is_broken(queue->spool))

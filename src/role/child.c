@@ -41,11 +41,13 @@ struct child *child_find(struct master *master, enum role kind, unsigned index)
 	return NULL;
 }
 
-static struct child *find_store(struct master *master, uid_t uid)
+static struct child *find_store(struct master *master, uid_t uid, gid_t gid)
 {
-	for (size_t i = 0; i < master->child_count; i++)
-		if (master->children[i]->kind == ROLE_STORE && master->children[i]->uid == uid && !master->children[i]->ended)
-			return master->children[i];
+	for (size_t i = 0; i < master->child_count; i++) {
+		struct child *child = master->children[i];
+		if (child->kind == ROLE_STORE && child->uid == uid && child->gid == gid && !child->ended)
+			return child;
+	}
 	return NULL;
 }
 
@@ -134,7 +136,7 @@ static void send_mailboxes(struct child *child, const char *path, int fd)
 		ipc_send(child->peer, mailboxes, MAILBOXES, 0, &message, &fd, 1);
 }
 
-/* A store gets the directories of the transports that run as its user, and the user's home where a transport needs it. */
+/* A store gets the directories of the transports that run as its user and group, and the user's home where a transport needs it. */
 static void send_store_material(struct child *child)
 {
 	struct master *master = child->master;
@@ -144,7 +146,7 @@ static void send_store_material(struct child *child)
 		char path[1024];
 		struct error error = { 0 };
 		wants_home = wants_home || expand_uses(transport->directory, EXPAND_HOME);
-		if (transport->has_user && transport->uid != child->uid)
+		if ((transport->has_user && transport->uid != child->uid) || (transport->has_group && transport->gid != child->gid))
 			continue;
 		_cleanup_fd_ int fd = identity_open_mailboxes(transport, path, sizeof path, &error);
 		if (fd < 0 && *path)
@@ -242,9 +244,9 @@ static void take_applied(struct child *child, struct slice body)
 	wait_list_wake_all(&master->changed);
 }
 
-static void refuse_store(struct child *queue, uid_t uid, const char *problem)
+static void refuse_store(struct child *queue, const struct ipc_store_wanted *wanted, const char *problem)
 {
-	struct ipc_store_refused message = { .uid = uid, .problem = slice_of(problem) };
+	struct ipc_store_refused message = { .uid = wanted->uid, .gid = wanted->gid, .problem = slice_of(problem) };
 	ipc_send(queue->peer, store_refused, STORE_REFUSED, 0, &message, NULL, 0);
 }
 
@@ -256,20 +258,21 @@ static void take_store_wanted(struct child *queue, struct slice body)
 	if (!ipc_unpack_store_wanted(body, &message) || message.uid > UINT32_MAX || message.gid > UINT32_MAX)
 		return;
 	uid_t uid = (uid_t)message.uid;
-	struct child *store = find_store(master, uid);
+	gid_t gid = (gid_t)message.gid;
+	struct child *store = find_store(master, uid, gid);
 	if (store) {
 		connect_pair(store, queue); /* otherwise it is being started, and connected then */
 		return;
 	}
 	if (getuid() != 0 && uid != getuid())
-		refuse_store(queue, uid, "the server was not started as root, so it can deliver only as the user who started it");
+		refuse_store(queue, &message, "the server was not started as root, so it can deliver only as the user who started it");
 	else if (getuid() == 0 && uid == 0)
-		refuse_store(queue, uid, "mail is not delivered as root");
+		refuse_store(queue, &message, "mail is not delivered as root");
 	else if (count_running(master, ROLE_STORE) >= STORES_MAX)
-		refuse_store(queue, uid, "too many stores are running");
+		refuse_store(queue, &message, "too many stores are running");
 	else {
 		const struct passwd *user = getpwuid(uid);
-		child_start(master, ROLE_STORE, (unsigned)uid, uid, (gid_t)message.gid, user ? user->pw_dir : "");
+		child_start(master, ROLE_STORE, gid, uid, gid, user ? user->pw_dir : "");
 	}
 }
 

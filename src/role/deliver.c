@@ -82,14 +82,15 @@ static enum route_user_result find_user(void *owner, struct slice name, struct r
 
 /* ---- Stores ---- */
 
-static struct queue_store *store_of(struct queue *queue, uid_t uid)
+static struct queue_store *store_of(struct queue *queue, uid_t uid, gid_t gid)
 {
 	struct queue_store *store = queue->stores;
-	while (store && store->uid != uid)
+	while (store && (store->uid != uid || store->gid != gid))
 		store = store->next;
 	if (!store) {
 		store = xcalloc(1, sizeof *store);
 		store->uid = uid;
+		store->gid = gid;
 		store->next = queue->stores;
 		queue->stores = store;
 	}
@@ -114,9 +115,9 @@ static void store_lost(void *owner, struct ipc_peer *peer)
 
 static const struct ipc_handler store_handler = { from_store, store_lost };
 
-void deliver_store_connected(struct queue *queue, int fd, uid_t uid)
+void deliver_store_connected(struct queue *queue, int fd, uid_t uid, gid_t gid)
 {
-	struct queue_store *store = store_of(queue, uid);
+	struct queue_store *store = store_of(queue, uid, gid);
 	if (store->peer)
 		ipc_close_later(store->peer);
 	store->peer = ipc_open(queue->role->loop, fd, ROLE_QUEUE, ROLE_STORE, &store_handler, queue);
@@ -125,18 +126,18 @@ void deliver_store_connected(struct queue *queue, int fd, uid_t uid)
 	wait_list_wake_all(&store->waiting);
 }
 
-void deliver_store_refused(struct queue *queue, uid_t uid, struct slice problem)
+void deliver_store_refused(struct queue *queue, uid_t uid, gid_t gid, struct slice problem)
 {
-	struct queue_store *store = store_of(queue, uid);
+	struct queue_store *store = store_of(queue, uid, gid);
 	store->asked = false;
 	error_set(&store->refused, ERROR_TEMPORARY, "%.*s", SLICE_ARG(problem));
 	wait_list_wake_all(&store->waiting);
 }
 
-/* The store that runs as this user, started by the master when there is none. NULL and *error otherwise. */
+/* The store that runs as this user and group, started by the master when there is none. NULL and *error otherwise. */
 static struct ipc_peer *wait_store(struct queue *queue, uid_t uid, gid_t gid, struct slice home, struct error *error)
 {
-	struct queue_store *store = store_of(queue, uid);
+	struct queue_store *store = store_of(queue, uid, gid);
 	int64_t deadline = clock_after(30 * CLOCK_SECOND);
 	store->refused = (struct error){ 0 };
 	while (!store->peer || ipc_is_lost(store->peer)) {
@@ -146,7 +147,7 @@ static struct ipc_peer *wait_store(struct queue *queue, uid_t uid, gid_t gid, st
 		}
 		if (wait_list_wait(&store->waiting, deadline) < 0) {
 			store->asked = false;
-			error_set(error, ERROR_TEMPORARY, "no store process for uid %u came up", (unsigned)uid);
+			error_set(error, ERROR_TEMPORARY, "no store process for uid %u and gid %u came up", (unsigned)uid, (unsigned)gid);
 			return NULL;
 		}
 		if (store->refused.kind != ERROR_NONE) {

@@ -40,13 +40,9 @@ static struct fetch_responder *responder_of(struct fetch_responder **all, const 
 
 static bool hold_responder(struct fetch_responder *responder)
 {
-	while (responder->busy) {
-		if (wait_list_wait(&responder->waiting, CLOCK_NEVER) >= 0)
-			continue;
-		if (!responder->busy) /* the turn that comes with a cancellation is the next one's */
-			wait_list_wake_one(&responder->waiting);
-		return false;
-	}
+	while (responder->busy)
+		if (wait_list_wait(&responder->waiting, CLOCK_NEVER) < 0)
+			return false;
 	responder->busy = true;
 	return true;
 }

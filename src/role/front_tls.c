@@ -16,6 +16,7 @@ struct wish {
 	struct session *session;         /* NULL: nothing but the port is known, and nobody can wait */
 	uint16_t port;
 	bool tls_on_connect;
+	bool strict;                     /* a context of earlier files will not do: the keeper is about to forget their keys */
 	const struct tls_host_name *name; /* that the client asks for; NULL: none, or no host's */
 	struct arena arena;
 	struct tls_policy policy;
@@ -76,18 +77,10 @@ static bool is_submission(const struct wish *wish)
 static bool set_profile(struct wish *wish, struct error *error)
 {
 	const struct conf_main *main = &wish->conf->main;
-	enum tls_profile profile = is_submission(wish) ? TLS_PROFILE_INTERMEDIATE : TLS_PROFILE_OPPORTUNISTIC;
-	struct slice text, item;
-	if (!expand(wish, "tls_profile", main->tls_profile, &text, error))
-		return false;
-	item = tls_item_for_port(text, wish->port);
-	if (item.len && !tls_profile_named(item, &profile))
-		return error_set(error, ERROR_USAGE, "tls_profile: \"%.*s\" is none", SLICE_ARG(slice_first(item, 60)));
-	tls_policy_init(&wish->policy, profile);
-	if (!expand(wish, "tls_min_version", main->tls_min_version, &text, error))
-		return false;
-	item = tls_item_for_port(text, wish->port);
-	return !item.len || tls_policy_set_min_version(&wish->policy, item, error) || error_context(error, "tls_min_version");
+	struct slice profiles, versions;
+	return expand(wish, "tls_profile", main->tls_profile, &profiles, error) &&
+	       expand(wish, "tls_min_version", main->tls_min_version, &versions, error) &&
+	       tls_policy_init_for_port(&wish->policy, profiles, versions, wish->port, is_submission(wish), error);
 }
 
 static bool set_values(struct wish *wish, struct error *error)
@@ -280,15 +273,19 @@ static struct tls_server *grant(struct wish *wish, struct error *error)
 	}
 	if (good && set_certificates(wish, error) && set_proofs(wish, error) && (!wish->session || take_files(wish, true, error)) && take_files(wish, false, error))
 		server = tls_contexts_get(front->tls.contexts, &wish->policy, error);
+	if (server && wish->strict && tls_contexts_refuse(front->tls.contexts, &wish->policy, error)) {
+		tls_server_unref(server);
+		return NULL;
+	}
 	if (server && error->kind != ERROR_NONE)
 		log_line(&front->role->log, LOG_KIND_PANIC, "TLS error: a changed file is not used: %s; what was in use before stays", error->text);
 	return server;
 }
 
-struct tls_server *front_tls_for_port(struct front *front, const struct conf *conf, uint16_t port, bool tls_on_connect,
-				      struct error *error)
+static struct tls_server *for_port(struct front *front, const struct conf *conf, uint16_t port, bool tls_on_connect, bool strict,
+				   struct error *error)
 {
-	struct wish wish = { .front = front, .conf = conf, .port = port, .tls_on_connect = tls_on_connect };
+	struct wish wish = { .front = front, .conf = conf, .port = port, .tls_on_connect = tls_on_connect, .strict = strict };
 	if (!conf->main.tls_certificate || !front->tls.constant)
 		return NULL;
 	error->kind = ERROR_NONE;
@@ -298,10 +295,29 @@ struct tls_server *front_tls_for_port(struct front *front, const struct conf *co
 	return server;
 }
 
+struct tls_server *front_tls_for_port(struct front *front, const struct conf *conf, uint16_t port, bool tls_on_connect,
+				      struct error *error)
+{
+	return for_port(front, conf, port, tls_on_connect, false, error);
+}
+
+/*
+ * TLS is that of the configuration in use when it begins, not of the one that the session began with: of that one the master opens no files, and
+ * the keeper may have forgotten the keys.
+ */
+static const struct conf *take_conf(struct session *session)
+{
+	if (session->tls_conf != session->front->role->conf) {
+		conf_unref(&session->tls_conf);
+		session->tls_conf = conf_ref(session->front->role->conf);
+	}
+	return session->tls_conf;
+}
+
 static struct tls_server *server_for(struct session *session, const struct tls_host_name *name, struct error *error)
 {
 	struct wish wish = {
-		.front = session->front, .conf = session->conf, .session = session, .name = name, .port = session->interface.port,
+		.front = session->front, .conf = take_conf(session), .session = session, .name = name, .port = session->interface.port,
 		.tls_on_connect = session->tls_on_connect,
 	};
 	*error = (struct error){ 0 };
@@ -391,10 +407,10 @@ static struct tls_trust *find_trust(struct wish *wish, struct error *error)
 static bool prepare(void *owner, SSL *ssl, struct error *error)
 {
 	struct session *session = owner;
-	const struct conf_main *main = &session->conf->main;
+	const struct conf_main *main = &session->tls_conf->main;
 	bool must = session_host_matches(session, main->tls_verify_hosts, true);
 	bool try = !must && session_host_in(session, main->tls_try_verify_hosts);
-	struct wish wish = { .front = session->front, .conf = session->conf, .session = session };
+	struct wish wish = { .front = session->front, .conf = session->tls_conf, .session = session };
 	struct slice ciphers = { 0 };
 	if (!must && !try)
 		return true;
@@ -416,7 +432,7 @@ static bool prepare(void *owner, SSL *ssl, struct error *error)
  */
 static bool can_verify(struct session *session, struct tls_server *server, struct error *error)
 {
-	const struct conf_main *main = &session->conf->main;
+	const struct conf_main *main = &session->tls_conf->main;
 	const struct expand_program *const programs[] = { main->tls_verify_certificates, main->tls_crl, main->tls_verify_ciphers };
 	if (!main->tls_verify_hosts && !main->tls_try_verify_hosts)
 		return true;
@@ -431,9 +447,8 @@ static bool can_verify(struct session *session, struct tls_server *server, struc
 
 static struct tls_server *find_server(struct session *session, struct error *error)
 {
-	const struct conf_main *main = &session->conf->main;
-	bool same_conf = session->conf == session->front->role->conf;
-	if (same_conf && session->front->tls.constant && session_host_in(session, main->tls_resumption_hosts) &&
+	const struct conf_main *main = &take_conf(session)->main;
+	if (session->front->tls.constant && session_host_in(session, main->tls_resumption_hosts) &&
 	    !session_host_in(session, main->hosts_require_alpn)) {
 		struct front_listener *listener = front_find_listener(session->front, &session->interface);
 		if (listener && listener->tls)
@@ -457,9 +472,9 @@ struct tls_server *front_tls_server(struct session *session, struct error *error
 
 void front_tls_choice(struct session *session, struct tls_choice *choice_r)
 {
-	const struct conf_main *main = &session->conf->main;
+	const struct conf_main *main = &session->tls_conf->main;
 	*choice_r = (struct tls_choice){ .owner = session };
-	if (session->conf->tls_by_name)
+	if (session->tls_conf->tls_by_name)
 		choice_r->choose = choose;
 	if (main->tls_verify_hosts || main->tls_try_verify_hosts)
 		choice_r->prepare = prepare;
@@ -534,7 +549,7 @@ bool front_tls_apply(struct front *front, const struct conf *conf, bool first, s
 	front->tls.complaints.shared = proofs_are_shared(conf, &arena);
 	arena_free(&arena);
 	for (size_t i = 0; conf->main.tls_certificate && front->tls.constant && good && i < conf->listener_count; i++) {
-		struct tls_server *tls = front_tls_for_port(front, conf, conf->listeners[i].address.port, conf->listeners[i].tls_on_connect, error);
+		struct tls_server *tls = for_port(front, conf, conf->listeners[i].address.port, conf->listeners[i].tls_on_connect, !first, error);
 		good = tls != NULL;
 		tls_server_unref(tls);
 	}

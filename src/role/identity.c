@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,43 +32,6 @@ struct identity identity_of(const struct conf *conf, enum role kind)
 	return (struct identity){ uid, (gid_t)uid };
 }
 
-/* Makes the directory and its parents; only the last one gets `mode`. */
-static bool make_directories(const char *path, mode_t mode, struct error *error)
-{
-	char part[1024];
-	size_t len = strlen(path);
-	if (len >= sizeof part)
-		return error_set(error, ERROR_USAGE, "the path %s is too long", path);
-	for (size_t i = 1; i <= len; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		memcpy(part, path, i);
-		part[i] = '\0';
-		if (mkdir(part, i == len ? mode : 0755) < 0 && errno != EEXIST)
-			return error_set_errno(error, errno, "making the directory %s", part);
-	}
-	return true;
-}
-
-/* Opens the directory; where it is missing it is made for `owner`. */
-static int open_or_make(const char *path, mode_t mode, const struct identity *owner, struct error *error)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT) {
-		if (!make_directories(path, mode, error))
-			return -1;
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && getuid() == 0 && fchown(fd, owner->uid, owner->gid) < 0) {
-			error_set_errno(error, errno, "giving the directory %s to uid %u", path, (unsigned)owner->uid);
-			close(fd);
-			return -1;
-		}
-	}
-	if (fd < 0)
-		error_set_errno(error, errno, "opening the directory %s", path);
-	return fd;
-}
-
 static bool is_empty(int dir)
 {
 	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -79,6 +43,76 @@ static bool is_empty(int dir)
 		count++;
 	closedir(stream);
 	return count <= 2; /* "." and ".." */
+}
+
+/* Whether only the administrator can change what is in the directory: links in there are meant. Who is not root risks nobody else's files. */
+static bool is_trusted(int dir)
+{
+	struct stat st;
+	return getuid() != 0 || (fstat(dir, &st) == 0 && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH)));
+}
+
+/* Gives a new directory to its owner, if it is what was made: somebody else's may have been put in its place. */
+static bool give_to(int fd, const struct identity *owner)
+{
+	struct stat st;
+	if (getuid() != 0)
+		return true;
+	if (fstat(fd, &st) < 0)
+		return false;
+	if (st.st_uid != 0 || !is_empty(fd)) {
+		errno = EEXIST;
+		return false;
+	}
+	return fchown(fd, owner->uid, owner->gid) == 0;
+}
+
+/* Opens the name in `*dir`, which becomes that directory, making it if it is missing. `last`: with this mode, for this owner. */
+static bool step_down(int *dir, const char *name, bool last, mode_t mode, const struct identity *owner)
+{
+	bool made = mkdirat(*dir, name, last ? mode : 0755) == 0;
+	if (!made && errno != EEXIST)
+		return false;
+	int flags = O_DIRECTORY | O_CLOEXEC | (last ? O_RDONLY : O_PATH) | (is_trusted(*dir) ? 0 : O_NOFOLLOW);
+	int next = openat(*dir, name, flags);
+	if (next < 0)
+		return false;
+	close(*dir);
+	*dir = next;
+	return !last || !made || give_to(next, owner);
+}
+
+/*
+ * Makes the directory and its parents and opens it; only the last one gets `mode` and `owner`. No link is followed out of a directory
+ * that others than the administrator can change: as root it would lead to directories that are made, and given away, anywhere.
+ */
+static int make_directories(const char *path, mode_t mode, const struct identity *owner, struct error *error)
+{
+	char name[NAME_MAX + 1];
+	struct slice rest = slice_of(path);
+	_cleanup_fd_ int dir = open(rest.len && *path == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (dir >= 0 && rest.len) {
+		struct slice part = slice_cut(&rest, '/');
+		while (rest.len && *rest.data == '/')
+			rest = slice_from(rest, 1);
+		if (part.len && (!slice_to_cstr(part, name, sizeof name) || !step_down(&dir, name, rest.len == 0, mode, owner))) {
+			error_set_errno(error, part.len > NAME_MAX ? ENAMETOOLONG : errno, "making the directory %.*s",
+					(int)(part.data + part.len - path), path);
+			return -1;
+		}
+	}
+	return fd_take(&dir);
+}
+
+/* Opens the directory; where it is missing it is made for `owner`. */
+static int open_or_make(const char *path, mode_t mode, const struct identity *owner, struct error *error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return make_directories(path, mode, owner, error);
+	if (fd < 0)
+		error_set_errno(error, errno, "opening the directory %s", path);
+	return fd;
 }
 
 int identity_open_spool(const struct conf *conf, struct error *error)

@@ -28,7 +28,7 @@ enum { ROLE_CONTROL_FD = 3, ROLE_PATHS_MAX = 64 };
 
 struct role_process {
 	enum role kind;
-	unsigned index;            /* of a front; for the store the slot at the master */
+	unsigned index;            /* of a front; of a store its group */
 	const struct role_ops *ops;
 	void *state;               /* the role's one context */
 	struct loop *loop;

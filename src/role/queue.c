@@ -89,11 +89,10 @@ static const struct ipc_handler front_handler = { from_front, front_lost };
 static void queue_connected(struct role_process *role, int fd, enum role other, unsigned index, uid_t uid)
 {
 	struct queue *queue = role->state;
-	(void)index;
 	if (other == ROLE_FRONT)
 		ipc_open(role->loop, fd, ROLE_QUEUE, ROLE_FRONT, &front_handler, queue);
 	else if (other == ROLE_STORE)
-		deliver_store_connected(queue, fd, uid);
+		deliver_store_connected(queue, fd, uid, index);
 	else if (!ask_lines_connected(&queue->asked, role->loop, fd, ROLE_QUEUE, other))
 		fatal("the queue talks to fronts, stores, and the roles that answer questions only");
 }
@@ -107,7 +106,7 @@ static void queue_material(struct role_process *role, struct ipc_incoming *incom
 	if (incoming->type == IPC_SPOOL_MESSAGE && incoming->fd_count == 1 && queue->spool_dir < 0)
 		queue->spool_dir = fd_take(&incoming->fds[0]);
 	else if (incoming->type == IPC_STORE_REFUSED_MESSAGE && ipc_unpack_store_refused(incoming->body, &refused))
-		deliver_store_refused(queue, (uid_t)refused.uid, refused.problem);
+		deliver_store_refused(queue, (uid_t)refused.uid, (gid_t)refused.gid, refused.problem);
 }
 
 /* ---- Start ---- */

@@ -79,10 +79,11 @@ struct delivery_context {
 /* The entry has its envelope and its descriptor. The context stays where it is: the expansions point to it. */
 void delivery_context_init(struct delivery_context *context, struct queue_entry *entry, const struct conf *conf);
 
-/* One Maildir writer, by user. */
+/* One Maildir writer, by user and group. */
 struct queue_store {
 	struct queue_store *next;
 	uid_t uid;
+	gid_t gid;
 	struct ipc_peer *peer;     /* NULL while the master starts it */
 	bool asked;
 	struct error refused;      /* kind ERROR_NONE: not */
@@ -96,6 +97,8 @@ struct queue {
 	struct spool *spool;
 	struct submission *submitted_first, *submitted_last; /* waiting for the accepting tasks */
 	struct wait_list submitted;
+	struct submission *const *writing; /* of the batch that a thread writes */
+	size_t writing_count;
 	struct transaction *transactions;
 	struct queue_entry *due_first, *due_last, *waiting, *waiting_last;
 	struct wait_list schedule_changed;
@@ -157,8 +160,8 @@ void queue_runs_delivered(struct queue *queue, struct named_queue *named);
 /* deliver.c: all pending recipients of an entry, on its own task; takes the entry. */
 void deliver_task(void *entry);
 /* A store is there, or will not come. */
-void deliver_store_connected(struct queue *queue, int fd, uid_t uid);
-void deliver_store_refused(struct queue *queue, uid_t uid, struct slice problem);
+void deliver_store_connected(struct queue *queue, int fd, uid_t uid, gid_t gid);
+void deliver_store_refused(struct queue *queue, uid_t uid, gid_t gid, struct slice problem);
 /* Local users, for deliveries and for the fronts' questions; blocks: call it on a thread. `buffer` holds the texts. */
 struct user_lookup {
 	char name[256];

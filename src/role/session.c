@@ -492,6 +492,7 @@ static void end_session(struct session *session)
 	buf_free(&session->in);
 	buf_free(&session->out);
 	conf_unref(&session->conf);
+	conf_unref(&session->tls_conf);
 	if (session->previous)
 		session->previous->next = session->next;
 	else
@@ -532,7 +533,7 @@ static void serve(struct session *session)
 					break;
 			}
 		session_notquit(session);
-		counters_leave(session->front->counters, &session->host);
+		counters_leave(session->front->counters, session->counted);
 	} else if (!session->tls_on_connect) {
 		session_flush(session);
 	}

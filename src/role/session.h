@@ -162,6 +162,7 @@ struct session {
 	struct session *next, *previous;
 	struct task *task;
 	struct conf *conf;         /* the one that it began with */
+	struct conf *tls_conf;     /* the one that TLS begins with; NULL before (role/front_tls.c) */
 	struct stream stream;
 	struct net_address host, interface;
 	struct net_text host_text;
@@ -171,6 +172,7 @@ struct session {
 	bool receiving;            /* between DATA and its answer: a drain waits for it */
 	struct smtp_settings settings;
 	int64_t accept_max_per_host; /* 0: no limit */
+	unsigned counted;            /* the host's place in the counters, from session_within_limits on */
 	struct smtp_server smtp;
 	struct buf in, out;
 	struct awaited_line awaited;

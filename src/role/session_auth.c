@@ -59,9 +59,12 @@ bool session_auth_needs_tls(struct session *session)
 {
 	const struct conf *conf = session->conf;
 	const struct conf_main *main = &conf->main;
-	if (!conf->authenticator_count || !session_host_in(session, main->auth_advertise_hosts))
+	if (!conf->authenticator_count)
 		return false;
-	/* A list in doubt lets nobody send a password in clear. */
+	/*
+	 * A list in doubt lets nobody send a password in clear. auth_advertise_hosts has no say: what is not offered may be allowed all the
+	 * same (control = allow_auth_unadvertised).
+	 */
 	return conf_ports_have(&main->auth_over_tls_ports, session->interface.port) ||
 	       !session_host_in(session, main->auth_cleartext_hosts) || session_host_matches(session, main->auth_over_tls_hosts, true);
 }

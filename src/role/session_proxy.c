@@ -149,9 +149,8 @@ bool session_begin_proxy(struct session *session)
 			session_flush(session);
 		return false;
 	}
-	const struct net_address proxy = session->host;
 	bool go_on = read_header(session);
-	counters_leave(session->front->counters, &proxy);
+	counters_leave(session->front->counters, session->counted);
 	return go_on;
 }
 

@@ -147,14 +147,13 @@ bool session_within_limits(struct session *session)
 {
 	const struct conf_main *main = &session->conf->main;
 	unsigned total = 0, same = 0;
-	bool counted = counters_enter(session->front->counters, &session->host, &total, &same);
+	session->counted = counters_enter(session->front->counters, &session->host, &total, &same);
 	session->queue.connections = total;
-	bool too_many = !counted || (main->smtp_accept_max && total > main->smtp_accept_max);
+	bool too_many = main->smtp_accept_max && total > main->smtp_accept_max;
 	bool too_many_from_host = session->accept_max_per_host && same > session->accept_max_per_host;
 	if (!too_many && !too_many_from_host && session_guard_admits(session, total))
 		return true;
-	if (counted)
-		counters_leave(session->front->counters, &session->host);
+	counters_leave(session->front->counters, session->counted);
 	if (!too_many && !too_many_from_host)
 		return false;
 	smtp_server_farewell(&session->smtp, too_many ? SMTP_FAREWELL_TOO_MANY : SMTP_FAREWELL_TOO_MANY_FROM_HOST);

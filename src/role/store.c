@@ -4,7 +4,9 @@
  * may deliver; it has no network, and Landlock keeps it below them. Deliveries that come while the disk is busy are made
  * together, with one wait for all (mailbox/maildir.h).
  *
- * A store that has had nothing to do for five minutes ends; the queue asks for a new one when it needs it.
+ * A store that has had nothing to do for five minutes ends; the queue asks for a new one when it needs it. One that is told to end finishes
+ * the batch that is under way, and begins none: whoever waits for the others sees the connection close, and asks the next store. It ends in
+ * the same way when a directory that it was given is no longer what its path leads to, for example below a file system mounted since.
  */
 #include "base/cleanup.h"
 #include "base/fatal.h"
@@ -12,6 +14,7 @@
 #include "role/process.h"
 #include "task/offload.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -157,16 +160,51 @@ static void from_queue(void *owner, struct ipc_peer *peer, struct ipc_incoming *
 }
 
 struct store_batch {
+	const struct store *store;
 	struct maildir *maildir;
+	bool misplaced; /* nothing was written: the directories are others now */
 	struct store_job *jobs[DELIVERIES_AT_ONCE];
 	struct maildir_delivery deliveries[DELIVERIES_AT_ONCE];
 	size_t count;
 };
 
+/* Whether the path leads elsewhere now. Who may not look cannot tell. */
+static bool was_replaced(const struct store_base *base)
+{
+	struct stat ours, now;
+	if (fstat(base->fd, &ours) < 0)
+		return false;
+	if (stat(base->path, &now) < 0)
+		return errno == ENOENT || errno == ENOTDIR;
+	return ours.st_dev != now.st_dev || ours.st_ino != now.st_ino;
+}
+
 static void write_batch(void *arg)
 {
 	struct store_batch *batch = arg;
+	for (size_t i = 0; i < batch->store->base_count; i++)
+		batch->misplaced = batch->misplaced || was_replaced(&batch->store->bases[i]);
+	if (batch->misplaced)
+		return;
 	maildir_deliver(batch->maildir, batch->deliveries, batch->count);
+}
+
+static void flush_answers(const struct store *store)
+{
+	if (store->queue)
+		ipc_flush(store->queue, clock_after(CLOCK_SECOND));
+}
+
+/* Waits for deliveries and gathers some. False: there will be no more. */
+static bool wait_for_batch(struct store *store, int64_t last_batch)
+{
+	while (!store->first)
+		if (wait_list_wait(&store->wanted, CLOCK_NEVER) < 0)
+			return false;
+	/* As in the queue (role/accept.c): under load, a moment more makes a batch of several. */
+	if (clock_now() - last_batch < BATCH_BUSY)
+		task_sleep_until(clock_after(BATCH_GATHERING));
+	return !store->role->draining;
 }
 
 static void writing_task(void *arg)
@@ -175,14 +213,9 @@ static void writing_task(void *arg)
 	struct store *store = role->state;
 	struct store_batch *batch = xcalloc(1, sizeof *batch);
 	int64_t last_batch = 0;
+	batch->store = store;
 	batch->maildir = maildir_new(role->conf->main.primary_hostname, NULL);
-	for (;;) {
-		while (!store->first)
-			if (wait_list_wait(&store->wanted, CLOCK_NEVER) < 0)
-				return;
-		/* As in the queue (role/accept.c): under load, a moment more makes a batch of several. */
-		if (clock_now() - last_batch < BATCH_BUSY)
-			task_sleep_until(clock_after(BATCH_GATHERING));
+	while (!batch->misplaced && wait_for_batch(store, last_batch)) {
 		for (batch->count = 0; store->first && batch->count < DELIVERIES_AT_ONCE; batch->count++) {
 			struct store_job *job = store->first;
 			store->first = job->next;
@@ -198,11 +231,20 @@ static void writing_task(void *arg)
 		store->under_way -= (unsigned)batch->count;
 		for (size_t i = 0; i < batch->count; i++) {
 			batch->jobs[i]->delivery = batch->deliveries[i];
-			answer(batch->jobs[i]);
+			if (batch->misplaced)
+				ipc_release(batch->jobs[i]->peer);
+			else
+				answer(batch->jobs[i]);
 			free_job(batch->jobs[i]);
 		}
 		wait_list_wake_all(&store->ended);
 	}
+	if (batch->misplaced && !role->draining) {
+		flush_answers(store);
+		loop_stop(role->loop);
+	}
+	maildir_free(batch->maildir);
+	free(batch);
 }
 
 /* ---- Life ---- */
@@ -261,11 +303,10 @@ static bool store_apply(struct role_process *role, struct error *error)
 static void store_drain(struct role_process *role)
 {
 	struct store *store = role->state;
-	while ((store->first || store->under_way) && clock_now() < role->drain_deadline)
+	while (store->under_way && clock_now() < role->drain_deadline)
 		if (wait_list_wait(&store->ended, role->drain_deadline) < 0)
 			break;
-	if (store->queue)
-		ipc_flush(store->queue, clock_after(CLOCK_SECOND));
+	flush_answers(store);
 }
 
 const struct role_ops store_ops = {

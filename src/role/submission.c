@@ -52,14 +52,25 @@ static void count_header(struct session *session, size_t length)
 	session->message.large_header = large;
 }
 
+static uint64_t transaction_of(const struct session *session)
+{
+	return (uint64_t)(uintptr_t)session;
+}
+
+/* What the queue has of the session's message, or will find before this, is dropped. */
+static void abort_transaction(struct session *session)
+{
+	struct ipc_peer *queue = session->front->queue;
+	struct ipc_abort message = { .transaction = transaction_of(session) };
+	if (queue)
+		ipc_send(queue, abort, ABORT, 0, &message, NULL, 0);
+}
+
 void submission_forget(struct session *session)
 {
 	struct incoming_message *message = &session->message;
-	struct ipc_peer *queue = session->front->queue;
-	if (message->transaction && queue) {
-		struct ipc_abort abort_message = { .transaction = message->transaction };
-		ipc_send(queue, abort, ABORT, 0, &abort_message, NULL, 0);
-	}
+	if (message->transaction)
+		abort_transaction(session);
 	count_header(session, 0);
 	session_forget_content(&message->content);
 	arena_free(&message->arena);
@@ -235,7 +246,7 @@ static int call_submit(struct session *session, struct ipc_peer *queue, int fd, 
 		tls_facts_peer_name(ssl, peer_name);
 	struct net_text proxy = net_address_text(&session->proxy.local);
 	struct ipc_submit submit = {
-		.transaction = (uint64_t)(uintptr_t)session,
+		.transaction = transaction_of(session),
 		.size = buf_len(&message->body),
 		.complete = complete,
 		.id = slice_of(message->id.text),
@@ -287,8 +298,11 @@ static int call_part(struct session *session, struct ipc_peer *queue, int fd, bo
 static bool read_answer(int result, const struct ipc_reply *reply, struct error *error)
 {
 	struct ipc_taken taken;
-	if (result < 0)
-		return error_set_errno(error, -result, "handing the message to the queue");
+	if (result < 0) {
+		error_set_errno(error, -result, "handing the message to the queue");
+		error->kind = ERROR_TEMPORARY; /* a queue of messages that is full is not the client's fault, nor is what ACLs set */
+		return false;
+	}
 	if (reply->type != IPC_TAKEN_MESSAGE || !ipc_unpack_taken(reply->body, &taken))
 		return error_set(error, ERROR_TEMPORARY, "the queue's answer is malformed");
 	if (taken.kind != ERROR_NONE)
@@ -315,7 +329,9 @@ static bool send_part(struct session *session, bool complete, struct error *erro
 					    call_submit(session, queue, fd, complete, &reply);
 	bool done = read_answer(result, &reply, error);
 	ipc_reply_free(&reply);
-	message->transaction = done && !complete ? (uint64_t)(uintptr_t)session : 0;
+	if (result < 0)
+		abort_transaction(session); /* the queue may take the part yet, and would wait for the next */
+	message->transaction = done && !complete ? transaction_of(session) : 0;
 	buf_consume(&message->body, buf_len(&message->body));
 	return done;
 }

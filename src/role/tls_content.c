@@ -93,12 +93,9 @@ static bool check_text(enum tls_file_kind kind, struct slice text, const char *p
 }
 
 /* The file without private keys. The text is wiped before it is given back where there may have been one. */
-static int read_public(enum tls_file_kind kind, const char *path, struct tls_content *content, struct error *error)
+static int read_public(enum tls_file_kind kind, int fd, const char *path, struct tls_content *content, struct error *error)
 {
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
-	if (fd < 0)
-		return error_set_errno(error, errno, "opening %s", path) - 1;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return error_set(error, ERROR_USAGE, "%s is not a file", path) - 1;
 	if (st.st_size > TLS_FILE_MAX)
@@ -173,16 +170,23 @@ static int read_trust(enum tls_file_kind kind, const char *path, struct tls_cont
 
 bool tls_content_read(enum tls_file_kind kind, const char *path, const char *key_path, struct tls_content *content_r, struct error *error)
 {
+	_cleanup_fd_ int file = -1;
 	*content_r = (struct tls_content){ .fd = -1, .key_fd = -1 };
 	switch (kind) {
 	case TLS_FILE_NAMES: content_r->fd = read_names(path, error); break;
 	case TLS_FILE_TRUST:
 	case TLS_FILE_CRLS: content_r->fd = read_trust(kind, path, content_r, error); break;
-	default: content_r->fd = read_public(kind, path, content_r, error); break;
+	default:
+		file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (file < 0)
+			return error_set_errno(error, errno, "opening %s", path);
+		content_r->fd = read_public(kind, file, path, content_r, error);
+		break;
 	}
 	if (content_r->fd < 0 || kind != TLS_FILE_CHAIN)
 		return content_r->fd >= 0;
-	content_r->key_fd = open(key_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	/* A file with both is opened once: if it is replaced meanwhile, they would not belong together. */
+	content_r->key_fd = strcmp(path, key_path) == 0 ? fd_take(&file) : open(key_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (content_r->key_fd >= 0)
 		return true;
 	fd_close(&content_r->fd);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include "role/tls_store.h"
 
+#include "base/cleanup.h"
 #include "base/fatal.h"
 #include "role/master.h"
 #include "role/tls_content.h"
 #include "role/tls_demands.h"
 #include "role/tls_guard.h"
 #include "role/tls_mark.h"
+#include "role/tls_usable.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -21,8 +23,8 @@ struct item {
 	char path[TLS_PATH_MAX], key_path[TLS_PATH_MAX];
 	bool constant;         /* the configuration names it by itself */
 	bool spared;           /* and can do without it */
-	bool loading;
-	enum { TAKEN, UNFIT, GUARDED } refused; /* not TAKEN: `used` is of files that were not; `content` is of others before them */
+	bool loading;          /* something is waited for; what is in use meanwhile is in `content` */
+	enum { TAKEN, UNFIT, GUARDED } refused; /* not TAKEN: `used` is of files that were not, or not yet; `content` is of others before them */
 	struct tls_content content; /* what it has in use */
 	struct tls_mark used[2];   /* of the file and its key, when `content` was made or refused */
 	struct tls_mark last[2];   /* at the last look */
@@ -54,6 +56,26 @@ static void take_marks(const struct item *item, struct tls_mark marks[2])
 static bool same_marks(const struct tls_mark a[2], const struct tls_mark b[2])
 {
 	return tls_mark_same(&a[0], &b[0]) && tls_mark_same(&a[1], &b[1]);
+}
+
+/*
+ * Notes the marks of what it reads, in `used`. Chain and key belong together: they are read again while their files change, which no more often
+ * happens than somebody replaces them.
+ */
+static bool read_content(struct item *item, struct tls_content *content, struct error *error)
+{
+	enum { TRIES = 5 };
+	struct tls_mark after[2];
+	for (int i = 1;; i++) {
+		take_marks(item, item->used);
+		bool good = tls_content_read(item->kind, item->path, item->key_path, content, error);
+		if (item->kind != TLS_FILE_CHAIN || i == TRIES)
+			return good;
+		take_marks(item, after);
+		if (same_marks(after, item->used))
+			return good;
+		tls_content_drop(content);
+	}
 }
 
 /* ---- Items ---- */
@@ -107,10 +129,9 @@ struct tls_store *tls_store_new(struct master *master, const struct conf *conf)
 			continue;
 		item->constant = true;
 		item->version = ++master->tls_version;
-		take_marks(item, item->used);
-		memcpy(item->last, item->used, sizeof item->last);
-		if (!tls_content_read(item->kind, item->path, item->key_path, &item->content, &error))
+		if (!read_content(item, &item->content, &error))
 			snprintf(item->problem, sizeof item->problem, "%s", error.text);
+		memcpy(item->last, item->used, sizeof item->last);
 	}
 	arena_free(&arena);
 	return store;
@@ -188,7 +209,7 @@ void tls_store_send_files(const struct tls_store *store, struct ipc_peer *front)
 
 static bool wants_proof(const struct tls_store *store, const struct item *item)
 {
-	return store->conf->main.tls_ocsp_fetch && item->kind == TLS_FILE_CHAIN && item->content.fd >= 0 && !item->loading;
+	return store->conf->main.tls_ocsp_fetch && item->kind == TLS_FILE_CHAIN && item->content.fd >= 0;
 }
 
 void tls_store_send_chains(const struct tls_store *store, struct child *fetch)
@@ -219,7 +240,7 @@ void tls_store_send_keys(const struct tls_store *store, struct ipc_peer *keeper)
 	for (size_t i = 0; i < store->count; i++) {
 		const struct item *item = store->items[i];
 		struct ipc_key message = key_message(item, &item->content);
-		if (item->content.key_fd >= 0 && !item->loading)
+		if (item->content.key_fd >= 0)
 			ipc_send(keeper, key, KEY, 0, &message, &item->content.key_fd, 1);
 	}
 }
@@ -288,10 +309,9 @@ static bool load_wanted(struct question *question, struct item *item, struct err
 	struct tls_content content;
 	bool good = may_open(question->store->conf, item->kind, slice_of(item->path), error) &&
 		    (item->kind != TLS_FILE_CHAIN || may_open(question->store->conf, TLS_FILE_CHAIN, slice_of(item->key_path), error));
-	take_marks(item, item->used);
-	memcpy(item->last, item->used, sizeof item->last);
-	if (!good || !tls_content_read(item->kind, item->path, item->key_path, &content, error))
+	if (!good || !read_content(item, &content, error))
 		return false;
+	memcpy(item->last, item->used, sizeof item->last);
 	if (item->kind == TLS_FILE_CHAIN && !ask_keeper(question->store, item, &content, error)) {
 		tls_content_drop(&content);
 		return false;
@@ -304,30 +324,34 @@ static bool load_wanted(struct question *question, struct item *item, struct err
 static void tell_published(const struct tls_store *store, const struct item *item)
 {
 	struct error error;
-	if (item->kind == TLS_FILE_CHAIN && !*item->problem && item->content.fd >= 0 &&
-	    tls_guard_ask(store->master, store->conf, item->path, item->content.fd, &error) != TLS_GUARD_USE)
+	if (item->kind != TLS_FILE_CHAIN || *item->problem || item->content.fd < 0)
+		return;
+	/* One of its own: meanwhile the file may be replaced. */
+	_cleanup_fd_ int fd = fcntl(item->content.fd, F_DUPFD_CLOEXEC, 3);
+	if (tls_guard_ask(store->master, store->conf, item->path, fd, &error) != TLS_GUARD_USE)
 		log_line(&store->master->log, LOG_KIND_PANIC, "TLS: %s is in use, but: %s", item->path, error.text);
 }
 
-static void answer_question(struct question *question)
+/* What is new and has been loaded for it, or NULL. */
+static struct item *answer_question(struct question *question)
 {
 	struct tls_store *store = question->store;
 	struct tls_want want = { question->kind, slice_of(question->path), slice_of(question->key_path) };
 	struct error error = { 0 };
 	struct item *item;
 	/* Another front may have asked for the same. */
-	while ((item = find_item(store, want.kind, want.path, want.key_path)) && item->loading)
+	while ((item = find_item(store, want.kind, want.path, want.key_path)) && item->loading && item->content.fd < 0)
 		if (wait_list_wait(&store->loaded, clock_after(KEEPER_TIMEOUT)) < 0)
-			return;
+			return NULL;
 	if (item) {
 		send_file(item, question->peer, question->call, item->problem);
-		return;
+		return NULL;
 	}
 	struct item nothing = { .kind = want.kind, .content = { .fd = -1, .key_fd = -1 } };
 	item = add_item(store, &want);
 	if (!item) {
 		send_file(&nothing, question->peer, question->call, "too many files for TLS");
-		return;
+		return NULL;
 	}
 	item->loading = true;
 	item->version = ++store->master->tls_version;
@@ -339,17 +363,19 @@ static void answer_question(struct question *question)
 	else
 		remove_item(store, item);
 	wait_list_wake_all(&store->loaded);
-	if (good)
-		tell_fault(store, item);
-	if (good)
-		tell_published(store, item); /* now that nobody waits for it */
+	return good ? item : NULL;
 }
 
 static void question_task(void *arg)
 {
 	struct question *question = arg;
-	answer_question(question);
+	struct item *loaded = answer_question(question);
+	/* A front that has died is replaced when nobody holds its connection, and the DNS may take its time. */
 	ipc_release(question->peer);
+	if (loaded) {
+		tell_fault(question->store, loaded);
+		tell_published(question->store, loaded);
+	}
 	unref(question->store);
 	free(question);
 }
@@ -399,9 +425,8 @@ static bool guard_permits(struct tls_store *store, struct item *item, const stru
 }
 
 /*
- * Chains that the fronts asked for are taken along where their files are others now that were refused, and all of them where there is a
- * guard to ask: otherwise a reload would forget what was in use before, and let in what is refused. What has changed since is
- * found by the next look.
+ * Chains that the fronts asked for are taken along: otherwise a reload would forget what was in use before, and let in what is refused. What has
+ * changed since, is being looked at, or was refused by a guard that there no longer is, is found by the next look.
  */
 static void take_along(struct tls_store *store, const struct tls_store *old)
 {
@@ -410,9 +435,8 @@ static void take_along(struct tls_store *store, const struct tls_store *old)
 	for (size_t i = 0; i < old->count; i++) {
 		const struct item *before = old->items[i];
 		const struct tls_want want = { before->kind, slice_of(before->path), slice_of(before->key_path) };
-		if (before->kind != TLS_FILE_CHAIN || before->loading || before->content.fd < 0 || (!guarded && before->refused != UNFIT) ||
-		    find_item(store, want.kind, want.path, want.key_path) || !may_open(store->conf, want.kind, want.path, &ignored) ||
-		    !may_open(store->conf, want.kind, want.key_path, &ignored))
+		if (before->kind != TLS_FILE_CHAIN || before->content.fd < 0 || find_item(store, want.kind, want.path, want.key_path) ||
+		    !may_open(store->conf, want.kind, want.path, &ignored) || !may_open(store->conf, want.kind, want.key_path, &ignored))
 			continue;
 		struct item *item = add_item(store, &want);
 		if (!item)
@@ -424,21 +448,28 @@ static void take_along(struct tls_store *store, const struct tls_store *old)
 		item->wait = before->wait;
 		item->told = before->told;
 		item->version = before->version;
-		memcpy(item->used, before->used, sizeof item->used);
+		if (!before->loading && (guarded || before->refused != GUARDED))
+			memcpy(item->used, before->used, sizeof item->used);
 		memcpy(item->last, before->last, sizeof item->last);
 		if (item->content.fd < 0 || item->content.key_fd < 0)
 			remove_item(store, item);
 	}
 }
 
+static bool serves(const struct tls_store *store, const struct item *item, const struct tls_content *content, struct error *error)
+{
+	return is_good(content, error) && tls_usable(store->conf, item->path, content, error);
+}
+
 /*
- * Whether a chain may come into the place of the one that is in use: one that does not belong together, or is not valid now, does not if
- * that one does and is.
+ * Whether a chain may come into the place of the one that is in use: one that does not belong together, is not valid now, or that the fronts
+ * could not use does not if that one does, is, and can be.
  */
-static bool may_replace(const struct tls_content *before, const struct tls_content *content, struct error *error)
+static bool may_replace(const struct tls_store *store, const struct item *item, const struct tls_content *before,
+			const struct tls_content *content, struct error *error)
 {
 	struct error ignored;
-	return is_good(content, error) || !is_good(before, &ignored);
+	return serves(store, item, content, error) || !serves(store, item, before, &ignored);
 }
 
 bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struct error *error)
@@ -449,7 +480,7 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 		bool same = before && before->content.fd >= 0 && same_marks(before->used, item->used);
 		if (item->kind != TLS_FILE_CHAIN || item->content.fd < 0 || (same && !before->refused))
 			continue;
-		if (before && before->content.fd >= 0 && !*before->problem && !may_replace(&before->content, &item->content, error))
+		if (before && before->content.fd >= 0 && !*before->problem && !may_replace(store, item, &before->content, &item->content, error))
 			return error_context(error, "%s", item->path);
 		enum tls_guard_answer answer = tls_guard_ask(store->master, store->conf, item->path, item->content.fd, error);
 		if (answer == TLS_GUARD_REFUSE)
@@ -463,7 +494,7 @@ bool tls_store_guard(struct tls_store *store, const struct tls_store *old, struc
 }
 
 /*
- * A key that an item no longer has, or was not permitted to have: the keeper need not have it, unless it is another's too, or perhaps that of one
+ * A key that an item no longer has: the keeper need not have it, unless it is another's too, or perhaps that of one
  * that is just being loaded. A reload gives the keeper all keys anew.
  */
 static void release_key(const struct tls_store *store, const struct key_id *key)
@@ -480,6 +511,30 @@ static void release_key(const struct tls_store *store, const struct key_id *key)
 		ipc_send(keeper->peer, key_replaced, KEY_REPLACED, 0, &message, NULL, 0);
 }
 
+/* Reads what the files are now. False with *error when it is not to be used; `content` has nothing open then. */
+static bool read_changed(struct tls_store *store, struct item *item, bool had, struct tls_content *content, struct error *error)
+{
+	item->refused = UNFIT;
+	if (!read_content(item, content, error))
+		return false;
+	if (item->kind != TLS_FILE_CHAIN)
+		return true;
+	bool good = !had || may_replace(store, item, &item->content, content, error);
+	if (good && had && !guard_permits(store, item, content, error)) {
+		item->refused = GUARDED;
+		good = false;
+	}
+	/* Last, for from here on nothing is waited for: what the keeper has taken comes into use, and a keeper that is started again has its key. */
+	if (good && !ask_keeper(store, item, content, error)) {
+		good = false;
+		if (error->kind == ERROR_TEMPORARY)
+			memset(item->used, 0, sizeof item->used); /* the next look finds it again */
+	}
+	if (!good)
+		tls_content_drop(content);
+	return good;
+}
+
 /* The files are others now: into use, if they can be used. */
 static void renew(struct tls_store *store, struct item *item)
 {
@@ -487,26 +542,15 @@ static void renew(struct tls_store *store, struct item *item)
 	struct error error = { 0 };
 	bool had = item->content.fd >= 0 && !*item->problem;
 	item->loading = true;
-	bool good = tls_content_read(item->kind, item->path, item->key_path, &content, &error), permitted = true;
-	if (good && item->kind == TLS_FILE_CHAIN &&
-	    ((had && !may_replace(&item->content, &content, &error)) || !ask_keeper(store, item, &content, &error))) {
-		good = false;
-		tls_content_drop(&content);
-	}
-	if (good && had && item->kind == TLS_FILE_CHAIN && !guard_permits(store, item, &content, &error)) {
-		good = permitted = false;
-		tls_content_drop(&content); /* its key is released below */
-	}
-	item->refused = good ? TAKEN : permitted ? UNFIT : GUARDED;
+	bool good = read_changed(store, item, had, &content, &error);
 	item->loading = false;
 	wait_list_wake_all(&store->loaded);
 	if (!good) {
 		log_line(&store->master->log, LOG_KIND_PANIC, "TLS error: %s has changed and is not used: %s%s", item->path, error.text,
 			 had ? "; what was in use before stays" : "");
-		if (!permitted)
-			release_key(store, &content.key);
 		return;
 	}
+	item->refused = TAKEN;
 	struct key_id before = item->content.key;
 	tls_content_drop(&item->content);
 	item->content = content;

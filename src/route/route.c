@@ -84,9 +84,9 @@ static struct expand_value address_variable(void *owner, enum expand_variable va
 	case EXPAND_ORIGINAL_DOMAIN:
 		return (struct expand_value){ result->domain, true };
 	case EXPAND_LOCAL_PART_DATA:
-		return (struct expand_value){ result->local_part_data, false };
+		return result->local_part_data;
 	case EXPAND_DOMAIN_DATA:
-		return (struct expand_value){ result->domain_data, false };
+		return result->domain_data;
 	case EXPAND_HOME:
 		return (struct expand_value){ result->home, false };
 	default:
@@ -174,7 +174,7 @@ static enum precondition check_user(struct routing *routing, const struct router
 	}
 	routing->has_user = true;
 	routing->user = user;
-	result->local_part_data = arena_copy(routing->arena, user.name);
+	result->local_part_data = (struct expand_value){ arena_copy(routing->arena, user.name), false };
 	result->home = arena_copy(routing->arena, user.home);
 	return MET;
 }
@@ -201,20 +201,21 @@ static enum precondition check_preconditions(struct routing *routing, const stru
 	struct list_match match;
 	enum precondition met;
 	result->router = router;
-	result->domain_data = result->local_part_data = result->home = SLICE("");
+	result->domain_data = result->local_part_data = (struct expand_value){ 0 };
+	result->home = SLICE("");
 	routing->has_user = false;
 	if (router->domains) {
 		met = check_list(routing, router, router->domains, "domains", &match);
 		if (met != MET)
 			return met;
 		result->domain_is_ours |= !match.anything && !match.excepted && !match.tainted;
-		result->domain_data = match.data;
+		result->domain_data = (struct expand_value){ match.data, match.tainted };
 	}
 	if (router->local_parts) {
 		met = check_list(routing, router, router->local_parts, "local_parts", &match);
 		if (met != MET)
 			return met;
-		result->local_part_data = match.data;
+		result->local_part_data = (struct expand_value){ match.data, match.tainted };
 	}
 	return router->check_local_user ? check_user(routing, router) : MET;
 }
@@ -275,7 +276,8 @@ static void no_router(struct routing *routing)
 	struct route_result *result = routing->result;
 	result->outcome = result->domain_is_ours ? ROUTE_UNROUTEABLE : ROUTE_NOT_LOCAL;
 	result->router = NULL;
-	result->domain_data = result->local_part_data = result->home = SLICE("");
+	result->domain_data = result->local_part_data = (struct expand_value){ 0 };
+	result->home = SLICE("");
 	error_set(&result->error, ERROR_PERMANENT, "%s", route_outcome_text(result->outcome));
 }
 

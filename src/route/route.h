@@ -121,7 +121,7 @@ struct route_result {
 	uid_t uid;
 	gid_t gid;
 	struct slice local_part, domain;           /* in lower case; tainted */
-	struct slice local_part_data, domain_data; /* empty when no precondition gave one; not tainted */
+	struct expand_value local_part_data, domain_data; /* empty when no precondition gave one */
 	struct slice home;                         /* of the local user, or empty; not tainted */
 	struct error error;                        /* for every outcome but ROUTE_ACCEPTED: for the log */
 };

@@ -39,13 +39,14 @@ static struct expand_value variable(void *owner, enum expand_variable which)
 }
 
 static const struct expand_context variables = { .variable = variable, .owner = NULL };
-static const struct list_scope no_scope;
+static const struct expand_language language;
+static const struct list_scope scope = { .language = &language, .place = EXPAND_PLACE_DELIVERY };
 
 static const struct list *list(struct world *world, enum list_kind kind, const char *text)
 {
 	const struct list *compiled = NULL;
 	struct error error;
-	assert_true(list_compile(&world->arena, kind, slice_of(text), &no_scope, &compiled, &error));
+	assert_true(list_compile(&world->arena, kind, slice_of(text), &scope, &compiled, &error));
 	return compiled;
 }
 
@@ -116,7 +117,7 @@ static void test_local_user_delivers_as_that_user(void **state)
 	struct route_result result = routed(*state, "Carol", "local.example");
 	assert_int_equal(result.outcome, ROUTE_ACCEPTED);
 	assert_slice(result.directory.text, "/home/carol/Maildir");
-	assert_slice(result.local_part_data, "carol");
+	assert_slice(result.local_part_data.text, "carol");
 	assert_slice(result.home, "/home/carol");
 	assert_int_equal(result.uid, 1001);
 	assert_int_equal(result.gid, 1002);
@@ -130,7 +131,7 @@ static void test_failed_precondition_asks_the_next_router(void **state)
 	result = routed(world, "carol", "virtual.example");
 	assert_int_equal(result.outcome, ROUTE_ACCEPTED);
 	assert_slice(result.router->name, "local");
-	assert_slice(result.domain_data, "virtual.example");
+	assert_slice(result.domain_data.text, "virtual.example");
 }
 
 static void test_own_domain_without_router_is_unrouteable(void **state)
@@ -139,7 +140,7 @@ static void test_own_domain_without_router_is_unrouteable(void **state)
 	assert_int_equal(result.outcome, ROUTE_UNROUTEABLE);
 	assert_string_equal(route_outcome_text(result.outcome), "Unrouteable address");
 	assert_null(result.router);
-	assert_slice(result.domain_data, "");
+	assert_slice(result.domain_data.text, "");
 }
 
 static void test_foreign_domain_is_not_local(void **state)
@@ -235,6 +236,19 @@ static void test_tainted_directory_is_a_failed_expansion(void **state)
 					       "Tainted '/mail/virtual.example/alice' (file or directory name) not permitted");
 }
 
+/* A list's item that is made of the address gives no more trust than the address. */
+static void test_what_a_list_takes_from_the_address_stays_tainted(void **state)
+{
+	struct world *world = *state;
+	world->virtual.local_parts = list(world, LIST_LOCAL_PART, "$local_part");
+	struct route_result result = routed(world, "..", "virtual.example");
+	assert_slice(result.local_part_data.text, "..");
+	assert_true(result.local_part_data.tainted);
+	assert_int_equal(result.outcome, ROUTE_EXPANSION_FAILED);
+	assert_string_equal(result.error.text, "router virtual, transport virtual_mail: directory: "
+					       "Tainted '/mail/Virtual.example/..' (file or directory name) not permitted");
+}
+
 static void test_empty_data_is_a_failed_expansion(void **state)
 {
 	struct world *world = *state;
@@ -301,6 +315,7 @@ int main(void)
 		TEST(test_root_is_never_delivered_to),
 		TEST(test_user_without_a_group_defers),
 		TEST(test_tainted_directory_is_a_failed_expansion),
+		TEST(test_what_a_list_takes_from_the_address_stays_tainted),
 		TEST(test_empty_data_is_a_failed_expansion),
 		TEST(test_other_variables_come_from_the_surroundings),
 		TEST(test_caseful_local_parts),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The log after a start: whatever it still has gets a file, then the log begins anew with a generation that ends all before. What is
- * damaged is kept aside. A crash in the middle of it leaves both, and the file wins at the next start.
+ * damaged is kept aside. A crash in the middle of it leaves both, and the file wins at the next start. On a full disk the files find their
+ * space in the segment of the log that is over.
  */
 #include "base/cleanup.h"
 #include "spool/file_spool.h"
@@ -166,6 +167,10 @@ static bool tell_damage(struct recovery *recovery, const struct spool_entry *ent
 {
 	char path[PATH_SIZE], kept[NAME_SIZE];
 	snprintf(path, sizeof path, "log/%u: %s", entry->place.segment, entry->id.text);
+	if (why->number && why->number != EIO) { /* the process lacks something: the message is not to blame */
+		*recovery->error = *why;
+		return false;
+	}
 	if (why->number) {
 		report(recovery, SPOOL_PROBLEM_UNREADABLE, path, "%s; not delivered", why->text);
 		recovery->aside[entry->place.segment] = true;
@@ -197,11 +202,28 @@ static bool add_to_move(struct recovery *recovery, const struct spool_entry *ent
 	return true;
 }
 
-/* Files for all that was gathered; then they are presented. */
+/* Whether something of the move has failed for want of space. All of that may be tried again then. */
+static bool lacks_space(struct log_move *move)
+{
+	bool lacks = false;
+	for (size_t i = 0; i < move->count; i++) {
+		if (move->results[i].number != ENOSPC)
+			continue;
+		move->results[i] = (struct error){ 0 };
+		lacks = true;
+	}
+	return lacks;
+}
+
+/* Files for all that was gathered, if need be in the space of a segment that is over; then they are presented. */
 static bool finish_move(struct recovery *recovery)
 {
 	struct log_move *move = &recovery->move;
 	log_spool_write_files(move);
+	if (lacks_space(move)) {
+		spool_log_shrink_next(&recovery->spool->log);
+		log_spool_write_files(move);
+	}
 	for (size_t i = 0; i < move->count; i++) {
 		if (move->results[i].kind != ERROR_NONE) {
 			*recovery->error = move->results[i];
@@ -252,7 +274,7 @@ static bool recover(struct recovery *recovery)
 {
 	struct log_spool *spool = recovery->spool;
 	const struct spool_log_walk walk = { found_message, found_gone, found_gap, found_headless, recovery };
-	bool good = spool_log_walk(&spool->log, &walk, recovery->error), synced;
+	bool good = spool_log_walk(&spool->log, &walk, recovery->error);
 	for (size_t i = 0; good && i < recovery->gap_count; i++)
 		good = tell_gap(recovery, &recovery->gaps[i]);
 	good = good && move_all(recovery);
@@ -261,9 +283,7 @@ static bool recover(struct recovery *recovery)
 	/* What was written before counts no more, durable or not. */
 	spool->log.durable = spool->log.next - 1;
 	spool->oldest = spool->log.generation + 1;
-	if (good && !spool_log_turn(&spool->log, spool->oldest, &synced, recovery->error))
-		good = synced ? false : log_spool_break(spool);
-	return good;
+	return good && log_spool_begin_generation(spool, spool->oldest, recovery->error);
 }
 
 bool log_spool_scan(struct spool *base, const struct spool_scan *scan, struct error *error)

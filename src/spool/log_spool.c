@@ -21,7 +21,8 @@
  *  3. A generation is over only when each of its messages is gone or durable as a file.
  *  4. A message is moved by one thread at a time, which has marked it busy. Who holds busy ones never waits for `writing`, and marks more only in order.
  *
- * Locks: `writing` is held by who appends; `mutex` guards the table and is never held while a file is touched. In this order.
+ * Locks: `writing` is held by who appends; `syncing` by who syncs, for the kernel tells of a failed write once only, and nobody may take
+ * the silence of a later sync for success; `mutex` guards the table and is never held while a file is touched. In this order.
  */
 #include "spool/log_spool.h"
 
@@ -278,12 +279,23 @@ static bool copy_list(struct log_spool *spool, struct listing *list, struct erro
 	return good;
 }
 
+bool log_spool_begin_generation(struct log_spool *spool, uint64_t oldest, struct error *error)
+{
+	bool synced = true;
+	pthread_mutex_lock(&spool->syncing);
+	bool good = log_spool_usable(spool, error) && spool_log_turn(&spool->log, oldest, &synced, error);
+	if (!synced)
+		log_spool_break(spool);
+	pthread_mutex_unlock(&spool->syncing);
+	return good;
+}
+
 /* Begins the next segment. The generation whose place comes after that is over then: what is left of it gets files. */
 static bool turn(struct log_spool *spool, struct error *error)
 {
 	uint64_t oldest = spool->oldest;
 	struct listing list = { 0 };
-	bool good = true, synced = true;
+	bool good = true;
 	if (spool->log.generation + 1 - oldest > SPOOL_LOG_SEGMENTS - 2) {
 		list = list_segment(spool, spool_log_segment_of(oldest));
 		good = copy_list(spool, &list, error);
@@ -292,9 +304,9 @@ static bool turn(struct log_spool *spool, struct error *error)
 			log_spool_break(spool);
 		oldest++;
 	}
-	if (good && !spool_log_turn(&spool->log, oldest, &synced, error)) {
+	if (good && !log_spool_begin_generation(spool, oldest, error)) {
 		release_all(spool, list.ids, list.count);
-		good = synced ? false : log_spool_break(spool);
+		good = false;
 	} else if (good) {
 		spool->oldest = oldest;
 		log_spool_forget(spool, list.ids, list.count);
@@ -309,7 +321,10 @@ static bool make_room(struct log_spool *spool, size_t size, struct error *error)
 	bool room = spool_log_has_room(&spool->log, size);
 	if ((!room || buf_len(&spool->log.pending) > PENDING_ENOUGH) && !spool_log_write(&spool->log, error))
 		return log_spool_break(spool);
-	return room || turn(spool, error);
+	if (room || turn(spool, error))
+		return true;
+	error->kind = ERROR_TEMPORARY; /* whatever it is with those that are moved, it is no fault of this one */
+	return false;
 }
 
 /* The end of up to GONE_AT_ONCE messages, for which there is room; to be written. */
@@ -337,12 +352,17 @@ static bool append_gone(struct log_spool *spool, const struct message_id ids[], 
 /* Syncs what was written up to the mark; without `writing`. */
 static bool sync_to(struct log_spool *spool, const struct spool_log_mark *mark, struct error *error)
 {
-	int result = spool_log_sync(&spool->log, mark);
+	pthread_mutex_lock(&spool->syncing);
+	bool good = log_spool_usable(spool, error);
+	int result = good ? spool_log_sync(&spool->log, mark) : 0;
 	if (result < 0) {
 		error_set_errno(error, -result, "syncing the spool's log");
 		error->kind = ERROR_TEMPORARY;
-		return log_spool_break(spool);
+		good = log_spool_break(spool);
 	}
+	pthread_mutex_unlock(&spool->syncing);
+	if (!good)
+		return false;
 	pthread_mutex_lock(&spool->writing);
 	spool_log_synced(&spool->log, mark);
 	pthread_mutex_unlock(&spool->writing);
@@ -573,6 +593,7 @@ static void log_spool_free(struct spool *base)
 	spool_log_free(&spool->log);
 	spool_table_free(&spool->table);
 	pthread_mutex_destroy(&spool->writing);
+	pthread_mutex_destroy(&spool->syncing);
 	pthread_mutex_destroy(&spool->mutex);
 	pthread_cond_destroy(&spool->settled);
 	spool_free(spool->cold);
@@ -596,8 +617,8 @@ struct spool *log_spool_open(int dir, const struct files *files, const struct sp
 	spool->spool.ops = &log_ops;
 	spool->cold = cold;
 	atomic_init(&spool->broken, false);
-	ensure(pthread_mutex_init(&spool->writing, NULL) == 0 && pthread_mutex_init(&spool->mutex, NULL) == 0 &&
-	       pthread_cond_init(&spool->settled, NULL) == 0);
+	ensure(pthread_mutex_init(&spool->writing, NULL) == 0 && pthread_mutex_init(&spool->syncing, NULL) == 0 &&
+	       pthread_mutex_init(&spool->mutex, NULL) == 0 && pthread_cond_init(&spool->settled, NULL) == 0);
 	files = file_spool_of(cold)->files;
 	bool good = spool_log_open(&spool->log, files, dir, sizes, &made, error);
 	int result = good && made ? files->ops->sync_directory(files, dir) : 0;

@@ -18,7 +18,7 @@ struct log_spool {
 	struct spool *cold; /* the files */
 	struct spool_log log;
 	atomic_bool broken;
-	pthread_mutex_t writing, mutex;
+	pthread_mutex_t writing, syncing, mutex;
 	pthread_cond_t settled; /* an entry is busy no more, or gone */
 	struct spool_table table;
 	size_t live[SPOOL_LOG_SEGMENTS]; /* entries by segment */
@@ -59,6 +59,9 @@ bool log_spool_load(const struct log_spool *spool, const struct spool_log_place 
 		    struct log_message *message_r, struct error *error);
 /* Makes those whose result is ERROR_NONE durable as files; results[i] says how it went. */
 void log_spool_write_files(struct log_move *move);
+
+/* spool_log_turn; a sync that failed breaks the spool. */
+bool log_spool_begin_generation(struct log_spool *spool, uint64_t oldest, struct error *error);
 
 /* As spool_open, with other sizes: for tests. */
 struct spool *log_spool_open(int dir, const struct files *files, const struct spool_log_sizes *sizes, struct error *error);

@@ -115,7 +115,8 @@ static void a_damaged_message_does_not_hold_up_the_ring(void **state)
 		assert_true(spool_append_bytes(writer, slice_make(large, sizeof large), &error));
 		spool_commit(f->spool, &writer, 1, &error);
 	}
-	assert_true(spool_is_broken(f->spool) && error.kind != ERROR_NONE);
+	assert_true(spool_is_broken(f->spool));
+	assert_int_equal(error.kind, ERROR_TEMPORARY); /* of the one that was coming in */
 	open_again(f);
 	assert_int_equal(f->problems, 1);
 	assert_int_equal(f->kind, SPOOL_PROBLEM_DAMAGED_MESSAGE);
@@ -258,6 +259,30 @@ static void messages_with_a_file_and_a_place_in_the_log_are_removed_from_both(vo
 	assert_int_equal(f->messages, 0);
 }
 
+/* The segment that is next is over: its space is for the files of what still lives in the others. */
+static void a_start_on_a_full_disk_takes_the_space_of_what_is_over(void **state)
+{
+	enum { BODY = 10000, LEFT = 4 };
+	struct fixture *f = *state;
+	const struct log_spool *spool = (struct log_spool *)f->spool;
+	unsigned stored = 0;
+	for (; spool->log.generation <= SPOOL_LOG_SEGMENTS; stored++) {
+		assert_int_equal(try_to_store(f, stored, BODY).kind, ERROR_NONE);
+		if (stored >= LEFT)
+			assert_true(try_to_remove(f, stored - LEFT, 1));
+	}
+	disk_left = 0;
+	open_again(f);
+	assert_int_equal(f->messages, LEFT);
+	assert_int_equal(f->problems, 0);
+	assert_true(disk_left > 0);
+	for (unsigned i = stored - LEFT; i < stored; i++)
+		assert_int_equal(body_of(f, i).len, BODY);
+	assert_true(try_to_remove(f, stored - LEFT, LEFT));
+	open_again(f);
+	assert_int_equal(f->messages, 0);
+}
+
 /* ---- Threads ---- */
 
 enum { THREADS = 4, EACH = 200 };
@@ -328,6 +353,59 @@ static void threads_share_the_ring(void **state)
 	open_again(f);
 	assert_int_equal(f->problems, 0);
 	assert_int_equal(f->messages, expected);
+}
+
+/* The kernel tells of a failed write once for each open file: to whoever syncs first. */
+static atomic_int syncs;
+static struct file_ops failing_ops;
+static const struct files failing_files = { &failing_ops };
+
+static int sync_failing_once(const struct files *files, int fd)
+{
+	(void)files;
+	(void)fd;
+	if (atomic_fetch_add(&syncs, 1) > 0)
+		return 0;
+	/* Time for another to come in between, if that can be. */
+	for (int i = 0; i < 300 && atomic_load(&syncs) == 1; i++)
+		usleep(1000);
+	return -EIO;
+}
+
+static void *store_one(void *arg)
+{
+	struct fixture *f = arg;
+	struct spool_writer *writer = begin(f, 1);
+	struct error error;
+	assert_true(spool_append_bytes(writer, SLICE("one"), &error));
+	spool_commit(f->spool, &writer, 1, &error);
+	return error.kind == ERROR_NONE ? f : NULL;
+}
+
+static void nobody_is_told_of_success_by_a_sync_beside_one_that_failed(void **state)
+{
+	struct fixture *f = *state;
+	struct error error = { 0 };
+	struct spool_writer *writer;
+	pthread_t thread;
+	void *succeeded;
+	spool_free(f->spool);
+	failing_ops = *files_real.ops;
+	f->spool = open_small(f->root, &failing_files, &error);
+	scan(f);
+	store(f, 0, SLICE("the first writes space for all that come"));
+	writer = begin(f, 2);
+	atomic_store(&syncs, 0);
+	failing_ops.sync_data = sync_failing_once;
+	assert_int_equal(pthread_create(&thread, NULL, store_one, f), 0);
+	while (atomic_load(&syncs) == 0)
+		usleep(1000);
+	assert_true(spool_append_bytes(writer, SLICE("two"), &error));
+	spool_commit(f->spool, &writer, 1, &error);
+	pthread_join(thread, &succeeded);
+	assert_null(succeeded);
+	assert_int_equal(error.kind, ERROR_TEMPORARY);
+	assert_true(spool_is_broken(f->spool));
 }
 
 /* ---- Damage ---- */
@@ -481,8 +559,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_small_message_has_a_file_only_when_it_stays), TEST(a_batch_is_one_write_and_one_sync),
 		TEST(a_damaged_message_does_not_hold_up_the_ring), TEST(the_ring_goes_round_and_keeps_what_stays), TEST(threads_share_the_ring),
+		TEST(nobody_is_told_of_success_by_a_sync_beside_one_that_failed),
 		TEST_ON_DISK(a_removal_that_has_no_room_can_be_tried_again),
 		TEST_ON_DISK(messages_with_a_file_and_a_place_in_the_log_are_removed_from_both),
+		TEST_ON_DISK(a_start_on_a_full_disk_takes_the_space_of_what_is_over),
 		TEST(any_changed_byte_of_a_record_costs_that_message_only_and_is_told), TEST(the_last_message_not_whole_is_kept_aside),
 		TEST(one_damaged_head_is_no_loss_and_two_are_told), TEST(what_a_generation_left_behind_is_nothing),
 	};

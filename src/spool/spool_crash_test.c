@@ -279,14 +279,22 @@ static void check_spool(struct check *check, int root)
 	}
 }
 
-/* Recovery itself is cut off at call `again`, and its own forgetting comes on top. */
-static void crash_in_recovery(struct check *check, int root, unsigned again, int target)
+struct plan {
+	unsigned crash_at, fail_at;
+	int fail_errno;
+	bool no_tmpfile, short_io;
+};
+
+/* Recovery itself has a call that fails, or is cut off, and its own forgetting comes on top. */
+static void disturb_recovery(struct check *check, int root, const struct plan *plan, int target)
 {
 	struct faults faults;
 	struct error error;
 	faults_init(&faults, root);
-	faults.crash_at = again;
-	faults.seed = check->at * 31 + again;
+	faults.crash_at = plan->crash_at;
+	faults.fail_at = plan->fail_at;
+	faults.fail_errno = plan->fail_errno;
+	faults.seed = check->at * 31 + plan->crash_at + plan->fail_at;
 	struct spool *spool = open_spool(root, &faults.files, &error);
 	if (spool)
 		spool_scan(spool, &ignore, &error);
@@ -295,16 +303,16 @@ static void crash_in_recovery(struct check *check, int root, unsigned again, int
 	faults_free(&faults);
 }
 
-static void check_variant(struct script *script, unsigned at, enum faults_variant variant, unsigned again)
+static void check_variant(struct script *script, unsigned at, enum faults_variant variant, const struct plan *recovery)
 {
 	struct check check = { .script = script, .at = at, .variant = (int)variant };
 	char path[64], second[64];
 	int root = faults_directory_make(path);
 	script->faults.seed = at * 7919 + (unsigned)variant;
 	faults_materialise(&script->faults, variant, root);
-	if (again) {
+	if (recovery) {
 		int target = faults_directory_make(second);
-		crash_in_recovery(&check, root, again, target);
+		disturb_recovery(&check, root, recovery, target);
 		check_spool(&check, target);
 		faults_directory_remove(second, target);
 	} else {
@@ -312,12 +320,6 @@ static void check_variant(struct script *script, unsigned at, enum faults_varian
 	}
 	faults_directory_remove(path, root);
 }
-
-struct plan {
-	unsigned crash_at, fail_at;
-	int fail_errno;
-	bool no_tmpfile, short_io;
-};
 
 /* A run of the script on a fresh spool. Returns how many calls it made. */
 static unsigned run(struct script *script, const struct plan *plan, bool existing, char path[64], int *root_r)
@@ -358,7 +360,7 @@ static void run_and_check(const struct plan *plan, bool existing, unsigned varia
 	unsigned at = plan->crash_at ? plan->crash_at : plan->fail_at;
 	for (int variant = 0; variant < FAULTS_VARIANTS; variant++)
 		if (variants & 1u << variant)
-			check_variant(&script, at, (enum faults_variant)variant, 0);
+			check_variant(&script, at, (enum faults_variant)variant, NULL);
 	end_run(&script, path, root);
 }
 
@@ -415,9 +417,9 @@ static void any_failed_call_costs_no_promise(void **state)
 			      1u << FAULTS_LOSE_ALL | 1u << FAULTS_RANDOM);
 }
 
-static void a_crash_during_recovery_loses_nothing(void **state)
+/* After crashes of the script: a recovery that is cut off, or has an error, at one call after the other. */
+static void disturb_recoveries(int failure, unsigned step)
 {
-	(void)state;
 	unsigned opened, calls = count_calls(&(struct plan){ 0 }, true, &opened);
 	for (unsigned at = opened + 30; at <= calls; at += 5) {
 		struct plan plan = { .crash_at = at };
@@ -425,10 +427,24 @@ static void a_crash_during_recovery_loses_nothing(void **state)
 		char path[64];
 		int root;
 		run(&script, &plan, true, path, &root);
-		for (unsigned again = 128; again < 260; again += 9)
-			check_variant(&script, at, FAULTS_RANDOM, again);
+		for (unsigned again = 128; again < 260; again += step) {
+			struct plan recovery = { .crash_at = failure ? 0 : again, .fail_at = failure ? again : 0, .fail_errno = failure };
+			check_variant(&script, at, FAULTS_RANDOM, &recovery);
+		}
 		end_run(&script, path, root);
 	}
+}
+
+static void a_crash_during_recovery_loses_nothing(void **state)
+{
+	(void)state;
+	disturb_recoveries(0, 9);
+}
+
+static void a_disk_that_is_full_for_a_moment_during_recovery_loses_nothing(void **state)
+{
+	(void)state;
+	disturb_recoveries(ENOSPC, 9);
 }
 
 static void a_failed_sync_breaks_the_spool_and_promises_nothing_more(void **state)
@@ -484,6 +500,7 @@ int main(void)
 		BOTH(a_crash_while_the_spool_is_made_leaves_a_usable_one),
 		BOTH(any_failed_call_costs_no_promise),
 		BOTH(a_crash_during_recovery_loses_nothing),
+		BOTH(a_disk_that_is_full_for_a_moment_during_recovery_loses_nothing),
 		BOTH(a_failed_sync_breaks_the_spool_and_promises_nothing_more),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -257,6 +257,16 @@ static int sync_turn(const struct spool_log *log, struct spool_log_segment *segm
 	return result;
 }
 
+void spool_log_shrink_next(struct spool_log *log)
+{
+	const struct spool_log_segment *newest = newest_segment(log);
+	struct spool_log_segment *segment = &log->segments[spool_log_segment_of(log->generation + 1)];
+	bool counts = newest && segment->begun && segment->head.generation >= newest->head.oldest;
+	if (segment->fd >= 0 && !counts && segment->written > SPOOL_LOG_START &&
+	    log->files->ops->truncate(log->files, segment->fd, SPOOL_LOG_START) == 0)
+		segment->written = SPOOL_LOG_START;
+}
+
 bool spool_log_turn(struct spool_log *log, uint64_t oldest, bool *synced_r, struct error *error)
 {
 	unsigned number = spool_log_segment_of(log->generation + 1);

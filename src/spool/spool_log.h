@@ -87,6 +87,8 @@ bool spool_log_walk(struct spool_log *log, const struct spool_log_walk *walk, st
  * after a failed sync (*synced_r is false) nobody knows.
  */
 bool spool_log_turn(struct spool_log *log, uint64_t oldest, bool *synced_r, struct error *error);
+/* After a walk, on a full disk: gives back what the segment that is next has of space, but for its heads. It is over. */
+void spool_log_shrink_next(struct spool_log *log);
 /* The segment that the generation after the current one will be written to is that of this generation, once it is over. */
 static inline unsigned spool_log_segment_of(uint64_t generation)
 {

@@ -243,12 +243,17 @@ int wait_list_wait(struct wait_list *list, int64_t deadline)
 
 bool wait_list_wake_one(struct wait_list *list)
 {
-	struct waiter *waiter = list->first;
-	if (!waiter)
-		return false;
-	unlink_waiter(list, waiter);
-	task_wake(waiter->task, 0);
-	return true;
+	struct waiter *waiter;
+	while ((waiter = list->first) != NULL) {
+		bool waits = waiter->task->state == TASK_WAITING;
+		unlink_waiter(list, waiter);
+		/* Who is ready by now, for its deadline or a cancellation, will not use the turn. */
+		if (!waits)
+			continue;
+		task_wake(waiter->task, 0);
+		return true;
+	}
+	return false;
 }
 
 void wait_list_wake_all(struct wait_list *list)

@@ -96,6 +96,10 @@ struct wait_list {
 	struct waiter *first, *last;
 };
 int wait_list_wait(struct wait_list *list, int64_t deadline);
+/*
+ * Wakes the first whose wait has not ended already, so a turn goes to a task that learns of it: there wait_list_wait returns 0, even if
+ * it is cancelled before it runs. False when nobody waits. Who is woken and does not use the turn passes it on.
+ */
 bool wait_list_wake_one(struct wait_list *list);
 void wait_list_wake_all(struct wait_list *list);
 

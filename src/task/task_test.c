@@ -450,6 +450,56 @@ static void a_parked_stack_keeps_what_is_in_use_when_trimmed(void **state)
 	loop_free(loop);
 }
 
+struct turns {
+	struct wait_list list;
+	int results[3];
+	int64_t due;
+	struct task *second;
+};
+
+static void short_of_time(void *arg)
+{
+	struct turns *turns = arg;
+	turns->results[0] = wait_list_wait(&turns->list, turns->due + 1);
+}
+
+static void to_be_cancelled(void *arg)
+{
+	struct turns *turns = arg;
+	turns->results[1] = wait_list_wait(&turns->list, CLOCK_NEVER);
+}
+
+static void patient(void *arg)
+{
+	struct turns *turns = arg;
+	turns->results[2] = wait_list_wait(&turns->list, clock_after(5 * CLOCK_SECOND));
+}
+
+/* Its own sleep and the first one's deadline end in one look at the clock, and it runs first. */
+static void giving(void *arg)
+{
+	struct turns *turns = arg;
+	task_sleep_until(turns->due);
+	task_cancel(turns->second);
+	wait_list_wake_one(&turns->list);
+}
+
+static void a_turn_is_not_given_to_a_task_that_waits_no_more(void **state)
+{
+	(void)state;
+	struct loop *loop = loop_new();
+	struct turns turns = { .due = clock_after(50 * CLOCK_MS) };
+	task_spawn(loop, short_of_time, &turns, "short of time");
+	turns.second = task_spawn(loop, to_be_cancelled, &turns, "to be cancelled");
+	task_spawn(loop, patient, &turns, "patient");
+	task_spawn(loop, giving, &turns, "giving");
+	loop_run(loop);
+	assert_int_equal(turns.results[0], -ETIMEDOUT);
+	assert_int_equal(turns.results[1], -ECANCELED);
+	assert_int_equal(turns.results[2], 0);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +514,7 @@ int main(void)
 		cmocka_unit_test(a_stack_overflow_hits_the_guard_page),
 		cmocka_unit_test(channels_pass_all_items_in_order_and_end_when_closed),
 		cmocka_unit_test(registers_survive_switches),
+		cmocka_unit_test(a_turn_is_not_given_to_a_task_that_waits_no_more),
 		cmocka_unit_test(a_parked_stack_keeps_what_is_in_use_when_trimmed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

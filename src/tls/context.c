@@ -190,3 +190,20 @@ bool tls_context_check(const struct tls_policy *policy, struct error *error)
 	SSL_CTX_free(context);
 	return good;
 }
+
+bool tls_context_use_chain(SSL_CTX *context, STACK_OF(X509) *chain, struct error *error)
+{
+	bool done = SSL_CTX_use_certificate(context, sk_X509_value(chain, 0)) == 1;
+	for (int i = 1; done && i < sk_X509_num(chain); i++)
+		done = SSL_CTX_add1_chain_cert(context, sk_X509_value(chain, i)) == 1;
+	return done || tls_error(error, "OpenSSL refuses it");
+}
+
+bool tls_context_takes(const struct tls_policy *policy, STACK_OF(X509) *chain, struct error *error)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	bool good = context ? tls_context_configure(context, NULL, policy, error) && tls_context_use_chain(context, chain, error) :
+			      tls_error(error, "preparing TLS");
+	SSL_CTX_free(context);
+	return good;
+}

@@ -17,5 +17,12 @@ bool tls_context_limit_dh(SSL_CTX *context, OSSL_LIB_CTX *library, const struct 
 			  struct error *error);
 /* tls_context_configure on a context that is thrown away: whether the values are of any use. */
 bool tls_context_check(const struct tls_policy *policy, struct error *error);
+/*
+ * Adds a server's own certificate and those that follow it; the key comes afterwards. False and *error when the library refuses one, mostly for a
+ * key or a signature that is too weak.
+ */
+bool tls_context_use_chain(SSL_CTX *context, STACK_OF(X509) *chain, struct error *error);
+/* The same on a context of this policy that is thrown away. */
+bool tls_context_takes(const struct tls_policy *policy, STACK_OF(X509) *chain, struct error *error);
 
 #endif

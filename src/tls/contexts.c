@@ -11,6 +11,7 @@ struct entry {
 	struct buf values;     /* the policy without versions */
 	struct buf versions;   /* the policy with those that `server` was made from */
 	struct buf refused;    /* with those that could not be used; empty: none */
+	struct error problem;  /* why not */
 	struct tls_server *server;
 	uint64_t used;         /* when it was asked for last */
 };
@@ -74,7 +75,7 @@ static void replace(struct buf *to, struct slice text)
 	ensure(buf_append(to, text));
 }
 
-/* The files are others than those that the entry was made from. */
+/* The files are others than those that the entry was made from. Those that were refused are not tried again. */
 static void renew(struct tls_contexts *contexts, struct entry *entry, const struct tls_policy *policy, struct slice versions,
 		  struct error *error)
 {
@@ -83,6 +84,7 @@ static void renew(struct tls_contexts *contexts, struct entry *entry, const stru
 	struct tls_server *server = tls_server_new(contexts->maker, policy, error);
 	if (!server) {
 		replace(&entry->refused, versions);
+		entry->problem = *error;
 		return;
 	}
 	tls_server_unref(entry->server);
@@ -109,6 +111,23 @@ static struct tls_server *get(struct tls_contexts *contexts, const struct tls_po
 	}
 	entry->used = ++contexts->clock;
 	return tls_server_ref(entry->server);
+}
+
+bool tls_contexts_refuse(struct tls_contexts *contexts, const struct tls_policy *policy, struct error *error)
+{
+	struct buf values, versions;
+	bool refused = false;
+	buf_init(&values, TLS_POLICY_KEY_MAX);
+	buf_init(&versions, TLS_POLICY_KEY_MAX);
+	if (tls_policy_key(policy, false, &values) && tls_policy_key(policy, true, &versions)) {
+		const struct entry *entry = find(contexts, buf_slice(&values), hash_of(buf_slice(&values)));
+		refused = entry && slice_equal(buf_slice(&entry->refused), buf_slice(&versions));
+		if (refused)
+			*error = entry->problem;
+	}
+	buf_free(&values);
+	buf_free(&versions);
+	return refused;
 }
 
 struct tls_server *tls_contexts_get(struct tls_contexts *contexts, const struct tls_policy *policy, struct error *error)

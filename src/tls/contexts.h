@@ -22,5 +22,7 @@ struct tls_contexts *tls_contexts_new(const struct tls_maker *maker);
  * used: to be logged.
  */
 struct tls_server *tls_contexts_get(struct tls_contexts *contexts, const struct tls_policy *policy, struct error *error);
+/* Whether what it gives for this policy is of earlier files, for these could not be used: *error says why, each time. */
+bool tls_contexts_refuse(struct tls_contexts *contexts, const struct tls_policy *policy, struct error *error);
 
 #endif

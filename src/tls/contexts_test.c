@@ -117,9 +117,13 @@ static void changed_files_make_it_anew_and_bad_ones_leave_it_and_are_told_of_onc
 	assert_non_null(strstr(error.text, "/c/chain.pem"));
 	tls_server_unref(found);
 	expect(f, second, true); /* and nothing is said again */
+	error = (struct error){ 0 };
+	assert_true(tls_contexts_refuse(f->contexts, &f->policy, &error)); /* unless it is asked for */
+	assert_non_null(strstr(error.text, "/c/chain.pem"));
 	f = fixture();
 	f->policy.chains[0].version = 4;
 	expect(f, second, false);
+	assert_false(tls_contexts_refuse(f->contexts, &f->policy, &error));
 	/* One that was never good is none. */
 	f->policy.chains[0] = (struct tls_file){ .name = SLICE("/c/new.pem"), .text = SLICE("junk"), .version = 1 };
 	assert_null(tls_contexts_get(f->contexts, &f->policy, &error));

@@ -185,6 +185,17 @@ static void set_flag(struct tls_policy *policy, uint64_t bit, bool on)
 		policy->profile_min_version = TLS1_1_VERSION;
 }
 
+bool tls_policy_init_for_port(struct tls_policy *policy, struct slice profile_list, struct slice version_list, uint16_t port, bool submission,
+			      struct error *error)
+{
+	enum tls_profile profile = submission ? TLS_PROFILE_INTERMEDIATE : TLS_PROFILE_OPPORTUNISTIC;
+	struct slice item = tls_item_for_port(profile_list, port), version = tls_item_for_port(version_list, port);
+	if (item.len && !tls_profile_named(item, &profile))
+		return error_set(error, ERROR_USAGE, "tls_profile: \"%.*s\" is none", SLICE_ARG(slice_first(item, 60)));
+	tls_policy_init(policy, profile);
+	return !version.len || tls_policy_set_min_version(policy, version, error) || error_context(error, "tls_min_version");
+}
+
 bool tls_policy_set_options(struct tls_policy *policy, struct slice text, struct buf *notes, struct error *error)
 {
 	for (text = slice_trim(text); text.len; text = slice_trim(text)) {

@@ -68,6 +68,12 @@ struct slice tls_item_for_port(struct slice text, uint16_t port);
 struct slice tls_ciphers_for_port(struct slice text, uint16_t port);
 bool tls_ciphers_have_ports(struct slice text);
 
+/*
+ * tls_policy_init for a port by the lists tls_profile and tls_min_version. Without an item: the intermediate profile for `submission`, else the
+ * opportunistic one.
+ */
+bool tls_policy_init_for_port(struct tls_policy *policy, struct slice profile_list, struct slice version_list, uint16_t port, bool submission,
+			      struct error *error);
 bool tls_policy_set_min_version(struct tls_policy *policy, struct slice text, struct error *error);
 /* Flags of OpenSSL with + and -. `notes` (may be NULL) gets the names that have no effect, separated by blanks. */
 bool tls_policy_set_options(struct tls_policy *policy, struct slice text, struct buf *notes, struct error *error);

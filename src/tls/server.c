@@ -2,6 +2,7 @@
 #include "tls/server.h"
 
 #include "base/fatal.h"
+#include "tls/chain.h"
 #include "tls/context.h"
 #include "tls/stream.h"
 
@@ -10,10 +11,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
-
-enum { CHAIN_MAX = 16 };
 
 struct tls_server {
 	unsigned references;
@@ -27,37 +25,16 @@ struct tls_server {
 	struct ocsp_stapler *stapler; /* NULL: no proofs */
 };
 
-static bool read_chain(struct slice pem, const char *name, X509 *chain[CHAIN_MAX], size_t *count_r, struct error *error)
+static bool use_chain(struct tls_server *server, struct tls_library *library, STACK_OF(X509) *chain, const struct remote_signer *signer,
+		      struct error *error)
 {
-	BIO *bio = BIO_new_mem_buf(pem.data, pem.len > INT32_MAX ? INT32_MAX : (int)pem.len);
-	ensure(bio != NULL);
-	size_t count = 0;
-	X509 *certificate;
-	while (count < CHAIN_MAX && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
-		chain[count++] = certificate;
-	BIO_free(bio);
-	unsigned long last = ERR_peek_last_error();
-	*count_r = count;
-	if (count && (!last || ERR_GET_REASON(last) == PEM_R_NO_START_LINE)) {
-		ERR_clear_error();
-		return true;
-	}
-	return count == CHAIN_MAX ? error_set(error, ERROR_USAGE, "%s holds more than %d certificates", name, CHAIN_MAX - 1) :
-				    tls_error(error, "reading the certificate chain in %s", name);
-}
-
-static bool use_chain(struct tls_server *server, struct tls_library *library, X509 *chain[], size_t count, const char *name,
-		      const struct remote_signer *signer, struct error *error)
-{
-	EVP_PKEY *key = remote_key_new(library, X509_get0_pubkey(chain[0]), signer, error);
+	EVP_PKEY *key = remote_key_new(library, X509_get0_pubkey(sk_X509_value(chain, 0)), signer, error);
 	if (!key)
-		return error_context(error, "%s", name);
-	bool done = SSL_CTX_use_certificate(server->context, chain[0]) == 1 &&
-		    SSL_CTX_use_PrivateKey(server->context, key) == 1;
-	for (size_t i = 1; done && i < count; i++)
-		done = SSL_CTX_add1_chain_cert(server->context, chain[i]) == 1;
+		return false;
+	bool done = tls_context_use_chain(server->context, chain, error) &&
+		    (SSL_CTX_use_PrivateKey(server->context, key) == 1 || tls_error(error, "using its key"));
 	EVP_PKEY_free(key);
-	return done || tls_error(error, "using the certificate in %s", name);
+	return done;
 }
 
 static bool add_chain(struct tls_server *server, const struct tls_maker *maker, const struct tls_policy *policy,
@@ -65,14 +42,12 @@ static bool add_chain(struct tls_server *server, const struct tls_maker *maker, 
 {
 	char name[240];
 	snprintf(name, sizeof name, "%.*s", SLICE_ARG(file->name));
-	X509 *chain[CHAIN_MAX] = { NULL };
-	size_t count = 0;
-	bool done = read_chain(file->text, name, chain, &count, error) &&
-		    use_chain(server, maker->library, chain, count, name, maker->signer, error) &&
-		    tls_context_limit_dh(server->context, tls_library_context(maker->library), policy, X509_get0_pubkey(chain[0]), error);
-	for (size_t i = 0; i < count; i++)
-		X509_free(chain[i]);
-	return done;
+	_cleanup_chain_ STACK_OF(X509) *chain = chain_parse(file->text, name, error);
+	if (!chain)
+		return false;
+	if (!use_chain(server, maker->library, chain, maker->signer, error))
+		return error_context(error, "%s", name);
+	return tls_context_limit_dh(server->context, tls_library_context(maker->library), policy, X509_get0_pubkey(sk_X509_value(chain, 0)), error);
 }
 
 /* ---- Protocol names ---- */
@@ -209,12 +184,6 @@ void tls_cipher_text(const SSL *ssl, char *out, size_t size)
 
 bool tls_certificate_key_id(struct slice pem, const char *name, struct key_id *id_r, struct error *error)
 {
-	X509 *chain[CHAIN_MAX] = { NULL };
-	size_t count = 0;
-	bool done = read_chain(pem, name, chain, &count, error);
-	if (done && !key_id_of(X509_get0_pubkey(chain[0]), id_r))
-		done = tls_error(error, "reading the public key of %s", name);
-	for (size_t i = 0; i < count; i++)
-		X509_free(chain[i]);
-	return done;
+	_cleanup_chain_ STACK_OF(X509) *chain = chain_parse(pem, name, error);
+	return chain && (key_id_of(X509_get0_pubkey(sk_X509_value(chain, 0)), id_r) || tls_error(error, "reading the public key of %s", name));
 }
