@@ -103,7 +103,7 @@ def test_no_role_can_look_into_another_or_be_dumped(server):
         assert set(users) == {0}
     for name, pid in one.roles().items():
         core = re.search(r"Max core file size +(\d+|unlimited)", read_limits(pid))
-        assert core[1] == "0" or not sanitized, f"{name} may leave a core of {core[1]} bytes"
+        assert core[1] == "0", f"{name} may leave a core of {core[1]} bytes"
 
 
 def read_limits(pid):
@@ -394,7 +394,7 @@ def test_reload_changes_an_option_and_keeps_open_sessions(server):
         one.configure({"message_size_limit": "1M", "smtp_banner": "changed.test ESMTP"})
         start = one.mark()
         one.process.send_signal(signal.SIGHUP)
-        one.wait_log("SIGHUP|[Rr]eload", start)
+        one.wait_log("configuration reloaded from ", start)
 
         def banner():
             with one.connect() as other:
@@ -545,8 +545,7 @@ def test_reload_with_an_unusable_key_keeps_the_old_one(server):
         start = one.mark()
         one.configure({"tls_privatekey": key})
         one.process.send_signal(signal.SIGHUP)
-        one.wait_log(re.escape(key.name), start)
-        one.wait_log("reload|old configuration", start)
+        one.wait_log(f"reload refused: .*{re.escape(key.name)}.*; the old configuration stays in use", start)
         message = make_message("with the old key")
         one.send(message)
         one.maildir().holds(message)
