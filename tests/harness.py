@@ -401,7 +401,7 @@ class Server:
         """SIGHUP, and the line that says what came of it."""
         start = self.mark()
         self.process.send_signal(signal.SIGHUP)
-        return self.wait_log(r"SIGHUP|reload|configuration", start)
+        return self.wait_log(r"configuration reloaded from |reload refused: ", start)
 
     def check_reports(self):
         for text in (self.complaints(), self.log_text()):

@@ -355,7 +355,10 @@ class Scram:
     def login(self, change=lambda final: final):
         """The reply to the last message, and whether the server has proved itself."""
         self.client.send(f"AUTH {self.mechanism} {encode(self.header + self.bare.encode())}\r\n")
-        first = self.challenge()
+        return self.finish(self.challenge(), change)
+
+    def finish(self, first, change=lambda final: final):
+        """The same from the server's first message on."""
         parts = dict(part.split("=", 1) for part in first.split(","))
         assert parts["r"].startswith("clientnonce") and len(parts["r"]) > len("clientnonce") + 16 and int(parts["i"]) >= 4096
         salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(), base64.b64decode(parts["s"]), int(parts["i"]))

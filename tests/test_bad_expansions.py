@@ -134,24 +134,26 @@ def test_loops_within_loops_have_a_bound(conf):
 @pytest.mark.parametrize("pattern,subject", [("^(a+)+\\$", "a" * 60 + "!"), ("^(a|aa)+\\$", "a" * 60 + "!"), ("(x+x+)+y", "x" * 60),
                                              ("^(([a-z])+.)+[A-Z]([a-z])+\\$", "a" * 60), ("(.*)*(.*)*(.*)*(.*)*(.*)*Z", "a" * 200)])
 def test_regular_expressions_that_backtrack_without_end(conf, pattern, subject):
+    """None of them matches: that is found out, or the search is given up."""
     start = time.monotonic()
     status, out, _ = expand(conf(), "${if match{%s}{%s}{y}{n}}" % (subject, pattern))
     assert time.monotonic() - start < SECONDS
-    assert out in ("n\n", "y\n") or (status == 1 and "given up" in out), out
+    assert (status, out) == (0, "n\n") or (status == 1 and "given up" in out), out
 
 
 def test_deep_and_long_regular_expressions(conf):
     fails(conf(), "${if match{a}{%s}{y}{n}}" % ("(" * 5000 + ")" * 5000))
     fails(conf(), "${if match{a}{\\N(?<n>a){65535}{65535}\\N}{y}{n}}")
     status, out, _ = expand(conf(), stdin=b"${if match{a}{" + b"a?" * 60000 + b"}{y}{n}}\n")
-    assert len(out) < 1000
+    assert out.startswith("Failed: a regular expression of 120000 bytes is too long") and len(out) < 1000, out[:1000]
 
 
 def test_macros_that_name_themselves_end(conf):
-    status, out, err = expand(conf("LOOP = a LOOP b\n"), "${lc:LOOP}")
-    assert "loop" in out or "a" in out
-    status, out, err = expand(conf("ONE = TWO\nTWO = ONE\n"), "x")
-    assert status in (0, 2) and len(out + err) < 2000
+    """A macro is not looked for in its own text, nor are those before it: as with Exim."""
+    path = conf("LOOP = a LOOP b\nsmtp_banner = LOOP\nONE = TWO\nTWO = ONE\nqualify_domain = ONE\n")
+    done = subprocess.run([POSTERN, "check", "-c", path, "--print", "--bare", "smtp_banner", "qualify_domain"], capture_output=True, text=True,
+                          timeout=SECONDS, env=ENVIRONMENT)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["a LOOP b", "TWO"]), done
 
 
 def test_macros_that_double_have_a_bound(conf):
@@ -321,7 +323,7 @@ def test_database_servers_that_are_down_slow_or_lying(conf, kind, option, expres
         for client in held:
             client.close()
     assert status in (1, 75) and out.startswith("Failed: ") and out.count("\n") == 1 and len(out) < 1000, (status, out)
-    assert "127.0.0.1" in out or str(port) in out or "server" in out.lower(), out
+    assert f"127.0.0.1:{port}: " in out, out
     assert "pass" not in out.split("127.0.0.1", 1)[-1].split(":")[0], out
 
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import socket
 import ssl
+import statistics
 import struct
 import subprocess
 import tempfile
@@ -440,15 +441,19 @@ def test_nothing_is_accepted_from_a_line_with_octets_that_are_none_of_a_command(
 
 def test_a_refused_command_leaves_the_state_as_it_was(said):
     """The RCPT behind it is answered as behind NOOP, which changes nothing; or the connection has ended."""
-    for case, (mine, _) in said.items():
-        if mine[0][0] in "45" and mine[-1] != "closed" and mine[0] != "550 no messages today":
-            assert mine[-1] == said[case[0], "NOOP", "none"][0][-1], (case, mine)
+    refused = {case: mine for case, (mine, _) in said.items()
+               if mine[0][0] in "45" and mine[-1] != "closed" and mine[0] != "550 no messages today"}
+    assert {case[0] for case in refused} == set(STATES), "each state has such commands"
+    for case, mine in refused.items():
+        assert mine[-1] == said[case[0], "NOOP", "none"][0][-1], (case, mine)
 
 
 # ---- Ten thousand connections from one address ----
 
 ATTACKER, CLIENT = "127.0.0.66", "127.0.0.1"
 ROUND, ROUNDS, PER_HOST = 2500, 4, 40
+# Seconds for a message beside the flood. On two busy cores a sanitizer's build needs 0.25 at most, and 0.1 usually: the rest is room for busier ones.
+SLOWEST, USUAL = 3.0, 1.0
 GARBAGE = (b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)), b"\0" * 3000, b"\r\n" * 50,
            b"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<u@elsewhere.test>\r\nDATA\r\n", b"A" * 40000, b"\xff\xfe\r\nQUIT", b"RSET\r\n" * 200)
 
@@ -525,10 +530,11 @@ def test_ten_thousand_connections_from_one_address_leave_nothing_and_others_are_
     assert not failures, failures
     refused = len(re.findall(r"synchronization error.*\[127\.0\.0\.66\]", one.log_text()))
     assert refused > ROUNDS * PER_HOST, f"only {refused} of those who sent garbage had a session"
-    print(f"{took:.1f} s, {len(sent)} messages, the slowest {max(slowest):.2f} s, {refused} refused, memory {memory} KB")
+    usual = statistics.median(slowest)
+    print(f"{took:.1f} s, {len(sent)} messages, the slowest {max(slowest):.2f} s, in the middle {usual:.3f} s, {refused} refused, memory {memory} KB")
     assert one.fronts() == pids, "a front ended"
     assert took < 60, f"ten thousand connections took {took:.0f} s"
-    assert len(sent) >= ROUNDS and max(slowest) < DEADLINE / 3, (len(sent), max(slowest))
+    assert len(sent) >= ROUNDS and max(slowest) < SLOWEST and usual < USUAL, (len(sent), max(slowest), usual)
     # The first round shows what the limits cost; from then on it is flat.
     assert max(memory[1:]) - memory[0] < 8 * 1024, f"memory of the fronts: {memory} KB"
     wait_for("the last descriptors", lambda: one.fronts_files() <= files + 2)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Lookups as a running server makes them: asked by a front, answered by the lookup role inside of its walls, from files, databases
 and sockets. What each driver does in detail is the matter of the unit tests (src/lookup)."""
-import glob
 import shutil
 import socket
 import sqlite3
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Server, end_with_us, free_ports, wait_for
+from harness import Server, end_with_us, free_ports, wait_for
+from postgres import Postgres
 
 
 def cdb_hash(key):
@@ -41,36 +41,6 @@ def write_cdb(path, pairs):
             slots[slot] = (value, position)
         body += b"".join(struct.pack("<LL", *slot) for slot in slots)
     path.write_bytes(body)
-
-
-class Postgres:
-    """A server of its own, as another user when we are root, for it refuses to be root's."""
-
-    def __init__(self):
-        places = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-        if not places:
-            pytest.fail("PostgreSQL is missing: tools/deps.sh test")
-        self.dir = Path(tempfile.mkdtemp(prefix="postern-pg-"))
-        self.dir.chmod(0o755)
-        (self.port,) = free_ports(1)
-        self.user = "postgres" if ROOT else None
-        if ROOT:
-            shutil.chown(self.dir, "postgres", "postgres")
-        self.run([f"{places[-1]}/initdb", "-D", f"{self.dir}/data", "-U", "postern", "-A", "trust", "--no-sync", "--locale=C"])
-        self.process = subprocess.Popen([f"{places[-1]}/postgres", "-D", f"{self.dir}/data", "-k", str(self.dir), "-h", "127.0.0.1",
-                                         "-p", str(self.port), "-F"], user=self.user, cwd="/", preexec_fn=end_with_us,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        psql = [f"{places[-1]}/psql", "-h", str(self.dir), "-p", str(self.port), "-U", "postern", "-d", "postgres", "-q", "-c"]
-        wait_for("PostgreSQL", lambda: subprocess.run([*psql, "select 1"], capture_output=True).returncode == 0)
-        self.run([*psql, "create table users (address text, home text); insert into users values ('o''hara@client.test', '/home/o')"])
-
-    def run(self, command):
-        subprocess.run(command, check=True, capture_output=True, user=self.user, cwd="/")
-
-    def stop(self):
-        self.process.send_signal(subprocess.signal.SIGQUIT)
-        self.process.wait(30)
-        shutil.rmtree(self.dir)
 
 
 class Redis:
@@ -170,6 +140,7 @@ def fill(directory):
 @pytest.fixture(scope="module")
 def asking(certificates):
     postgres, redis, directory = Postgres(), Redis(), Path(tempfile.mkdtemp(prefix="postern-lookups-"))
+    postgres.sql("create table users (address text, home text); insert into users values ('o''hara@client.test', '/home/o')")
     directory.chmod(0o755)
     fill(directory)
     Echo(directory / "echo")
@@ -181,7 +152,7 @@ def asking(certificates):
         rules += [f"  accept local_parts = {name}", f"    condition = {question}"]
     acls = "\n".join([*rules, "  accept", ""]).replace("@DIR@", str(directory))
     one = Server(certificates, extra=acls, main={
-        "acl_smtp_rcpt": "check_rcpt", "pgsql_servers": f"({postgres.dir}/.s.PGSQL.{postgres.port})/postgres/postern/",
+        "acl_smtp_rcpt": "check_rcpt", "pgsql_servers": postgres.servers,
         "redis_servers": f"127.0.0.1::{redis.port}//"}).start()
     one.lookups = directory
     yield one

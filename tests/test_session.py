@@ -318,6 +318,16 @@ def test_json_has_one_object_a_step(directory):
     assert done.stdout.startswith("220 ")
 
 
+def test_json_has_an_object_for_a_problem_of_the_configuration(directory):
+    warned = pretend(directory, ["QUIT"], "--json", text=OPTIONS + "smtp_accept_max = 20\nsmtp_accept_reserve = 20\n" + ACLS + ROUTERS)
+    wrong = pretend(directory, ["QUIT"], "--json", text=OPTIONS + "no_such_option\n" + ACLS)
+    for done, severity, status in ((warned, "warning", 0), (wrong, "error", 2)):
+        objects = [json.loads(line) for line in done.stderr.splitlines()]
+        problems = [one for one in objects if one["kind"] == "problem"]
+        assert done.returncode == status and [one["severity"] for one in problems] == [severity], done.stderr
+        assert problems[0]["file"].endswith("postern.conf") and problems[0]["line"] > 0 and problems[0]["text"]
+
+
 def test_the_end_of_the_input_ends_the_session(directory):
     done = pretend(directory, ["EHLO a.test"])
     assert done.returncode == 0 and "221" not in done.stdout

@@ -2,6 +2,7 @@
 """A spool that cannot be written, for a while or at the start: what is delivered twice, what is lost (nothing), and how it comes back."""
 import contextlib
 import os
+import re
 import shutil
 import signal
 
@@ -66,7 +67,7 @@ def test_a_delivered_message_that_cannot_be_removed_now_is_removed_later(server)
     assert len(one.maildir().files()) == 1
 
 
-def test_a_queue_that_could_not_read_its_spool_reads_it_at_the_next_reload(server):
+def test_a_queue_that_could_not_read_its_spool_reads_it_once_it_can(server):
     one = server(main={"queue_only": "true"})
     messages = [make_message(size=300_000)]  # a file from the beginning, which the scan finds before it fails
     one.send(messages[0])
@@ -77,9 +78,15 @@ def test_a_queue_that_could_not_read_its_spool_reads_it_at_the_next_reload(serve
         killed = one.role("queue")
         os.kill(killed, signal.SIGKILL)
         wait_for("another queue", lambda: one.roles().get("queue") not in (None, killed))
-        one.reload()
+        panic = one.log.with_name("paniclog")
+        told = re.compile(r"queue \(pid \d+\) could not begin: \S.*Permission denied$", re.M)
+        wait_for("two queues that could not", lambda: panic.exists() and len(told.findall(panic.read_text())) >= 2)
+        start = one.mark()
+        one.process.send_signal(signal.SIGHUP)
+        one.wait_log("configuration reloaded|reload refused", start)  # whether or not there is a queue at that moment
+        before = len(told.findall(panic.read_text()))
+        wait_for("another that could not", lambda: len(told.findall(panic.read_text())) > before)
         assert not one.maildir().files()
-    one.reload()
     one.wait_empty()
     assert sorted(one.maildir().messages()) == sorted(messages)
     one.send(messages[0])

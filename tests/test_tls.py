@@ -49,15 +49,16 @@ def test_old_versions_are_refused(shared):
     for version in ("-tls1", "-tls1_1"):
         for starttls in (False, True):
             code, out = s_client(shared.smtp if starttls else shared.tls, version, "-cipher", "ALL:@SECLEVEL=0", starttls=starttls)
-            assert "Cipher is (NONE)" in out and code != 0, out[-2000:]
+            assert "alert protocol version" in out and "Cipher is (NONE)" in out and code != 0, out[-2000:]
     with shared.connect() as client:
         client.ehlo()
 
 
 def test_weak_ciphers_are_refused(shared):
-    for cipher in ("eNULL:@SECLEVEL=0", "aNULL:@SECLEVEL=0", "RC4:@SECLEVEL=0", "3DES:@SECLEVEL=0", "EXPORT:LOW:@SECLEVEL=0"):
+    """By the server: its alert tells. What this client does not have any more itself (RC4, 3DES, EXPORT) test_hardening_guide asks for with testssl."""
+    for cipher in ("eNULL:@SECLEVEL=0", "aNULL:@SECLEVEL=0"):
         code, out = s_client(shared.tls, "-tls1_2", "-cipher", cipher)
-        assert code != 0, (cipher, out[-2000:])
+        assert code != 0 and "alert handshake failure" in out, (cipher, out[-2000:])
 
 
 def test_renegotiation_and_compression_are_off(shared):
@@ -66,7 +67,7 @@ def test_renegotiation_and_compression_are_off(shared):
     done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{shared.tls}", "-tls1_2"], input=b"R\n",
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
     text = done.stdout.decode(errors="replace")
-    assert "RENEGOTIATING" in text and re.search("no renegotiation|handshake failure|error", text), text[-2000:]
+    assert "RENEGOTIATING" in text and "no renegotiation:" in text, text[-2000:]
 
 
 def test_whole_chain_is_sent(server, tmp_path):

@@ -89,17 +89,8 @@ static void print_summary(const char *file, const struct conf *conf)
 static bool json_problems(struct buf *out, const struct conf_problems *problems)
 {
 	bool fits = json_name(out, "problems") && buf_append_byte(out, '[');
-	for (size_t i = 0; fits && i < problems->count; i++) {
-		const struct conf_problem *problem = &problems->items[i];
-		fits = buf_printf(out, "%s\n  {", i ? "," : "") && json_name(out, "severity") &&
-		       buf_printf(out, "\"%s\"", problem->warning ? "warning" : "error") && buf_append_byte(out, ',') &&
-		       json_name(out, "file") && json_string(out, problem->place.file) && buf_append_byte(out, ',') &&
-		       json_name(out, "line") && buf_printf(out, "%u,", problem->place.line) && json_name(out, "column") &&
-		       buf_printf(out, "%u,", problem->place.column) && json_name(out, "macro") &&
-		       json_string(out, problem->place.macro) && buf_append_byte(out, ',') && json_name(out, "option") &&
-		       json_string(out, problem->option) && buf_append_byte(out, ',') && json_name(out, "text") &&
-		       json_string(out, problem->text) && buf_append_byte(out, '}');
-	}
+	for (size_t i = 0; fits && i < problems->count; i++)
+		fits = buf_printf(out, "%s\n  {", i ? "," : "") && command_problem_json(&problems->items[i], out) && buf_append_byte(out, '}');
 	return fits && buf_append_byte(out, ']');
 }
 

@@ -56,5 +56,7 @@ struct conf *command_read_configuration(const struct command_configuration *conf
 					struct conf_source **source_r);
 /* All problems to standard error, one a line, and how many were left out. */
 void command_print_problems(const struct conf_problems *problems);
+/* One of them as the members of a JSON object, without its braces. False when `out` is full. */
+bool command_problem_json(const struct conf_problem *problem, struct buf *out);
 
 #endif

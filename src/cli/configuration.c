@@ -2,6 +2,8 @@
 /* What the commands that read a configuration have in common. */
 #include "cli/command.h"
 
+#include "cli/json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,4 +55,14 @@ void command_print_problems(const struct conf_problems *problems)
 	size_t all = problems->errors + problems->warnings;
 	if (all > problems->count)
 		fprintf(stderr, "and %zu more\n", all - problems->count);
+}
+
+bool command_problem_json(const struct conf_problem *problem, struct buf *out)
+{
+	const struct conf_place *place = &problem->place;
+	return json_name(out, "severity") && buf_printf(out, "\"%s\",", problem->warning ? "warning" : "error") && json_name(out, "file") &&
+	       json_string(out, place->file) && buf_append_byte(out, ',') && json_name(out, "line") && buf_printf(out, "%u,", place->line) &&
+	       json_name(out, "column") && buf_printf(out, "%u,", place->column) && json_name(out, "macro") && json_string(out, place->macro) &&
+	       buf_append_byte(out, ',') && json_name(out, "option") && json_string(out, problem->option) && buf_append_byte(out, ',') &&
+	       json_name(out, "text") && json_string(out, problem->text);
 }

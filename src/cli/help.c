@@ -43,12 +43,12 @@ int command_help(const struct command *commands, size_t count, const char *name)
 		printf("Postern %s, a mail server.\n\nusage: postern COMMAND [ARGUMENTS]\n\n", POSTERN_VERSION);
 		for (size_t i = 0; i < count; i++)
 			printf("  %-10s %s\n", commands[i].name, commands[i].summary);
-		printf("\n\"postern help COMMAND\" tells what a command takes.\n");
+		printf("\n\"postern help COMMAND\" or \"postern COMMAND --help\" tells what a command takes.\n");
 		return COMMAND_DONE;
 	}
 	const struct command *command = command_find(commands, count, slice_of(name));
 	if (command) {
-		printf("usage: postern %s %s\n\n%s\n", command->name, command->usage, command->summary);
+		printf("usage: postern %s%s%s\n\n%s\n", command->name, *command->usage ? " " : "", command->usage, command->summary);
 		if (command->help)
 			printf("\n%s", command->help);
 		return COMMAND_DONE;

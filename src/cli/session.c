@@ -39,7 +39,7 @@ struct conversation {
 
 /* ---- What is shown ---- */
 
-static void report(const struct conversation *conversation, const char *kind, const char *log, unsigned depth, struct slice text)
+static void report(const char *kind, const char *log, unsigned depth, struct slice text)
 {
 	struct buf out;
 	buf_init(&out, REPORT_MAX);
@@ -47,7 +47,27 @@ static void report(const struct conversation *conversation, const char *kind, co
 	    buf_printf(&out, "\"depth\":%u,", depth) && json_name(&out, "text") && json_string(&out, text) && buf_append(&out, SLICE("}\n")))
 		fwrite(buf_slice(&out).data, 1, buf_len(&out), stderr);
 	buf_free(&out);
-	(void)conversation;
+}
+
+/* Of the configuration: one object each, in the names of postern check --json. */
+static void report_problems(const struct conf_problems *problems)
+{
+	struct buf out;
+	for (size_t i = 0; i < problems->count; i++) {
+		buf_init(&out, REPORT_MAX);
+		if (buf_append(&out, SLICE("{\"kind\":\"problem\",")) && command_problem_json(&problems->items[i], &out) && buf_append(&out, SLICE("}\n")))
+			fwrite(buf_slice(&out).data, 1, buf_len(&out), stderr);
+		buf_free(&out);
+	}
+}
+
+/* The session could not begin. */
+static void report_error(const struct conversation *conversation, const char *text)
+{
+	if (conversation->json)
+		report("error", NULL, 0, slice_of(text));
+	else
+		fprintf(stderr, "postern session: %s\n", text);
 }
 
 /* What is not printable would act on the terminal. */
@@ -69,7 +89,7 @@ static void show_log(void *owner, enum log_kind kind, struct slice line)
 	static const char *const names[LOG_KINDS] = { "main", "reject", "panic" };
 	const struct conversation *conversation = owner;
 	if (conversation->json)
-		report(conversation, "log", names[kind], 0, line);
+		report("log", names[kind], 0, line);
 	else if (kind != LOG_KIND_REJECT) /* its lines are in the main log as well */
 		show_text("LOG: ", 0, line);
 }
@@ -78,7 +98,7 @@ static void show_step(void *owner, unsigned depth, struct slice text)
 {
 	const struct conversation *conversation = owner;
 	if (conversation->json)
-		report(conversation, "trace", NULL, depth, text);
+		report("trace", NULL, depth, text);
 	else
 		show_text(">>> ", depth, text);
 }
@@ -154,7 +174,7 @@ static void session_task(void *arg)
 	struct conversation *conversation = arg;
 	struct error error = { 0 };
 	if (!rehearse(conversation->loop, &conversation->rehearsal, conversation->theirs, &error)) {
-		fprintf(stderr, "postern session: %s\n", error.text);
+		report_error(conversation, error.text);
 		conversation->status = COMMAND_TEMPORARY;
 	}
 	conversation->over = true;
@@ -166,8 +186,10 @@ static void session_task(void *arg)
 static int converse(struct conversation *conversation)
 {
 	int pair[2];
+	struct error error;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) {
-		fprintf(stderr, "postern session: making a connection: %s\n", strerror(errno));
+		error_set_errno(&error, errno, "making a connection");
+		report_error(conversation, error.text);
 		return COMMAND_TEMPORARY;
 	}
 	conversation->ours = pair[0];
@@ -258,7 +280,10 @@ static int run(int argc, char **argv)
 	conf_problems_init(&problems);
 	struct conf *conf = command_read_configuration(&conversation.configuration, &problems, NULL);
 	conversation.rehearsal.conf = conf;
-	command_print_problems(&problems);
+	if (conversation.json)
+		report_problems(&problems);
+	else
+		command_print_problems(&problems);
 	conf_problems_free(&problems);
 	if (conf) {
 		environment_apply(&conf->main);
@@ -275,16 +300,17 @@ const struct command command_session = {
 	.name = "session",
 	.run = run,
 	.summary = "pretend an SMTP session and show why it goes as it does",
-	.usage = "[-c FILE] [-D NAME=text] [-oMi ADDRESS] [-oMs NAME] [-oMt USER] [-oMaa NAME] [-oMai ID] [--tls] [--json] ADDRESS",
+	.usage = "[-c FILE] [-D NAME=text] [-oMa ADDRESS] [-oMi ADDRESS] [-oMs NAME] [-oMt USER] [-oMaa NAME] [-oMai ID] [--tls] [--json] [ADDRESS]",
 	.help = "  -c FILE       the configuration; otherwise $POSTERN_CONF, or /etc/postern/postern.conf\n"
 		"  -D NAME=text  define a macro, whatever the file defines\n"
+		"  -oMa ADDRESS  the client's address, in place of the argument\n"
 		"  -oMi ADDRESS  the address that the client connects to, with its port as 192.0.2.1.587 if wanted\n"
 		"  -oMs NAME     the client's host name; otherwise it is looked up\n"
 		"  -oMt USER     the client's user ($sender_ident), as if RFC 1413 had told it\n"
 		"  -oMaa NAME    the authenticator that the client has passed\n"
 		"  -oMai ID      as whom\n"
 		"  --tls         as if within TLS\n"
-		"  --json        steps and log lines as JSON, one object a line\n"
+		"  --json        steps, log lines and problems of the configuration as JSON, one object a line\n"
 		"ADDRESS is the client's, with its port if wanted; when it is in hosts_proxy, the first line must be a header of the PROXY\n"
 		"protocol, version 1, as with Exim's -bh: \"PROXY TCP4 192.0.2.1 192.0.2.2 4711 25\".\n"
 		"Commands are read from standard input; replies go to standard output, steps (>>>) and log lines (LOG:) to standard error.\n"

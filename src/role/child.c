@@ -7,6 +7,7 @@
 #include "base/fatal.h"
 #include "dns/dns.h"
 #include "role/process.h"
+#include "task/offload.h"
 #include "users/failures.h"
 
 #include <errno.h>
@@ -61,55 +62,60 @@ static size_t count_running(const struct master *master, enum role kind)
 
 /* ---- Connections between roles ---- */
 
-static void send_connect(struct child *child, int fd, const struct child *other)
+/* False: there is no descriptor for it. A role that is lost is none the worse: its successor is connected anew. */
+static bool send_connect(struct child *child, int fd, const struct child *other)
 {
 	struct ipc_connect message = { .role = other->kind, .index = other->index, .uid = other->uid };
-	ipc_send(child->peer, connect, CONNECT, 0, &message, &fd, 1);
+	errno = 0;
+	return ipc_send(child->peer, connect, CONNECT, 0, &message, &fd, 1) || (errno != EMFILE && errno != ENFILE);
 }
 
-static void connect_pair(struct child *a, struct child *b)
+/* Connects them if both are ready, unless *error is set already; sets it when the system gives no descriptors. `b` may be NULL. */
+static void connect_pair(struct child *a, struct child *b, struct error *error)
 {
 	int ends[2];
-	if (!a || !b || !a->ready || !b->ready)
+	if (error->kind != ERROR_NONE || !b || !a->ready || !b->ready)
 		return;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
-		fatal("socketpair: %s", strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
+		error_set_errno(error, errno, "connecting it to the %s", role_name(b->kind));
+		return;
+	}
 	/* Room for a few messages of the largest size; as root also beyond the system's limit. */
 	for (int i = 0; i < 2; i++) {
 		int size = 4 * IPC_MESSAGE_MAX;
 		if (setsockopt(ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
 			setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 	}
-	send_connect(a, ends[0], b);
-	send_connect(b, ends[1], a);
+	if (!send_connect(a, ends[0], b) || !send_connect(b, ends[1], a))
+		error_set_errno(error, errno, "connecting it to the %s", role_name(b->kind));
 	close(ends[0]);
 	close(ends[1]);
 }
 
 /* Who talks to whom: fronts to the keeper, the queue, the fetch role, and those who answer questions; the queue to the stores, and to those, too. */
-static void connect_all(struct child *child)
+static void connect_all(struct child *child, struct error *error)
 {
 	struct master *master = child->master;
 	for (unsigned i = 0; i < master->fronts; i++)
 		if (child->kind == ROLE_KEEPER || child->kind == ROLE_QUEUE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN ||
 		    child->kind == ROLE_PAM || child->kind == ROLE_FETCH)
-			connect_pair(child, child_find(master, ROLE_FRONT, i));
+			connect_pair(child, child_find(master, ROLE_FRONT, i), error);
 	if (child->kind == ROLE_FRONT) {
-		connect_pair(child, child_find(master, ROLE_KEEPER, 0));
-		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
-		connect_pair(child, child_find(master, ROLE_FETCH, 0));
+		connect_pair(child, child_find(master, ROLE_KEEPER, 0), error);
+		connect_pair(child, child_find(master, ROLE_QUEUE, 0), error);
+		connect_pair(child, child_find(master, ROLE_FETCH, 0), error);
 	}
 	if (child->kind == ROLE_FETCH)
-		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
+		connect_pair(child, child_find(master, ROLE_LOOKUP, 0), error);
 	if (child->kind == ROLE_FRONT || child->kind == ROLE_QUEUE) {
-		connect_pair(child, child_find(master, ROLE_LOOKUP, 0));
-		connect_pair(child, child_find(master, ROLE_RUN, 0));
-		connect_pair(child, child_find(master, ROLE_PAM, 0));
+		connect_pair(child, child_find(master, ROLE_LOOKUP, 0), error);
+		connect_pair(child, child_find(master, ROLE_RUN, 0), error);
+		connect_pair(child, child_find(master, ROLE_PAM, 0), error);
 	}
 	if (child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM)
-		connect_pair(child, child_find(master, ROLE_QUEUE, 0));
+		connect_pair(child, child_find(master, ROLE_QUEUE, 0), error);
 	if (child->kind == ROLE_LOOKUP)
-		connect_pair(child, child_find(master, ROLE_FETCH, 0));
+		connect_pair(child, child_find(master, ROLE_FETCH, 0), error);
 }
 
 /* ---- Material ---- */
@@ -227,6 +233,18 @@ void child_send_material(struct child *child)
 
 /* ---- What roles say ---- */
 
+/* It has taken its material, and is connected now. Half connected it would be of no use: then it is not ready, and has a problem. */
+static void begin(struct child *child)
+{
+	struct error error = { 0 };
+	child->ready = true;
+	connect_all(child, &error);
+	if (error.kind == ERROR_NONE)
+		return;
+	child->ready = false;
+	snprintf(child->problem, sizeof child->problem, "%s", error.text);
+}
+
 static void take_applied(struct child *child, struct slice body)
 {
 	struct master *master = child->master;
@@ -237,20 +255,27 @@ static void take_applied(struct child *child, struct slice body)
 	snprintf(child->problem, sizeof child->problem, "%.*s", SLICE_ARG(message.problem));
 	if (message.sandbox.len)
 		snprintf(master->sandbox, sizeof master->sandbox, "%.*s", SLICE_ARG(message.sandbox));
-	if (!child->ready && message.problem.len == 0) {
-		child->ready = true;
-		connect_all(child);
-	}
+	if (!child->ready && message.problem.len == 0)
+		begin(child);
+	if (!master->reloading)
+		child_end_unable(child);
 	wait_list_wake_all(&master->changed);
 }
 
-static void refuse_store(struct child *queue, const struct ipc_store_wanted *wanted, const char *problem)
+void child_end_unable(struct child *child)
 {
-	struct ipc_store_refused message = { .uid = wanted->uid, .gid = wanted->gid, .problem = slice_of(problem) };
-	ipc_send(queue->peer, store_refused, STORE_REFUSED, 0, &message, NULL, 0);
+	if (child->master->started && !child->master->stopping && !child->ready && *child->problem && child->pid > 0)
+		kill(child->pid, SIGKILL);
 }
 
-/* The home is the user database's word, not the queue's. */
+/* What needs this store is deferred. A queue that is not there asks again when it is back. */
+static void refuse_store(struct child *queue, uid_t uid, gid_t gid, const char *problem)
+{
+	struct ipc_store_refused message = { .uid = uid, .gid = gid, .problem = slice_of(problem) };
+	if (queue && queue->peer)
+		ipc_send(queue->peer, store_refused, STORE_REFUSED, 0, &message, NULL, 0);
+}
+
 static void take_store_wanted(struct child *queue, struct slice body)
 {
 	struct master *master = queue->master;
@@ -260,20 +285,21 @@ static void take_store_wanted(struct child *queue, struct slice body)
 	uid_t uid = (uid_t)message.uid;
 	gid_t gid = (gid_t)message.gid;
 	struct child *store = find_store(master, uid, gid);
+	struct error error = { 0 };
 	if (store) {
-		connect_pair(store, queue); /* otherwise it is being started, and connected then */
+		connect_pair(store, queue, &error); /* otherwise it is being started, and connected then */
+		if (error.kind != ERROR_NONE)
+			refuse_store(queue, uid, gid, error.text);
 		return;
 	}
 	if (getuid() != 0 && uid != getuid())
-		refuse_store(queue, &message, "the server was not started as root, so it can deliver only as the user who started it");
+		refuse_store(queue, uid, gid, "the server was not started as root, so it can deliver only as the user who started it");
 	else if (getuid() == 0 && uid == 0)
-		refuse_store(queue, &message, "mail is not delivered as root");
+		refuse_store(queue, uid, gid, "mail is not delivered as root");
 	else if (count_running(master, ROLE_STORE) >= STORES_MAX)
-		refuse_store(queue, &message, "too many stores are running");
-	else {
-		const struct passwd *user = getpwuid(uid);
-		child_start(master, ROLE_STORE, gid, uid, gid, user ? user->pw_dir : "");
-	}
+		refuse_store(queue, uid, gid, "too many stores are running");
+	else
+		child_start(master, ROLE_STORE, gid, uid, gid);
 }
 
 void master_complain_once(struct master *master, struct slice text)
@@ -384,41 +410,67 @@ _Noreturn static void execute(const struct child *child, int control, int compla
 	_exit(127);
 }
 
-static void spawn(struct child *child)
+static int no_room(struct error *error, const char *what)
+{
+	error_set_errno(error, errno, "%s", what);
+	return -1;
+}
+
+/* Starts the process and gives it its material. Returns a descriptor of the process; -1 and *error when the system has no room. */
+static int spawn(struct child *child, struct error *error)
 {
 	struct master *master = child->master;
-	int control[2], complaints[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, control) < 0 ||
-	    pipe2(complaints, O_CLOEXEC | O_NONBLOCK) < 0)
-		fatal("starting a role: %s", strerror(errno));
-	child->ready = child->ended = false;
-	child->awaited = true;
-	child->pid = fork();
-	if (child->pid < 0)
-		fatal("fork: %s", strerror(errno));
-	if (child->pid == 0) {
-		fcntl(complaints[1], F_SETFL, 0); /* a role's last words may block */
-		execute(child, control[1], complaints[1]);
+	_cleanup_fd_ int control = -1, role_control = -1, complaints = -1, role_complaints = -1;
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+		return no_room(error, "socketpair");
+	control = pair[0];
+	role_control = pair[1];
+	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
+		return no_room(error, "pipe");
+	complaints = pair[0];
+	role_complaints = pair[1];
+	pid_t pid = fork();
+	if (pid < 0)
+		return no_room(error, "fork");
+	if (pid == 0) {
+		fcntl(role_complaints, F_SETFL, 0); /* a role's last words may block */
+		execute(child, role_control, role_complaints);
 	}
-	close(control[1]);
-	close(complaints[1]);
+	int process = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (process < 0) {
+		no_room(error, "pidfd_open");
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0); /* at once: it has not begun */
+		return -1;
+	}
+	child->pid = pid;
+	child->awaited = true;
 	struct complaint *complaint = xcalloc(1, sizeof *complaint);
-	*complaint = (struct complaint){ .master = master, .fd = complaints[0] };
+	*complaint = (struct complaint){ .master = master, .fd = fd_take(&complaints) };
 	child_name(child, complaint->name, sizeof complaint->name);
 	task_spawn(master->loop, complaint_task, complaint, "complaints");
-	child->peer = ipc_open(master->loop, control[0], ROLE_MASTER, child->kind, &child_handler, child);
+	child->peer = ipc_open(master->loop, fd_take(&control), ROLE_MASTER, child->kind, &child_handler, child);
 	child_send_material(child);
+	return process;
+}
+
+/* A store ends when it has nothing to do, and who answers questions when a reload gives it other directories. */
+static bool ended_well(const struct child *child, int status)
+{
+	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM;
+	return may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static void log_death(struct child *child, int status)
 {
 	char name[NAME_SIZE];
 	child_name(child, name, sizeof name);
-	/* A store ends when it has nothing to do, and who answers questions when a reload gives it other directories. */
-	bool may_end = child->kind == ROLE_STORE || child->kind == ROLE_LOOKUP || child->kind == ROLE_RUN || child->kind == ROLE_PAM;
-	if (child->master->stopping || (may_end && WIFEXITED(status) && WEXITSTATUS(status) == 0))
+	if (child->master->stopping || ended_well(child, status))
 		return;
-	if (WIFSIGNALED(status))
+	if (!child->ready && *child->problem) /* child_end_unable, or it went by itself */
+		log_line(&child->master->log, LOG_KIND_PANIC, "%s (pid %d) could not begin: %s", name, (int)child->pid, child->problem);
+	else if (WIFSIGNALED(status))
 		log_line(&child->master->log, LOG_KIND_PANIC, "%s (pid %d) was killed by signal %d (%s)%s", name, (int)child->pid,
 			 WTERMSIG(status), strsignal(WTERMSIG(status)),
 			 WTERMSIG(status) == SIGSYS ? ": it made a system call that its sandbox forbids" : "");
@@ -427,16 +479,13 @@ static void log_death(struct child *child, int status)
 			 WEXITSTATUS(status));
 }
 
-/* Waits for the end of the process; the descriptor becomes readable then. */
-static int wait_for_end(struct child *child)
+/* Waits for the end of the process, whose descriptor becomes readable then; closes it. */
+static int wait_for_end(const struct child *child, int process)
 {
 	int status = 0;
-	int fd = (int)syscall(SYS_pidfd_open, child->pid, 0);
-	if (fd < 0)
-		fatal("pidfd_open: %s", strerror(errno));
 	while (waitpid(child->pid, &status, WNOHANG) == 0)
-		io_wait(fd, IO_READ, CLOCK_NEVER);
-	io_close(&fd);
+		io_wait(process, IO_READ, CLOCK_NEVER);
+	io_close(&process);
 	return status;
 }
 
@@ -464,38 +513,107 @@ static void back_off(struct child *child, int64_t started)
 	task_sleep_until(clock_after((100 * CLOCK_MS) << step));
 }
 
+static void tell_not_started(struct child *child, const char *problem)
+{
+	char name[NAME_SIZE];
+	child_name(child, name, sizeof name);
+	log_line(&child->master->log, LOG_KIND_PANIC, "%s could not be started: %s", name, problem);
+	if (!child->master->started)
+		fprintf(stderr, "postern: %s could not be started: %s\n", name, problem);
+}
+
+/* Its end is its answer to a reload that waits for one; which configuration the next gets is decided before that is started. */
+static void refuse_by_death(struct child *child, pid_t pid)
+{
+	struct master *master = child->master;
+	snprintf(child->problem, sizeof child->problem, "the %s process (pid %d) ended while it took the new configuration",
+		 role_name(child->kind), (int)pid);
+	wait_list_wake_all(&master->changed);
+	while (master->reloading)
+		wait_list_wait(&master->changed, CLOCK_NEVER);
+	*child->problem = '\0';
+}
+
+/* One process, from its start to its end, and what it leaves. */
+static void live(struct child *child)
+{
+	struct error error = { 0 };
+	bool refused = false;
+	child->ready = child->ended = false;
+	int process = spawn(child, &error);
+	if (process >= 0) {
+		int status = wait_for_end(child, process);
+		child->ended = true;
+		log_death(child, status);
+		refused = child->master->reloading && child->awaited && !child->retired && !ended_well(child, status);
+	} else {
+		child->ended = true;
+		snprintf(child->problem, sizeof child->problem, "%s", error.text);
+		tell_not_started(child, error.text);
+	}
+	if (child->kind == ROLE_STORE && !child->ready)
+		refuse_store(child_find(child->master, ROLE_QUEUE, 0), child->uid, child->gid,
+			     *child->problem ? child->problem : "the store process ended at its start");
+	pid_t pid = child->pid;
+	child->pid = 0;
+	child->ready = false;
+	*child->problem = '\0';
+	ipc_close(child->peer);
+	child->peer = NULL;
+	child->awaited = false;
+	if (refused)
+		refuse_by_death(child, pid);
+	wait_list_wake_all(&child->master->changed);
+}
+
+struct home_search {
+	uid_t uid;
+	char home[sizeof ((struct child *)0)->home];
+};
+
+static void search_home(void *arg)
+{
+	struct home_search *search = arg;
+	struct passwd entry, *found = NULL;
+	char buffer[4096];
+	if (getpwuid_r(search->uid, &entry, buffer, sizeof buffer, &found) == 0 && found)
+		snprintf(search->home, sizeof search->home, "%s", found->pw_dir);
+}
+
+/* The home is the user database's word, not the queue's. That database may be somewhere in the network: nothing else waits for it. */
+static void find_home(struct child *store)
+{
+	struct home_search search = { .uid = store->uid };
+	offload(search_home, &search);
+	snprintf(store->home, sizeof store->home, "%s", search.home);
+}
+
 static void child_task(void *arg)
 {
 	struct child *child = arg;
 	struct master *master = child->master;
-	for (;;) {
+	if (child->kind == ROLE_STORE)
+		find_home(child);
+	while (!child->retired) {
 		int64_t started = clock_now();
-		spawn(child);
-		int status = wait_for_end(child);
-		child->ended = true;
-		log_death(child, status);
-		child->pid = 0;
-		child->ready = child->awaited = false;
-		ipc_close(child->peer);
-		child->peer = NULL;
-		wait_list_wake_all(&master->changed);
+		live(child);
 		if (!master->started)
 			master->failed = true;
 		if (master->stopping || child->kind == ROLE_STORE || child->retired || !master->started)
 			break;
 		back_off(child, started);
-		if (master->stopping || child->retired)
+		if (master->stopping)
 			break;
 	}
 	forget(child);
 }
 
-struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid, const char *home)
+struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid)
 {
+	ensure(master->child_count < CHILDREN_MAX);
 	struct child *child = xcalloc(1, sizeof *child);
 	*child = (struct child){ .master = master, .kind = kind, .index = index, .uid = uid, .gid = gid };
-	snprintf(child->home, sizeof child->home, "%s", home);
-	child->awaited = true;
+	child->awaited = kind != ROLE_STORE; /* for which there is something to find out first */
 	master->children[master->child_count++] = child;
 	child->task = task_spawn(master->loop, child_task, child, "child");
 	return child;
@@ -511,19 +629,23 @@ static bool any_awaited(const struct master *master)
 
 bool children_settle(struct master *master, int64_t deadline)
 {
-	while (any_awaited(master) && !master->failed)
+	while (any_awaited(master) && !master->failed && !master->ending)
 		if (wait_list_wait(&master->changed, deadline) < 0)
 			return false;
-	return !master->failed;
+	return !master->failed && !master->ending;
 }
 
 bool children_drain(struct master *master, enum role kind, int64_t deadline)
 {
 	int64_t left = (deadline - clock_now()) / CLOCK_SECOND;
 	struct ipc_drain message = { .seconds = (uint64_t)(left > 0 ? left : 0) };
-	for (size_t i = 0; i < master->child_count; i++)
-		if (master->children[i]->kind == kind && master->children[i]->peer)
-			ipc_send(master->children[i]->peer, drain, DRAIN, 0, &message, NULL, 0);
+	for (size_t i = 0; i < master->child_count; i++) {
+		struct child *child = master->children[i];
+		if (child->kind == kind && child->peer)
+			ipc_send(child->peer, drain, DRAIN, 0, &message, NULL, 0);
+		else if (child->kind == kind)
+			child->retired = true; /* it has not begun */
+	}
 	/* Two seconds of grace beyond what the role itself knows of. */
 	while (count_running(master, kind) && wait_list_wait(&master->changed, deadline + 2 * CLOCK_SECOND) >= 0)
 		continue;

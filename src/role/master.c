@@ -104,7 +104,7 @@ static unsigned count_fronts(const struct conf *conf)
 static void start_role(struct master *master, enum role kind, unsigned index)
 {
 	struct identity identity = identity_of(master->conf, kind);
-	child_start(master, kind, index, identity.uid, identity.gid, "");
+	child_start(master, kind, index, identity.uid, identity.gid);
 }
 
 static bool prepare(struct master *master, struct error *error)
@@ -191,6 +191,30 @@ static void want_programs(struct master *master)
 	want_role(master, ROLE_PAM, master->conf->uses_pam);
 }
 
+static bool only_queue_awaited(const struct master *master)
+{
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i]->awaited && master->children[i]->kind != ROLE_QUEUE)
+			return false;
+	return true;
+}
+
+/*
+ * Before the queue takes part it reads all messages of the spool, which takes as long as the disk needs: it is waited for while it
+ * lives. The others have START_TIMEOUT.
+ */
+static bool settle_start(struct master *master)
+{
+	int64_t began = clock_now();
+	while (!children_settle(master, clock_after(START_TIMEOUT))) {
+		if (master->failed || master->ending || !only_queue_awaited(master))
+			return false;
+		log_line(&master->log, LOG_KIND_MAIN, "starting: the queue still reads the spool after %lld seconds",
+			 (long long)((clock_now() - began) / CLOCK_SECOND));
+	}
+	return true;
+}
+
 static bool start(struct master *master)
 {
 	struct error error;
@@ -201,7 +225,8 @@ static bool start(struct master *master)
 	/* The keeper first: whether the private key is of any use decides what the fronts offer. */
 	start_role(master, ROLE_KEEPER, 0);
 	if (!children_settle(master, clock_after(START_TIMEOUT))) {
-		complain(master, "the keeper could not be started");
+		if (!master->ending)
+			complain(master, "the keeper could not be started");
 		return false;
 	}
 	start_role(master, ROLE_LOOKUP, 0);
@@ -210,7 +235,9 @@ static bool start(struct master *master)
 	start_role(master, ROLE_QUEUE, 0);
 	for (unsigned i = 0; i < master->fronts; i++)
 		start_role(master, ROLE_FRONT, i);
-	if (!children_settle(master, clock_after(START_TIMEOUT)) || !report_problems(master)) {
+	if (!settle_start(master) || !report_problems(master)) {
+		if (master->ending)
+			return false;
 		if (!master->failed && master->child_count)
 			complain(master, "the server could not be started");
 		else
@@ -251,6 +278,8 @@ static bool same_foundation(struct master *master, const struct conf *conf, stru
 /* Whether all roles have taken the configuration. False with *error: one has refused it, or has not answered in time. */
 static bool all_have_taken(const struct master *master, struct error *error)
 {
+	if (master->ending) /* and did not wait for all */
+		return error_set(error, ERROR_TEMPORARY, "the server was told to end");
 	for (size_t i = 0; i < master->child_count; i++)
 		if (*master->children[i]->problem)
 			return error_set(error, ERROR_USAGE, "%s", master->children[i]->problem);
@@ -391,6 +420,9 @@ static void reload(struct master *master)
 	master->reloading = true;
 	bool taken = take_over(master, conf, source_fd, &error);
 	master->reloading = false;
+	wait_list_wake_all(&master->changed);
+	for (size_t i = 0; i < master->child_count; i++)
+		child_end_unable(master->children[i]);
 	if (taken)
 		log_line(&master->log, LOG_KIND_MAIN, "configuration reloaded from %s", master->options.file);
 	else
@@ -429,26 +461,6 @@ static bool drain(struct master *master)
 	return clean;
 }
 
-struct second_signal {
-	struct master *master;
-	int fd;
-};
-
-/* While draining, another signal to end means: now. */
-static void impatient_task(void *arg)
-{
-	struct second_signal *second = arg;
-	struct signalfd_siginfo info;
-	for (;;) {
-		if (read(second->fd, &info, sizeof info) == (ssize_t)sizeof info) {
-			if (info.ssi_signo != SIGHUP)
-				children_kill(second->master);
-		} else if (io_wait(second->fd, IO_READ, CLOCK_NEVER) < 0) {
-			return;
-		}
-	}
-}
-
 static int open_signals(void)
 {
 	sigset_t signals;
@@ -461,42 +473,68 @@ static int open_signals(void)
 	return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-static void serve(struct master *master, int signals)
+/* Signals are taken at any time, also while the master waits for roles: at the start, in a reload, at the end. */
+static void signal_task(void *arg)
 {
+	struct master *master = arg;
 	struct signalfd_siginfo info;
 	for (;;) {
-		if (read(signals, &info, sizeof info) != (ssize_t)sizeof info) {
-			io_wait(signals, IO_READ, CLOCK_NEVER);
+		if (read(master->signals, &info, sizeof info) != (ssize_t)sizeof info) {
+			if (io_wait(master->signals, IO_READ, CLOCK_NEVER) < 0)
+				return;
 			continue;
 		}
-		if (info.ssi_signo != SIGHUP)
-			return;
+		if (info.ssi_signo == SIGHUP)
+			master->reload_wanted = true;
+		else if (master->ending) /* the second means: now */
+			children_kill(master);
+		else
+			master->ending = true;
+		wait_list_wake_all(&master->changed);
+	}
+}
+
+static void serve(struct master *master)
+{
+	while (!master->ending) {
+		if (!master->reload_wanted) {
+			wait_list_wait(&master->changed, CLOCK_NEVER);
+			continue;
+		}
+		master->reload_wanted = false;
 		reload(master);
 	}
 }
 
+/* Nobody has been served yet. True when that was wanted. */
+static bool give_up(struct master *master)
+{
+	master->stopping = true;
+	if (master->ending)
+		log_line(&master->log, LOG_KIND_MAIN, "told to end before the start was complete");
+	children_kill(master);
+	while (master->child_count && wait_list_wait(&master->changed, clock_after(5 * CLOCK_SECOND)) == 0)
+		continue;
+	return master->ending;
+}
+
 struct run {
 	struct master *master;
-	int signals, status;
+	int status;
 };
 
 static void master_task(void *arg)
 {
 	struct run *run = arg;
 	struct master *master = run->master;
-	struct second_signal second = { master, run->signals };
-	run->status = 1;
+	task_spawn(master->loop, signal_task, master, "signals");
 	if (start(master)) {
 		task_spawn(master->loop, ticket_task, master, "tickets");
 		task_spawn(master->loop, tls_store_watch, master, "tls files");
-		serve(master, run->signals);
-		task_spawn(master->loop, impatient_task, &second, "second signal");
+		serve(master);
 		run->status = drain(master) ? 0 : 1;
 	} else {
-		master->stopping = true;
-		children_kill(master);
-		while (master->child_count && wait_list_wait(&master->changed, clock_after(5 * CLOCK_SECOND)) == 0)
-			continue;
+		run->status = give_up(master) ? 0 : 1;
 	}
 	loop_stop(master->loop);
 }
@@ -512,15 +550,15 @@ static void on_logger_lost(void *owner, int error)
 int master_run(const struct master_options *options)
 {
 	struct master *master = xcalloc(1, sizeof *master);
-	struct run run = { .master = master, .signals = open_signals() };
-	*master = (struct master){ .options = *options, .spool_fd = -1, .counters_fd = -1, .failures_fd = -1, .state_fd = -1,
+	struct run run = { .master = master };
+	*master = (struct master){ .options = *options, .signals = open_signals(), .spool_fd = -1, .counters_fd = -1, .failures_fd = -1, .state_fd = -1,
 				    .limits_fd = -1, .source_fd = -1 };
 	log_init(&master->log, "master");
 	master->log.logger_lost = on_logger_lost;
 	master->log.owner = master;
 	umask(027);
 	master->conf = read_configuration(master, &master->source_fd);
-	if (!master->conf || run.signals < 0) {
+	if (!master->conf || master->signals < 0) {
 		free(master);
 		return 2; /* usage or configuration */
 	}

@@ -4,9 +4,9 @@
  * again, reloads on SIGHUP and drains on SIGTERM. It never reads a byte that came from the network.
  *
  *   STARTING ── every role applied ──▶ RUNNING ── SIGTERM, SIGINT ──▶ DRAINING: fronts, queue, stores, lookup, run, keeper in turn ──▶ exit 0
- *      │ a role refuses or dies            │ SIGHUP: reload (master.c)                  │ a second signal, or no end in time
+ *      │ a role refuses or dies, SIGTERM   │ SIGHUP: reload (master.c)                  │ a second signal, or no end in time
  *      ▼                                   └─▶ RUNNING                                  ▼
- *    exit 1, saying why                                                               SIGKILL, exit 1
+ *    exit 1, saying why; 0 after SIGTERM                                              SIGKILL, exit 1
  *
  * The files: master.c (life, signals, reload), child.c (one role process), listen.c (sockets), logs.c (log files),
  * identity.c (users, directories), tls_store.c (certificates and their keys).
@@ -93,15 +93,23 @@ struct master {
 		unsigned next;
 	} complaints;          /* that have been made: about OCSP proofs and files of TLS, by the fronts and the master itself */
 	char sandbox[160];     /* what a role said is in force */
-	bool started, stopping, failed;
+	int signals;           /* signalfd */
+	bool started, failed;  /* all ran; one ended before */
+	bool reload_wanted, ending; /* what signals ask for */
+	bool stopping;         /* it ends: no role is started again */
 };
 
-/* child.c */
-struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid, const char *home);
+/* child.c. A store's home is looked up first, on a thread. */
+struct child *child_start(struct master *master, enum role kind, unsigned index, uid_t uid, gid_t gid);
 void child_send_material(struct child *child);
+/*
+ * Ends a role that cannot take the configuration into use at its start: it serves nobody, and has no walls yet. It is started again, with
+ * pauses, so that it comes back when what is in its way is gone. No effect on any other.
+ */
+void child_end_unable(struct child *child);
 /* Tells the fetch role of a certificate file, open, for which it is to fetch proofs; its content may be another than before. */
 void child_want_proof(struct child *fetch, struct slice path, int fd);
-/* Waits until every child has answered the last material, or died. False at the deadline. */
+/* Waits until every child has answered the last material, or died. False at the deadline, or when the server is told to end. */
 bool children_settle(struct master *master, int64_t deadline);
 /* Orders all children of that kind to drain, and waits for their end; kills those that do not end in time. False then. */
 bool children_drain(struct master *master, enum role kind, int64_t deadline);
