@@ -199,6 +199,65 @@ static void the_loss_of_a_peer_fails_its_calls_and_is_told_once(void **state)
 	loop_free(ends.loop);
 }
 
+/* Asks; what became of it is counted. */
+static void one_call_task(void *arg)
+{
+	struct ends *ends = arg;
+	struct ipc_sign ask = { .input = SLICE("x") };
+	struct ipc_reply reply;
+	int result = ipc_call(ends->front, sign, SIGN, &ask, NULL, 0, clock_after(60 * CLOCK_SECOND), &reply);
+	ends->answered += result == 0;
+	ends->failed += result == -EPIPE;
+	ipc_reply_free(&reply);
+}
+
+struct last_words {
+	struct ends *ends;
+	int fd; /* the other end, without a reader of its own */
+};
+
+/* Answers the first of two questions and is gone, with the second one unread: the kernel tells of that before it gives the answer. */
+static void last_words_task(void *arg)
+{
+	struct last_words *words = arg;
+	char question[256];
+	uint64_t header[2];
+	struct buf answer;
+	const struct ipc_signed message = { .signature = SLICE("y") };
+	while (recv(words->fd, question, sizeof question, MSG_PEEK) < 0)
+		task_yield();
+	task_sleep_until(clock_after(20 * CLOCK_MS)); /* both are there */
+	ensure(recv(words->fd, question, sizeof question, 0) >= (ssize_t)sizeof header);
+	memcpy(header, question, sizeof header);
+	header[0] = IPC_SIGNED_MESSAGE;
+	buf_init(&answer, 256);
+	ensure(buf_append(&answer, slice_make(header, sizeof header)) && ipc_pack_signed(&answer, &message));
+	ensure(send(words->fd, buf_slice(&answer).data, buf_len(&answer), 0) == (ssize_t)buf_len(&answer));
+	buf_free(&answer);
+	close(words->fd);
+	while (!words->ends->lost)
+		task_yield();
+	ipc_close(words->ends->front);
+}
+
+static void the_last_words_of_a_peer_that_left_something_unread_are_heard(void **state)
+{
+	(void)state;
+	struct ends ends = { .loop = loop_new() };
+	int fds[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	ends.front = ipc_open(ends.loop, fds[0], ROLE_FRONT, ROLE_KEEPER, &front_handler, &ends);
+	struct last_words words = { &ends, fds[1] };
+	task_spawn(ends.loop, one_call_task, &ends, "first");
+	task_spawn(ends.loop, one_call_task, &ends, "second");
+	task_spawn(ends.loop, last_words_task, &words, "last words");
+	loop_run(ends.loop);
+	assert_int_equal(ends.answered, 1);
+	assert_int_equal(ends.failed, 1);
+	assert_int_equal(ends.lost, 1);
+	loop_free(ends.loop);
+}
+
 static void forbidden_task(void *arg)
 {
 	struct ends *ends = arg;
@@ -265,6 +324,7 @@ int main(void)
 		cmocka_unit_test(each_of_many_calls_gets_its_own_answer),
 		cmocka_unit_test(a_call_ends_at_its_deadline),
 		cmocka_unit_test(the_loss_of_a_peer_fails_its_calls_and_is_told_once),
+		cmocka_unit_test(the_last_words_of_a_peer_that_left_something_unread_are_heard),
 		cmocka_unit_test(a_message_that_the_table_forbids_ends_the_peer),
 		cmocka_unit_test(a_peer_that_is_being_closed_is_closed_once_when_its_stream_ends),
 	};

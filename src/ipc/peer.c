@@ -322,6 +322,9 @@ static int receive_batch(struct ipc_peer *peer)
 						       .msg_controllen = sizeof controls[i] };
 	}
 	int count = recvmmsg(peer->fd, messages, RECEIVE_BATCH, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
+	/* Told once, before what the other side has sent, when it ended and left something of ours unread: its last words follow. */
+	if (count < 0 && errno == ECONNRESET)
+		return 1;
 	if (count < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
 	bool fine = count > 0;
