@@ -3,12 +3,8 @@
 
 #include "base/fatal.h"
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* Ends of lists: of chains and free places LIMIT_NONE; of changed records LAST, because LIMIT_NONE says "not in the list". */
 #define LAST (UINT32_MAX - 1)
@@ -21,24 +17,8 @@ struct limit_table {
 	uint32_t count; /* records that are in a chain */
 	uint32_t free, changed;
 	uint32_t hand;  /* where candidates are looked for next */
-	unsigned char secret[LIMIT_SECRET];
-	EVP_MAC *mac;
-	EVP_MAC_CTX *context;
+	struct keyed_hash *hash;
 };
-
-static void start_hash(struct limit_table *table, const unsigned char secret[LIMIT_SECRET])
-{
-	size_t length = LIMIT_DIGEST;
-	OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &length), OSSL_PARAM_construct_end() };
-	if (secret)
-		memcpy(table->secret, secret, LIMIT_SECRET);
-	else if (getrandom(table->secret, LIMIT_SECRET, 0) != LIMIT_SECRET)
-		fatal("the system gives no random numbers");
-	table->mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
-	table->context = table->mac ? EVP_MAC_CTX_new(table->mac) : NULL;
-	if (!table->context || EVP_MAC_CTX_set_params(table->context, params) != 1)
-		fatal("the TLS library has no SipHash");
-}
 
 struct limit_table *limit_table_new(uint32_t keys, const unsigned char secret[LIMIT_SECRET])
 {
@@ -51,7 +31,7 @@ struct limit_table *limit_table_new(uint32_t keys, const unsigned char secret[LI
 	table->records = xcalloc(keys, sizeof *table->records);
 	/* Chains hold a place plus one: zeroed memory is all empty, and none of it is touched yet. */
 	table->chains = xcalloc(chains, sizeof *table->chains);
-	start_hash(table, secret);
+	table->hash = keyed_hash_new(secret, LIMIT_DIGEST);
 	return table;
 }
 
@@ -59,17 +39,15 @@ void limit_table_free(struct limit_table *table)
 {
 	if (!table)
 		return;
-	EVP_MAC_CTX_free(table->context);
-	EVP_MAC_free(table->mac);
+	keyed_hash_free(table->hash);
 	free(table->records);
 	free(table->chains);
-	explicit_bzero(table->secret, sizeof table->secret);
 	free(table);
 }
 
 const unsigned char *limit_table_secret(const struct limit_table *table)
 {
-	return table->secret;
+	return keyed_hash_key(table->hash);
 }
 
 uint32_t limit_table_count(const struct limit_table *table)
@@ -82,21 +60,13 @@ size_t limit_table_bytes(const struct limit_table *table)
 	return sizeof *table + table->size * sizeof *table->records + ((size_t)table->chain_mask + 1) * sizeof *table->chains;
 }
 
-static bool feed(EVP_MAC_CTX *context, const void *data, size_t len)
-{
-	return len == 0 || EVP_MAC_update(context, data, len) == 1;
-}
-
 struct limit_digest limit_table_digest(const struct limit_table *table, enum limit_kind kind, struct slice key, struct slice event)
 {
 	struct limit_digest digest;
 	unsigned char head[1 + sizeof key.len] = { (unsigned char)kind };
-	size_t len;
+	const struct slice parts[] = { slice_make(head, sizeof head), key, event };
 	memcpy(head + 1, &key.len, sizeof key.len); /* so that key and event cannot be taken for another key with another event */
-	/* The secret each time: OpenSSL 3.0 does not start anew without it. */
-	ensure(EVP_MAC_init(table->context, table->secret, LIMIT_SECRET, NULL) == 1 && feed(table->context, head, sizeof head) &&
-	       feed(table->context, key.data, key.len) && feed(table->context, event.data, event.len) &&
-	       EVP_MAC_final(table->context, digest.bytes, &len, sizeof digest.bytes) == 1 && len == sizeof digest.bytes);
+	keyed_hash_of(table->hash, parts, sizeof parts / sizeof parts[0], digest.bytes);
 	return digest;
 }
 

@@ -15,9 +15,10 @@
 #ifndef POSTERN_LIMIT_TABLE_H
 #define POSTERN_LIMIT_TABLE_H
 
+#include "base/keyed_hash.h"
 #include "base/slice.h"
 
-enum { LIMIT_KEYS_MAX = 1 << 20, LIMIT_DIGEST = 16, LIMIT_SECRET = 16, LIMIT_CANDIDATES = 16 };
+enum { LIMIT_KEYS_MAX = 1 << 20, LIMIT_DIGEST = 16, LIMIT_SECRET = KEYED_HASH_KEY, LIMIT_CANDIDATES = 16 };
 #define LIMIT_NONE UINT32_MAX
 
 /* Kinds of keys: equal texts of different kinds are different keys. */

@@ -2,10 +2,9 @@
 #include "net/counters.h"
 
 #include "base/fatal.h"
+#include "base/keyed_hash.h"
 
 #include <errno.h>
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { KEY_SIZE = 16 };
 
 /*
  * A host is kept as a 64-bit hash of its address: a collision of two live hosts would only make a limit a little tighter. The hash has a key,
@@ -33,7 +30,7 @@ struct part {
 };
 
 struct shared {
-	unsigned char key[KEY_SIZE];
+	unsigned char key[KEYED_HASH_KEY];
 	struct part parts[];
 };
 
@@ -41,9 +38,7 @@ struct counters {
 	struct shared *shared;
 	struct part *parts;
 	unsigned fronts, index;
-	unsigned char key[KEY_SIZE]; /* as it was when the front started: the memory is all fronts' */
-	EVP_MAC *mac;
-	EVP_MAC_CTX *context;
+	struct keyed_hash *hash; /* with the key as it was when the front started: the memory is all fronts' */
 };
 
 static size_t size_for(size_t fronts)
@@ -53,7 +48,7 @@ static size_t size_for(size_t fronts)
 
 int counters_create(unsigned fronts, struct error *error)
 {
-	unsigned char key[KEY_SIZE];
+	unsigned char key[KEYED_HASH_KEY];
 	int fd = memfd_create("postern-counters", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, (off_t)size_for(fronts)) < 0 || getrandom(key, sizeof key, 0) != sizeof key ||
 	    pwrite(fd, key, sizeof key, 0) != sizeof key) {
@@ -63,16 +58,6 @@ int counters_create(unsigned fronts, struct error *error)
 		return -1;
 	}
 	return fd;
-}
-
-static void start_hash(struct counters *counters)
-{
-	size_t length = sizeof(uint64_t);
-	OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &length), OSSL_PARAM_construct_end() };
-	counters->mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
-	counters->context = counters->mac ? EVP_MAC_CTX_new(counters->mac) : NULL;
-	if (!counters->context || EVP_MAC_CTX_set_params(counters->context, params) != 1)
-		fatal("the TLS library has no SipHash");
 }
 
 struct counters *counters_open(int fd, unsigned index, struct error *error)
@@ -93,9 +78,8 @@ struct counters *counters_open(int fd, unsigned index, struct error *error)
 	struct counters *counters = xcalloc(1, sizeof *counters);
 	*counters = (struct counters){ .shared = memory, .fronts = (unsigned)fronts, .index = index };
 	counters->parts = counters->shared->parts;
-	memcpy(counters->key, counters->shared->key, KEY_SIZE);
+	counters->hash = keyed_hash_new(counters->shared->key, sizeof(uint64_t));
 	memset(&counters->parts[index], 0, sizeof(struct part));
-	start_hash(counters);
 	return counters;
 }
 
@@ -103,20 +87,17 @@ void counters_free(struct counters *counters)
 {
 	if (!counters)
 		return;
-	EVP_MAC_CTX_free(counters->context);
-	EVP_MAC_free(counters->mac);
+	keyed_hash_free(counters->hash);
 	munmap(counters->shared, size_for(counters->fronts));
 	free(counters);
 }
 
-static uint64_t hash_of(struct counters *counters, const struct net_address *host)
+static uint64_t hash_of(const struct counters *counters, const struct net_address *host)
 {
-	unsigned char family = (unsigned char)host->family;
+	const unsigned char family = (unsigned char)host->family;
+	const struct slice parts[] = { slice_make(&family, 1), slice_make(host->bytes, sizeof host->bytes) };
 	uint64_t hash;
-	size_t size = 0;
-	ensure(EVP_MAC_init(counters->context, counters->key, KEY_SIZE, NULL) == 1 && EVP_MAC_update(counters->context, &family, 1) == 1 &&
-	       EVP_MAC_update(counters->context, host->bytes, sizeof host->bytes) == 1 &&
-	       EVP_MAC_final(counters->context, (unsigned char *)&hash, &size, sizeof hash) == 1 && size == sizeof hash);
+	keyed_hash_of(counters->hash, parts, sizeof parts / sizeof parts[0], &hash);
 	return hash;
 }
 
